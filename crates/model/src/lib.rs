@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The rules of Safelight, pure: no input or output, no async, no clock reads, no HTTP.
+//!
+//! Everything here is a value or a function of values. Time and randomness come in through the
+//! traits in [`clock`] and [`entropy`], so that a test can fix both.
+
+pub mod clock;
+pub mod codes;
+pub mod entropy;
+pub mod ids;
+pub mod lane;
+pub mod lifecycle;
+pub mod limits;
+pub mod plan;
+pub mod preset;
+pub mod text;

@@ -1,0 +1,144 @@
+//! Assets: reading, listing, grants.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An asset. Small by default; `fields=` asks for more.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Asset {
+    /// The asset.
+    pub asset_id: String,
+    /// Its lifecycle state.
+    pub state: String,
+    /// Why, when the state needs a reason: a code of `/docs/errors`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// What has arrived and been made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// The cover's URL once it is viewable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cover_url: Option<String>,
+    /// `fields=thumbhash`: a blurred placeholder, base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbhash: Option<String>,
+    /// `fields=capture`: the capture it came with first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture_id: Option<String>,
+    /// `fields=original`: what was stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Original>,
+    /// `fields=renditions`: what was derived, by preset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renditions: Option<BTreeMap<String, Rendition>>,
+    /// `fields=times`: when things happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<Times>,
+}
+
+/// Why an asset is in its state.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Reason {
+    /// A stable code.
+    pub code: String,
+    /// What happened, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// How far an asset is.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// Renditions that are stored.
+    pub renditions_ready: u32,
+    /// Renditions that there will be.
+    pub renditions_total: u32,
+}
+
+/// What was stored.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Original {
+    /// The name it had on the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    /// Its type: as declared until inspected, then by content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mime: Option<String>,
+    /// Its size.
+    pub size_bytes: i64,
+    /// Its verified SHA-256, once inspected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Upright width in pixels, once inspected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<i64>,
+    /// Upright height in pixels, once inspected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<i64>,
+}
+
+/// One rendition.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Rendition {
+    /// `pending`, `ready` or `failed`.
+    pub state: String,
+    /// Where it is, signed, when it may be shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Width in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<i64>,
+    /// Height in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<i64>,
+    /// Its size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<i64>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+}
+
+/// When things happened.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Times {
+    /// Initiated.
+    pub created_at: String,
+    /// The original was whole in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uploaded_at: Option<String>,
+    /// It became viewable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub viewable_at: Option<String>,
+    /// Last change.
+    pub updated_at: String,
+}
+
+/// A page of assets, the newest first.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AssetPage {
+    /// The assets.
+    pub items: Vec<Asset>,
+    /// Give it as `cursor` to go on; absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// Asks for access to an original.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct GrantOriginal {
+    /// How long, in seconds; an hour by default, a day at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_s: Option<u32>,
+}
+
+/// Access to an original.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct OriginalGranted {
+    /// Where it can be read.
+    pub url: String,
+    /// Until when.
+    pub expires_at: String,
+}

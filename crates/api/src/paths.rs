@@ -1,0 +1,68 @@
+//! Route paths and header names, each written once.
+
+/// Creates captures (POST).
+pub const CAPTURES: &str = "/v1/captures";
+/// One capture (GET).
+pub const CAPTURE: &str = "/v1/captures/{capture_id}";
+/// The truth of an upload (GET), and giving it up (DELETE).
+pub const UPLOAD: &str = "/v1/uploads/{upload_id}";
+/// Signs part URLs (POST).
+pub const UPLOAD_URLS: &str = "/v1/uploads/{upload_id}/urls";
+/// Completes an upload (POST).
+pub const UPLOAD_COMPLETE: &str = "/v1/uploads/{upload_id}/complete";
+/// Lists assets (GET).
+pub const ASSETS: &str = "/v1/assets";
+/// One asset (GET).
+pub const ASSET: &str = "/v1/assets/{asset_id}";
+/// Grants access to an asset's original (POST).
+pub const ASSET_GRANTS: &str = "/v1/assets/{asset_id}/grants";
+/// API keys (GET, POST).
+pub const KEYS: &str = "/v1/keys";
+/// One API key (DELETE).
+pub const KEY: &str = "/v1/keys/{key_id}";
+/// Mints device tokens (POST).
+pub const TOKENS: &str = "/v1/tokens";
+/// A rendition or a granted original (GET, HEAD).
+pub const MEDIA: &str = "/m/{public_id}/{file}";
+/// Is the process alive (GET).
+pub const HEALTH: &str = "/healthz";
+/// Can it serve (GET).
+pub const READY: &str = "/readyz";
+/// Prometheus text (GET).
+pub const METRICS: &str = "/metrics";
+/// The description of this API (GET).
+pub const OPENAPI: &str = "/openapi.json";
+/// The page of an error code (GET).
+pub const ERROR_PAGE: &str = "/docs/errors/{code}";
+
+/// Carries the idempotency key of a write.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Set to `true` on an answer that was recorded before.
+pub const IDEMPOTENCY_REPLAYED: &str = "idempotency-replayed";
+/// Names the request in logs and problems.
+pub const REQUEST_ID: &str = "request-id";
+/// Names the owner on whose behalf an API key acts.
+pub const OWNER: &str = "safelight-owner";
+
+/// Fills the one `{…}` of `path` with `value`.
+#[must_use]
+pub fn fill(path: &str, value: &str) -> String {
+    match (path.find('{'), path.find('}')) {
+        (Some(from), Some(to)) if from < to => {
+            format!("{}{value}{}", &path[..from], &path[to + 1..])
+        }
+        _ => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_path_is_filled() {
+        assert_eq!(
+            super::fill(super::UPLOAD_COMPLETE, "upl_1"),
+            "/v1/uploads/upl_1/complete"
+        );
+        assert_eq!(super::fill(super::KEYS, "x"), "/v1/keys");
+    }
+}

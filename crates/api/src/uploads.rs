@@ -1,0 +1,108 @@
+//! Uploads: signing, the truth, completion, abort.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Asks for URLs. At most 16 parts a request.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct SignUrls {
+    /// The parts to sign. Left empty for `single`.
+    #[serde(default)]
+    pub parts: Vec<PartToSign>,
+}
+
+/// A part whose URL is wanted.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PartToSign {
+    /// From 1.
+    pub number: i64,
+    /// SHA-256 of the part, lower-case hexadecimal. With it the store refuses any other bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// Signed URLs.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SignedUrls {
+    /// One for each part asked for.
+    pub urls: Vec<SignedUrl>,
+}
+
+/// Where and how to send one part, or the one file of `single`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SignedUrl {
+    /// The part, from 1; 1 for `single`.
+    pub number: i64,
+    /// `PUT` to this.
+    pub url: String,
+    /// Send exactly these headers with it, besides `content-length`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The exact number of bytes to send.
+    pub size_bytes: i64,
+    /// Until when it works. Ask again after that.
+    pub expires_at: String,
+}
+
+/// What an upload is, and what has arrived of it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Upload {
+    /// The upload.
+    pub upload_id: String,
+    /// The asset it belongs to.
+    pub asset_id: String,
+    /// `open`, `completing`, `completed`, `aborted` or `expired`.
+    pub state: String,
+    /// How it is sent.
+    pub plan: crate::captures::Plan,
+    /// The whole file.
+    pub size_bytes: i64,
+    /// What the store holds of it.
+    pub received_bytes: i64,
+    /// The parts that the store holds. For `single`, part 1 once it is whole.
+    pub parts: Vec<ReceivedPart>,
+    /// Until when it can be finished.
+    pub expires_at: String,
+}
+
+/// A part that the store holds.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReceivedPart {
+    /// From 1.
+    pub number: i64,
+    /// Its size.
+    pub size_bytes: i64,
+    /// The store's opaque tag for it.
+    pub etag: String,
+    /// SHA-256, lower-case hexadecimal, if the store verified one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// Says that all bytes were sent. The server goes by the store's own list of parts, so the body may be empty.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct CompleteUpload {}
+
+/// An upload that was completed.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct UploadCompleted {
+    /// The upload.
+    pub upload_id: String,
+    /// The asset.
+    pub asset_id: String,
+    /// The asset's state now.
+    pub state: String,
+}
+
+/// An upload that was given up.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct UploadAborted {
+    /// The upload.
+    pub upload_id: String,
+    /// The asset.
+    pub asset_id: String,
+    /// The asset's state now.
+    pub state: String,
+}

@@ -1,0 +1,41 @@
+//! Defaults of sizes, counts and times, each written once.
+
+use std::time::Duration;
+
+/// Assets in one capture.
+pub const MAX_ASSETS: usize = 100;
+/// Largest body of a JSON request, in bytes.
+pub const MAX_JSON_BYTES: usize = 1024 * 1024;
+/// Longest time a request may take before it is answered with an error.
+pub const REQUEST_TIME: Duration = Duration::from_secs(30);
+/// Files up to this size go by one presigned PUT.
+pub const SINGLE_MAX_BYTES: i64 = 8 * 1024 * 1024;
+/// Size of a part; grows only where 10,000 parts would not do.
+pub const PART_BYTES: i64 = 8 * 1024 * 1024;
+/// Most parts of an upload (S3's limit).
+pub const MAX_PARTS: i64 = 10_000;
+/// How many part URLs one request may sign.
+pub const SIGN_WINDOW: usize = 16;
+/// How long a presigned URL lives.
+pub const PRESIGNED_URL: Duration = Duration::from_secs(15 * 60);
+/// How long an upload lives.
+pub const UPLOAD: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long an idempotency record lives.
+pub const IDEMPOTENCY_RECORD: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Longest idempotency key, in characters (the draft's limit).
+pub const MAX_IDEMPOTENCY_KEY: usize = 255;
+/// Largest file, in bytes.
+pub const MAX_FILE_BYTES: i64 = 10 * 1024 * 1024 * 1024;
+/// Largest picture, in pixels: 200 megapixels, as today's largest phone sensors give.
+pub const MAX_PIXELS: u64 = 200_000_000;
+/// Largest thumbhash preview, in bytes.
+pub const MAX_THUMBHASH_BYTES: usize = 64;
+/// Longest client reference, in characters.
+pub const MAX_CLIENT_REF: usize = 128;
+/// Rows in a list page by default, and at most.
+pub const PAGE: (i64, i64) = (50, 200);
+/// A delivery URL's expiry is rounded up to this window, so that the same picture keeps its URL.
+pub const DELIVERY_WINDOW: Duration = Duration::from_secs(3600);
+/// Life of a device token by default, and at most.
+pub const DEVICE_TOKEN: (Duration, Duration) =
+    (Duration::from_secs(3600), Duration::from_secs(24 * 3600));
