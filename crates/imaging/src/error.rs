@@ -60,6 +60,18 @@ impl ImagingError {
         }
     }
 
+    pub(crate) fn memory(detail: impl Into<String>) -> Self {
+        Self::Memory {
+            detail: detail.into(),
+        }
+    }
+
+    pub(crate) fn unsupported(found: impl Into<String>) -> Self {
+        Self::Unsupported {
+            found: found.into(),
+        }
+    }
+
     pub(crate) fn encode(detail: impl ToString) -> Self {
         Self::Encode {
             detail: detail.to_string(),

@@ -2,9 +2,30 @@
 //!
 //! This crate knows no network, no database and no tenant. Native codecs live here and nowhere
 //! else. What it is given is not trusted: call [`render`] only in a process that may die.
+//! [`sniff`] and [`header`] are plain Rust without allocations that the input decides, and may be
+//! called anywhere.
 
+mod color;
 mod encode_jpeg;
 mod error;
+mod header;
+mod jpeg;
+mod limits;
+mod orientation;
+mod pixels;
+mod png;
+mod render;
+mod resize;
+mod shrink;
+mod sniff;
+mod thumbhash;
+mod webp;
 
 pub use encode_jpeg::encode_jpeg;
 pub use error::ImagingError;
+pub use header::{Header, header};
+pub use limits::Limits;
+pub use orientation::Orientation;
+pub use render::{Rendered, Rendition, render};
+pub use sniff::{MediaType, SNIFF_BYTES, sniff};
+pub use webp::encode_webp;

@@ -1,0 +1,96 @@
+//! From a picture's own colours to sRGB.
+
+use moxcms::{ColorProfile, DataColorSpace, Layout, Transform8BitExecutor, TransformOptions};
+use std::sync::Arc;
+
+use crate::ImagingError;
+use crate::pixels::{Kind, Pixels};
+
+/// Difference up to which a profile is taken for sRGB: rounding, not colour.
+const SAME: u8 = 1;
+
+/// Converts to sRGB: gray and ink become RGB, alpha stays. A profile that is broken, or made for
+/// another kind of pixels, is ignored.
+pub(crate) fn to_srgb(pixels: Pixels, icc: Option<&[u8]>) -> Result<Pixels, ImagingError> {
+    match (transform(pixels.kind, icc), pixels.kind) {
+        (None, Kind::Rgb | Kind::Rgba) => Ok(pixels),
+        (Some(transform), kind) => {
+            let to_kind = if kind == Kind::Rgba {
+                Kind::Rgba
+            } else {
+                Kind::Rgb
+            };
+            let mut to = Pixels::zeroed(pixels.width, pixels.height, to_kind)?;
+            match transform.transform(&pixels.bytes, &mut to.bytes) {
+                Ok(()) => Ok(to),
+                Err(_) => plain(pixels),
+            }
+        }
+        (None, _) => plain(pixels),
+    }
+}
+
+/// Without a profile: gray is gray, and ink takes light away.
+fn plain(pixels: Pixels) -> Result<Pixels, ImagingError> {
+    if matches!(pixels.kind, Kind::Rgb | Kind::Rgba) {
+        return Ok(pixels);
+    }
+    let mut to = Pixels::zeroed(pixels.width, pixels.height, Kind::Rgb)?;
+    let (rgb, _) = to.bytes.as_chunks_mut::<3>();
+    if pixels.kind == Kind::Gray {
+        for (to, gray) in rgb.iter_mut().zip(&pixels.bytes) {
+            *to = [*gray; 3];
+        }
+    } else {
+        for (to, [cyan, magenta, yellow, black]) in rgb.iter_mut().zip(pixels.bytes.as_chunks().0) {
+            let light = |ink: &u8| {
+                let product = u32::from(255 - ink) * u32::from(255 - black);
+                u8::try_from((product + 127) / 255).unwrap_or(u8::MAX)
+            };
+            *to = [light(cyan), light(magenta), light(yellow)];
+        }
+    }
+    Ok(to)
+}
+
+/// The way to sRGB, or nothing where there is none to go.
+fn transform(kind: Kind, icc: Option<&[u8]>) -> Option<Arc<Transform8BitExecutor>> {
+    let profile = ColorProfile::new_from_slice(icc?).ok()?;
+    let (space, from, to) = match kind {
+        Kind::Gray => (DataColorSpace::Gray, Layout::Gray, Layout::Rgb),
+        Kind::Rgb => (DataColorSpace::Rgb, Layout::Rgb, Layout::Rgb),
+        Kind::Rgba => (DataColorSpace::Rgb, Layout::Rgba, Layout::Rgba),
+        Kind::Cmyk => (DataColorSpace::Cmyk, Layout::Rgba, Layout::Rgb),
+    };
+    if profile.color_space != space {
+        return None;
+    }
+    let transform = profile
+        .create_transform_8bit(
+            from,
+            &ColorProfile::new_srgb(),
+            to,
+            TransformOptions::default(),
+        )
+        .ok()?;
+    (space != DataColorSpace::Rgb || !is_identity(kind, &transform)).then_some(transform)
+}
+
+/// Whether a transform leaves a sample of colours as they are.
+fn is_identity(kind: Kind, transform: &Arc<Transform8BitExecutor>) -> bool {
+    const STEPS: [u8; 5] = [0, 40, 110, 190, 255];
+    let mut probe = Vec::new();
+    for r in STEPS {
+        for g in STEPS {
+            for b in STEPS {
+                probe.extend_from_slice(&[r, g, b]);
+                if kind == Kind::Rgba {
+                    probe.push(255);
+                }
+            }
+        }
+    }
+    let mut out = vec![0; probe.len()];
+    transform.transform(&probe, &mut out).is_ok()
+        && probe.iter().zip(&out).all(|(a, b)| a.abs_diff(*b) <= SAME)
+}

@@ -1,0 +1,78 @@
+//! What a picture claims to be, read without decoding it.
+
+use crate::orientation::Orientation;
+use crate::sniff::{MediaType, sniff};
+use crate::{ImagingError, Limits, jpeg, png, webp};
+
+/// What the header says. Nothing here has been proven by decoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The kind of file, by content.
+    pub media: MediaType,
+    /// Columns as stored, before the orientation is applied.
+    pub width: u32,
+    /// Rows as stored.
+    pub height: u32,
+    /// How to turn what is stored upright. Upright where it cannot be read.
+    pub orientation: Orientation,
+}
+
+impl Header {
+    /// Width and height of the upright picture.
+    #[must_use]
+    pub fn upright_size(&self) -> (u32, u32) {
+        self.orientation.upright_size(self.width, self.height)
+    }
+}
+
+/// Reads the header of a JPEG, PNG or WebP and checks it against `limits`.
+///
+/// # Errors
+/// [`ImagingError::Unsupported`] for every other kind of file, [`ImagingError::Corrupt`] when the
+/// header is not whole, [`ImagingError::PixelLimit`] when it claims too many pixels.
+pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
+    let media = sniff(bytes).ok_or_else(|| ImagingError::unsupported("a file of unknown type"))?;
+    let (width, height, orientation) = match media {
+        MediaType::Jpeg => {
+            let found = jpeg::walk(bytes, limits.max_scans)?;
+            let frame = found
+                .frame
+                .ok_or_else(|| ImagingError::corrupt("no frame header"))?;
+            let orientation = found.orientation.unwrap_or(Orientation::Upright);
+            (frame.width, frame.height, orientation)
+        }
+        MediaType::Png => {
+            let found = png::read(bytes)?;
+            (found.width, found.height, found.orientation)
+        }
+        MediaType::Webp => {
+            let found = webp::read(bytes)?;
+            (found.width, found.height, found.orientation)
+        }
+        MediaType::Gif
+        | MediaType::Heic
+        | MediaType::Avif
+        | MediaType::Tiff
+        | MediaType::Dng
+        | MediaType::Svg
+        | MediaType::Mp4
+        | MediaType::Mov
+        | MediaType::ThreeGp => return Err(ImagingError::unsupported(media.mime())),
+    };
+    if width == 0 || height == 0 {
+        return Err(ImagingError::corrupt("a picture without pixels"));
+    }
+    if u64::from(width) * u64::from(height) > limits.max_pixels {
+        return Err(ImagingError::PixelLimit {
+            width,
+            height,
+            max_pixels: limits.max_pixels,
+        });
+    }
+    Ok(Header {
+        media,
+        width,
+        height,
+        orientation,
+    })
+}

@@ -1,0 +1,134 @@
+//! The EXIF orientation: read from metadata, applied to pixels.
+
+use exif::{In, Reader, Tag};
+
+use crate::pixels::Pixels;
+
+/// EXIF blocks above this are not looked at: cameras stay below 64 KiB.
+const MAX_EXIF_BYTES: usize = 1024 * 1024;
+/// Side of the square blocks in which pixels are turned, so that both sides stay in the cache.
+const TILE: u32 = 32;
+
+/// How stored pixels have to be turned to stand upright; values as in EXIF tag 0x0112.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Orientation {
+    /// 1: stored upright.
+    Upright,
+    /// 2: mirror left and right.
+    MirrorHorizontal,
+    /// 3: turn by half.
+    Rotate180,
+    /// 4: mirror top and bottom.
+    MirrorVertical,
+    /// 5: mirror along the main diagonal.
+    Transpose,
+    /// 6: turn clockwise by a quarter.
+    Rotate90,
+    /// 7: mirror along the other diagonal.
+    Transverse,
+    /// 8: turn anticlockwise by a quarter.
+    Rotate270,
+}
+
+impl Orientation {
+    /// The orientation of this EXIF value; what is not 1 to 8 is upright.
+    #[must_use]
+    pub fn from_exif(value: u32) -> Self {
+        match value {
+            2 => Self::MirrorHorizontal,
+            3 => Self::Rotate180,
+            4 => Self::MirrorVertical,
+            5 => Self::Transpose,
+            6 => Self::Rotate90,
+            7 => Self::Transverse,
+            8 => Self::Rotate270,
+            _ => Self::Upright,
+        }
+    }
+
+    /// Whether width and height change places.
+    #[must_use]
+    pub fn swaps_sides(self) -> bool {
+        matches!(
+            self,
+            Self::Transpose | Self::Rotate90 | Self::Transverse | Self::Rotate270
+        )
+    }
+
+    /// The upright size of stored pixels of this size.
+    #[must_use]
+    pub fn upright_size(self, width: u32, height: u32) -> (u32, u32) {
+        if self.swaps_sides() {
+            (height, width)
+        } else {
+            (width, height)
+        }
+    }
+
+    /// Reads the orientation from a TIFF structure. Whatever is wrong with it, the picture can
+    /// still be shown: then it is upright.
+    pub(crate) fn from_tiff(tiff: &[u8]) -> Self {
+        if tiff.len() > MAX_EXIF_BYTES {
+            return Self::Upright;
+        }
+        let mut reader = Reader::new();
+        reader.continue_on_error(true);
+        reader
+            .read_raw(tiff.to_vec())
+            .or_else(|e| e.distill_partial_result(|_| ()))
+            .ok()
+            .and_then(|exif| {
+                exif.get_field(Tag::Orientation, In::PRIMARY)
+                    .and_then(|field| field.value.get_uint(0))
+            })
+            .map_or(Self::Upright, Self::from_exif)
+    }
+
+    /// Turns pixels upright.
+    pub(crate) fn apply(self, pixels: &Pixels) -> Pixels {
+        if self == Self::Upright {
+            return pixels.clone();
+        }
+        match pixels.kind.channels() {
+            1 => self.turn::<1>(pixels),
+            3 => self.turn::<3>(pixels),
+            _ => self.turn::<4>(pixels),
+        }
+    }
+
+    fn turn<const N: usize>(self, from: &Pixels) -> Pixels {
+        let (width, height) = self.upright_size(from.width, from.height);
+        let (right, bottom) = (from.width - 1, from.height - 1);
+        let source = |x: u32, y: u32| match self {
+            Self::Upright => (x, y),
+            Self::MirrorHorizontal => (right - x, y),
+            Self::Rotate180 => (right - x, bottom - y),
+            Self::MirrorVertical => (x, bottom - y),
+            Self::Transpose => (y, x),
+            Self::Rotate90 => (y, bottom - x),
+            Self::Transverse => (right - y, bottom - x),
+            Self::Rotate270 => (right - y, x),
+        };
+        let stride = from.width as usize;
+        let (stored, _) = from.bytes.as_chunks::<N>();
+        let mut bytes = vec![0; from.bytes.len()];
+        let (upright, _) = bytes.as_chunks_mut::<N>();
+        for top in (0..height).step_by(TILE as usize) {
+            for left in (0..width).step_by(TILE as usize) {
+                for y in top..height.min(top + TILE) {
+                    for x in left..width.min(left + TILE) {
+                        let (sx, sy) = source(x, y);
+                        let at = y as usize * width as usize + x as usize;
+                        upright[at] = stored[sy as usize * stride + sx as usize];
+                    }
+                }
+            }
+        }
+        Pixels {
+            width,
+            height,
+            kind: from.kind,
+            bytes,
+        }
+    }
+}

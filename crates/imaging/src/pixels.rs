@@ -1,0 +1,85 @@
+//! Pixels in memory between decoding and encoding.
+
+use std::alloc::{Layout, alloc_zeroed};
+
+use crate::ImagingError;
+
+/// What the bytes of a pixel mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One byte of lightness.
+    Gray,
+    /// Red, green, blue.
+    Rgb,
+    /// Red, green, blue, and opacity that they are not multiplied with.
+    Rgba,
+    /// Ink: 255 is full.
+    Cmyk,
+}
+
+impl Kind {
+    pub(crate) fn channels(self) -> usize {
+        match self {
+            Self::Gray => 1,
+            Self::Rgb => 3,
+            Self::Rgba | Self::Cmyk => 4,
+        }
+    }
+}
+
+/// Rows of pixels, eight bits a channel, without padding. Both sides are at least 1.
+#[derive(Clone, Debug)]
+pub(crate) struct Pixels {
+    pub width: u32,
+    pub height: u32,
+    pub kind: Kind,
+    pub bytes: Vec<u8>,
+}
+
+impl Pixels {
+    /// Black (or, with alpha, clear) pixels.
+    pub(crate) fn zeroed(width: u32, height: u32, kind: Kind) -> Result<Self, ImagingError> {
+        let len = u64::from(width)
+            .checked_mul(u64::from(height))
+            .and_then(|n| n.checked_mul(kind.channels() as u64))
+            .and_then(|n| usize::try_from(n).ok())
+            .ok_or_else(|| ImagingError::memory("a picture larger than memory"))?;
+        Ok(Self {
+            width,
+            height,
+            kind,
+            bytes: zeroed(len)?,
+        })
+    }
+
+    pub(crate) fn stride(&self) -> usize {
+        self.width as usize * self.kind.channels()
+    }
+}
+
+/// Zeroed bytes, or an error where `vec![0; len]` would abort the process.
+pub(crate) fn zeroed(len: usize) -> Result<Vec<u8>, ImagingError> {
+    let refused = || ImagingError::memory(format!("{len} bytes were refused"));
+    if len == 0 {
+        return Ok(Vec::new());
+    }
+    let layout = Layout::array::<u8>(len).map_err(|_| refused())?;
+    // SAFETY: the layout is not empty.
+    let start = unsafe { alloc_zeroed(layout) };
+    if start.is_null() {
+        return Err(refused());
+    }
+    // SAFETY: allocated just now by the global allocator with this layout, and initialised.
+    Ok(unsafe { Vec::from_raw_parts(start, len, len) })
+}
+
+/// A decoded picture, possibly smaller than the file's, in the file's own colours.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    pub pixels: Pixels,
+    /// How many of the decoded columns and rows the picture covers. Not whole where it was shrunk
+    /// while decoding and the last cell is cut.
+    pub extent: (f64, f64),
+    /// The embedded colour profile.
+    pub icc: Option<Vec<u8>>,
+}
