@@ -1,0 +1,35 @@
+# The front door. `make` lists what there is; anything longer than a line lives in scripts/.
+# Everything is built with the release profile: Cargo.toml says why.
+
+export PATH := $(PATH):$(HOME)/.cargo/bin
+SHELL := /bin/bash
+
+.DEFAULT_GOAL := help
+.PHONY: help deps deps-test demo test test-all lint bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## Install what building needs (says what, first)
+	@scripts/install.sh build
+
+deps-test: ## Install what the tests need besides (PostgreSQL, exiftool, vips)
+	@scripts/install.sh test
+
+demo: deps ## Upload a burst of 12 photos to a server of its own (PHOTOS=dir, PORT=n, ONCE=1, KEEP=1)
+	@scripts/demo.sh
+
+test: deps deps-test ## Run every test
+	@scripts/test.sh
+
+test-all: test ## The same as `make test`: no test needs heavier components yet
+
+lint: deps ## Check format, lints, licences and sources of dependencies
+	@scripts/lint.sh
+
+bench: deps deps-test ## Measure, into target/bench/results.json (ONLY=group for one)
+	cargo run --release -p safelight-bench -- $(ONLY)
+
+clean: ## Remove what was built and the demo's data
+	cargo clean
+	rm -rf demo-data

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Format, lints, and what the dependencies bring along.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cargo fmt --check
+cargo clippy --release --workspace --all-targets -- -D warnings
+
+if ! cargo deny --version >/dev/null 2>&1; then
+    echo 'Installing cargo-deny, which checks dependencies (takes some minutes, once) …'
+    cargo install cargo-deny --locked
+fi
+cargo deny --log-level error check bans licenses sources
+
+# Known vulnerabilities are looked up only where a copy of the database is at hand.
+if compgen -G "${CARGO_HOME:-$HOME/.cargo}/advisory-dbs/*" >/dev/null; then
+    cargo deny --log-level error check --disable-fetch advisories
+else
+    echo 'advisories not checked: no local advisory database'
+fi
