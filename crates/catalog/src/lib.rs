@@ -1,1 +1,37 @@
-//! Placeholder.
+//! The database: rows, transactions, migrations, job claims. SQLite and PostgreSQL; the only crate
+//! that speaks SQL.
+//!
+//! One set of queries in portable SQL serves both: TEXT ids, BIGINT microseconds, TEXT JSON, `$n`,
+//! `ON CONFLICT`, `RETURNING`. Only the claim of jobs and the reading of the clock differ.
+//!
+//! Reads go through [`Catalog::read`], writes through [`Catalog::write`]: a closure that runs in one
+//! transaction. On SQLite all writes go through one connection, and those that wait for it share a
+//! commit (group commit); on PostgreSQL each has a transaction of its own. Nothing else than the
+//! database may be waited for in such a closure.
+//!
+//! Every change of state is a compare-and-set on `version`, so that the loser of a race sees that it
+//! lost: a function that changes something answers whether it did.
+
+pub mod assets;
+pub mod blobs;
+pub mod captures;
+pub mod error;
+pub mod events;
+pub mod idempotency;
+pub mod initiate;
+pub mod jobs;
+pub mod keys;
+pub mod renditions;
+pub mod uploads;
+
+mod batch;
+mod connect;
+mod group_commit;
+mod migrate;
+mod transaction;
+mod value;
+
+pub use connect::{Backend, Catalog, CatalogSettings, TimeSource};
+pub use error::CatalogError;
+pub use transaction::Tx;
+pub use value::{Row, Value};

@@ -1,0 +1,61 @@
+//! Many rows in one statement.
+
+use std::fmt::Write as _;
+
+use crate::error::CatalogError;
+use crate::transaction::Tx;
+use crate::value::{Row, Value};
+
+/// Rows in one statement at most. Below it, statements come in powers of two, so that few distinct
+/// ones exist and each stays prepared.
+const LARGEST: usize = 64;
+
+/// `($1, $2), ($3, $4), …` for `rows` rows of `columns` values.
+fn tuples(rows: usize, columns: usize) -> String {
+    let mut sql = String::with_capacity(rows * columns * 6);
+    for row in 0..rows {
+        sql.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..columns {
+            let _ = write!(
+                sql,
+                "{}${}",
+                if column == 0 { "" } else { ", " },
+                row * columns + column + 1
+            );
+        }
+        sql.push(')');
+    }
+    sql
+}
+
+/// Runs `before VALUES (…), (…) after` for all of `rows`, in as few statements as fit; the rows returned.
+pub(crate) async fn run(
+    tx: &mut Tx<'_>,
+    before: &str,
+    rows: &[Vec<Value>],
+    after: &str,
+) -> Result<Vec<Row>, CatalogError> {
+    let mut out = Vec::new();
+    let mut rest = rows;
+    while let Some(first) = rest.first() {
+        let mut size = LARGEST;
+        while size > rest.len() {
+            size /= 2;
+        }
+        let (now, later) = rest.split_at(size);
+        let sql = format!("{before} VALUES {} {after}", tuples(size, first.len()));
+        let flat: Vec<Value> = now.iter().flatten().cloned().collect();
+        out.extend(tx.rows(&sql, &flat).await?);
+        rest = later;
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn tuples_number_their_values() {
+        assert_eq!(super::tuples(2, 2), "($1, $2), ($3, $4)");
+        assert_eq!(super::tuples(1, 1), "($1)");
+    }
+}

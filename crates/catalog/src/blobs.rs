@@ -1,0 +1,242 @@
+//! Blobs: stored bytes under an immutable key, and who holds them.
+//!
+//! References are counted by looking (rows of resources). Attaching to a blob and dooming it change
+//! the same row, so one of the two waits for the other and then sees what it did.
+
+use safelight_model::clock::Micros;
+use safelight_model::codes::Code;
+
+use crate::error::CatalogError;
+use crate::transaction::Tx;
+use crate::value::Row;
+use crate::values;
+
+/// A blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    /// Its id.
+    pub blob_id: String,
+    /// Within what identical bytes are one blob: the owner.
+    pub scope: String,
+    /// Where its bytes are.
+    pub object_key: String,
+    /// The store's tag for them, pinned at completion.
+    pub etag: String,
+    /// Its size.
+    pub size_bytes: i64,
+    /// Its verified hash, once inspected.
+    pub sha256: Option<String>,
+    /// `live`, `doomed` or `gone`.
+    pub state: String,
+    /// `clean`, `quarantine` or `unknown`.
+    pub verdict: String,
+    /// Its type by content, once inspected.
+    pub mime: Option<String>,
+    /// Upright width in pixels.
+    pub width: Option<i64>,
+    /// Upright height in pixels.
+    pub height: Option<i64>,
+    /// Thumbhash of its pixels, base64.
+    pub thumbhash: Option<String>,
+    /// Why it cannot be shown.
+    pub reason_code: Option<String>,
+    /// Why, in words.
+    pub reason_detail: Option<String>,
+    /// When inspection ended.
+    pub inspected_at: Option<Micros>,
+}
+
+pub(crate) const COLUMNS: &str =
+    "b.blob_id, b.scope, b.object_key, b.etag, b.size_bytes, b.sha256, b.state, b.verdict, b.mime, b.width, b.height,
+     b.thumbhash, b.reason_code, b.reason_detail, b.inspected_at";
+
+pub(crate) fn read(r: &Row, first: usize) -> Result<Blob, CatalogError> {
+    Ok(Blob {
+        blob_id: r.text(first)?,
+        scope: r.text(first + 1)?,
+        object_key: r.text(first + 2)?,
+        etag: r.text(first + 3)?,
+        size_bytes: r.int(first + 4)?,
+        sha256: r.maybe_text(first + 5)?,
+        state: r.text(first + 6)?,
+        verdict: r.text(first + 7)?,
+        mime: r.maybe_text(first + 8)?,
+        width: r.maybe_int(first + 9)?,
+        height: r.maybe_int(first + 10)?,
+        thumbhash: r.maybe_text(first + 11)?,
+        reason_code: r.maybe_text(first + 12)?,
+        reason_detail: r.maybe_text(first + 13)?,
+        inspected_at: r.maybe_at(first + 14)?,
+    })
+}
+
+/// Whole bytes that arrived.
+#[derive(Clone, Debug)]
+pub struct FreshBlob<'a> {
+    /// The tenant.
+    pub tenant_id: &'a str,
+    /// Its id.
+    pub blob_id: &'a str,
+    /// The owner.
+    pub scope: &'a str,
+    /// Where its bytes are.
+    pub object_key: &'a str,
+    /// The store's tag for them.
+    pub etag: &'a str,
+    /// Its size.
+    pub size_bytes: i64,
+    /// The resource that it is.
+    pub resource_id: &'a str,
+    /// Now.
+    pub at: Micros,
+}
+
+/// Records a blob and points its resource to it.
+///
+/// # Errors
+/// What the database says.
+pub async fn insert(tx: &mut Tx<'_>, blob: &FreshBlob<'_>) -> Result<(), CatalogError> {
+    tx.exec(
+        "INSERT INTO blobs (tenant_id, blob_id, scope, object_key, etag, size_bytes, state, verdict, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, 'live', 'unknown', $7)",
+        values![blob.tenant_id, blob.blob_id, blob.scope, blob.object_key, blob.etag, blob.size_bytes, blob.at],
+    )
+    .await?;
+    tx.exec(
+        "UPDATE resources SET blob_id = $3 WHERE tenant_id = $1 AND resource_id = $2",
+        values![blob.tenant_id, blob.resource_id, blob.blob_id],
+    )
+    .await?;
+    Ok(())
+}
+
+/// One blob.
+///
+/// # Errors
+/// What the database says.
+pub async fn find(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+) -> Result<Option<Blob>, CatalogError> {
+    let sql = format!("SELECT {COLUMNS} FROM blobs b WHERE b.tenant_id = $1 AND b.blob_id = $2");
+    tx.row(&sql, values![tenant_id, blob_id])
+        .await?
+        .map(|r| read(&r, 0))
+        .transpose()
+}
+
+/// Finds the other live blob of these bytes and holds on to it until the end of the transaction, so
+/// that it is not doomed meanwhile.
+///
+/// # Errors
+/// What the database says.
+pub async fn hold_twin(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob: &Blob,
+    sha256: &str,
+) -> Result<Option<Blob>, CatalogError> {
+    let held = tx
+        .row(
+            "UPDATE blobs SET state = 'live'
+              WHERE tenant_id = $1 AND scope = $2 AND sha256 = $3 AND state = 'live' AND blob_id <> $4
+              RETURNING blob_id",
+            values![tenant_id, &blob.scope, sha256, &blob.blob_id],
+        )
+        .await?;
+    match held {
+        Some(row) => find(tx, tenant_id, &row.text(0)?).await,
+        None => Ok(None),
+    }
+}
+
+/// Points every resource that holds `from` to `to`, and dooms `from`.
+///
+/// # Errors
+/// What the database says.
+pub async fn merge(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    from: &str,
+    to: &str,
+) -> Result<(), CatalogError> {
+    tx.exec(
+        "UPDATE resources SET blob_id = $3 WHERE tenant_id = $1 AND blob_id = $2",
+        values![tenant_id, from, to],
+    )
+    .await?;
+    tx.exec(
+        "UPDATE blobs SET state = 'doomed' WHERE tenant_id = $1 AND blob_id = $2 AND state = 'live'",
+        values![tenant_id, from],
+    )
+    .await?;
+    Ok(())
+}
+
+/// What inspection found.
+#[derive(Clone, Debug, Default)]
+pub struct Inspected {
+    /// The hash that was counted.
+    pub sha256: String,
+    /// The verdict.
+    pub verdict: &'static str,
+    /// The type by content.
+    pub mime: Option<String>,
+    /// Upright width.
+    pub width: Option<i64>,
+    /// Upright height.
+    pub height: Option<i64>,
+    /// Thumbhash, base64.
+    pub thumbhash: Option<String>,
+    /// Why it cannot be shown.
+    pub reason: Option<(Code, String)>,
+}
+
+/// Records what inspection found. `false` when the blob is no longer live.
+///
+/// # Errors
+/// What the database says; a refusal by the unique index on live hashes means that a twin was quicker.
+pub async fn inspected(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+    found: &Inspected,
+    at: Micros,
+) -> Result<bool, CatalogError> {
+    let changed = tx
+        .exec(
+            "UPDATE blobs SET sha256 = $3, verdict = $4, mime = $5, width = $6, height = $7, thumbhash = $8,
+                    reason_code = $9, reason_detail = $10, inspected_at = $11
+              WHERE tenant_id = $1 AND blob_id = $2 AND state = 'live'",
+            values![
+                tenant_id,
+                blob_id,
+                &found.sha256,
+                found.verdict,
+                &found.mime,
+                found.width,
+                found.height,
+                &found.thumbhash,
+                found.reason.as_ref().map(|(code, _)| code.as_str()),
+                found.reason.as_ref().map(|(_, detail)| detail.clone()),
+                at
+            ],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Records that a doomed blob's bytes are gone from the store.
+///
+/// # Errors
+/// What the database says.
+pub async fn gone(tx: &mut Tx<'_>, tenant_id: &str, blob_id: &str) -> Result<bool, CatalogError> {
+    let changed = tx
+        .exec(
+            "UPDATE blobs SET state = 'gone' WHERE tenant_id = $1 AND blob_id = $2 AND state = 'doomed'",
+            values![tenant_id, blob_id],
+        )
+        .await?;
+    Ok(changed == 1)
+}

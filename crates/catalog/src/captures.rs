@@ -1,0 +1,95 @@
+//! Captures and the assets they hold.
+
+use safelight_model::clock::Micros;
+
+use crate::error::CatalogError;
+use crate::transaction::Tx;
+use crate::values;
+
+/// A capture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capture {
+    /// Its id.
+    pub capture_id: String,
+    /// The owner.
+    pub owner_id: String,
+    /// The client's reference.
+    pub client_ref: String,
+    /// Its mode.
+    pub mode: String,
+    /// When it was initiated.
+    pub created_at: Micros,
+}
+
+/// An asset as a member of a capture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The client's reference.
+    pub client_ref: String,
+    /// `key`, `frame`, …
+    pub role: String,
+    /// The asset.
+    pub asset_id: String,
+    /// The asset's state.
+    pub state: String,
+    /// The asset's reason.
+    pub reason_code: Option<String>,
+}
+
+/// One capture.
+///
+/// # Errors
+/// What the database says.
+pub async fn find(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    capture_id: &str,
+) -> Result<Option<Capture>, CatalogError> {
+    let row = tx
+        .row(
+            "SELECT capture_id, owner_id, client_ref, mode, created_at FROM captures
+              WHERE tenant_id = $1 AND capture_id = $2",
+            values![tenant_id, capture_id],
+        )
+        .await?;
+    row.map(|r| {
+        Ok(Capture {
+            capture_id: r.text(0)?,
+            owner_id: r.text(1)?,
+            client_ref: r.text(2)?,
+            mode: r.text(3)?,
+            created_at: r.at(4)?,
+        })
+    })
+    .transpose()
+}
+
+/// A capture's assets in order.
+///
+/// # Errors
+/// What the database says.
+pub async fn members(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    capture_id: &str,
+) -> Result<Vec<Member>, CatalogError> {
+    let rows = tx
+        .rows(
+            "SELECT m.client_ref, m.role, a.asset_id, a.state, a.reason_code
+               FROM capture_assets m JOIN assets a ON a.tenant_id = m.tenant_id AND a.asset_id = m.asset_id
+              WHERE m.tenant_id = $1 AND m.capture_id = $2 ORDER BY m.position",
+            values![tenant_id, capture_id],
+        )
+        .await?;
+    rows.iter()
+        .map(|r| {
+            Ok(Member {
+                client_ref: r.text(0)?,
+                role: r.text(1)?,
+                asset_id: r.text(2)?,
+                state: r.text(3)?,
+                reason_code: r.maybe_text(4)?,
+            })
+        })
+        .collect()
+}

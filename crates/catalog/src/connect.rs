@@ -1,0 +1,249 @@
+//! Opening a catalog by its URL, and the two ways into it: read and write.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use safelight_model::clock::{Clock, SystemClock};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, PgPool, SqliteConnection, SqlitePool};
+use tokio::sync::Notify;
+
+use crate::error::CatalogError;
+use crate::group_commit::Writer;
+use crate::migrate;
+use crate::transaction::{Conn, Tx};
+
+/// Which database it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// One file, one writing process.
+    Sqlite,
+    /// A server, many processes.
+    Postgres,
+}
+
+/// The clock of leases.
+#[derive(Clone)]
+pub enum TimeSource {
+    /// The database server's.
+    Database,
+    /// One that is handed in. SQLite has no clock but its process's, so it always uses this.
+    Injected(Arc<dyn Clock>),
+}
+
+/// How to open a catalog.
+pub struct CatalogSettings {
+    /// `sqlite:///path/catalog.db` or `postgres://user@host/name`.
+    pub url: String,
+    /// Connections at most, for reading on SQLite, for everything on PostgreSQL.
+    pub connections: u32,
+    /// A clock in place of the database's; for tests.
+    pub clock: Option<Arc<dyn Clock>>,
+}
+
+impl CatalogSettings {
+    /// The settings for `url` with defaults for the rest.
+    #[must_use]
+    pub fn for_url(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            connections: 8,
+            clock: None,
+        }
+    }
+}
+
+#[derive(Clone)]
+enum Pools {
+    Sqlite { readers: SqlitePool, writer: Writer },
+    Postgres(PgPool),
+}
+
+/// An open catalog. Clones share its connections.
+#[derive(Clone)]
+pub struct Catalog {
+    pools: Pools,
+    time: TimeSource,
+    bell: Arc<Notify>,
+}
+
+impl Catalog {
+    /// Opens the catalog, bringing its schema up to date first.
+    ///
+    /// # Errors
+    /// If the URL is not understood, the database does not answer, or a migration fails.
+    pub async fn open(settings: CatalogSettings) -> Result<Self, CatalogError> {
+        let bell = Arc::new(Notify::new());
+        if settings.url.starts_with("sqlite:") {
+            Self::open_sqlite(settings, bell).await
+        } else if settings.url.starts_with("postgres:") || settings.url.starts_with("postgresql:") {
+            Self::open_postgres(settings, bell).await
+        } else {
+            Err(CatalogError::Url(settings.url))
+        }
+    }
+
+    async fn open_sqlite(
+        settings: CatalogSettings,
+        bell: Arc<Notify>,
+    ) -> Result<Self, CatalogError> {
+        let options = SqliteConnectOptions::from_str(&settings.url)
+            .map_err(|_| CatalogError::Url(settings.url.clone()))?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(10))
+            .pragma("cache_size", "-32768")
+            .pragma("wal_autocheckpoint", "4000")
+            .statement_cache_capacity(256);
+        let mut conn = SqliteConnection::connect_with(&options).await?;
+        migrate::sqlite()
+            .run(&mut conn)
+            .await
+            .map_err(CatalogError::Migrate)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(settings.connections)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_with(options.read_only(true).create_if_missing(false))
+            .await?;
+        let time = TimeSource::Injected(settings.clock.unwrap_or_else(|| Arc::new(SystemClock)));
+        let writer = Writer::start(conn, time.clone(), bell.clone());
+        Ok(Self {
+            pools: Pools::Sqlite { readers, writer },
+            time,
+            bell,
+        })
+    }
+
+    async fn open_postgres(
+        settings: CatalogSettings,
+        bell: Arc<Notify>,
+    ) -> Result<Self, CatalogError> {
+        let options = PgConnectOptions::from_str(&settings.url)
+            .map_err(|_| CatalogError::Url(settings.url.clone()))?
+            .application_name("safelight")
+            .statement_cache_capacity(256);
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.connections.max(2))
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_with(options)
+            .await?;
+        migrate::postgres()
+            .run(&pool)
+            .await
+            .map_err(CatalogError::Migrate)?;
+        let time = settings
+            .clock
+            .map_or(TimeSource::Database, TimeSource::Injected);
+        tokio::spawn(listen(pool.clone(), bell.clone()));
+        Ok(Self {
+            pools: Pools::Postgres(pool),
+            time,
+            bell,
+        })
+    }
+
+    /// Which database it is.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        match self.pools {
+            Pools::Sqlite { .. } => Backend::Sqlite,
+            Pools::Postgres(_) => Backend::Postgres,
+        }
+    }
+
+    /// Rings when work may have come. May ring for nothing, and may fail to ring: it only shortens a wait.
+    #[must_use]
+    pub fn bell(&self) -> Arc<Notify> {
+        self.bell.clone()
+    }
+
+    /// Runs `work` with a connection for reading. Statements see what is committed when each begins.
+    ///
+    /// # Errors
+    /// What `work` answers, or that no connection could be had.
+    pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, E>> + Send,
+        E: From<CatalogError>,
+    {
+        match &self.pools {
+            Pools::Sqlite { readers, .. } => {
+                let mut conn = readers.acquire().await.map_err(CatalogError::from)?;
+                work(&mut Tx {
+                    conn: Conn::Sqlite(&mut conn),
+                    time: &self.time,
+                    rung: false,
+                })
+                .await
+            }
+            Pools::Postgres(pool) => {
+                let mut conn = pool.acquire().await.map_err(CatalogError::from)?;
+                work(&mut Tx {
+                    conn: Conn::Postgres(&mut conn),
+                    time: &self.time,
+                    rung: false,
+                })
+                .await
+            }
+        }
+    }
+
+    /// Runs `work` in a transaction: committed if it answers `Ok`, taken back if it answers `Err`.
+    /// Returns after the commit is on disk.
+    ///
+    /// # Errors
+    /// What `work` answers, or that the transaction could not be begun or committed.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Send + From<CatalogError> + 'static,
+    {
+        match &self.pools {
+            Pools::Sqlite { writer, .. } => writer.write(work).await,
+            Pools::Postgres(pool) => {
+                let mut outer = pool.begin().await.map_err(CatalogError::from)?;
+                let mut tx = Tx {
+                    conn: Conn::Postgres(&mut outer),
+                    time: &self.time,
+                    rung: false,
+                };
+                let value = work(&mut tx).await?;
+                let rung = tx.rung;
+                outer.commit().await.map_err(CatalogError::from)?;
+                if rung {
+                    self.bell.notify_waiters();
+                }
+                Ok(value)
+            }
+        }
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn ping(&self) -> Result<(), CatalogError> {
+        self.read(|tx| Box::pin(async move { tx.row("SELECT 1", &[]).await.map(|_| ()) }))
+            .await
+    }
+}
+
+/// Rings `bell` for every NOTIFY, from any process. A lost connection is made again: meanwhile
+/// polling finds the work.
+async fn listen(pool: PgPool, bell: Arc<Notify>) {
+    while !pool.is_closed() {
+        if let Ok(mut listener) = PgListener::connect_with(&pool).await
+            && listener.listen("safelight_jobs").await.is_ok()
+        {
+            while listener.recv().await.is_ok() {
+                bell.notify_waiters();
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}

@@ -1,0 +1,156 @@
+//! Idempotency records of operations that have more than one step.
+//!
+//! The first request leaves a record *in flight* with a lease, does its work, and marks the record
+//! done together with its last change. If its process dies, the lease ends and a repetition takes
+//! the record over; the operations themselves can run again at any point.
+
+use safelight_model::clock::Micros;
+use safelight_model::codes::Code;
+
+use crate::error::CatalogError;
+use crate::transaction::Tx;
+use crate::values;
+
+/// A key as it came.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The tenant.
+    pub tenant_id: String,
+    /// Who calls.
+    pub caller: String,
+    /// The key.
+    pub key: String,
+    /// Which operation.
+    pub operation: &'static str,
+    /// The hash of the request.
+    pub fingerprint: String,
+    /// Now.
+    pub now: Micros,
+    /// Until when the operation may be under way before another takes it over.
+    pub lease_until: Micros,
+    /// When the record may be forgotten.
+    pub expires_at: Micros,
+}
+
+/// What a key means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nobody used it, or whoever did is gone: go on.
+    Begin,
+    /// The operation was carried out; this is what it was about, and its error if it had one.
+    Done(Option<String>, Option<Code>),
+    /// The first request is still running.
+    InFlight,
+    /// The key came before with another request.
+    Mismatch,
+}
+
+/// Begins an operation under a key, or finds what became of it.
+///
+/// # Errors
+/// What the database says.
+pub async fn begin(tx: &mut Tx<'_>, claim: &Claim) -> Result<Found, CatalogError> {
+    let made = tx
+        .exec(
+            "INSERT INTO idempotency (tenant_id, caller, idempotency_key, operation, fingerprint, state, lease_until,
+                                      expires_at)
+             VALUES ($1, $2, $3, $4, $5, 'in_flight', $6, $7) ON CONFLICT DO NOTHING",
+            values![
+                &claim.tenant_id,
+                &claim.caller,
+                &claim.key,
+                claim.operation,
+                &claim.fingerprint,
+                claim.lease_until,
+                claim.expires_at
+            ],
+        )
+        .await?;
+    if made == 1 {
+        return Ok(Found::Begin);
+    }
+    let row = tx
+        .row(
+            "SELECT operation, fingerprint, state, subject_id, error_code FROM idempotency
+              WHERE tenant_id = $1 AND caller = $2 AND idempotency_key = $3",
+            values![&claim.tenant_id, &claim.caller, &claim.key],
+        )
+        .await?;
+    let Some(row) = row else {
+        return Ok(Found::InFlight);
+    };
+    if row.text(0)? != claim.operation || row.text(1)? != claim.fingerprint {
+        return Ok(Found::Mismatch);
+    }
+    if row.text(2)? == "done" {
+        return Ok(Found::Done(
+            row.maybe_text(3)?,
+            row.maybe_text(4)?.as_deref().and_then(Code::parse),
+        ));
+    }
+    let taken = tx
+        .exec(
+            "UPDATE idempotency SET lease_until = $4
+              WHERE tenant_id = $1 AND caller = $2 AND idempotency_key = $3 AND state = 'in_flight' AND lease_until < $5",
+            values![&claim.tenant_id, &claim.caller, &claim.key, claim.lease_until, claim.now],
+        )
+        .await?;
+    Ok(if taken == 1 {
+        Found::Begin
+    } else {
+        Found::InFlight
+    })
+}
+
+/// Marks an operation as carried out, with what it was about or the code it failed with.
+///
+/// # Errors
+/// What the database says.
+pub async fn done(
+    tx: &mut Tx<'_>,
+    claim: &Claim,
+    subject_id: Option<&str>,
+    error: Option<Code>,
+) -> Result<(), CatalogError> {
+    tx.exec(
+        "UPDATE idempotency SET state = 'done', subject_id = $4, error_code = $5
+          WHERE tenant_id = $1 AND caller = $2 AND idempotency_key = $3 AND state = 'in_flight'",
+        values![
+            &claim.tenant_id,
+            &claim.caller,
+            &claim.key,
+            subject_id,
+            error.map(Code::as_str)
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Takes a record back whose operation was not carried out, so that the key can be used again: a
+/// passing fault is never frozen.
+///
+/// # Errors
+/// What the database says.
+pub async fn forget(tx: &mut Tx<'_>, claim: &Claim) -> Result<(), CatalogError> {
+    tx.exec(
+        "DELETE FROM idempotency
+          WHERE tenant_id = $1 AND caller = $2 AND idempotency_key = $3 AND state = 'in_flight'",
+        values![&claim.tenant_id, &claim.caller, &claim.key],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Removes up to `limit` records whose time is over; how many.
+///
+/// # Errors
+/// What the database says.
+pub async fn prune(tx: &mut Tx<'_>, now: Micros, limit: i64) -> Result<u64, CatalogError> {
+    tx.exec(
+        "DELETE FROM idempotency WHERE (tenant_id, caller, idempotency_key) IN
+           (SELECT tenant_id, caller, idempotency_key FROM idempotency WHERE expires_at < $1 LIMIT $2)",
+        values![now, limit],
+    )
+    .await
+}

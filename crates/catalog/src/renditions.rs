@@ -1,0 +1,175 @@
+//! What was derived from a blob, by preset and version.
+
+use safelight_model::clock::Micros;
+use safelight_model::codes::Code;
+use safelight_model::preset::Preset;
+
+use crate::error::CatalogError;
+use crate::transaction::Tx;
+use crate::value::Row;
+use crate::values;
+
+/// A rendition as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendition {
+    /// The blob it was derived from.
+    pub blob_id: String,
+    /// The preset's name.
+    pub preset: String,
+    /// The preset's version.
+    pub version: i64,
+    /// `pending`, `ready` or `failed`.
+    pub state: String,
+    /// Where its bytes are.
+    pub object_key: Option<String>,
+    /// The store's tag for them.
+    pub etag: Option<String>,
+    /// Width in pixels.
+    pub width: Option<i64>,
+    /// Height in pixels.
+    pub height: Option<i64>,
+    /// Its size.
+    pub size_bytes: Option<i64>,
+    /// Why it failed.
+    pub reason_code: Option<String>,
+    /// Why, in words.
+    pub reason_detail: Option<String>,
+}
+
+const COLUMNS: &str = "blob_id, preset, version, state, object_key, etag, width, height, size_bytes, reason_code, reason_detail";
+
+/// Announces a rendition that will be made.
+///
+/// # Errors
+/// What the database says.
+pub async fn expect(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+    preset: &Preset,
+    at: Micros,
+) -> Result<(), CatalogError> {
+    tx.exec(
+        "INSERT INTO renditions (tenant_id, blob_id, preset, version, state, format, updated_at)
+         VALUES ($1, $2, $3, $4, 'pending', $5, $6) ON CONFLICT DO NOTHING",
+        values![
+            tenant_id,
+            blob_id,
+            preset.name,
+            i64::from(preset.version),
+            preset.format.extension(),
+            at
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// A rendition whose bytes are in the store.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The recipe.
+    pub preset: Preset,
+    /// Where its bytes are.
+    pub object_key: String,
+    /// The store's tag for them.
+    pub etag: String,
+    /// Width in pixels.
+    pub width: i64,
+    /// Height in pixels.
+    pub height: i64,
+    /// Its size.
+    pub size_bytes: i64,
+}
+
+/// Records that a rendition is stored.
+///
+/// # Errors
+/// What the database says.
+pub async fn store(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+    made: &Stored,
+    at: Micros,
+) -> Result<(), CatalogError> {
+    tx.exec(
+        "INSERT INTO renditions (tenant_id, blob_id, preset, version, state, object_key, etag, format, width, height,
+                                 size_bytes, updated_at)
+         VALUES ($1, $2, $3, $4, 'ready', $5, $6, $7, $8, $9, $10, $11)
+         ON CONFLICT (tenant_id, blob_id, preset, version) DO UPDATE SET
+           state = 'ready', object_key = excluded.object_key, etag = excluded.etag, width = excluded.width,
+           height = excluded.height, size_bytes = excluded.size_bytes, reason_code = NULL, reason_detail = NULL,
+           updated_at = excluded.updated_at",
+        values![
+            tenant_id,
+            blob_id,
+            made.preset.name,
+            i64::from(made.preset.version),
+            &made.object_key,
+            &made.etag,
+            made.preset.format.extension(),
+            made.width,
+            made.height,
+            made.size_bytes,
+            at
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Records that the renditions of a blob that are still pending will not come, and why.
+///
+/// # Errors
+/// What the database says.
+pub async fn fail_pending(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+    code: Code,
+    detail: &str,
+    at: Micros,
+) -> Result<u64, CatalogError> {
+    tx.exec(
+        "UPDATE renditions SET state = 'failed', reason_code = $3, reason_detail = $4, updated_at = $5
+          WHERE tenant_id = $1 AND blob_id = $2 AND state = 'pending'",
+        values![tenant_id, blob_id, code.as_str(), detail, at],
+    )
+    .await
+}
+
+/// All renditions of a blob.
+///
+/// # Errors
+/// What the database says.
+pub async fn of_blob(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+) -> Result<Vec<Rendition>, CatalogError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM renditions WHERE tenant_id = $1 AND blob_id = $2 ORDER BY preset, version"
+    );
+    tx.rows(&sql, values![tenant_id, blob_id])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+}
+
+fn read(r: &Row) -> Result<Rendition, CatalogError> {
+    Ok(Rendition {
+        blob_id: r.text(0)?,
+        preset: r.text(1)?,
+        version: r.int(2)?,
+        state: r.text(3)?,
+        object_key: r.maybe_text(4)?,
+        etag: r.maybe_text(5)?,
+        width: r.maybe_int(6)?,
+        height: r.maybe_int(7)?,
+        size_bytes: r.maybe_int(8)?,
+        reason_code: r.maybe_text(9)?,
+        reason_detail: r.maybe_text(10)?,
+    })
+}

@@ -1,0 +1,124 @@
+//! A transaction, or a reading connection: the same calls on both databases.
+
+use safelight_model::clock::Micros;
+use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
+
+use crate::connect::TimeSource;
+use crate::error::CatalogError;
+use crate::value::{Row, Value};
+
+pub(crate) enum Conn<'c> {
+    Sqlite(&'c mut SqliteConnection),
+    Postgres(&'c mut PgConnection),
+}
+
+/// The statements of one transaction.
+///
+/// SQL comes from this crate's own text, with `$1`, `$2` … for every value from outside.
+pub struct Tx<'c> {
+    pub(crate) conn: Conn<'c>,
+    pub(crate) time: &'c TimeSource,
+    pub(crate) rung: bool,
+}
+
+macro_rules! bound {
+    ($sql:expr, $args:expr) => {{
+        let mut query = sqlx::query(AssertSqlSafe($sql));
+        for value in $args {
+            query = match value {
+                Value::Int(v) => query.bind(*v),
+                Value::Text(v) => query.bind(v.as_deref()),
+            };
+        }
+        query
+    }};
+}
+
+impl Tx<'_> {
+    /// Whether this is PostgreSQL, for the few statements that differ.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        matches!(self.conn, Conn::Postgres(_))
+    }
+
+    /// Runs a statement; how many rows it changed.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn exec(&mut self, sql: &str, args: &[Value]) -> Result<u64, CatalogError> {
+        Ok(match &mut self.conn {
+            Conn::Sqlite(c) => bound!(sql, args).execute(&mut **c).await?.rows_affected(),
+            Conn::Postgres(c) => bound!(sql, args).execute(&mut **c).await?.rows_affected(),
+        })
+    }
+
+    /// Runs a query; all its rows.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn rows(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>, CatalogError> {
+        Ok(match &mut self.conn {
+            Conn::Sqlite(c) => bound!(sql, args)
+                .fetch_all(&mut **c)
+                .await?
+                .into_iter()
+                .map(Row::Sqlite)
+                .collect(),
+            Conn::Postgres(c) => bound!(sql, args)
+                .fetch_all(&mut **c)
+                .await?
+                .into_iter()
+                .map(Row::Postgres)
+                .collect(),
+        })
+    }
+
+    /// Runs a query; its first row, if any.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn row(&mut self, sql: &str, args: &[Value]) -> Result<Option<Row>, CatalogError> {
+        Ok(match &mut self.conn {
+            Conn::Sqlite(c) => bound!(sql, args)
+                .fetch_optional(&mut **c)
+                .await?
+                .map(Row::Sqlite),
+            Conn::Postgres(c) => bound!(sql, args)
+                .fetch_optional(&mut **c)
+                .await?
+                .map(Row::Postgres),
+        })
+    }
+
+    /// The one clock for leases: the database's own, or the injected one.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn now(&mut self) -> Result<Micros, CatalogError> {
+        if let TimeSource::Injected(clock) = self.time {
+            return Ok(clock.now());
+        }
+        let row = self
+            .row(
+                "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
+                &[],
+            )
+            .await?;
+        row.map_or(Err(CatalogError::Refused(sqlx::Error::RowNotFound)), |r| {
+            r.at(0)
+        })
+    }
+
+    /// Asks that workers be woken once this transaction is committed.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn ring(&mut self) -> Result<(), CatalogError> {
+        if !self.rung && self.is_postgres() {
+            self.exec("SELECT pg_notify('safelight_jobs', '')", &[])
+                .await?;
+        }
+        self.rung = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,355 @@
+//! Uploads: the transfer of one resource.
+//!
+//! | state | what a crash in it leads to |
+//! |---|---|
+//! | `open` | the client goes on; the janitor expires it at its end |
+//! | `completing` | the intent is known: completion is repeated by the client or the reconciler |
+//! | `completed` | nothing: the asset moved in the same commit |
+//! | `aborted`, `expired` | parts at the store are removed by the janitor until none is left |
+
+use safelight_model::clock::Micros;
+use safelight_model::plan::Transport;
+
+use crate::error::CatalogError;
+use crate::transaction::Tx;
+use crate::value::Row;
+use crate::values;
+
+/// The state of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadState {
+    /// Bytes may be sent.
+    Open,
+    /// Its completion has begun; the part list is fixed.
+    Completing,
+    /// The store holds the whole object and the asset has moved on.
+    Completed,
+    /// Given up by the client.
+    Aborted,
+    /// Its time ended.
+    Expired,
+}
+
+impl UploadState {
+    const ALL: [Self; 5] = [
+        Self::Open,
+        Self::Completing,
+        Self::Completed,
+        Self::Aborted,
+        Self::Expired,
+    ];
+
+    /// As in rows and on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Completing => "completing",
+            Self::Completed => "completed",
+            Self::Aborted => "aborted",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// An upload with what its resource declares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// The tenant.
+    pub tenant_id: String,
+    /// Its id.
+    pub upload_id: String,
+    /// The owner.
+    pub owner_id: String,
+    /// The asset it belongs to.
+    pub asset_id: String,
+    /// The resource it carries.
+    pub resource_id: String,
+    /// Where the bytes go.
+    pub object_key: String,
+    /// The store's id of the multipart upload, once it was begun there.
+    pub store_upload_id: Option<String>,
+    /// How the bytes travel.
+    pub transport: Transport,
+    /// Size of a part.
+    pub part_size_bytes: i64,
+    /// Parts at once.
+    pub concurrency: i64,
+    /// Place in the sending order.
+    pub send_order: i64,
+    /// The declared size.
+    pub size_bytes: i64,
+    /// Its state.
+    pub state: UploadState,
+    /// For compare-and-set.
+    pub version: i64,
+    /// The part list that its completion goes by, JSON.
+    pub intent: Option<String>,
+    /// When the completion began.
+    pub intent_at: Option<Micros>,
+    /// Until when a URL that was given out works.
+    pub signed_until: Micros,
+    /// Its end.
+    pub expires_at: Micros,
+    /// The resource's kind.
+    pub kind: String,
+    /// The declared type.
+    pub mime: Option<String>,
+    /// The declared hash.
+    pub sha256: Option<String>,
+}
+
+pub(crate) const SELECT: &str =
+    "SELECT u.tenant_id, u.upload_id, u.owner_id, u.asset_id, u.resource_id, u.object_key, u.store_upload_id,
+            u.transport, u.part_size_bytes, u.concurrency, u.send_order, u.size_bytes, u.state, u.version, u.intent,
+            u.intent_at, u.signed_until, u.expires_at, r.kind, r.mime, r.sha256
+       FROM uploads u JOIN resources r ON r.tenant_id = u.tenant_id AND r.resource_id = u.resource_id";
+
+pub(crate) fn read(r: &Row) -> Result<Upload, CatalogError> {
+    let (transport, state) = (r.text(7)?, r.text(12)?);
+    Ok(Upload {
+        tenant_id: r.text(0)?,
+        upload_id: r.text(1)?,
+        owner_id: r.text(2)?,
+        asset_id: r.text(3)?,
+        resource_id: r.text(4)?,
+        object_key: r.text(5)?,
+        store_upload_id: r.maybe_text(6)?,
+        transport: Transport::parse(&transport).ok_or(CatalogError::Unknown {
+            column: "uploads.transport",
+            value: transport,
+        })?,
+        part_size_bytes: r.int(8)?,
+        concurrency: r.int(9)?,
+        send_order: r.int(10)?,
+        size_bytes: r.int(11)?,
+        state: UploadState::ALL
+            .into_iter()
+            .find(|s| s.as_str() == state)
+            .ok_or(CatalogError::Unknown {
+                column: "uploads.state",
+                value: state,
+            })?,
+        version: r.int(13)?,
+        intent: r.maybe_text(14)?,
+        intent_at: r.maybe_at(15)?,
+        signed_until: r.at(16)?,
+        expires_at: r.at(17)?,
+        kind: r.text(18)?,
+        mime: r.maybe_text(19)?,
+        sha256: r.maybe_text(20)?,
+    })
+}
+
+/// One upload.
+///
+/// # Errors
+/// What the database says.
+pub async fn find(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    upload_id: &str,
+) -> Result<Option<Upload>, CatalogError> {
+    let sql = format!("{SELECT} WHERE u.tenant_id = $1 AND u.upload_id = $2");
+    tx.row(&sql, values![tenant_id, upload_id])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
+}
+
+/// The uploads of an asset, newest last.
+///
+/// # Errors
+/// What the database says.
+pub async fn of_asset(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    asset_id: &str,
+) -> Result<Vec<Upload>, CatalogError> {
+    let sql = format!("{SELECT} WHERE u.tenant_id = $1 AND u.asset_id = $2 ORDER BY u.upload_id");
+    tx.rows(&sql, values![tenant_id, asset_id])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+}
+
+/// The uploads of a capture's assets, in the order of their assets.
+///
+/// # Errors
+/// What the database says.
+pub async fn of_capture(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    capture_id: &str,
+) -> Result<Vec<Upload>, CatalogError> {
+    let sql = format!(
+        "{SELECT} JOIN capture_assets m ON m.tenant_id = u.tenant_id AND m.asset_id = u.asset_id
+          WHERE m.tenant_id = $1 AND m.capture_id = $2 ORDER BY m.position, u.upload_id"
+    );
+    tx.rows(&sql, values![tenant_id, capture_id])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+}
+
+/// Records that URLs which work until `until` are about to be given out. `false` when the upload is no
+/// longer open: then none must be given out.
+///
+/// # Errors
+/// What the database says.
+pub async fn extend_signed(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    upload_id: &str,
+    until: Micros,
+) -> Result<bool, CatalogError> {
+    let changed = tx
+        .exec(
+            "UPDATE uploads SET signed_until = CASE WHEN signed_until < $3 THEN $3 ELSE signed_until END
+              WHERE tenant_id = $1 AND upload_id = $2 AND state = 'open'",
+            values![tenant_id, upload_id, until],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Records the store's id for the upload. `false` when it has one already, or is no longer open: the
+/// caller then aborts the one it made.
+///
+/// # Errors
+/// What the database says.
+pub async fn bind_store_upload(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    upload_id: &str,
+    store_upload_id: &str,
+) -> Result<bool, CatalogError> {
+    let changed = tx
+        .exec(
+            "UPDATE uploads SET store_upload_id = $3
+              WHERE tenant_id = $1 AND upload_id = $2 AND state = 'open' AND store_upload_id IS NULL",
+            values![tenant_id, upload_id, store_upload_id],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Begins a completion: fixes the part list before the store is asked. `false` when another was quicker.
+///
+/// # Errors
+/// What the database says.
+pub async fn begin_complete(
+    tx: &mut Tx<'_>,
+    upload: &Upload,
+    intent: &str,
+    now: Micros,
+) -> Result<bool, CatalogError> {
+    let changed = tx
+        .exec(
+            "UPDATE uploads SET state = 'completing', intent = $4, intent_at = $5, version = version + 1
+              WHERE tenant_id = $1 AND upload_id = $2 AND version = $3 AND state = 'open'",
+            values![&upload.tenant_id, &upload.upload_id, upload.version, intent, now],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Moves an upload from one state to another. `false` when it was not in that state and version.
+///
+/// # Errors
+/// What the database says.
+pub async fn change(
+    tx: &mut Tx<'_>,
+    upload: &Upload,
+    from: UploadState,
+    to: UploadState,
+) -> Result<bool, CatalogError> {
+    let changed = tx
+        .exec(
+            "UPDATE uploads SET state = $5, version = version + 1
+              WHERE tenant_id = $1 AND upload_id = $2 AND version = $3 AND state = $4",
+            values![
+                &upload.tenant_id,
+                &upload.upload_id,
+                upload.version,
+                from.as_str(),
+                to.as_str()
+            ],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Open uploads whose time is over.
+///
+/// # Errors
+/// What the database says.
+pub async fn overdue(
+    tx: &mut Tx<'_>,
+    now: Micros,
+    limit: i64,
+) -> Result<Vec<Upload>, CatalogError> {
+    let sql = format!(
+        "{SELECT} WHERE u.state = 'open' AND u.expires_at <= $1 ORDER BY u.expires_at LIMIT $2"
+    );
+    tx.rows(&sql, values![now, limit])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+}
+
+/// Completions that began before `before` and have not ended: somebody died in them.
+///
+/// # Errors
+/// What the database says.
+pub async fn stuck(
+    tx: &mut Tx<'_>,
+    before: Micros,
+    limit: i64,
+) -> Result<Vec<Upload>, CatalogError> {
+    let sql = format!(
+        "{SELECT} WHERE u.state = 'completing' AND u.intent_at <= $1 ORDER BY u.intent_at LIMIT $2"
+    );
+    tx.rows(&sql, values![before, limit])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+}
+
+/// Aborted and expired uploads that may still hold parts at the store, whose URLs are all dead.
+///
+/// # Errors
+/// What the database says.
+pub async fn to_clear(
+    tx: &mut Tx<'_>,
+    now: Micros,
+    limit: i64,
+) -> Result<Vec<Upload>, CatalogError> {
+    let sql = format!(
+        "{SELECT} WHERE u.state IN ('aborted', 'expired') AND u.cleared_at IS NULL AND u.signed_until < $1
+          ORDER BY u.signed_until LIMIT $2"
+    );
+    tx.rows(&sql, values![now, limit])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+}
+
+/// Records that nothing of an aborted or expired upload is left at the store.
+///
+/// # Errors
+/// What the database says.
+pub async fn cleared(tx: &mut Tx<'_>, upload: &Upload, now: Micros) -> Result<(), CatalogError> {
+    tx.exec(
+        "UPDATE uploads SET cleared_at = $3 WHERE tenant_id = $1 AND upload_id = $2",
+        values![&upload.tenant_id, &upload.upload_id, now],
+    )
+    .await?;
+    Ok(())
+}
