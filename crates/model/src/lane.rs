@@ -53,7 +53,9 @@ impl Lane {
     }
 }
 
-/// A lane whose oldest due job waits longer than this is served next, whatever the weights say.
+/// A lane that has had work due for so long without being served is served next, whatever the
+/// weights say. It counts from the lane's last service, not from its oldest job's due time: else a
+/// long backlog of bulk work would go before everything else until it is gone.
 pub const STARVATION_GUARD: Duration = Duration::from_secs(60);
 /// How long a worker holds a job without a heartbeat.
 pub const LEASE: Duration = Duration::from_secs(30);
@@ -65,16 +67,15 @@ pub const MAX_ATTEMPTS: i64 = 8;
 /// One step of an owner's turn. Larger jobs may take more than one.
 pub const TURN_STEP: i64 = 1_000;
 
-/// The turn of a job that is enqueued now.
+/// The turn of a job that joins its lane now.
 ///
-/// `lane_turn` is the turn of the job that the lane last gave out, `owner_turn` that of the last job
-/// this owner enqueued in it.
+/// `lane_turn` is the smallest turn that waits in the lane (its virtual time), `owner_turn` the
+/// largest that waits there for this owner. An owner with nothing waiting joins at the lane's
+/// present turn; every further job of his is one step later. In an empty lane turns begin anew.
 #[must_use]
-pub fn next_turn(lane_turn: i64, owner_turn: Option<i64>) -> i64 {
-    match owner_turn {
-        Some(last) => last.max(lane_turn).saturating_add(TURN_STEP),
-        None => lane_turn.saturating_add(TURN_STEP),
-    }
+pub fn next_turn(lane_turn: Option<i64>, owner_turn: Option<i64>) -> i64 {
+    let after_own = owner_turn.map_or(0, |last| last.saturating_add(TURN_STEP));
+    after_own.max(lane_turn.unwrap_or(TURN_STEP))
 }
 
 /// What is known of a lane when a claim is made.
@@ -88,43 +89,57 @@ pub struct Waiting {
 
 /// Smooth weighted round robin over the lanes (the algorithm of nginx's upstream balancer), with
 /// the starvation guard on top.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Rota {
     credit: [i64; 3],
+    served_at: [Micros; 3],
 }
 
 impl Rota {
+    /// A rota that has served nobody yet; the guard's time begins `now`.
+    #[must_use]
+    pub fn starting(now: Micros) -> Self {
+        Self {
+            credit: [0; 3],
+            served_at: [now; 3],
+        }
+    }
+
     /// The order in which the lanes should be tried now: first the starving, then by credit.
     /// Lanes that have nothing due are left out. `reserved` keeps only the interactive lane: this is
     /// the worker slot kept free for it.
-    pub fn order(&mut self, waiting: &[Waiting], now: Micros, reserved: bool) -> Vec<Lane> {
-        let mut due: Vec<Waiting> = waiting
+    #[must_use]
+    pub fn order(&self, waiting: &[Waiting], now: Micros, reserved: bool) -> Vec<Lane> {
+        let mut due: Vec<(Lane, Option<Micros>)> = waiting
             .iter()
-            .copied()
-            .filter(|w| w.oldest_due.is_some() && (!reserved || w.lane == Lane::Interactive))
+            .filter(|w| !reserved || w.lane == Lane::Interactive)
+            .filter_map(|w| {
+                let since = w.oldest_due?.max(self.served_at[w.lane as usize]);
+                let starving = now.since(since) >= STARVATION_GUARD;
+                Some((w.lane, starving.then_some(since)))
+            })
             .collect();
-        let total: i64 = due.iter().map(|w| i64::from(w.lane.weight())).sum();
-        for w in &due {
-            self.credit[w.lane as usize] += i64::from(w.lane.weight());
-        }
-        let starving = |w: &Waiting| {
-            w.oldest_due
-                .is_some_and(|at| now.since(at) >= STARVATION_GUARD)
-        };
-        due.sort_by_key(|w| {
-            let since = if starving(w) { w.oldest_due } else { None };
-            // Starving first, the longest waiting of them before the rest; then the highest credit.
-            (
-                since.is_none(),
-                since,
-                -self.credit[w.lane as usize],
-                w.lane,
-            )
+        // Starving first, the longest waiting of them before the rest; then the highest credit.
+        due.sort_by_key(|(lane, since)| {
+            let credit = self.credit[*lane as usize] + i64::from(lane.weight());
+            (since.is_none(), *since, -credit, *lane)
         });
-        if let Some(first) = due.first() {
-            self.credit[first.lane as usize] -= total;
+        due.into_iter().map(|(lane, _)| lane).collect()
+    }
+
+    /// Notes that `lane` was served while all of `due` had work.
+    pub fn served(&mut self, lane: Lane, due: &[Lane], now: Micros) {
+        let total: i64 = due.iter().map(|l| i64::from(l.weight())).sum();
+        for other in due {
+            self.credit[*other as usize] += i64::from(other.weight());
         }
-        due.into_iter().map(|w| w.lane).collect()
+        self.credit[lane as usize] -= total;
+        self.served_at[lane as usize] = now;
+        // Services by the guard must not pile up a debt that the weights then pay off for hours.
+        let bound: i64 = Lane::ALL.iter().map(|l| i64::from(l.weight())).sum();
+        for credit in &mut self.credit {
+            *credit = (*credit).clamp(-bound, bound);
+        }
     }
 }
 
@@ -156,44 +171,59 @@ mod tests {
 
     #[test]
     fn lanes_get_their_weights() {
-        let mut rota = Rota::default();
+        let mut rota = Rota::starting(Micros(0));
         let mut served = [0_u32; 3];
         for _ in 0..1_200 {
-            served[rota.order(&all_due(Micros(0)), Micros(1), false)[0] as usize] += 1;
+            let order = rota.order(&all_due(Micros(0)), Micros(1), false);
+            rota.served(order[0], &order, Micros(1));
+            served[order[0] as usize] += 1;
         }
         assert_eq!(served, [800, 300, 100]);
     }
 
     #[test]
     fn a_starving_lane_goes_first_and_the_reserved_slot_never_takes_it() {
-        let mut rota = Rota::default();
+        let mut rota = Rota::starting(Micros(0));
         let now = Micros(0).plus(STARVATION_GUARD);
         let mut waiting = all_due(now);
         waiting[2].oldest_due = Some(Micros(0));
-        assert_eq!(rota.order(&waiting, now, false)[0], Lane::Bulk);
+        let order = rota.order(&waiting, now, false);
+        assert_eq!(order[0], Lane::Bulk);
         assert_eq!(rota.order(&waiting, now, true), [Lane::Interactive]);
+        // Served once it waits its turn again, however old its backlog is.
+        rota.served(Lane::Bulk, &order, now);
+        assert_eq!(rota.order(&waiting, now, false)[0], Lane::Interactive);
         waiting[0].oldest_due = None;
         assert!(rota.order(&waiting, now, true).is_empty());
     }
 
     #[test]
+    fn the_guard_leaves_no_debt_behind() {
+        let mut rota = Rota::starting(Micros(0));
+        let mut now = Micros(0);
+        for _ in 0..1_000 {
+            now = now.plus(STARVATION_GUARD);
+            let order = rota.order(&all_due(Micros(0)), now, false);
+            rota.served(Lane::Bulk, &order, now);
+        }
+        let served_after = (0..40).position(|_| {
+            let order = rota.order(&all_due(now), now, false);
+            rota.served(order[0], &order, now);
+            order[0] == Lane::Bulk
+        });
+        assert!(served_after.is_some());
+    }
+
+    #[test]
     fn a_single_job_passes_a_backlog() {
-        let backlog: Vec<i64> = (0..500)
-            .scan(None, |last, _| {
-                let turn = next_turn(0, *last);
-                *last = Some(turn);
-                Some(turn)
-            })
-            .collect();
-        let lane_turn = backlog[3];
-        let single = next_turn(lane_turn, None);
-        assert_eq!(
-            backlog
-                .iter()
-                .filter(|t| **t > lane_turn && **t < single)
-                .count(),
-            0
-        );
+        let mut backlog = Vec::new();
+        for _ in 0..500 {
+            let first = backlog.first().copied();
+            backlog.push(next_turn(first, backlog.last().copied()));
+        }
+        let rest = &backlog[3..];
+        let single = next_turn(rest.first().copied(), None);
+        assert_eq!(rest.iter().filter(|turn| **turn <= single).count(), 1);
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod codes;
 pub mod entropy;
 pub mod ids;
+pub mod job;
 pub mod lane;
 pub mod lifecycle;
 pub mod limits;
