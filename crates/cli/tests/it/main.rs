@@ -6,3 +6,4 @@
 )]
 
 mod arrows;
+mod error_pages;
