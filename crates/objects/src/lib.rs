@@ -1,1 +1,52 @@
-//! Placeholder.
+//! The object store as the server sees it, and the only client of S3.
+//!
+//! [`Objects`] presigns URLs for phones and does the server's own reads and writes. Keys are made
+//! by [`keys`] and nowhere else. ETags are opaque: they are returned and sent back verbatim, quotes
+//! included.
+
+mod abort;
+mod complete;
+mod connect;
+mod create_multipart;
+mod delete;
+mod error;
+mod get;
+mod head;
+pub mod keys;
+mod list;
+mod list_parts;
+mod metadata;
+mod presign;
+mod probe;
+mod put;
+mod settings;
+mod sha256;
+
+use std::sync::Arc;
+
+pub use complete::{CompleteError, Completed};
+pub use error::{StoreError, StoreErrorKind};
+pub use get::{ObjectRead, ObjectStream};
+pub use head::ObjectHead;
+pub use keys::ObjectKey;
+pub use list::{ListPage, Listed};
+pub use list_parts::Part;
+pub use metadata::{Metadata, ownership};
+pub use presign::{GetOptions, PresignError, Presigned, PutBinding};
+pub use put::PutOptions;
+pub use settings::{SettingsError, StoreSettings};
+
+/// A bucket of an S3 store. Cheap to clone; clones share connections and the signing key.
+#[derive(Clone, Debug)]
+pub struct Objects {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    client: aws_sdk_s3::Client,
+    bucket: String,
+    region: String,
+    complete_timeout: std::time::Duration,
+    signer: presign::Signer,
+}

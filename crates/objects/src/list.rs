@@ -1,0 +1,85 @@
+//! Lists what the store holds under a prefix.
+
+use safelight_model::clock::Micros;
+
+use crate::{Objects, StoreError};
+
+/// One object of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key as the store has it, which need not be one of ours: [`crate::ObjectKey::parse`].
+    pub key: String,
+    /// Its length.
+    pub size_bytes: i64,
+    /// Its ETag, verbatim.
+    pub etag: String,
+    /// When it was stored, by the store's clock.
+    pub modified_at: Micros,
+}
+
+/// A page of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListPage {
+    /// The objects, by key.
+    pub objects: Vec<Listed>,
+    /// What to ask for the next page with; `None` after the last.
+    pub continuation: Option<String>,
+}
+
+impl Objects {
+    /// Objects whose keys begin with `prefix`, at most `limit` (stores give at most 1,000).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn list(
+        &self,
+        prefix: &str,
+        continuation: Option<&str>,
+        limit: u16,
+    ) -> Result<ListPage, StoreError> {
+        const OPERATION: &str = "list objects";
+        let answer = self
+            .inner
+            .client
+            .list_objects_v2()
+            .bucket(&self.inner.bucket)
+            .prefix(prefix)
+            .set_continuation_token(continuation.map(str::to_owned))
+            .max_keys(i32::from(limit.clamp(1, 1000)))
+            .send()
+            .await
+            .map_err(|e| StoreError::of(OPERATION, e))?;
+        let objects = answer
+            .contents
+            .unwrap_or_default()
+            .into_iter()
+            .map(|object| {
+                Some(Listed {
+                    key: object.key?,
+                    size_bytes: object.size?,
+                    etag: object.e_tag?,
+                    modified_at: micros(object.last_modified?)?,
+                })
+            })
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| StoreError::nonsense(OPERATION, "an object lacks a field"))?;
+        let more = answer.is_truncated == Some(true);
+        let continuation = answer.next_continuation_token.filter(|_| more);
+        if more && continuation.is_none() {
+            return Err(StoreError::nonsense(
+                OPERATION,
+                "a page that is not the last has no continuation",
+            ));
+        }
+        Ok(ListPage {
+            objects,
+            continuation,
+        })
+    }
+}
+
+fn micros(at: aws_sdk_s3::primitives::DateTime) -> Option<Micros> {
+    let whole = at.secs().checked_mul(1_000_000)?;
+    let rest = i64::from(at.subsec_nanos() / 1_000);
+    whole.checked_add(rest).map(Micros)
+}

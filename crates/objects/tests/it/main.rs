@@ -1,0 +1,10 @@
+//! The crate against a real store, and against stores that misbehave.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test's helpers fail the test"
+)]
+
+mod canned;
+mod cost;
+mod misbehaving;
