@@ -1,4 +1,4 @@
-//! The kinds of work, the lane each waits in, and how often it is tried.
+//! The kinds of work, the lane each waits in, how often it is tried, and where a job can stand.
 
 use crate::lane::{Lane, MAX_ATTEMPTS};
 
@@ -51,12 +51,50 @@ impl JobKind {
     }
 }
 
+/// Where a job stands. One that is done has no row any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum JobState {
+    /// Its time is to come.
+    Scheduled,
+    /// Due: it waits for a worker.
+    Queued,
+    /// A worker has it.
+    Leased,
+    /// It failed for good; its error is kept.
+    Dead,
+}
+
+impl JobState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Scheduled, Self::Queued, Self::Leased, Self::Dead];
+
+    /// As in rows and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Queued => "queued",
+            Self::Leased => "leased",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// The state of this text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_reads_back() {
+    fn every_kind_and_state_reads_back() {
+        for state in JobState::ALL {
+            assert_eq!(JobState::parse(state.as_str()), Some(state));
+        }
         for kind in JobKind::ALL {
             assert_eq!(JobKind::parse(kind.as_str()), Some(kind));
         }

@@ -184,7 +184,7 @@ CREATE UNIQUE INDEX jobs_live ON jobs (tenant_id, unique_key) WHERE state <> 'de
 CREATE INDEX jobs_waiting ON jobs (lane, turn, job_id) WHERE state = 'queued';
 CREATE INDEX jobs_by_owner ON jobs (lane, tenant_id, owner_id, turn) WHERE state = 'queued';
 CREATE INDEX jobs_due ON jobs (lane, run_at) WHERE state = 'queued';
-CREATE INDEX jobs_scheduled ON jobs (run_at) WHERE state = 'scheduled';
+CREATE INDEX jobs_scheduled ON jobs (run_at, tenant_id, job_id) WHERE state = 'scheduled';
 CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'leased';
 CREATE INDEX jobs_dead ON jobs (tenant_id, job_id) WHERE state = 'dead';
 CREATE INDEX jobs_by_subject ON jobs (tenant_id, subject_id);

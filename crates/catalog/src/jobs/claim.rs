@@ -1,0 +1,109 @@
+//! Taking jobs, and keeping them.
+
+use std::time::Duration;
+
+use safelight_model::lane::Lane;
+
+use super::enqueue::turn;
+use super::{COLUMNS, Job, KNOWN_KINDS, read, skip_locked};
+use crate::error::CatalogError;
+use crate::transaction::Tx;
+use crate::values;
+
+/// Scheduled jobs made due by one call. More than a claim takes, so that promotion keeps up.
+const PROMOTED_AT_ONCE: usize = 32;
+/// Jobs that one claim takes at most.
+const CLAIMED_AT_ONCE: usize = 64;
+
+/// Makes scheduled jobs due whose time has come, the earliest first; how many. Call it before a claim.
+///
+/// Each joins its lane anew: after what its owner has waiting there, and never before the lane's
+/// present turn. So five hundred jobs that come back together after an outage do not pass others.
+///
+/// # Errors
+/// What the database says.
+pub async fn promote(tx: &mut Tx<'_>) -> Result<usize, CatalogError> {
+    let now = tx.now().await?;
+    let due = tx
+        .rows(
+            &format!(
+                "SELECT tenant_id, job_id, lane, owner_id FROM jobs WHERE state = 'scheduled' AND run_at <= $1 \
+                 ORDER BY run_at, tenant_id, job_id LIMIT {PROMOTED_AT_ONCE} {}",
+                skip_locked(tx)
+            ),
+            values![now],
+        )
+        .await?;
+    for row in &due {
+        let (tenant_id, job_id) = (row.text(0)?, row.text(1)?);
+        let turn = turn(tx, &row.text(2)?, &tenant_id, &row.text(3)?).await?;
+        tx.exec(
+            "UPDATE jobs SET state = 'queued', turn = $3, updated_at = $4 \
+             WHERE tenant_id = $1 AND job_id = $2 AND state = 'scheduled'",
+            values![tenant_id, job_id, turn, now],
+        )
+        .await?;
+    }
+    if due.len() > 1 {
+        tx.ring().await?;
+    }
+    Ok(due.len())
+}
+
+/// Leases the next jobs of `lane` to a worker, at most `limit` (and never more than 64), in the
+/// order of their turns. Those that another transaction is just taking are passed over.
+///
+/// # Errors
+/// What the database says.
+pub async fn claim(
+    tx: &mut Tx<'_>,
+    lane: Lane,
+    worker_id: &str,
+    limit: usize,
+    lease: Duration,
+) -> Result<Vec<Job>, CatalogError> {
+    let now = tx.now().await?;
+    // The limit stands in the text, so that the planner knows how little is asked for.
+    let sql = format!(
+        "WITH next (t, j) AS (SELECT tenant_id, job_id FROM jobs WHERE state = 'queued' AND lane = $1 AND {known} \
+         ORDER BY turn, job_id LIMIT {limit} {skip_locked}) \
+         UPDATE jobs SET state = 'leased', worker_id = $2, lease_until = $3, fence = fence + 1, \
+         attempts = attempts + 1, updated_at = $4 FROM next WHERE tenant_id = t AND job_id = j \
+         RETURNING {COLUMNS}, turn",
+        known = *KNOWN_KINDS,
+        limit = limit.min(CLAIMED_AT_ONCE),
+        skip_locked = skip_locked(tx),
+    );
+    let rows = tx
+        .rows(
+            &sql,
+            values![lane.as_str(), worker_id, now.plus(lease), now],
+        )
+        .await?;
+    // Neither database returns them in the order of the subquery.
+    let mut jobs = Vec::with_capacity(rows.len());
+    for row in &rows {
+        jobs.push((row.int(13)?, read(row)?));
+    }
+    jobs.sort_by(|(a_turn, a), (b_turn, b)| (a_turn, &a.job_id).cmp(&(b_turn, &b.job_id)));
+    Ok(jobs.into_iter().map(|(_, job)| job).collect())
+}
+
+/// Renews the lease that `job` was claimed with. `false`: it is not ours any more.
+///
+/// A lease that is over but was given to nobody else is renewed too. Renew each in a transaction of
+/// its own: it may have to wait for the row.
+///
+/// # Errors
+/// What the database says.
+pub async fn heartbeat(tx: &mut Tx<'_>, job: &Job, lease: Duration) -> Result<bool, CatalogError> {
+    let now = tx.now().await?;
+    let renewed = tx
+        .exec(
+            "UPDATE jobs SET lease_until = $4 \
+             WHERE tenant_id = $1 AND job_id = $2 AND state = 'leased' AND fence = $3",
+            values![&job.tenant_id, &job.job_id, job.fence, now.plus(lease)],
+        )
+        .await?;
+    Ok(renewed > 0)
+}

@@ -1,0 +1,96 @@
+//! Adding a job.
+
+use safelight_model::clock::Micros;
+use safelight_model::job::{JobKind, JobState};
+use safelight_model::lane::{self, Lane};
+
+use crate::error::CatalogError;
+use crate::transaction::Tx;
+use crate::values;
+
+/// A job to be added.
+#[derive(Clone, Debug)]
+pub struct NewJob<'a> {
+    /// Whose it is.
+    pub tenant_id: &'a str,
+    /// Its id.
+    pub job_id: &'a str,
+    /// What is to be done.
+    pub kind: JobKind,
+    /// Where it waits.
+    pub lane: Lane,
+    /// For whom it is done.
+    pub owner_id: &'a str,
+    /// What it is done to.
+    pub subject_id: &'a str,
+    /// Of the tenant's jobs that are not dead only one has this key.
+    pub unique_key: &'a str,
+    /// When it becomes due; now if that has passed.
+    pub run_at: Micros,
+    /// The present moment, as [`Tx::now`] gave it.
+    pub now: Micros,
+}
+
+/// Adds a job in the caller's transaction and has workers woken after its commit.
+/// `false`: a job with this unique key is there already, and nothing was added.
+///
+/// # Errors
+/// What the database says.
+pub async fn enqueue(tx: &mut Tx<'_>, job: &NewJob<'_>) -> Result<bool, CatalogError> {
+    let due = job.run_at <= job.now;
+    let (state, turn, run_at) = if due {
+        let turn = turn(tx, job.lane.as_str(), job.tenant_id, job.owner_id).await?;
+        (JobState::Queued, turn, job.now)
+    } else {
+        (JobState::Scheduled, 0, job.run_at)
+    };
+    let added = tx
+        .exec(
+            "INSERT INTO jobs (tenant_id, job_id, kind, lane, owner_id, subject_id, unique_key, state, turn, \
+             run_at, attempts, fence, enqueued_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, $11, $11) \
+             ON CONFLICT (tenant_id, unique_key) WHERE state <> 'dead' DO NOTHING",
+            values![
+                job.tenant_id,
+                job.job_id,
+                job.kind.as_str(),
+                job.lane.as_str(),
+                job.owner_id,
+                job.subject_id,
+                job.unique_key,
+                state.as_str(),
+                turn,
+                run_at,
+                job.now,
+            ],
+        )
+        .await?
+        > 0;
+    if added && due {
+        tx.ring().await?;
+    }
+    Ok(added)
+}
+
+/// The turn for a job of this owner that joins the lane now: two looks at the ends of an index, and
+/// no row that others wait for. Transactions that overlap may give the same turn twice, which is
+/// harmless.
+pub(super) async fn turn(
+    tx: &mut Tx<'_>,
+    lane: &str,
+    tenant_id: &str,
+    owner_id: &str,
+) -> Result<i64, CatalogError> {
+    let row = tx
+        .row(
+            "SELECT (SELECT MIN(turn) FROM jobs WHERE state = 'queued' AND lane = $1), \
+             (SELECT MAX(turn) FROM jobs WHERE state = 'queued' AND lane = $1 AND tenant_id = $2 AND owner_id = $3)",
+            values![lane, tenant_id, owner_id],
+        )
+        .await?;
+    let (lane_turn, owner_turn) = match row {
+        Some(row) => (row.maybe_int(0)?, row.maybe_int(1)?),
+        None => (None, None),
+    };
+    Ok(lane::next_turn(lane_turn, owner_turn))
+}

@@ -1,0 +1,184 @@
+//! What stands in the queue.
+
+use safelight_model::clock::Micros;
+use safelight_model::job::JobState;
+use safelight_model::lane::{Lane, Waiting};
+
+use super::{COLUMNS, Job, KNOWN_KINDS, NewJob, enqueue, kind, lane, read};
+use crate::error::CatalogError;
+use crate::transaction::Tx;
+use crate::values;
+
+/// What there is to do, by three looks at the ends of indexes.
+#[derive(Clone, Copy, Debug)]
+pub struct Outlook {
+    /// The moment it was taken.
+    pub now: Micros,
+    /// Every lane and its longest waiting job.
+    pub waiting: [Waiting; 3],
+    /// When the next scheduled job becomes due, or became.
+    pub next_run_at: Option<Micros>,
+}
+
+impl Outlook {
+    /// Whether a claim may find something.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.waiting.iter().any(|w| w.oldest_due.is_some())
+            || self.next_run_at.is_some_and(|at| at <= self.now)
+    }
+}
+
+/// What there is to do.
+///
+/// # Errors
+/// What the database says.
+pub async fn outlook(tx: &mut Tx<'_>) -> Result<Outlook, CatalogError> {
+    let now = tx.now().await?;
+    let oldest = Lane::ALL
+        .map(|l| {
+            format!(
+                "(SELECT MIN(run_at) FROM jobs WHERE state = 'queued' AND lane = '{}')",
+                l.as_str()
+            )
+        })
+        .join(", ");
+    let sql = format!("SELECT {oldest}, (SELECT MIN(run_at) FROM jobs WHERE state = 'scheduled')");
+    let row = tx.row(&sql, &[]).await?;
+    let at = |i: usize| row.as_ref().map_or(Ok(None), |r| r.maybe_at(i));
+    let [first, second, third] = Lane::ALL;
+    Ok(Outlook {
+        now,
+        waiting: [
+            Waiting {
+                lane: first,
+                oldest_due: at(0)?,
+            },
+            Waiting {
+                lane: second,
+                oldest_due: at(1)?,
+            },
+            Waiting {
+                lane: third,
+                oldest_due: at(2)?,
+            },
+        ],
+        next_run_at: at(3)?,
+    })
+}
+
+/// One job and where it stands, if it is there: done jobs are not.
+///
+/// # Errors
+/// What the database says.
+pub async fn find(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    job_id: &str,
+) -> Result<Option<(Job, JobState)>, CatalogError> {
+    let sql = format!("SELECT {COLUMNS}, state FROM jobs WHERE tenant_id = $1 AND job_id = $2");
+    let Some(row) = tx.row(&sql, values![tenant_id, job_id]).await? else {
+        return Ok(None);
+    };
+    Ok(Some((read(&row)?, state(row.text(13)?)?)))
+}
+
+/// Dead jobs of a tenant after the id `after`, by id, at most `limit`.
+///
+/// # Errors
+/// What the database says.
+pub async fn dead(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<Job>, CatalogError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM jobs WHERE state = 'dead' AND tenant_id = $1 AND job_id > $2 AND {known} \
+         ORDER BY job_id LIMIT {limit}",
+        known = *KNOWN_KINDS,
+    );
+    tx.rows(&sql, values![tenant_id, after.unwrap_or_default()])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+}
+
+/// Gives a dead job all its attempts again. `false`: there is no such dead job, or meanwhile a
+/// living one does the same work; then the dead one goes.
+///
+/// # Errors
+/// What the database says.
+pub async fn revive(tx: &mut Tx<'_>, tenant_id: &str, job_id: &str) -> Result<bool, CatalogError> {
+    let now = tx.now().await?;
+    let row = tx
+        .row(
+            "DELETE FROM jobs WHERE tenant_id = $1 AND job_id = $2 AND state = 'dead' \
+             RETURNING kind, lane, owner_id, subject_id, unique_key, fence",
+            values![tenant_id, job_id],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(false) };
+    let job = NewJob {
+        tenant_id,
+        job_id,
+        kind: kind(row.text(0)?)?,
+        lane: lane(row.text(1)?)?,
+        owner_id: &row.text(2)?,
+        subject_id: &row.text(3)?,
+        unique_key: &row.text(4)?,
+        run_at: now,
+        now,
+    };
+    if !enqueue(tx, &job).await? {
+        return Ok(false);
+    }
+    // The numbering goes on: an old lease of this job must never match a new one.
+    tx.exec(
+        "UPDATE jobs SET fence = $3 WHERE tenant_id = $1 AND job_id = $2",
+        values![tenant_id, job_id, row.int(5)?],
+    )
+    .await?;
+    Ok(true)
+}
+
+/// How many jobs stand in a lane and state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// The lane.
+    pub lane: Lane,
+    /// The state.
+    pub state: JobState,
+    /// How many.
+    pub jobs: i64,
+}
+
+/// How many jobs stand where. Reads all of them: for metrics, not for decisions.
+///
+/// # Errors
+/// What the database says.
+pub async fn depth(tx: &mut Tx<'_>) -> Result<Vec<Depth>, CatalogError> {
+    let rows = tx
+        .rows(
+            "SELECT lane, state, COUNT(*) FROM jobs GROUP BY lane, state ORDER BY lane, state",
+            &[],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Depth {
+                lane: lane(row.text(0)?)?,
+                state: state(row.text(1)?)?,
+                jobs: row.int(2)?,
+            })
+        })
+        .collect()
+}
+
+fn state(text: String) -> Result<JobState, CatalogError> {
+    JobState::parse(&text).ok_or(CatalogError::Unknown {
+        column: "jobs.state",
+        value: text,
+    })
+}

@@ -1,0 +1,8 @@
+//! The conformance suite of the catalog: every suite runs on SQLite and on PostgreSQL.
+//!
+//! A suite is a module of `async fn name(f: Fixture)` and one `on_both!(name, …)`, which makes the
+//! tests `name::sqlite` and `name::postgres`.
+
+mod fixture;
+mod jobs;
+mod jobs_model;
