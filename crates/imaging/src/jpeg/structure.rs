@@ -224,7 +224,7 @@ mod tests {
         dirty.extend_from_slice(b"abc\xff\0d");
         dirty.extend_from_slice(&jpeg[2..]);
         let found = walk(&dirty, 100).unwrap();
-        assert_eq!(found.stray, [2..8]);
+        assert_eq!(found.stray, vec![2..8; 1]);
         assert_eq!(found.end, Some(dirty.len()));
     }
 }

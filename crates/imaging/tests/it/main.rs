@@ -1,0 +1,17 @@
+//! What comes out of a picture, for pictures made here and for a folder of real ones.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
+mod colors;
+mod damaged;
+mod fixtures;
+mod kinds;
+mod limits;
+mod never_panics;
+mod real_files;
+mod upright;

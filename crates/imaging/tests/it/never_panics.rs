@@ -1,0 +1,91 @@
+//! Whatever the bytes, there is an answer.
+
+use moxcms::ColorProfile;
+use png::{BitDepth, ColorType};
+use proptest::prelude::*;
+use safelight_imaging::{Limits, encode_webp, header, render, sniff};
+use safelight_model::preset::ALL;
+
+use crate::fixtures::*;
+
+/// Valid files of every kind, small, with metadata and profiles.
+fn seeds() -> Vec<Vec<u8>> {
+    let rgb = scene(40, 24);
+    let p3 = ColorProfile::new_display_p3().encode().unwrap();
+    let jpeg = with_orientation(&with_icc(&scene_jpeg(40, 24), &p3), 6);
+    let mut compressor = turbojpeg::Compressor::new().unwrap();
+    compressor.set_progressive(true).unwrap();
+    let progressive = compressor
+        .compress_to_vec(turbojpeg::Image {
+            pixels: rgb.as_slice(),
+            width: 40,
+            pitch: 120,
+            height: 24,
+            format: turbojpeg::PixelFormat::RGB,
+        })
+        .unwrap();
+    let plain = png((40, 24), ColorType::Rgb, BitDepth::Eight, &rgb, |info| {
+        info.icc_profile = Some(p3.clone().into());
+    });
+    let turned = with_chunk(&plain, b"eXIf", &exif_tiff(8));
+    let webp = encode_webp(40, 24, &rgb, false, 80).unwrap();
+    let extended = extended_webp(
+        (40, 24),
+        0x28,
+        &[
+            (b"ICCP", p3),
+            (b"VP8 ", webp_payload(&webp)),
+            (b"EXIF", exif_tiff(5)),
+        ],
+    );
+    vec![jpeg, progressive, turned, webp, extended]
+}
+
+fn try_all(bytes: &[u8]) {
+    let limits = Limits {
+        max_pixels: 1_000_000,
+        max_scans: 20,
+        max_decode_bytes: 32 * 1024 * 1024,
+    };
+    let _ = sniff(bytes);
+    let _ = header(bytes, &limits);
+    if let Ok(out) = render(bytes, &ALL, &limits, true) {
+        assert_eq!(out.renditions.len(), ALL.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_bytes(bytes in prop::collection::vec(any::<u8>(), 0..2000), kind in 0..6_usize) {
+        let magic: [&[u8]; 6] = [
+            b"",
+            b"\xff\xd8\xff",
+            b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR",
+            b"RIFF\0\0\0\0WEBPVP8X",
+            b"\0\0\0\x20ftyp",
+            b"<?xml",
+        ];
+        try_all(&[magic[kind], &bytes].concat());
+    }
+
+    #[test]
+    fn mutated_files(
+        seed in 0..5_usize,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+        early in any::<bool>(),
+    ) {
+        let mut bytes = seeds()[seed].clone();
+        // Headers and profiles matter more than pixels.
+        let range = if early { bytes.len().min(700) } else { bytes.len() };
+        for (at, value) in changes {
+            bytes[at.index(range)] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        try_all(&bytes);
+    }
+}
