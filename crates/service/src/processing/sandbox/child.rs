@@ -1,0 +1,276 @@
+//! The child: gives up what it does not need, then renders what it is sent until its socket ends.
+//!
+//! Linux only, and without threads: everything here runs before or between tasks on the main one.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::protocol::{
+    AnswerFrame, LENGTH_BYTES, Outcome, PictureFrame, TaskFrame, frame, frame_length, tame,
+};
+
+/// How many bytes of address space the child may have: the one variable in its environment.
+pub(super) const MEMORY_BYTES_VARIABLE: &str = "SANDBOX_MEMORY_BYTES";
+/// Descriptors: the three standard ones, the original, and some that the C library may want.
+const MAX_DESCRIPTORS: u64 = 8;
+/// Ends of the process, for the parent's log.
+const CONFINE_FAILED: i32 = 70;
+const SOCKET_FAILED: i32 = 71;
+
+/// Runs as a sandbox child: standard input is the socket to the parent. Returns the exit status
+/// when the parent closes it.
+#[must_use]
+pub fn child_main() -> i32 {
+    if let Err(error) = confine() {
+        eprintln!("cannot confine the sandbox: {error}");
+        return CONFINE_FAILED;
+    }
+    match serve() {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("the sandbox's socket failed: {error}");
+            SOCKET_FAILED
+        }
+    }
+}
+
+/// Gives up descriptors, controlling terminal, memory, files, processes and privileges, for ever.
+/// Called by [`child_main`] before it reads anything.
+///
+/// # Errors
+/// The first step that the kernel refused, or a memory bound missing from the environment.
+pub fn confine() -> io::Result<()> {
+    let memory_bytes: u64 = std::env::var(MEMORY_BYTES_VARIABLE)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| io::Error::other("not started as a sandbox"))?;
+    // SAFETY: nothing in this process holds a descriptor above standard error.
+    if unsafe { libc::close_range(3, libc::c_uint::MAX, 0) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // Fails only where the process leads a session already.
+    let _ = rustix::process::setsid();
+    for (resource, value) in [
+        (Resource::As, memory_bytes),
+        (Resource::Nofile, MAX_DESCRIPTORS),
+        (Resource::Nproc, 0),
+        (Resource::Fsize, 0),
+        (Resource::Core, 0),
+    ] {
+        let limit = Rlimit {
+            current: Some(value),
+            maximum: Some(value),
+        };
+        setrlimit(resource, limit)?;
+    }
+    for (option, value) in [(libc::PR_SET_NO_NEW_PRIVS, 1), (libc::PR_SET_DUMPABLE, 0)] {
+        let value: libc::c_ulong = value;
+        let none: libc::c_ulong = 0;
+        // SAFETY: these options take numbers only.
+        if unsafe { libc::prctl(option, value, none, none, none) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Takes tasks until the parent closes the socket.
+fn serve() -> io::Result<()> {
+    let socket = io::stdin();
+    while let Some((task, original)) = receive(&socket)? {
+        allow_cpu(task.cpu_seconds)?;
+        let before = usage().cpu_us;
+        let (outcome, pictures) = render(&task, &original);
+        drop(original);
+        let after = usage();
+        let answer = AnswerFrame {
+            outcome,
+            cpu_us: after.cpu_us.saturating_sub(before),
+            max_rss_bytes: after.max_rss_bytes,
+        };
+        send_all(&socket, &frame(&answer)?)?;
+        for picture in pictures {
+            send_all(&socket, &picture)?;
+        }
+    }
+    Ok(())
+}
+
+fn render(task: &TaskFrame, original: &OwnedFd) -> (Outcome, Vec<Vec<u8>>) {
+    let refused = |code: &str, detail: String| {
+        let outcome = Outcome::Refused {
+            code: code.to_owned(),
+            detail: tame(&detail),
+        };
+        (outcome, Vec::new())
+    };
+    let Some(presets) = task.presets() else {
+        return refused("internal", "unknown preset".to_owned());
+    };
+    let mapped = match Mapped::map(original) {
+        Ok(mapped) => mapped,
+        Err(error) => return refused("decode_memory", format!("mapping the file: {error}")),
+    };
+    let rendered =
+        safelight_imaging::render(mapped.bytes(), &presets, &task.limits, task.want_thumbhash);
+    match rendered {
+        Err(error) => refused(error.code().as_str(), error.to_string()),
+        Ok(rendered) => {
+            let frames = rendered.renditions.iter().map(|r| PictureFrame {
+                width: r.width,
+                height: r.height,
+                size_bytes: r.bytes.len() as u64,
+            });
+            let outcome = Outcome::Done {
+                media: rendered.media,
+                width: rendered.width,
+                height: rendered.height,
+                thumbhash: rendered.thumbhash,
+                pictures: frames.collect(),
+            };
+            (
+                outcome,
+                rendered.renditions.into_iter().map(|r| r.bytes).collect(),
+            )
+        }
+    }
+}
+
+/// The next task and its file, or nothing at the end of the socket.
+fn receive(socket: &impl AsFd) -> io::Result<Option<(TaskFrame, OwnedFd)>> {
+    let mut head = [0; LENGTH_BYTES];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let got = rustix::net::recvmsg(
+        socket,
+        &mut [io::IoSliceMut::new(&mut head)],
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    if got.bytes == 0 {
+        return Ok(None);
+    }
+    let mut original = None;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            original = original.or(descriptors.last());
+        }
+    }
+    let original = original.ok_or_else(|| io::Error::other("a task without its file"))?;
+    read_all(socket, head.get_mut(got.bytes..).unwrap_or_default())?;
+    let length = frame_length(head).ok_or_else(|| io::Error::other("frame too long"))?;
+    let mut json = vec![0; length];
+    read_all(socket, &mut json)?;
+    Ok(Some((serde_json::from_slice(&json)?, original)))
+}
+
+fn read_all(socket: &impl AsFd, mut to: &mut [u8]) -> io::Result<()> {
+    while !to.is_empty() {
+        match rustix::io::read(socket, &mut *to) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => to = to.get_mut(n..).unwrap_or_default(),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn send_all(socket: &impl AsFd, mut from: &[u8]) -> io::Result<()> {
+    while !from.is_empty() {
+        match rustix::net::send(socket, from, SendFlags::NOSIGNAL) {
+            Ok(n) => from = from.get(n..).unwrap_or_default(),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Lets the process use this much more processor time before the kernel ends it.
+fn allow_cpu(seconds: u64) -> io::Result<()> {
+    let used = usage().cpu_us / 1_000_000;
+    let limit = Rlimit {
+        // One for the part of a second that was cut off, one so that the wall clock comes first.
+        current: Some(used.saturating_add(seconds).saturating_add(2)),
+        maximum: getrlimit(Resource::Cpu).maximum,
+    };
+    Ok(setrlimit(Resource::Cpu, limit)?)
+}
+
+struct Usage {
+    cpu_us: u64,
+    max_rss_bytes: u64,
+}
+
+fn usage() -> Usage {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the pointer is valid; zeros are a valid value where the call fails.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let micros = |t: libc::timeval| {
+        u64::try_from(t.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(t.tv_usec).unwrap_or(0)
+    };
+    Usage {
+        cpu_us: micros(usage.ru_utime) + micros(usage.ru_stime),
+        max_rss_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+    }
+}
+
+/// A file in memory, read-only.
+struct Mapped {
+    start: *mut libc::c_void,
+    len: usize,
+}
+
+impl Mapped {
+    fn map(file: &OwnedFd) -> io::Result<Self> {
+        let size = rustix::fs::fstat(file)?.st_size;
+        let len = usize::try_from(size).map_err(io::Error::other)?;
+        if len == 0 {
+            return Ok(Self {
+                start: std::ptr::null_mut(),
+                len,
+            });
+        }
+        // SAFETY: a fresh private mapping of an open file.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                libc::PROT_READ,
+                libc::MAP_PRIVATE,
+                file.as_raw_fd(),
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { start, len })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        if self.len == 0 {
+            return &[];
+        }
+        // SAFETY: mapped readable for as long as `self` lives. The parent does not change a file
+        // that it has sent.
+        unsafe { std::slice::from_raw_parts(self.start.cast::<u8>(), self.len) }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        if self.len > 0 {
+            // SAFETY: this mapping, once.
+            unsafe { libc::munmap(self.start, self.len) };
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The sandbox: untrusted bytes are decoded in child processes only.
+//!
+//! The server keeps a pool of children, each the same program under another subcommand. A child
+//! has one socket, no environment, no other descriptor, bounded memory and bounded time. It is
+//! sent an open file and the names of presets, and answers with encoded pictures. Nothing that it
+//! answers is believed: lengths, counts, sizes and the kind of every picture are checked. What
+//! kills a child, or makes it hang, fails the task it had, and no other.
+
+mod child;
+mod error;
+mod pool;
+mod protocol;
+mod worker;
+
+pub use child::{child_main, confine};
+pub use error::SandboxError;
+pub use pool::{RenderReply, RenderTask, Sandbox, SandboxSettings};

@@ -1,0 +1,254 @@
+//! The pool of children, and the door through which the rest of the service uses them.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use safelight_imaging::{Limits, MediaType, Rendition};
+use safelight_model::codes::Code;
+use safelight_model::preset::Preset;
+use tokio::sync::Semaphore;
+
+use super::error::SandboxError;
+use super::protocol::{Outcome, TaskFrame, child_code, tame};
+use super::worker::{Answer, Silence, Worker, read_only};
+
+/// How children are started and what each may take.
+#[derive(Clone, Debug)]
+pub struct SandboxSettings {
+    /// The program to run.
+    pub program: PathBuf,
+    /// Its arguments, after which it calls [`super::child_main`].
+    pub args: Vec<OsString>,
+    /// How many children there are at most, and tasks at a time.
+    pub processes: usize,
+    /// Address space of a child. It holds the program (60 MiB), the mapped original, and what
+    /// [`Limits::max_decode_bytes`] allows.
+    pub memory_bytes: u64,
+    /// The longest that a task may take, also in processor time.
+    pub wall_clock: Duration,
+    /// After so many tasks a child is replaced, so that nothing grows in it for ever.
+    pub tasks_per_process: u32,
+}
+
+impl SandboxSettings {
+    /// This program, under its `sandbox` subcommand, with one child for each processor.
+    #[must_use]
+    pub fn own_program() -> Self {
+        Self {
+            // The running file itself, even where another has taken its place since.
+            program: PathBuf::from("/proc/self/exe"),
+            args: vec![OsString::from("sandbox")],
+            processes: std::thread::available_parallelism().map_or(2, usize::from),
+            memory_bytes: 1024 * 1024 * 1024,
+            wall_clock: Duration::from_secs(20),
+            tasks_per_process: 500,
+        }
+    }
+}
+
+/// What to make of a file.
+#[derive(Clone, Debug)]
+pub struct RenderTask {
+    /// The renditions wanted, each one of [`safelight_model::preset::ALL`].
+    pub presets: Vec<Preset>,
+    /// The bounds for the decoder.
+    pub limits: Limits,
+    /// Whether to make a thumbhash too.
+    pub want_thumbhash: bool,
+}
+
+/// What was made of it. Every picture has been checked to be of its preset's format and of the
+/// size given here.
+#[derive(Clone, Debug)]
+pub struct RenderReply {
+    /// The original's kind, by content.
+    pub media: MediaType,
+    /// Columns of the original, upright.
+    pub width: u32,
+    /// Rows of the original, upright.
+    pub height: u32,
+    /// In the order of the presets asked for.
+    pub renditions: Vec<Rendition>,
+    /// The placeholder's bytes, if they were asked for.
+    pub thumbhash: Option<Vec<u8>>,
+    /// Processor time that this task took in the child.
+    pub cpu_us: u64,
+    /// The most memory that the child ever had resident.
+    pub max_rss_bytes: u64,
+}
+
+/// A pool of decoding children. Clones share it.
+#[derive(Clone)]
+pub struct Sandbox {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: SandboxSettings,
+    /// One for each child that may be busy; waiters are served in the order they came.
+    turns: Semaphore,
+    /// Taken all of it when nothing runs any more.
+    running: Semaphore,
+    idle: Mutex<Vec<Worker>>,
+}
+
+impl Sandbox {
+    /// Starts all children. Has to be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`SandboxError::Start`] when a child cannot be started.
+    pub fn start(settings: SandboxSettings) -> Result<Self, SandboxError> {
+        let processes = settings.processes.max(1);
+        let idle = (0..processes)
+            .map(|_| Worker::start(&settings))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                settings,
+                turns: Semaphore::new(processes),
+                running: Semaphore::new(processes),
+                idle: Mutex::new(idle),
+            }),
+        })
+    }
+
+    /// Makes renditions of the whole file behind `original`, which nobody may change meanwhile.
+    /// Waits for a free child first; that wait is not part of the task's time. Dropping the future
+    /// kills the child.
+    ///
+    /// # Errors
+    /// See [`SandboxError`].
+    pub async fn render(
+        &self,
+        original: OwnedFd,
+        task: RenderTask,
+    ) -> Result<RenderReply, SandboxError> {
+        let wall_clock = self.shared.settings.wall_clock;
+        let frame = TaskFrame {
+            presets: task
+                .presets
+                .iter()
+                .map(|p| (p.name.to_owned(), p.version))
+                .collect(),
+            limits: task.limits,
+            want_thumbhash: task.want_thumbhash,
+            cpu_seconds: wall_clock.as_secs(),
+        };
+        let original = read_only(&original)?;
+        let _turn = self
+            .shared
+            .turns
+            .acquire()
+            .await
+            .map_err(|_| SandboxError::Closed)?;
+        let _running = self
+            .shared
+            .running
+            .acquire()
+            .await
+            .map_err(|_| SandboxError::Closed)?;
+        let mut worker = self.take()?;
+        if worker.send(&frame, &original).await.is_err() {
+            // It died while idle, which is nobody's fault: once more with a fresh one.
+            worker.kill().await;
+            worker = Worker::start(&self.shared.settings)?;
+            worker.send(&frame, &original).await?;
+        }
+        match tokio::time::timeout(wall_clock, worker.receive(&frame)).await {
+            Ok(Ok(answer)) => {
+                self.put_back(worker).await;
+                reply(answer, &task)
+            }
+            Ok(Err(Silence::Died)) => Err(worker.autopsy(wall_clock).await),
+            Ok(Err(Silence::Lied(what))) => {
+                worker.kill().await;
+                Err(SandboxError::Crashed {
+                    detail: format!("an answer that cannot be: {what}"),
+                })
+            }
+            Err(_) => {
+                worker.kill().await;
+                Err(SandboxError::TimedOut { wall_clock })
+            }
+        }
+    }
+
+    /// Waits for the tasks that run, turns away those that wait, and ends all children.
+    pub async fn shutdown(&self) {
+        self.shared.turns.close();
+        let all = u32::try_from(self.shared.settings.processes.max(1)).unwrap_or(u32::MAX);
+        let _running = self.shared.running.acquire_many(all).await;
+        let idle = std::mem::take(&mut *self.idle());
+        for worker in idle {
+            worker.kill().await;
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Worker>> {
+        // Nothing that holds the lock can panic half-way.
+        self.shared
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A child that waits, or a fresh one where the last one died.
+    fn take(&self) -> Result<Worker, SandboxError> {
+        let idle = self.idle().pop();
+        match idle {
+            Some(worker) => Ok(worker),
+            None => Ok(Worker::start(&self.shared.settings)?),
+        }
+    }
+
+    async fn put_back(&self, worker: Worker) {
+        if worker.tasks_left > 0 {
+            self.idle().push(worker);
+            return;
+        }
+        worker.kill().await;
+        // Ready for the next task. Where it fails, that task tries again and says so.
+        if let Ok(fresh) = Worker::start(&self.shared.settings) {
+            self.idle().push(fresh);
+        }
+    }
+}
+
+/// An answer as the service sees it.
+fn reply(answer: Answer, task: &RenderTask) -> Result<RenderReply, SandboxError> {
+    match answer.frame.outcome {
+        Outcome::Refused { code, detail } => Err(SandboxError::Refused {
+            code: child_code(&code).unwrap_or(Code::DecodeCrashed),
+            detail: tame(&detail),
+        }),
+        Outcome::Done {
+            media,
+            width,
+            height,
+            thumbhash,
+            pictures,
+        } => Ok(RenderReply {
+            media,
+            width,
+            height,
+            renditions: task
+                .presets
+                .iter()
+                .zip(pictures)
+                .zip(answer.pictures)
+                .map(|((preset, picture), bytes)| Rendition {
+                    preset: *preset,
+                    width: picture.width,
+                    height: picture.height,
+                    bytes,
+                })
+                .collect(),
+            thumbhash,
+            cpu_us: answer.frame.cpu_us,
+            max_rss_bytes: answer.frame.max_rss_bytes,
+        }),
+    }
+}
