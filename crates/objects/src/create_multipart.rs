@@ -29,7 +29,7 @@ impl Objects {
             .set_checksum_algorithm(checksums.then_some(ChecksumAlgorithm::Sha256))
             .send()
             .await
-            .map_err(|e| StoreError::of(OPERATION, e))?;
+            .map_err(|e| StoreError::of(OPERATION, e).of_bucket())?;
         answer
             .upload_id
             .filter(|id| !id.is_empty())

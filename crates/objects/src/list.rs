@@ -48,7 +48,7 @@ impl Objects {
             .max_keys(i32::from(limit.clamp(1, 1000)))
             .send()
             .await
-            .map_err(|e| StoreError::of(OPERATION, e))?;
+            .map_err(|e| StoreError::of(OPERATION, e).of_bucket())?;
         let objects = answer
             .contents
             .unwrap_or_default()

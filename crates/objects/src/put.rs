@@ -53,7 +53,7 @@ impl Objects {
             .body(ByteStream::from(bytes))
             .send()
             .await
-            .map_err(|e| StoreError::of(OPERATION, e))?;
+            .map_err(|e| StoreError::of(OPERATION, e).of_bucket())?;
         answer
             .e_tag
             .filter(|etag| !etag.is_empty())

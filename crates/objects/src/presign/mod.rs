@@ -60,8 +60,8 @@ pub enum PresignError {
     /// Not 64 hexadecimal digits.
     #[error("not a SHA-256 in hex: {0:?}")]
     Sha256(String),
-    /// A header value with characters that HTTP does not carry unchanged.
-    #[error("the header {0} can hold visible ASCII only")]
+    /// A header whose name or value HTTP does not carry unchanged.
+    #[error("the header {0} needs a name in lower case and a value in visible ASCII")]
     Header(String),
     /// A moment outside the years 1970 to 9999.
     #[error("cannot sign for the moment {0}")]
@@ -102,7 +102,12 @@ impl Objects {
         }
         bind_hash(&mut headers, binding.sha256_hex)?;
         for (name, value) in binding.metadata.into_iter().flatten() {
+            let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            let sound = !name.is_empty() && name.bytes().all(lower);
             let name = format!("x-amz-meta-{name}");
+            if !sound {
+                return Err(PresignError::Header(name));
+            }
             let value = plain(&name, value)?;
             headers.insert(name, value);
         }
@@ -217,8 +222,98 @@ fn bind_hash(
 /// The value as signers and servers see it alike: trimmed, inner white space single.
 fn plain(name: &str, value: &str) -> Result<String, PresignError> {
     let tidy = value.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
-    if tidy.is_empty() || tidy.bytes().any(|b| !(b' '..=b'~').contains(&b)) {
+    if tidy.is_empty() || value.bytes().any(|b| !(b' '..=b'~').contains(&b)) {
         return Err(PresignError::Header(name.to_owned()));
     }
     Ok(tidy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StoreSettings;
+
+    const NOW: Micros = Micros(1_795_000_000_900_000);
+    const TTL: Duration = Duration::from_secs(60);
+
+    fn objects() -> Objects {
+        Objects::connect(StoreSettings {
+            endpoint: Some("http://127.0.0.1:7601".to_owned()),
+            public_endpoint: Some("https://media.example.org".to_owned()),
+            region: "us-east-1".to_owned(),
+            bucket: "safelight".to_owned(),
+            access_key: "key".to_owned(),
+            secret_key: "secret".to_owned(),
+            path_style: false,
+            request_timeout: StoreSettings::REQUEST_TIMEOUT,
+            complete_timeout: StoreSettings::COMPLETE_TIMEOUT,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn urls_are_for_phones_and_end_on_the_second() {
+        let key = ObjectKey::parse("r/t/b/cover@1.webp").unwrap();
+        let signed = objects()
+            .presign_get(&key, NOW, TTL, GetOptions::default())
+            .unwrap();
+        let place = "https://safelight.media.example.org/r/t/b/cover%401.webp?X-Amz-Algorithm=";
+        assert!(signed.url.starts_with(place), "{}", signed.url);
+        // The signature counts whole seconds, so the URL dies 0.9 s before `NOW + TTL`.
+        assert_eq!(signed.expires_at, Micros(1_795_000_060_000_000));
+    }
+
+    #[test]
+    fn what_no_store_accepts_is_refused() {
+        let key = ObjectKey::parse("x/t/a").unwrap();
+        let objects = objects();
+        let put = |binding: PutBinding<'_>, ttl| {
+            objects.presign_put(&key, binding, NOW, ttl).unwrap_err()
+        };
+        let size_bytes = 5;
+        let sound = PutBinding {
+            size_bytes,
+            ..PutBinding::default()
+        };
+        for ttl in [Duration::ZERO, Duration::from_secs(604_801)] {
+            assert_eq!(put(sound, ttl), PresignError::Lifetime(ttl));
+        }
+        let negative = PutBinding {
+            size_bytes: -1,
+            ..sound
+        };
+        assert_eq!(put(negative, TTL), PresignError::Size(-1));
+        for hash in ["", "abc"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(["g".repeat(64), "0".repeat(66)])
+        {
+            let binding = PutBinding {
+                sha256_hex: Some(&hash),
+                ..sound
+            };
+            let refusal = put(binding, TTL);
+            assert_eq!(refusal, PresignError::Sha256(hash));
+        }
+        for mime in ["", " ", "image/jpeg\r\nx: y", "bild/größe"] {
+            let binding = PutBinding {
+                content_type: Some(mime),
+                ..sound
+            };
+            let refusal = PresignError::Header("content-type".to_owned());
+            assert_eq!(put(binding, TTL), refusal);
+        }
+        for name in ["", "Upper", "a b", "a:b"] {
+            let metadata = Metadata::from([(name.to_owned(), "v".to_owned())]);
+            let binding = PutBinding {
+                metadata: Some(&metadata),
+                ..sound
+            };
+            assert!(matches!(put(binding, TTL), PresignError::Header(_)));
+        }
+        for number in [0, 10_001, -1] {
+            let part = objects.presign_part(&key, "u", number, 5, None, NOW, TTL);
+            assert_eq!(part, Err(PresignError::PartNumber(number)));
+        }
+    }
 }

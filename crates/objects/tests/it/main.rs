@@ -7,4 +7,8 @@
 
 mod canned;
 mod cost;
+mod embedded;
 mod misbehaving;
+mod phone;
+mod proxy;
+mod suite;
