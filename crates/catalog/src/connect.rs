@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use safelight_model::clock::{Clock, SystemClock};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, PgPool, SqliteConnection, SqlitePool};
@@ -161,35 +162,19 @@ impl Catalog {
         self.bell.clone()
     }
 
-    /// Runs `work` with a connection for reading. Statements see what is committed when each begins.
+    /// A connection for reading. Statements see what is committed when each begins.
     ///
     /// # Errors
-    /// What `work` answers, or that no connection could be had.
-    pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, E>> + Send,
-        E: From<CatalogError>,
-    {
-        match &self.pools {
-            Pools::Sqlite { readers, .. } => {
-                let mut conn = readers.acquire().await.map_err(CatalogError::from)?;
-                work(&mut Tx {
-                    conn: Conn::Sqlite(&mut conn),
-                    time: &self.time,
-                    rung: false,
-                })
-                .await
-            }
-            Pools::Postgres(pool) => {
-                let mut conn = pool.acquire().await.map_err(CatalogError::from)?;
-                work(&mut Tx {
-                    conn: Conn::Postgres(&mut conn),
-                    time: &self.time,
-                    rung: false,
-                })
-                .await
-            }
-        }
+    /// If no connection can be had.
+    pub async fn reader(&self) -> Result<Reader, CatalogError> {
+        let conn = match &self.pools {
+            Pools::Sqlite { readers, .. } => ReadConn::Sqlite(readers.acquire().await?),
+            Pools::Postgres(pool) => ReadConn::Postgres(pool.acquire().await?),
+        };
+        Ok(Reader {
+            conn,
+            time: self.time.clone(),
+        })
     }
 
     /// Runs `work` in a transaction: committed if it answers `Ok`, taken back if it answers `Err`.
@@ -228,8 +213,38 @@ impl Catalog {
     /// # Errors
     /// If it does not.
     pub async fn ping(&self) -> Result<(), CatalogError> {
-        self.read(|tx| Box::pin(async move { tx.row("SELECT 1", &[]).await.map(|_| ()) }))
+        self.reader()
+            .await?
+            .tx()
+            .row("SELECT 1", &[])
             .await
+            .map(|_| ())
+    }
+}
+
+enum ReadConn {
+    Sqlite(PoolConnection<sqlx::Sqlite>),
+    Postgres(PoolConnection<sqlx::Postgres>),
+}
+
+/// A connection for reading, given back when it is dropped.
+pub struct Reader {
+    conn: ReadConn,
+    time: TimeSource,
+}
+
+impl Reader {
+    /// Its statements.
+    pub fn tx(&mut self) -> Tx<'_> {
+        let conn = match &mut self.conn {
+            ReadConn::Sqlite(conn) => Conn::Sqlite(conn),
+            ReadConn::Postgres(conn) => Conn::Postgres(conn),
+        };
+        Tx {
+            conn,
+            time: &self.time,
+            rung: false,
+        }
     }
 }
 

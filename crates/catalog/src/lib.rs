@@ -4,7 +4,7 @@
 //! One set of queries in portable SQL serves both: TEXT ids, BIGINT microseconds, TEXT JSON, `$n`,
 //! `ON CONFLICT`, `RETURNING`. Only the claim of jobs and the reading of the clock differ.
 //!
-//! Reads go through [`Catalog::read`], writes through [`Catalog::write`]: a closure that runs in one
+//! Reads go through [`Catalog::reader`], writes through [`Catalog::write`]: a closure that runs in one
 //! transaction. On SQLite all writes go through one connection, and those that wait for it share a
 //! commit (group commit); on PostgreSQL each has a transaction of its own. Nothing else than the
 //! database may be waited for in such a closure.
@@ -31,7 +31,7 @@ mod migrate;
 mod transaction;
 mod value;
 
-pub use connect::{Backend, Catalog, CatalogSettings, TimeSource};
+pub use connect::{Backend, Catalog, CatalogSettings, Reader, TimeSource};
 pub use error::CatalogError;
 pub use transaction::Tx;
 pub use value::{Row, Value};

@@ -11,6 +11,7 @@ pub mod job;
 pub mod lane;
 pub mod lifecycle;
 pub mod limits;
+pub mod link;
 pub mod plan;
 pub mod preset;
 pub mod text;

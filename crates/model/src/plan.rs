@@ -41,15 +41,16 @@ pub struct Plan {
     pub concurrency: u32,
 }
 
-/// Chooses the plan for a file of `size_bytes` from what the client speaks.
+/// Chooses the plan for a file of `size_bytes` from what the client speaks. Files of up to
+/// `single_max_bytes` go by one PUT ([`limits::SINGLE_MAX_BYTES`] by default).
 ///
 /// `None` when the client speaks no transport that can carry it: `single` carries files of up to
 /// 5 GiB when nothing else is spoken (S3's limit for one PUT), `multipart` any size above zero.
 #[must_use]
-pub fn choose(size_bytes: i64, spoken: &[Transport]) -> Option<Plan> {
+pub fn choose(size_bytes: i64, spoken: &[Transport], single_max_bytes: i64) -> Option<Plan> {
     const SINGLE_PUT_LIMIT: i64 = 5 * 1024 * 1024 * 1024;
     let speaks = |t| spoken.contains(&t);
-    if speaks(Transport::Single) && size_bytes <= limits::SINGLE_MAX_BYTES {
+    if speaks(Transport::Single) && size_bytes <= single_max_bytes {
         return Some(Plan {
             transport: Transport::Single,
             part_size_bytes: size_bytes,
@@ -126,23 +127,23 @@ mod tests {
     #[test]
     fn the_transport_follows_size_and_what_is_spoken() {
         let both = [Transport::Single, Transport::Multipart];
-        assert_eq!(choose(1, &both).unwrap().transport, Transport::Single);
+        assert_eq!(choose(1, &both, limits::SINGLE_MAX_BYTES).unwrap().transport, Transport::Single);
         assert_eq!(
-            choose(limits::SINGLE_MAX_BYTES, &both).unwrap().transport,
+            choose(limits::SINGLE_MAX_BYTES, &both, limits::SINGLE_MAX_BYTES).unwrap().transport,
             Transport::Single
         );
         assert_eq!(
-            choose(limits::SINGLE_MAX_BYTES + 1, &both)
+            choose(limits::SINGLE_MAX_BYTES + 1, &both, limits::SINGLE_MAX_BYTES)
                 .unwrap()
                 .transport,
             Transport::Multipart
         );
         assert_eq!(
-            choose(100 << 20, &[Transport::Single])
+            choose(100 << 20, &[Transport::Single], limits::SINGLE_MAX_BYTES)
                 .unwrap()
                 .part_size_bytes,
             100 << 20
         );
-        assert_eq!(choose(1, &[]), None);
+        assert_eq!(choose(1, &[], limits::SINGLE_MAX_BYTES), None);
     }
 }

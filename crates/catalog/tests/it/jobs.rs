@@ -117,10 +117,7 @@ async fn every_job_is_given_to_one_claimer(f: Fixture) {
                         assert!(!finish(&catalog, job).await, "a job was finished twice");
                     }
                     // Empty-handed once may mean that others held the head of the line.
-                    let outlook = catalog
-                        .read::<_, CatalogError, _>(|tx| {
-                            Box::pin(async move { jobs::outlook(tx).await })
-                        })
+                    let outlook = jobs::outlook(&mut catalog.reader().await.unwrap().tx())
                         .await
                         .unwrap();
                     if got.is_empty() && !outlook.has_work() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use safelight_catalog::jobs::{self, Job, NewJob, Rescue};
-use safelight_catalog::{Backend, Catalog, CatalogError};
+use safelight_catalog::{Backend, Catalog};
 use safelight_model::clock::{Clock, Micros};
 use safelight_model::codes::Code;
 use safelight_model::job::{JobKind, JobState};
@@ -326,15 +326,11 @@ async fn step(catalog: &Catalog, f: &Fixture, model: &mut Model, leases: &mut Ve
 
 async fn compare(catalog: &Catalog, model: &Model) {
     let rows = catalog
-        .read::<_, CatalogError, _>(|tx| {
-            Box::pin(async move {
-                tx.rows(
-                    "SELECT job_id, state, turn, run_at, attempts, fence, lease_until FROM jobs ORDER BY job_id",
-                    &[],
-                )
-                .await
-            })
-        })
+        .reader()
+        .await
+        .unwrap()
+        .tx()
+        .rows("SELECT job_id, state, turn, run_at, attempts, fence, lease_until FROM jobs ORDER BY job_id", &[])
         .await
         .unwrap();
     let mut expected = model.rows.clone();

@@ -121,7 +121,9 @@ pub(super) fn check_answer(answer: &AnswerFrame, task: &TaskFrame) -> Result<(),
         return Err("pictures missing or too many");
     }
     if thumbhash.is_some() != task.want_thumbhash
-        || thumbhash.as_ref().is_some_and(|h| h.is_empty() || h.len() > MAX_THUMBHASH_BYTES)
+        || thumbhash
+            .as_ref()
+            .is_some_and(|h| h.is_empty() || h.len() > MAX_THUMBHASH_BYTES)
     {
         return Err("thumbhash missing, unasked or too long");
     }

@@ -117,7 +117,10 @@ impl Worker {
             serde_json::from_slice(&json).map_err(|_| Silence::Lied("frame unreadable"))?;
         check_answer(&frame, task).map_err(Silence::Lied)?;
         let mut pictures = Vec::new();
-        if let Outcome::Done { pictures: sizes, .. } = &frame.outcome {
+        if let Outcome::Done {
+            pictures: sizes, ..
+        } = &frame.outcome
+        {
             let presets = task.presets().ok_or(Silence::Lied("presets unknown"))?;
             for (size, preset) in sizes.iter().zip(&presets) {
                 // Bounded by `check_answer`.
@@ -206,7 +209,11 @@ mod tests {
     fn ends() {
         let wall_clock = Duration::from_secs(1);
         for (raw, words, code) in [
-            (libc::SIGABRT, "memory allocation of 9 bytes failed", Code::DecodeMemory),
+            (
+                libc::SIGABRT,
+                "memory allocation of 9 bytes failed",
+                Code::DecodeMemory,
+            ),
             (libc::SIGABRT, "", Code::DecodeCrashed),
             (libc::SIGSEGV, "", Code::DecodeCrashed),
             (libc::SIGXCPU, "", Code::DecodeTimeout),

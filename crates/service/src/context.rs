@@ -1,0 +1,68 @@
+//! What every stage is handed: the catalog, the store, time, randomness, keys and settings.
+
+use std::sync::Arc;
+
+use safelight_catalog::Catalog;
+use safelight_model::clock::{Clock, Micros};
+use safelight_model::entropy::Entropy;
+use safelight_model::ids;
+use safelight_objects::Objects;
+
+use crate::governance::keyring::Keyring;
+
+/// Settings of the service that no single stage owns.
+#[derive(Clone, Debug)]
+pub struct ServiceSettings {
+    /// The base of the URLs that phones are given for renditions: `http://127.0.0.1:7600`.
+    pub public_url: String,
+    /// Files up to this size go by one presigned PUT.
+    pub single_max_bytes: i64,
+    /// Largest file taken.
+    pub max_file_bytes: i64,
+    /// Largest picture taken, in pixels.
+    pub max_pixels: u64,
+    /// Where originals are put while they are read, in files without a name.
+    pub scratch_dir: std::path::PathBuf,
+    /// Requests to the API under way at once; further ones are answered 503.
+    pub max_requests: usize,
+}
+
+/// What a stage works with. Clones share everything.
+#[derive(Clone)]
+pub struct Context {
+    /// Rows.
+    pub catalog: Catalog,
+    /// Bytes.
+    pub objects: Objects,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// What signs tokens and links.
+    pub keyring: Arc<Keyring>,
+    /// Settings.
+    pub settings: Arc<ServiceSettings>,
+}
+
+impl Context {
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Micros {
+        self.clock.now()
+    }
+
+    /// A fresh id.
+    #[must_use]
+    pub fn fresh_id(&self, prefix: &str) -> String {
+        ids::fresh(prefix, self.clock.now(), self.entropy.as_ref())
+    }
+}
+
+/// Whose things a request is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// The tenant.
+    pub tenant_id: String,
+    /// The app's user.
+    pub owner_id: String,
+}

@@ -1,0 +1,98 @@
+//! Signed links: `/m/{public_id}/{file}?e={expiry}&k={key id}&s={signature}`.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use safelight_api::paths;
+use safelight_model::preset::{self, Preset};
+use safelight_model::{limits, link};
+
+use crate::context::Context;
+
+/// The file name that stands for an original.
+pub const ORIGINAL: &str = "original";
+
+/// What a link is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum File {
+    /// Something derived.
+    Rendition(Preset),
+    /// The bytes as they were received.
+    Original,
+}
+
+impl File {
+    /// Reads `{preset}@{version}.{format}` or `original`.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        if name == ORIGINAL {
+            return Some(Self::Original);
+        }
+        let (stem, extension) = name.rsplit_once('.')?;
+        let (preset, version) = stem.split_once('@')?;
+        let preset = preset::find(preset, version.parse().ok()?)?;
+        (preset.format.extension() == extension).then_some(Self::Rendition(preset))
+    }
+
+    /// The name in the link.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Original => ORIGINAL.to_owned(),
+            Self::Rendition(p) => format!("{}@{}.{}", p.name, p.version, p.format.extension()),
+        }
+    }
+}
+
+/// The path of a file of an asset.
+#[must_use]
+pub fn path(public_id: &str, file: File) -> String {
+    paths::MEDIA
+        .replace("{public_id}", public_id)
+        .replace("{file}", &file.name())
+}
+
+/// A link to a rendition. The same for everyone within a window, so that caches can do their work.
+#[must_use]
+pub fn rendition(context: &Context, public_id: &str, preset: Preset) -> String {
+    let window = limits::DELIVERY_WINDOW;
+    let expiry = link::expiry(context.now(), window, window);
+    signed(context, &path(public_id, File::Rendition(preset)), expiry)
+}
+
+/// `path` signed until `expiry` (Unix seconds), as a full URL.
+#[must_use]
+pub fn signed(context: &Context, path: &str, expiry: i64) -> String {
+    let ring = &context.keyring;
+    let signature = BASE64_URL_SAFE_NO_PAD.encode(ring.sign_link(path, expiry));
+    format!(
+        "{}{path}?e={expiry}&k={}&s={signature}",
+        context.settings.public_url, ring.link_key_id
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_read_back() {
+        for file in preset::ALL
+            .into_iter()
+            .map(File::Rendition)
+            .chain([File::Original])
+        {
+            assert_eq!(File::parse(&file.name()), Some(file));
+        }
+        for wrong in [
+            "cover@1.jpg",
+            "cover@2.webp",
+            "cover.webp",
+            "x@1.webp",
+            "",
+            "original.jpg",
+            "../x",
+        ] {
+            assert_eq!(File::parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Giving out: links, grants, ranges, cache headers. Never decodes.
+
+pub mod grant_original;
+pub mod links;
+mod range;
+pub mod read_asset;
+pub mod serve_media;

@@ -1,0 +1,108 @@
+//! API keys: made, listed, revoked. Only a hash of the secret is kept.
+
+use safelight_catalog::CatalogError;
+use safelight_catalog::keys::{self, ApiKey};
+use safelight_model::codes::Code;
+use safelight_model::ids;
+
+use crate::context::Context;
+
+/// What a key may be allowed to do.
+pub const SCOPES: [&str; 3] = ["media", "tokens", "admin"];
+
+/// Why a key could not be made or revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The label has no proper form.
+    #[error("label must have 1 to 128 characters, none of them a control character")]
+    Label,
+    /// A scope is unknown, or there is none.
+    #[error("scopes must name at least one of media, tokens, admin")]
+    Scopes,
+    /// There is no such key.
+    #[error("there is no such key")]
+    NotFound,
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+impl KeyError {
+    /// The stable code for it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Label | Self::Scopes => Code::ValidationFailed,
+            Self::NotFound => Code::NotFound,
+            Self::Catalog(e) => e.code(),
+        }
+    }
+}
+
+/// The hash under which a secret is stored. The secret has 190 bits of its own, so a fast hash will do.
+#[must_use]
+pub fn secret_hash(secret: &str) -> String {
+    blake3::hash(secret.as_bytes()).to_hex().to_string()
+}
+
+/// A new secret: `sk_` and 32 base62 characters.
+#[must_use]
+pub fn fresh_secret(context: &Context) -> String {
+    format!("sk_{}", ids::base62(32, context.entropy.as_ref()))
+}
+
+/// Makes a key for a tenant with the given secret; its id.
+///
+/// # Errors
+/// If label or scopes are wrong, or the catalog fails.
+pub async fn create(
+    context: &Context,
+    tenant_id: &str,
+    label: &str,
+    scopes: &[String],
+    secret: &str,
+) -> Result<String, KeyError> {
+    if !safelight_model::text::is_reference(label, 128) {
+        return Err(KeyError::Label);
+    }
+    if scopes.is_empty() || scopes.iter().any(|s| !SCOPES.contains(&s.as_str())) {
+        return Err(KeyError::Scopes);
+    }
+    let key = ApiKey {
+        tenant_id: tenant_id.to_owned(),
+        key_id: context.fresh_id(ids::API_KEY),
+        label: label.to_owned(),
+        scopes: scopes.join(" "),
+        created_at: context.now(),
+        revoked_at: None,
+    };
+    let (hash, id) = (secret_hash(secret), key.key_id.clone());
+    context
+        .catalog
+        .write(move |tx| {
+            Box::pin(async move { keys::insert(tx, &key, &hash).await.map_err(KeyError::from) })
+        })
+        .await?;
+    Ok(id)
+}
+
+/// All keys of a tenant.
+///
+/// # Errors
+/// If the catalog fails.
+pub async fn list(context: &Context, tenant_id: &str) -> Result<Vec<ApiKey>, KeyError> {
+    Ok(keys::list(&mut context.catalog.reader().await?.tx(), tenant_id).await?)
+}
+
+/// Revokes a key. It stops working within seconds everywhere.
+///
+/// # Errors
+/// If there is no such key, or the catalog fails.
+pub async fn revoke(context: &Context, tenant_id: &str, key_id: &str) -> Result<(), KeyError> {
+    let (tenant_id, key_id, at) = (tenant_id.to_owned(), key_id.to_owned(), context.now());
+    let found = context
+        .catalog
+        .write(move |tx| Box::pin(async move { keys::revoke(tx, &tenant_id, &key_id, at).await }))
+        .await?;
+    found.ok_or(KeyError::NotFound)
+}

@@ -1,0 +1,153 @@
+//! The one decision about who may have what. Deny by default.
+
+use safelight_catalog::assets::Asset;
+use safelight_model::codes::Code;
+use safelight_model::lifecycle::State;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Something derived.
+    Rendition,
+    /// The bytes as they were received.
+    Original,
+}
+
+/// On what ground it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The caller is the owner, and asks for a link.
+    Owner,
+    /// The request carries a valid, living signature for exactly this.
+    Grant,
+}
+
+/// Why it is not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It is not there, or not yet.
+    #[error("this is not available: the asset is {}", .0.as_str())]
+    NotAvailable(State),
+    /// It is withheld.
+    #[error("this is withheld by a scanner or moderator")]
+    Withheld,
+}
+
+impl Refusal {
+    /// The stable code for it.
+    #[must_use]
+    pub fn code(self) -> Code {
+        match self {
+            Self::NotAvailable(_) => Code::NotFound,
+            Self::Withheld => Code::ContentQuarantined,
+        }
+    }
+}
+
+/// Whether `wanted` of `asset` may be given out on the ground of `access`.
+///
+/// Renditions: only of a ready asset whose blob's verdict is `clean`. Originals: of a ready one, and of
+/// one that failed for a reason other than its verdict, since the owner must not lose what was taken in.
+///
+/// # Errors
+/// Why not.
+pub fn decide(asset: &Asset, wanted: Wanted, access: Access) -> Result<(), Refusal> {
+    // Both grounds lead to the same bytes; they differ in who checked the caller: the API for an
+    // owner, the signature for a grant.
+    let (Access::Owner | Access::Grant) = access;
+    let Some(blob) = asset.blob.as_ref() else {
+        return Err(Refusal::NotAvailable(asset.state));
+    };
+    if asset.state == State::Quarantined || blob.verdict == "quarantine" {
+        return Err(Refusal::Withheld);
+    }
+    let allowed = match wanted {
+        Wanted::Rendition => asset.state.is_viewable(),
+        Wanted::Original => asset.state.has_original(),
+    };
+    if !allowed || blob.verdict != "clean" || blob.state != "live" {
+        return Err(Refusal::NotAvailable(asset.state));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use safelight_catalog::blobs::Blob;
+    use safelight_model::clock::Micros;
+
+    use super::*;
+
+    fn asset(state: State, verdict: Option<&str>) -> Asset {
+        Asset {
+            tenant_id: "ten_1".into(),
+            asset_id: "ast_1".into(),
+            owner_id: "me".into(),
+            capture_id: "cap_1".into(),
+            public_id: "p".into(),
+            state,
+            reason_code: None,
+            reason_detail: None,
+            version: 1,
+            preview: None,
+            created_at: Micros(0),
+            uploaded_at: None,
+            viewable_at: None,
+            updated_at: Micros(0),
+            filename: None,
+            mime: None,
+            size_bytes: 1,
+            sha256: None,
+            blob: verdict.map(|verdict| Blob {
+                blob_id: "blb_1".into(),
+                scope: "me".into(),
+                object_key: "o/1".into(),
+                etag: "e".into(),
+                size_bytes: 1,
+                sha256: None,
+                state: "live".into(),
+                verdict: verdict.into(),
+                mime: None,
+                width: None,
+                height: None,
+                thumbhash: None,
+                reason_code: None,
+                reason_detail: None,
+                inspected_at: None,
+            }),
+        }
+    }
+
+    #[test]
+    fn only_a_ready_and_clean_asset_gives_renditions() {
+        for state in State::ALL {
+            for verdict in [None, Some("unknown"), Some("clean"), Some("quarantine")] {
+                let given =
+                    decide(&asset(state, verdict), Wanted::Rendition, Access::Grant).is_ok();
+                assert_eq!(
+                    given,
+                    state == State::Ready && verdict == Some("clean"),
+                    "{state:?} {verdict:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_original_is_given_when_ready_or_failed_but_never_unscanned_or_withheld() {
+        for state in State::ALL {
+            for verdict in [None, Some("unknown"), Some("clean"), Some("quarantine")] {
+                let given = decide(&asset(state, verdict), Wanted::Original, Access::Grant).is_ok();
+                let should =
+                    matches!(state, State::Ready | State::Failed) && verdict == Some("clean");
+                assert_eq!(given, should, "{state:?} {verdict:?}");
+            }
+        }
+        let withheld = decide(
+            &asset(State::Quarantined, Some("clean")),
+            Wanted::Original,
+            Access::Owner,
+        );
+        assert_eq!(withheld, Err(Refusal::Withheld));
+    }
+}

@@ -1,0 +1,12 @@
+//! The edge: routes, authentication, idempotency, problem responses, limits. Thin: what a request
+//! does stands in the stages.
+
+pub mod idempotency;
+pub mod problem;
+pub mod request;
+pub mod router;
+mod routes;
+mod status;
+mod surround;
+
+pub use router::{AppState, Roles, description, router};

@@ -1,0 +1,176 @@
+//! Errors on their way out: a code, a status, a page, a request id. The cause is logged once here,
+//! and never returned.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header};
+use safelight_api::problem::{MEDIA_TYPE, Problem};
+use safelight_catalog::CatalogError;
+use safelight_model::codes::Code;
+use safelight_objects::StoreError;
+
+use super::status::{is_internal, retry_after_s, status};
+use crate::delivery::grant_original::GrantError;
+use crate::delivery::read_asset::ReadAssetError;
+use crate::delivery::serve_media::ServeError;
+use crate::governance::api_keys::KeyError;
+use crate::governance::authenticate::Unauthenticated;
+use crate::governance::tokens::MintError;
+use crate::intake::abort_upload::AbortError;
+use crate::intake::complete_upload::CompleteUploadError;
+use crate::intake::initiate_capture::InitiateError;
+use crate::intake::read_capture::ReadError;
+use crate::intake::sign_urls::SignError;
+
+/// An error that has a stable code.
+pub trait Coded: std::error::Error {
+    /// The code.
+    fn stable_code(&self) -> Code;
+    /// Where in the request the fault is.
+    fn fault(&self) -> Option<String> {
+        None
+    }
+}
+
+macro_rules! coded {
+    ($($error:ty),* $(,)?) => { $(impl Coded for $error {
+        fn stable_code(&self) -> Code { self.code() }
+    })* };
+    (with_field $($error:ty),* $(,)?) => { $(impl Coded for $error {
+        fn stable_code(&self) -> Code { self.code() }
+        fn fault(&self) -> Option<String> { self.field().map(str::to_owned) }
+    })* };
+}
+
+coded!(
+    CatalogError,
+    AbortError,
+    CompleteUploadError,
+    GrantError,
+    KeyError,
+    MintError,
+    ReadError,
+    ServeError,
+    StoreError,
+    Unauthenticated
+);
+coded!(with_field InitiateError, ReadAssetError, SignError);
+
+/// What a handler answers when it cannot do what was asked.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// The code.
+    pub code: Code,
+    /// For the caller.
+    pub detail: String,
+    /// Where in the request the fault is.
+    pub field: Option<String>,
+    /// For the log.
+    cause: Option<String>,
+}
+
+impl Refused {
+    /// A refusal with its detail.
+    #[must_use]
+    pub fn because(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            field: None,
+            cause: None,
+        }
+    }
+}
+
+impl<E: Coded> From<E> for Refused {
+    fn from(error: E) -> Self {
+        let code = error.stable_code();
+        if !is_internal(code) {
+            return Self {
+                code,
+                detail: error.to_string(),
+                field: error.fault(),
+                cause: None,
+            };
+        }
+        let mut cause = error.to_string();
+        let mut source = error.source();
+        while let Some(deeper) = source {
+            cause.push_str(": ");
+            cause.push_str(&deeper.to_string());
+            source = deeper.source();
+        }
+        let detail = match code {
+            Code::StoreUnavailable => "the object store does not answer; try again shortly",
+            Code::CatalogUnavailable => "the database does not answer; try again shortly",
+            Code::DiskFull => "the server has no space left; its operator must make some",
+            _ => "the server made a mistake; name this request_id to its operator",
+        };
+        Self {
+            code,
+            detail: detail.to_owned(),
+            field: None,
+            cause: Some(cause),
+        }
+    }
+}
+
+impl IntoResponse for Refused {
+    /// Leaves the body to [`finish`], which knows the request's id.
+    fn into_response(self) -> Response {
+        let mut response = status(self.code).into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Writes the body of a refusal, and logs its cause.
+pub(super) fn finish(mut response: Response, request_id: &str) -> Response {
+    let Some(refused) = response.extensions_mut().remove::<Refused>() else {
+        return response;
+    };
+    match &refused.cause {
+        Some(cause) => tracing::error!(
+            request_id,
+            code = refused.code.as_str(),
+            cause,
+            "request failed"
+        ),
+        None => tracing::debug!(
+            request_id,
+            code = refused.code.as_str(),
+            detail = refused.detail,
+            "request refused"
+        ),
+    }
+    let code = refused.code;
+    let problem = Problem {
+        kind: format!("/docs/errors/{code}"),
+        title: code.title().to_owned(),
+        status: status(code).as_u16(),
+        detail: refused.detail,
+        code: code.as_str().to_owned(),
+        request_id: request_id.to_owned(),
+        field: refused.field,
+    };
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts
+        .headers
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    parts
+        .headers
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(seconds) = retry_after_s(code) {
+        parts
+            .headers
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if code == Code::Unauthorized {
+        parts
+            .headers
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    Response::from_parts(parts, Body::from(body))
+}

@@ -1,0 +1,176 @@
+//! What handlers take from a request.
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use bytes::Bytes;
+use http::header;
+use http::request::Parts;
+use safelight_api::paths;
+use safelight_model::codes::Code;
+use safelight_model::limits;
+use serde::de::DeserializeOwned;
+
+use super::problem::Refused;
+use super::router::AppState;
+use crate::context::Owner;
+use crate::governance::authenticate::{Caller, authenticate};
+
+/// A caller whose credential was good.
+pub struct Authenticated(pub Caller);
+
+impl FromRequestParts<AppState> for Authenticated {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refused> {
+        let text = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
+        let bearer = text(header::AUTHORIZATION.as_str())
+            .and_then(|v| v.strip_prefix("Bearer "))
+            .map(str::trim);
+        let caller = authenticate(
+            &state.context,
+            &state.remembered,
+            bearer,
+            text(paths::OWNER),
+        )
+        .await?;
+        Ok(Self(caller))
+    }
+}
+
+/// A caller who may work with an owner's media.
+pub struct Media {
+    /// Who calls.
+    pub caller: Caller,
+    /// Whose media.
+    pub owner: Owner,
+}
+
+impl FromRequestParts<AppState> for Media {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refused> {
+        let Authenticated(caller) = Authenticated::from_request_parts(parts, state).await?;
+        caller.require("media")?;
+        let owner = caller.owner()?;
+        Ok(Self { caller, owner })
+    }
+}
+
+/// The idempotency key of a write.
+pub struct IdempotencyKey(pub String);
+
+impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        let missing = || {
+            Refused::because(
+                Code::IdempotencyKeyMissing,
+                "send an Idempotency-Key of 1 to 255 characters, and the same one with every repetition",
+            )
+        };
+        let header = parts
+            .headers
+            .get(paths::IDEMPOTENCY_KEY)
+            .ok_or_else(missing)?;
+        let key = header.to_str().ok().and_then(unquote).ok_or_else(missing)?;
+        Ok(Self(key))
+    }
+}
+
+/// A structured-field string (RFC 9651, section 3.3.3), or a bare token.
+fn unquote(text: &str) -> Option<String> {
+    let text = text.trim();
+    let key = match text.strip_prefix('"') {
+        Some(rest) => {
+            let inner = rest.strip_suffix('"')?;
+            let mut key = String::with_capacity(inner.len());
+            let mut chars = inner.chars();
+            while let Some(c) = chars.next() {
+                match c {
+                    '\\' => key.push(chars.next().filter(|c| matches!(c, '"' | '\\'))?),
+                    '"' => return None,
+                    c => key.push(c),
+                }
+            }
+            key
+        }
+        None => text.to_owned(),
+    };
+    (!key.is_empty() && key.len() <= limits::MAX_IDEMPOTENCY_KEY).then_some(key)
+}
+
+/// A JSON body, with its bytes for the fingerprint.
+pub struct Body<T> {
+    /// What it says.
+    pub value: T,
+    /// How it came.
+    pub raw: Bytes,
+}
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
+        let raw = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| {
+                if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
+                    Refused::because(
+                        Code::ByteLimitExceeded,
+                        "a request body may have at most 1 MiB",
+                    )
+                } else {
+                    Refused::because(
+                        Code::ValidationFailed,
+                        "the request body could not be read to its end",
+                    )
+                }
+            })?;
+        // No body says the same as an empty object.
+        let value = if raw.is_empty() {
+            T::default()
+        } else {
+            serde_json::from_slice(&raw).map_err(|e| {
+                Refused::because(
+                    Code::ValidationFailed,
+                    format!("the body is not what is expected: {e}"),
+                )
+            })?
+        };
+        Ok(Self { value, raw })
+    }
+}
+
+/// A query string.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        axum::extract::Query::try_from_uri(&parts.uri)
+            .map(|axum::extract::Query(value)| Self(value))
+            .map_err(|e| {
+                Refused::because(
+                    Code::ValidationFailed,
+                    format!("the query is not what is expected: {e}"),
+                )
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unquote;
+
+    #[test]
+    fn keys_come_quoted_or_bare() {
+        assert_eq!(unquote("\"a-1\"").as_deref(), Some("a-1"));
+        assert_eq!(unquote("a-1").as_deref(), Some("a-1"));
+        assert_eq!(unquote("\"a\\\"b\"").as_deref(), Some("a\"b"));
+        for wrong in ["", "\"\"", "\"a", "\"a\"b\"", "\"a\\x\""] {
+            assert_eq!(unquote(wrong), None, "{wrong}");
+        }
+        assert_eq!(unquote(&"k".repeat(256)), None);
+    }
+}

@@ -1,0 +1,183 @@
+//! The routes of each role.
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Router, middleware};
+use metrics_exporter_prometheus::PrometheusHandle;
+use safelight_api::paths;
+use safelight_model::codes::Code;
+use safelight_model::limits;
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::problem::Refused;
+use super::routes::{assets, captures, keys, media, operations, uploads};
+use super::surround::surround;
+use crate::context::Context;
+use crate::governance::authenticate::Remembered;
+use crate::intake::InitiationQueue;
+
+/// What handlers work with.
+#[derive(Clone)]
+pub struct AppState {
+    /// Catalog, store, time.
+    pub context: Context,
+    /// Where initiations gather.
+    pub initiations: InitiationQueue,
+    /// Credentials verified a moment ago.
+    pub remembered: Arc<Remembered>,
+    /// What `/metrics` shows.
+    pub metrics: PrometheusHandle,
+    /// Room for requests.
+    pub room: Arc<Semaphore>,
+}
+
+impl AppState {
+    /// The state for a context.
+    #[must_use]
+    pub fn start(context: Context, metrics: PrometheusHandle) -> Self {
+        Self {
+            initiations: InitiationQueue::start(context.catalog.clone()),
+            remembered: Arc::default(),
+            room: Arc::new(Semaphore::new(context.settings.max_requests)),
+            metrics,
+            context,
+        }
+    }
+}
+
+/// Which roles' routes are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// `/v1`.
+    pub api: bool,
+    /// `/m`.
+    pub delivery: bool,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Safelight", description = "The media backend for camera apps.", license(name = "Apache-2.0")),
+    modifiers(&Bearer),
+    security(("bearer" = []))
+)]
+struct Description;
+
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("An API key `sk_…`, or a device token"))
+            .build();
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+fn api() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(captures::initiate))
+        .routes(routes!(captures::read))
+        .routes(routes!(uploads::read, uploads::abort))
+        .routes(routes!(uploads::sign))
+        .routes(routes!(uploads::complete))
+        .routes(routes!(assets::list))
+        .routes(routes!(assets::read))
+        .routes(routes!(assets::grant))
+        .routes(routes!(keys::create, keys::list))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(keys::mint))
+}
+
+fn delivery() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(media::serve))
+}
+
+/// The description of the whole API.
+#[must_use]
+pub fn description() -> utoipa::openapi::OpenApi {
+    let (_, openapi) = OpenApiRouter::with_openapi(Description::openapi())
+        .merge(api())
+        .merge(delivery())
+        .split_for_parts();
+    openapi
+}
+
+/// The routes of these roles. Health, metrics, description and error pages are always there.
+pub fn router(state: AppState, roles: Roles) -> Router {
+    let mut described = OpenApiRouter::new();
+    if roles.api {
+        described = described.merge(api());
+    }
+    if roles.delivery {
+        described = described.merge(delivery());
+    }
+    let (routes, _) = described.split_for_parts();
+    routes
+        .route(paths::READY, get(operations::ready))
+        .route(paths::METRICS, get(operations::metrics))
+        .route(paths::OPENAPI, get(operations::openapi))
+        .route(paths::ERROR_PAGE, get(operations::error_page))
+        .fallback(|| async {
+            Refused::because(Code::NotFound, "there is no such path; see /openapi.json")
+        })
+        .method_not_allowed_fallback(|| async {
+            Refused::because(
+                Code::NotFound,
+                "this path does not take this method; see /openapi.json",
+            )
+        })
+        .layer(CatchPanicLayer::custom(|_| -> Response {
+            Refused::because(
+                Code::Internal,
+                "the server made a mistake; name this request_id to its operator",
+            )
+            .into_response()
+        }))
+        .layer(DefaultBodyLimit::max(limits::MAX_JSON_BYTES))
+        .layer(middleware::from_fn_with_state(state.clone(), surround))
+        // Answers even when there is no room.
+        .route(paths::HEALTH, get(operations::health))
+        .with_state(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_has_every_path_of_the_wire() {
+        let described = description();
+        let described: Vec<&String> = described.paths.paths.keys().collect();
+        let named = [
+            paths::CAPTURES,
+            paths::CAPTURE,
+            paths::UPLOAD,
+            paths::UPLOAD_URLS,
+            paths::UPLOAD_COMPLETE,
+            paths::ASSETS,
+            paths::ASSET,
+            paths::ASSET_GRANTS,
+            paths::KEYS,
+            paths::KEY,
+            paths::TOKENS,
+            paths::MEDIA,
+        ];
+        for path in named {
+            assert!(
+                described.iter().any(|p| p.as_str() == path),
+                "{path} is not described"
+            );
+        }
+        assert_eq!(described.len(), named.len());
+    }
+}

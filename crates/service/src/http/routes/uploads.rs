@@ -1,0 +1,118 @@
+//! Uploads.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::StatusCode;
+use safelight_api::problem::Problem;
+use safelight_api::uploads::{
+    CompleteUpload, SignUrls, SignedUrls, Upload, UploadAborted, UploadCompleted,
+};
+
+use super::answered;
+use crate::http::idempotency::{Write, fingerprint, under_key};
+use crate::http::problem::Refused;
+use crate::http::request::{Body, IdempotencyKey, Media};
+use crate::http::router::AppState;
+use crate::intake::{abort_upload, complete_upload, read_upload, sign_urls};
+
+/// What an upload is and what has arrived of it, as the store knows it.
+#[utoipa::path(
+    get, path = "/v1/uploads/{upload_id}", tag = "uploads",
+    params(("upload_id" = String, Path, description = "The upload")),
+    responses(
+        (status = 200, body = Upload),
+        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+    )
+)]
+pub(in crate::http) async fn read(
+    State(state): State<AppState>,
+    media: Media,
+    Path(upload_id): Path<String>,
+) -> Result<Json<Upload>, Refused> {
+    Ok(Json(
+        read_upload::read_upload(&state.context, &media.owner, &upload_id).await?,
+    ))
+}
+
+/// Signs URLs, just in time: up to 16 parts, or the one URL of a `single` upload.
+#[utoipa::path(
+    post, path = "/v1/uploads/{upload_id}/urls", tag = "uploads", request_body = SignUrls,
+    params(("upload_id" = String, Path, description = "The upload")),
+    responses(
+        (status = 200, body = SignedUrls),
+        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+    )
+)]
+pub(in crate::http) async fn sign(
+    State(state): State<AppState>,
+    media: Media,
+    Path(upload_id): Path<String>,
+    body: Body<SignUrls>,
+) -> Result<Json<SignedUrls>, Refused> {
+    let urls =
+        sign_urls::sign_urls(&state.context, &media.owner, &upload_id, &body.value.parts).await?;
+    Ok(Json(SignedUrls { urls }))
+}
+
+/// Says that all bytes were sent. The server compares what the store holds with the plan.
+#[utoipa::path(
+    post, path = "/v1/uploads/{upload_id}/complete", tag = "uploads", request_body = CompleteUpload,
+    params(
+        ("upload_id" = String, Path, description = "The upload"),
+        ("Idempotency-Key" = String, Header, description = "The same for every repetition of this request")
+    ),
+    responses(
+        (status = 200, body = UploadCompleted),
+        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+    )
+)]
+pub(in crate::http) async fn complete(
+    State(state): State<AppState>,
+    media: Media,
+    Path(upload_id): Path<String>,
+    IdempotencyKey(key): IdempotencyKey,
+    body: Body<CompleteUpload>,
+) -> Result<Response, Refused> {
+    let (context, owner, id) = (&state.context, &media.owner, upload_id.as_str());
+    let write = Write {
+        caller: &media.caller,
+        key,
+        operation: "complete",
+        fingerprint: fingerprint("complete", id, &body.raw),
+    };
+    let complete = || async move {
+        let done = complete_upload::complete_upload(context, owner, id).await?;
+        Ok((done.upload_id.clone(), done))
+    };
+    // Completing what is complete tells its present state.
+    let again = move |_| async move {
+        complete()
+            .await
+            .map(|(_, done): (String, UploadCompleted)| done)
+    };
+    let (value, replayed) = under_key(context, write, complete(), again).await?;
+    Ok(answered(StatusCode::OK, value, replayed))
+}
+
+/// Gives an upload up. Its asset expires; what had arrived is removed.
+#[utoipa::path(
+    delete, path = "/v1/uploads/{upload_id}", tag = "uploads",
+    params(
+        ("upload_id" = String, Path, description = "The upload"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Optional: aborting twice is harmless")
+    ),
+    responses(
+        (status = 200, body = UploadAborted),
+        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+    )
+)]
+pub(in crate::http) async fn abort(
+    State(state): State<AppState>,
+    media: Media,
+    Path(upload_id): Path<String>,
+) -> Result<Json<UploadAborted>, Refused> {
+    Ok(Json(
+        abort_upload::abort_upload(&state.context, &media.owner, &upload_id).await?,
+    ))
+}

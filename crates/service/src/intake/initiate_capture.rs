@@ -1,0 +1,418 @@
+//! `POST /v1/captures`: one request for a whole burst. Touches the database only.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use safelight_api::captures::{
+    AssetInitiated, CaptureInitiated, InitiateAsset, InitiateCapture, InitiateResource, Plan,
+    UploadPlanned,
+};
+use safelight_catalog::CatalogError;
+use safelight_catalog::initiate::{FreshAsset, FreshCapture, Initiated};
+use safelight_model::clock::Micros;
+use safelight_model::codes::Code;
+use safelight_model::lifecycle::State;
+use safelight_model::plan::{self, Transport};
+use safelight_model::{ids, limits, text};
+use safelight_objects::ObjectKey;
+
+use super::initiation_queue::{InitiationQueue, QueueError};
+use super::read_capture::{self, ReadError};
+use super::sign_urls::{self, SignError};
+use crate::context::{Context, Owner};
+
+/// Why a capture was not initiated.
+#[derive(Debug, thiserror::Error)]
+pub enum InitiateError {
+    /// The request is wrong.
+    #[error("{1}")]
+    Invalid(String, String),
+    /// A file is larger than allowed.
+    #[error("the file has {size_bytes} bytes; at most {max_bytes} are taken")]
+    TooLarge {
+        /// Where in the request.
+        field: String,
+        /// What was declared.
+        size_bytes: i64,
+        /// What is allowed.
+        max_bytes: i64,
+    },
+    /// The key came before with another request.
+    #[error(
+        "this Idempotency-Key came before with another request: use a fresh key for a fresh request"
+    )]
+    Mismatch,
+    /// Too many wait.
+    #[error("too many initiations are waiting: try again shortly")]
+    Overloaded,
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(Arc<CatalogError>),
+    /// The answer could not be put together.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A URL could not be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+impl InitiateError {
+    /// The stable code for it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Invalid(..) => Code::ValidationFailed,
+            Self::TooLarge { .. } => Code::ByteLimitExceeded,
+            Self::Mismatch => Code::IdempotencyKeyMismatch,
+            Self::Overloaded => Code::Overloaded,
+            Self::Catalog(e) => e.code(),
+            Self::Read(e) => e.code(),
+            Self::Sign(e) => e.code(),
+        }
+    }
+
+    /// Where in the request the fault is.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Invalid(field, _) | Self::TooLarge { field, .. } => Some(field),
+            _ => None,
+        }
+    }
+}
+
+/// The idempotency key of a request with the hash of what it asks for.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// Who calls.
+    pub caller: String,
+    /// The key.
+    pub key: String,
+    /// The hash of operation and body.
+    pub fingerprint: String,
+}
+
+/// Initiates a capture. The flag says whether the answer is to a request that came before.
+///
+/// # Errors
+/// If the request is wrong, the key is taken, too many wait, or the catalog fails.
+pub async fn initiate_capture(
+    context: &Context,
+    queue: &InitiationQueue,
+    owner: &Owner,
+    key: Key,
+    request: &InitiateCapture,
+) -> Result<(CaptureInitiated, bool), InitiateError> {
+    let fresh = prepare(context, owner, key, request)?;
+    let answer = queue
+        .initiate(fresh.clone())
+        .await
+        .map_err(|error| match error {
+            QueueError::Full => InitiateError::Overloaded,
+            QueueError::Catalog(error) => InitiateError::Catalog(error),
+        })?;
+    match answer {
+        Initiated::Mismatch => Err(InitiateError::Mismatch),
+        Initiated::Existing(capture_id) => Ok((
+            read_capture::initiated(context, owner, &capture_id).await?,
+            true,
+        )),
+        Initiated::Made(held) => {
+            if held.iter().any(Option::is_some) {
+                return Ok((
+                    read_capture::initiated(context, owner, &fresh.capture_id).await?,
+                    false,
+                ));
+            }
+            Ok((render(context, &fresh)?, false))
+        }
+    }
+}
+
+fn invalid(field: impl Into<String>, why: impl Into<String>) -> InitiateError {
+    InitiateError::Invalid(field.into(), why.into())
+}
+
+fn json<T: serde::Serialize>(value: Option<&T>) -> Option<String> {
+    value.and_then(|v| serde_json::to_string(v).ok())
+}
+
+fn prepare(
+    context: &Context,
+    owner: &Owner,
+    key: Key,
+    request: &InitiateCapture,
+) -> Result<FreshCapture, InitiateError> {
+    check_capture(request)?;
+    let now = context.now();
+    let captured_at = match request.captured_at.as_deref() {
+        None => None,
+        Some(text) => Some(Micros::parse_rfc3339(text).ok_or_else(|| {
+            invalid(
+                "captured_at",
+                "captured_at must be RFC 3339, as 2026-11-23T08:00:00Z",
+            )
+        })?),
+    };
+    let spoken: Vec<Transport> = if request.accept_transports.is_empty() {
+        vec![Transport::Single, Transport::Multipart]
+    } else {
+        request
+            .accept_transports
+            .iter()
+            .filter_map(|t| Transport::parse(t))
+            .collect()
+    };
+    let mut assets = Vec::with_capacity(request.assets.len());
+    let mut references = HashSet::new();
+    for (i, asset) in request.assets.iter().enumerate() {
+        let resource = check_asset(context, asset, i)?;
+        if !references.insert(asset.client_ref.as_str()) {
+            return Err(invalid(
+                format!("assets[{i}].client_ref"),
+                "client_ref must be unique in the capture",
+            ));
+        }
+        let plan = plan::choose(
+            resource.size_bytes,
+            &spoken,
+            context.settings.single_max_bytes,
+        )
+        .ok_or_else(|| {
+            invalid(
+                "accept_transports",
+                "none of the accepted transports can carry this file: accept multipart",
+            )
+        })?;
+        let key = ObjectKey::original(&owner.tenant_id, now, context.entropy.as_ref())
+            .map_err(SignError::Key)?;
+        assets.push(fresh_asset(context, asset, resource, plan, &key, now));
+    }
+    number_the_order(&mut assets);
+    Ok(FreshCapture {
+        tenant_id: owner.tenant_id.clone(),
+        owner_id: owner.owner_id.clone(),
+        caller: key.caller,
+        idempotency_key: key.key,
+        fingerprint: key.fingerprint,
+        capture_id: context.fresh_id(ids::CAPTURE),
+        event_id: context.fresh_id(ids::EVENT),
+        client_ref: request.client_ref.clone(),
+        mode: request.mode.clone(),
+        purpose: request.purpose.clone(),
+        captured_at,
+        device: json(request.device.as_ref()),
+        network: json(request.network.as_ref()),
+        battery: json(request.battery.as_ref()),
+        at: now,
+        record_expires_at: now.plus(limits::IDEMPOTENCY_RECORD),
+        assets,
+    })
+}
+
+fn check_capture(request: &InitiateCapture) -> Result<(), InitiateError> {
+    if !text::is_reference(&request.client_ref, limits::MAX_CLIENT_REF) {
+        return Err(invalid(
+            "client_ref",
+            "client_ref must have 1 to 128 characters, none of them a control character",
+        ));
+    }
+    if !["single", "burst", "hdr", "live", "clip"].contains(&request.mode.as_str()) {
+        return Err(invalid(
+            "mode",
+            "mode must be single, burst, hdr, live or clip",
+        ));
+    }
+    if request
+        .purpose
+        .as_ref()
+        .is_some_and(|p| !text::is_reference(p, 64))
+    {
+        return Err(invalid("purpose", "purpose must have 1 to 64 characters"));
+    }
+    if request.assets.is_empty() || request.assets.len() > limits::MAX_ASSETS {
+        return Err(invalid("assets", "a capture has 1 to 100 assets"));
+    }
+    Ok(())
+}
+
+fn check_asset<'a>(
+    context: &Context,
+    asset: &'a InitiateAsset,
+    i: usize,
+) -> Result<&'a InitiateResource, InitiateError> {
+    let at = |field: &str| format!("assets[{i}].{field}");
+    if !text::is_reference(&asset.client_ref, limits::MAX_CLIENT_REF) {
+        return Err(invalid(
+            at("client_ref"),
+            "client_ref must have 1 to 128 characters",
+        ));
+    }
+    if !["key", "frame", "still", "clip"].contains(&asset.role.as_str()) {
+        return Err(invalid(
+            at("role"),
+            "role must be key, frame, still or clip",
+        ));
+    }
+    let [resource] = asset.resources.as_slice() else {
+        return Err(invalid(
+            at("resources"),
+            "this version takes exactly one resource, of kind primary",
+        ));
+    };
+    let at = |field: &str| format!("assets[{i}].resources[0].{field}");
+    if resource.kind != "primary" {
+        return Err(invalid(
+            at("kind"),
+            "this version takes exactly one resource, of kind primary",
+        ));
+    }
+    if resource.size_bytes < 1 {
+        return Err(invalid(
+            at("size_bytes"),
+            "an empty file is not taken: size_bytes must be at least 1",
+        ));
+    }
+    if resource.size_bytes > context.settings.max_file_bytes {
+        return Err(InitiateError::TooLarge {
+            field: at("size_bytes"),
+            size_bytes: resource.size_bytes,
+            max_bytes: context.settings.max_file_bytes,
+        });
+    }
+    if resource
+        .sha256
+        .as_ref()
+        .is_some_and(|h| !text::is_sha256_hex(h))
+    {
+        return Err(invalid(
+            at("sha256"),
+            "sha256 must be 64 lower-case hexadecimal digits",
+        ));
+    }
+    if resource
+        .filename
+        .as_ref()
+        .is_some_and(|n| !text::is_reference(n, 255))
+    {
+        return Err(invalid(
+            at("filename"),
+            "filename must have 1 to 255 characters, none of them a control character",
+        ));
+    }
+    if resource.mime.as_ref().is_some_and(|m| {
+        m.len() > 127 || !m.contains('/') || !m.bytes().all(|b| b.is_ascii_graphic())
+    }) {
+        return Err(invalid(
+            at("mime"),
+            "mime must be a media type such as image/jpeg",
+        ));
+    }
+    if let Some(preview) = &resource.preview {
+        let bytes = BASE64_STANDARD.decode(preview).unwrap_or_default();
+        if bytes.is_empty() || bytes.len() > limits::MAX_THUMBHASH_BYTES {
+            return Err(invalid(
+                at("preview"),
+                "preview must be a thumbhash: base64 of at most 64 bytes",
+            ));
+        }
+    }
+    Ok(resource)
+}
+
+fn fresh_asset(
+    context: &Context,
+    asset: &InitiateAsset,
+    resource: &InitiateResource,
+    plan: plan::Plan,
+    key: &ObjectKey,
+    now: Micros,
+) -> FreshAsset {
+    let entropy = context.entropy.as_ref();
+    let at_once = plan.transport == Transport::Single;
+    FreshAsset {
+        client_ref: asset.client_ref.clone(),
+        role: asset.role.clone(),
+        asset_id: ids::fresh(ids::ASSET, now, entropy),
+        public_id: ids::public_id(entropy),
+        // The URL of a single PUT leaves with the answer; parts are signed when they are asked for.
+        state: if at_once {
+            State::Uploading.as_str()
+        } else {
+            State::Initiated.as_str()
+        },
+        preview: resource.preview.clone(),
+        resource_id: ids::fresh(ids::RESOURCE, now, entropy),
+        kind: resource.kind.clone(),
+        filename: resource.filename.clone(),
+        mime: resource.mime.clone(),
+        size_bytes: resource.size_bytes,
+        sha256: resource.sha256.clone(),
+        upload_id: ids::fresh(ids::UPLOAD, now, entropy),
+        object_key: key.as_str().to_owned(),
+        transport: plan.transport.as_str(),
+        part_size_bytes: plan.part_size_bytes,
+        concurrency: i64::from(plan.concurrency),
+        send_order: 0,
+        signed_until: if at_once {
+            now.plus(limits::PRESIGNED_URL)
+        } else {
+            Micros(0)
+        },
+        expires_at: now.plus(limits::UPLOAD),
+    }
+}
+
+/// The key frame first, then the rest as they came.
+fn number_the_order(assets: &mut [FreshAsset]) {
+    let mut order: Vec<usize> = (0..assets.len()).collect();
+    order.sort_by_key(|i| assets[*i].role != "key");
+    for (place, i) in order.into_iter().enumerate() {
+        assets[i].send_order = i64::try_from(place).unwrap_or(i64::MAX);
+    }
+}
+
+/// The answer to a capture that was just made, without asking the database again.
+fn render(context: &Context, fresh: &FreshCapture) -> Result<CaptureInitiated, InitiateError> {
+    let mut assets = Vec::with_capacity(fresh.assets.len());
+    for asset in &fresh.assets {
+        let urls = if asset.transport == Transport::Single.as_str() {
+            vec![sign_urls::single_url(
+                context,
+                &sign_urls::Target {
+                    tenant_id: &fresh.tenant_id,
+                    asset_id: &asset.asset_id,
+                    object_key: &asset.object_key,
+                    size_bytes: asset.size_bytes,
+                    sha256: asset.sha256.as_deref(),
+                    mime: asset.mime.as_deref(),
+                },
+                fresh.at,
+            )?]
+        } else {
+            Vec::new()
+        };
+        assets.push(AssetInitiated {
+            client_ref: asset.client_ref.clone(),
+            asset_id: asset.asset_id.clone(),
+            state: asset.state.to_owned(),
+            uploads: vec![UploadPlanned {
+                upload_id: asset.upload_id.clone(),
+                kind: asset.kind.clone(),
+                plan: Plan {
+                    transport: asset.transport.to_owned(),
+                    part_size_bytes: asset.part_size_bytes,
+                    concurrency: u32::try_from(asset.concurrency).unwrap_or(1),
+                    order: u32::try_from(asset.send_order).unwrap_or(0),
+                },
+                urls,
+            }],
+        });
+    }
+    Ok(CaptureInitiated {
+        capture_id: fresh.capture_id.clone(),
+        assets,
+    })
+}

@@ -1,0 +1,12 @@
+//! Captures and uploads: initiate, sign, read, complete, abort, and what happens when nobody does.
+
+pub mod abort_upload;
+pub mod complete_upload;
+pub mod initiate_capture;
+mod initiation_queue;
+pub mod read_capture;
+pub mod read_upload;
+pub mod reconcile;
+pub mod sign_urls;
+
+pub use initiation_queue::InitiationQueue;

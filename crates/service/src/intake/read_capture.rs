@@ -1,0 +1,142 @@
+//! `GET /v1/captures/{id}`, and the answer to an initiation that came before.
+
+use safelight_api::captures::{
+    AssetInitiated, Capture, CaptureAsset, CaptureInitiated, Plan, UploadPlanned,
+};
+use safelight_catalog::captures::{self, Member};
+use safelight_catalog::uploads::{self, Upload, UploadState};
+use safelight_catalog::{CatalogError, Tx};
+use safelight_model::codes::Code;
+use safelight_model::plan::Transport;
+
+use super::sign_urls::{self, SignError};
+use crate::context::{Context, Owner};
+
+/// Why a capture cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no such capture of this owner.
+    #[error("there is no such capture")]
+    NotFound,
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A URL could not be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+impl ReadError {
+    /// The stable code for it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotFound => Code::NotFound,
+            Self::Catalog(e) => e.code(),
+            Self::Sign(e) => e.code(),
+        }
+    }
+}
+
+/// How an upload's plan stands on the wire.
+#[must_use]
+pub fn plan_of(upload: &Upload) -> Plan {
+    Plan {
+        transport: upload.transport.as_str().to_owned(),
+        part_size_bytes: upload.part_size_bytes,
+        concurrency: u32::try_from(upload.concurrency).unwrap_or(1),
+        order: u32::try_from(upload.send_order).unwrap_or(0),
+    }
+}
+
+type Rows = (captures::Capture, Vec<Member>, Vec<Upload>);
+
+async fn rows(tx: &mut Tx<'_>, owner: &Owner, capture_id: &str) -> Result<Rows, ReadError> {
+    let capture = captures::find(tx, &owner.tenant_id, capture_id)
+        .await?
+        .filter(|c| c.owner_id == owner.owner_id)
+        .ok_or(ReadError::NotFound)?;
+    let members = captures::members(tx, &owner.tenant_id, capture_id).await?;
+    let uploads = uploads::of_capture(tx, &owner.tenant_id, capture_id).await?;
+    Ok((capture, members, uploads))
+}
+
+/// A capture with its assets.
+///
+/// # Errors
+/// If there is none of this owner, or the catalog fails.
+pub async fn read_capture(
+    context: &Context,
+    owner: &Owner,
+    capture_id: &str,
+) -> Result<Capture, ReadError> {
+    let (capture, members, uploads) =
+        rows(&mut context.catalog.reader().await?.tx(), owner, capture_id).await?;
+    let assets = members
+        .into_iter()
+        .map(|m| CaptureAsset {
+            uploads: open_uploads(&uploads, &m.asset_id)
+                .map(|u| u.upload_id.clone())
+                .collect(),
+            client_ref: m.client_ref,
+            asset_id: m.asset_id,
+            role: m.role,
+            state: m.state,
+            reason: m.reason_code,
+        })
+        .collect();
+    Ok(Capture {
+        capture_id: capture.capture_id,
+        client_ref: capture.client_ref,
+        mode: capture.mode,
+        created_at: capture.created_at.rfc3339(),
+        assets,
+    })
+}
+
+fn open_uploads<'a>(uploads: &'a [Upload], asset_id: &'a str) -> impl Iterator<Item = &'a Upload> {
+    uploads.iter().filter(move |u| {
+        u.asset_id == asset_id && matches!(u.state, UploadState::Open | UploadState::Completing)
+    })
+}
+
+/// The answer to an initiation, rendered anew: present states, fresh URLs.
+///
+/// # Errors
+/// If there is no such capture of this owner, or the catalog fails.
+pub async fn initiated(
+    context: &Context,
+    owner: &Owner,
+    capture_id: &str,
+) -> Result<CaptureInitiated, ReadError> {
+    let (_, members, uploads) =
+        rows(&mut context.catalog.reader().await?.tx(), owner, capture_id).await?;
+    let mut assets = Vec::with_capacity(members.len());
+    for member in members {
+        let mut planned = Vec::new();
+        for upload in open_uploads(&uploads, &member.asset_id) {
+            let urls = if upload.transport == Transport::Single && upload.state == UploadState::Open
+            {
+                sign_urls::sign_single(context, upload).await?
+            } else {
+                Vec::new()
+            };
+            planned.push(UploadPlanned {
+                upload_id: upload.upload_id.clone(),
+                kind: upload.kind.clone(),
+                plan: plan_of(upload),
+                urls,
+            });
+        }
+        assets.push(AssetInitiated {
+            client_ref: member.client_ref,
+            asset_id: member.asset_id,
+            state: member.state,
+            uploads: planned,
+        });
+    }
+    Ok(CaptureInitiated {
+        capture_id: capture_id.to_owned(),
+        assets,
+    })
+}

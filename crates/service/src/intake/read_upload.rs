@@ -1,0 +1,73 @@
+//! `GET /v1/uploads/{id}`: the truth about what has arrived is the store's.
+
+use safelight_api::uploads::{ReceivedPart, Upload as UploadBody};
+use safelight_catalog::uploads::{Upload, UploadState};
+use safelight_model::plan::Transport;
+use safelight_objects::{ObjectKey, Part};
+
+use super::read_capture::plan_of;
+use super::sign_urls::{SignError, find};
+use crate::context::{Context, Owner};
+
+/// What the store holds of an upload that is not completed.
+pub(super) async fn arrived(context: &Context, upload: &Upload) -> Result<Vec<Part>, SignError> {
+    let key = ObjectKey::parse(&upload.object_key)?;
+    match (upload.transport, &upload.store_upload_id) {
+        (Transport::Single, _) => Ok(context
+            .objects
+            .head(&key)
+            .await?
+            .map(|o| Part {
+                number: 1,
+                size_bytes: o.size_bytes,
+                etag: o.etag,
+                sha256_hex: o.sha256_hex,
+            })
+            .into_iter()
+            .collect()),
+        (Transport::Multipart, Some(id)) => Ok(context
+            .objects
+            .list_parts(&key, id)
+            .await?
+            .unwrap_or_default()),
+        (Transport::Multipart, None) => Ok(Vec::new()),
+    }
+}
+
+/// An upload and what has arrived of it.
+///
+/// # Errors
+/// If there is none of this owner, or catalog or store fail.
+pub async fn read_upload(
+    context: &Context,
+    owner: &Owner,
+    upload_id: &str,
+) -> Result<UploadBody, SignError> {
+    let upload = find(context, owner, upload_id).await?;
+    let parts = match upload.state {
+        UploadState::Open | UploadState::Completing => arrived(context, &upload).await?,
+        UploadState::Completed | UploadState::Aborted | UploadState::Expired => Vec::new(),
+    };
+    let received_bytes = match upload.state {
+        UploadState::Completed => upload.size_bytes,
+        _ => parts.iter().map(|p| p.size_bytes).sum(),
+    };
+    Ok(UploadBody {
+        plan: plan_of(&upload),
+        state: upload.state.as_str().to_owned(),
+        size_bytes: upload.size_bytes,
+        received_bytes,
+        parts: parts
+            .into_iter()
+            .map(|p| ReceivedPart {
+                number: p.number,
+                size_bytes: p.size_bytes,
+                etag: p.etag,
+                sha256: p.sha256_hex,
+            })
+            .collect(),
+        expires_at: upload.expires_at.rfc3339(),
+        asset_id: upload.asset_id,
+        upload_id: upload.upload_id,
+    })
+}

@@ -1,0 +1,303 @@
+//! `POST /v1/uploads/{id}/urls`: URLs, just in time.
+//!
+//! How long bytes may still arrive is committed before a URL leaves (`signed_until`), so that nothing
+//! can be stored that nobody knows of.
+
+use safelight_api::uploads::{PartToSign, SignedUrl};
+use safelight_catalog::uploads::{self, Upload, UploadState};
+use safelight_catalog::{CatalogError, assets};
+use safelight_model::clock::Micros;
+use safelight_model::codes::Code;
+use safelight_model::lifecycle::Event;
+use safelight_model::plan::{self, Transport};
+use safelight_model::{ids, limits, text};
+use safelight_objects::keys::KeyError;
+use safelight_objects::{ObjectKey, PresignError, Presigned, PutBinding, StoreError, ownership};
+
+use crate::context::{Context, Owner};
+
+/// Why nothing was signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// There is no such upload of this owner.
+    #[error("there is no such upload")]
+    NotFound,
+    /// Its time is over, or it was given up.
+    #[error("this upload has ended: initiate a new capture")]
+    Ended,
+    /// Its bytes are all there.
+    #[error("this upload is already {0}: nothing more is to be sent")]
+    Whole(&'static str),
+    /// The request is wrong.
+    #[error("{1}")]
+    Invalid(String, String),
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The signature could not be made.
+    #[error(transparent)]
+    Presign(#[from] PresignError),
+    /// A row holds an object key that this version did not make.
+    #[error("the catalog holds an object key that is none: {0}")]
+    Key(#[from] KeyError),
+}
+
+impl SignError {
+    /// The stable code for it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotFound => Code::NotFound,
+            Self::Ended => Code::UploadExpired,
+            Self::Whole(_) | Self::Invalid(..) => Code::ValidationFailed,
+            Self::Catalog(e) => e.code(),
+            Self::Store(e) => e.code(),
+            Self::Presign(e) => e.code(),
+            Self::Key(_) => Code::Internal,
+        }
+    }
+
+    /// Where in the request the fault is.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Invalid(field, _) => Some(field),
+            _ => None,
+        }
+    }
+}
+
+/// What the URL of a single PUT is bound to.
+pub(super) struct Target<'a> {
+    pub(super) tenant_id: &'a str,
+    pub(super) asset_id: &'a str,
+    pub(super) object_key: &'a str,
+    pub(super) size_bytes: i64,
+    pub(super) sha256: Option<&'a str>,
+    pub(super) mime: Option<&'a str>,
+}
+
+/// The URL of a single PUT. The caller has committed `signed_until` before.
+pub(super) fn single_url(
+    context: &Context,
+    target: &Target<'_>,
+    now: Micros,
+) -> Result<SignedUrl, SignError> {
+    let key = ObjectKey::parse(target.object_key)?;
+    let presigned = context.objects.presign_put(
+        &key,
+        PutBinding {
+            size_bytes: target.size_bytes,
+            sha256_hex: target.sha256,
+            content_type: target.mime,
+            metadata: Some(&ownership(target.tenant_id, target.asset_id)),
+        },
+        now,
+        limits::PRESIGNED_URL,
+    )?;
+    Ok(signed(1, target.size_bytes, presigned))
+}
+
+fn signed(number: i64, size_bytes: i64, presigned: Presigned) -> SignedUrl {
+    SignedUrl {
+        number,
+        url: presigned.url,
+        headers: presigned.headers,
+        size_bytes,
+        expires_at: presigned.expires_at.rfc3339(),
+    }
+}
+
+/// A fresh URL for an open `single` upload; none if it has ended meanwhile.
+pub(super) async fn sign_single(
+    context: &Context,
+    upload: &Upload,
+) -> Result<Vec<SignedUrl>, SignError> {
+    let now = context.now();
+    if !extend(context, upload, now).await? {
+        return Ok(Vec::new());
+    }
+    let url = single_url(
+        context,
+        &Target {
+            tenant_id: &upload.tenant_id,
+            asset_id: &upload.asset_id,
+            object_key: &upload.object_key,
+            size_bytes: upload.size_bytes,
+            sha256: upload.sha256.as_deref(),
+            mime: upload.mime.as_deref(),
+        },
+        now,
+    )?;
+    Ok(vec![url])
+}
+
+async fn extend(context: &Context, upload: &Upload, now: Micros) -> Result<bool, CatalogError> {
+    let (upload, context) = (upload.clone(), context.clone());
+    let catalog = context.catalog.clone();
+    catalog
+        .write(move |tx| {
+            Box::pin(async move {
+                let until = now.plus(limits::PRESIGNED_URL);
+                if !uploads::extend_signed(tx, &upload.tenant_id, &upload.upload_id, until).await? {
+                    return Ok(false);
+                }
+                if let Some(asset) = assets::find(tx, &upload.tenant_id, &upload.asset_id).await? {
+                    let event_id = context.fresh_id(ids::EVENT);
+                    let change = assets::Transition {
+                        event: Event::UrlSigned,
+                        reason: None,
+                        event_id: &event_id,
+                        at: now,
+                    };
+                    assets::transition(tx, &asset, &change).await?;
+                }
+                Ok(true)
+            })
+        })
+        .await
+}
+
+/// Signs part URLs, or the one URL of `single`.
+///
+/// # Errors
+/// If the upload is not open or the request does not fit it; if catalog or store fail.
+pub async fn sign_urls(
+    context: &Context,
+    owner: &Owner,
+    upload_id: &str,
+    parts: &[PartToSign],
+) -> Result<Vec<SignedUrl>, SignError> {
+    let upload = find(context, owner, upload_id).await?;
+    match upload.state {
+        UploadState::Open if upload.expires_at > context.now() => {}
+        UploadState::Open | UploadState::Aborted | UploadState::Expired => {
+            return Err(SignError::Ended);
+        }
+        UploadState::Completing | UploadState::Completed => {
+            return Err(SignError::Whole(upload.state.as_str()));
+        }
+    }
+    if upload.transport == Transport::Single {
+        let urls = sign_single(context, &upload).await?;
+        return if urls.is_empty() {
+            Err(SignError::Ended)
+        } else {
+            Ok(urls)
+        };
+    }
+    let lengths = check(&upload, parts)?;
+    let store_upload_id = begin_at_store(context, &upload).await?;
+    let now = context.now();
+    if !extend(context, &upload, now).await? {
+        return Err(SignError::Ended);
+    }
+    let key = ObjectKey::parse(&upload.object_key)?;
+    parts
+        .iter()
+        .zip(lengths)
+        .map(|(part, length)| {
+            let presigned = context.objects.presign_part(
+                &key,
+                &store_upload_id,
+                part.number,
+                length,
+                part.sha256.as_deref(),
+                now,
+                limits::PRESIGNED_URL,
+            )?;
+            Ok(signed(part.number, length, presigned))
+        })
+        .collect()
+}
+
+fn check(upload: &Upload, parts: &[PartToSign]) -> Result<Vec<i64>, SignError> {
+    let invalid = |field: String, why: &str| SignError::Invalid(field, why.to_owned());
+    if parts.is_empty() || parts.len() > limits::SIGN_WINDOW {
+        return Err(invalid("parts".into(), "name 1 to 16 parts"));
+    }
+    let mut lengths = Vec::with_capacity(parts.len());
+    for (i, part) in parts.iter().enumerate() {
+        let length = plan::part_length(upload.size_bytes, upload.part_size_bytes, part.number)
+            .ok_or_else(|| invalid(format!("parts[{i}].number"), "the plan has no such part"))?;
+        match &part.sha256 {
+            Some(hash) if !text::is_sha256_hex(hash) => {
+                return Err(invalid(
+                    format!("parts[{i}].sha256"),
+                    "sha256 must be 64 lower-case hexadecimal digits",
+                ));
+            }
+            // The store is told at the beginning whether parts carry hashes; then all must, or none.
+            hash if hash.is_some() != upload.sha256.is_some() => {
+                return Err(invalid(
+                    format!("parts[{i}].sha256"),
+                    "give sha256 for every part if the file's was declared, and for none if it was not",
+                ));
+            }
+            _ => {}
+        }
+        lengths.push(length);
+    }
+    Ok(lengths)
+}
+
+pub(super) async fn find(
+    context: &Context,
+    owner: &Owner,
+    upload_id: &str,
+) -> Result<Upload, SignError> {
+    uploads::find(
+        &mut context.catalog.reader().await?.tx(),
+        &owner.tenant_id,
+        upload_id,
+    )
+    .await?
+    .filter(|u| u.owner_id == owner.owner_id)
+    .ok_or(SignError::NotFound)
+}
+
+/// The store hears of the upload when its first part is signed. Of two that come at once one wins; the
+/// other takes its own back.
+async fn begin_at_store(context: &Context, upload: &Upload) -> Result<String, SignError> {
+    if let Some(id) = &upload.store_upload_id {
+        return Ok(id.clone());
+    }
+    let key = ObjectKey::parse(&upload.object_key)?;
+    let made = context
+        .objects
+        .create_multipart(
+            &key,
+            upload.mime.as_deref(),
+            &ownership(&upload.tenant_id, &upload.asset_id),
+            upload.sha256.is_some(),
+        )
+        .await?;
+    let (tenant_id, upload_id, id) = (
+        upload.tenant_id.clone(),
+        upload.upload_id.clone(),
+        made.clone(),
+    );
+    let bound = context
+        .catalog
+        .write(move |tx| {
+            Box::pin(
+                async move { uploads::bind_store_upload(tx, &tenant_id, &upload_id, &id).await },
+            )
+        })
+        .await?;
+    if bound {
+        return Ok(made);
+    }
+    context.objects.abort(&key, &made).await?;
+    let owner = Owner {
+        tenant_id: upload.tenant_id.clone(),
+        owner_id: upload.owner_id.clone(),
+    };
+    find(context, &owner, &upload.upload_id)
+        .await?
+        .store_upload_id
+        .ok_or(SignError::Ended)
+}

@@ -1,0 +1,103 @@
+//! `derive`: makes the renditions beyond the cover. Their failure leaves the asset ready.
+
+use safelight_catalog::assets;
+use safelight_catalog::blobs;
+use safelight_catalog::jobs::Job;
+use safelight_catalog::renditions;
+use safelight_catalog::{CatalogError, Tx};
+use safelight_imaging::Limits;
+use safelight_model::codes::Code;
+use safelight_model::preset;
+
+use super::fetch_original::fetch_original;
+use super::sandbox::{RenderTask, Sandbox};
+use super::store_rendition::store_rendition;
+use crate::context::{Context, Owner};
+use crate::insights::record::{Told, record};
+use crate::work::{JobError, Results, results};
+
+/// Runs the job up to its results.
+///
+/// # Errors
+/// Why it was not done.
+pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Results, JobError> {
+    let (tenant_id, blob_id) = (job.tenant_id.as_str(), job.subject_id.as_str());
+    let mut reader = context.catalog.reader().await?;
+    let blob = blobs::find(&mut reader.tx(), tenant_id, blob_id).await?;
+    let holders = assets::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
+    drop(reader);
+    let Some(blob) = blob.filter(|b| b.state == "live" && b.reason_code.is_none()) else {
+        return Ok(results(|_| Box::pin(async { Ok(()) })));
+    };
+    let fetched = fetch_original(context, &blob).await?;
+    let task = RenderTask {
+        presets: preset::DERIVED.to_vec(),
+        limits: Limits {
+            max_pixels: context.settings.max_pixels,
+            ..Limits::default()
+        },
+        want_thumbhash: false,
+    };
+    let reply = sandbox.render(fetched.file, task).await.map_err(|error| {
+        let (code, detail) = (error.code(), error.to_string());
+        if error.retryable() {
+            tracing::warn!(%error, blob_id, "the sandbox failed");
+            JobError::Retry {
+                after: None,
+                code,
+                detail: "the decoder could not be run".to_owned(),
+            }
+        } else {
+            JobError::Cancel { code, detail }
+        }
+    })?;
+    let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
+    let mut stored = Vec::with_capacity(reply.renditions.len());
+    for made in reply.renditions {
+        stored.push(store_rendition(context, tenant_id, blob_id, asset_id, made).await?);
+    }
+    let (context, job) = (context.clone(), job.clone());
+    Ok(results(move |tx| {
+        Box::pin(async move {
+            let owner = Owner {
+                tenant_id: job.tenant_id.clone(),
+                owner_id: job.owner_id.clone(),
+            };
+            for one in &stored {
+                renditions::store(tx, &job.tenant_id, &job.subject_id, one, context.now()).await?;
+            }
+            for asset in assets::of_blob(tx, &job.tenant_id, &job.subject_id).await? {
+                let told = Told {
+                    kind: "rendition.ready",
+                    owner: &owner,
+                    asset_id: &asset.asset_id,
+                };
+                record(tx, &context, told).await?;
+            }
+            Ok(())
+        })
+    }))
+}
+
+/// The job is dead: what it was to make is marked as failed, with the reason.
+///
+/// # Errors
+/// What the catalog says.
+pub async fn buried(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    job: &Job,
+    code: Code,
+    detail: &str,
+) -> Result<(), CatalogError> {
+    renditions::fail_pending(
+        tx,
+        &job.tenant_id,
+        &job.subject_id,
+        code,
+        detail,
+        context.now(),
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,319 @@
+//! `inspect`: reads an original once, verifies it, judges it, makes its cover. Then it is viewable.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use safelight_catalog::assets::{self, Asset, Transition};
+use safelight_catalog::blobs::{self, Blob, Inspected};
+use safelight_catalog::jobs::Job;
+use safelight_catalog::renditions::{self, Stored};
+use safelight_catalog::{CatalogError, Tx};
+use safelight_imaging::Limits;
+use safelight_model::codes::Code;
+use safelight_model::ids;
+use safelight_model::job::JobKind;
+use safelight_model::lifecycle::Event;
+use safelight_model::preset;
+
+use super::fetch_original::{Fetched, fetch_original};
+use super::sandbox::{RenderTask, Sandbox};
+use super::store_rendition::store_rendition;
+use crate::context::{Context, Owner};
+use crate::insights::record::{Told, record};
+use crate::queue::enqueue::enqueue;
+use crate::work::{JobError, Results, results};
+
+/// What an empty chain of scanners concludes.
+const NO_SCANNER: &str = "clean";
+
+/// Runs the job up to its results.
+///
+/// # Errors
+/// Why it was not done.
+pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Results, JobError> {
+    let Some((blob, holders)) = begin(context, job).await? else {
+        return Ok(results(|_| Box::pin(async { Ok(()) })));
+    };
+    let fetched = fetch_original(context, &blob).await?;
+    let outcome = examine(context, sandbox, job, &holders, &blob, fetched).await?;
+    let (context, job) = (context.clone(), job.clone());
+    Ok(results(move |tx| {
+        Box::pin(async move { conclude(tx, &context, &job, &blob, outcome).await })
+    }))
+}
+
+/// The blob and who holds it, now marked as being processed. `None` when there is nothing to do.
+async fn begin(context: &Context, job: &Job) -> Result<Option<(Blob, Vec<Asset>)>, JobError> {
+    let (context, job) = (context.clone(), job.clone());
+    let catalog = context.catalog.clone();
+    let found = catalog
+        .write(move |tx| {
+            Box::pin(async move {
+                let Some(blob) = blobs::find(tx, &job.tenant_id, &job.subject_id).await? else {
+                    return Ok(None);
+                };
+                if blob.state != "live" || blob.inspected_at.is_some() {
+                    return Ok(None);
+                }
+                move_holders(
+                    tx,
+                    &context,
+                    &job.tenant_id,
+                    &blob.blob_id,
+                    Event::InspectStarted,
+                    None,
+                )
+                .await?;
+                let holders = assets::of_blob(tx, &job.tenant_id, &blob.blob_id).await?;
+                Ok::<_, CatalogError>(Some((blob, holders)))
+            })
+        })
+        .await?;
+    Ok(found)
+}
+
+async fn move_holders(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    tenant_id: &str,
+    blob_id: &str,
+    event: Event,
+    reason: Option<(Code, String)>,
+) -> Result<(), CatalogError> {
+    for asset in assets::of_blob(tx, tenant_id, blob_id).await? {
+        let event_id = context.fresh_id(ids::EVENT);
+        let change = Transition {
+            event,
+            reason: reason.clone(),
+            event_id: &event_id,
+            at: context.now(),
+        };
+        assets::transition(tx, &asset, &change).await?;
+    }
+    Ok(())
+}
+
+/// What looking at the bytes led to.
+enum Outcome {
+    /// The owner has these bytes in another blob.
+    Twin(String),
+    /// They are what they should be, and here is the cover.
+    Cover(Inspected, Stored),
+    /// They cannot be shown.
+    Failed(Inspected),
+}
+
+async fn examine(
+    context: &Context,
+    sandbox: &Sandbox,
+    job: &Job,
+    holders: &[Asset],
+    blob: &Blob,
+    fetched: Fetched,
+) -> Result<Outcome, JobError> {
+    let mut found = Inspected {
+        sha256: fetched.sha256.clone(),
+        verdict: NO_SCANNER,
+        ..Inspected::default()
+    };
+    if let Some(reason) = declared_otherwise(holders, blob, &fetched) {
+        found.reason = Some(reason);
+        return Ok(Outcome::Failed(found));
+    }
+    let (blob_of_twin, hash) = (blob.clone(), fetched.sha256.clone());
+    let tenant_id = job.tenant_id.clone();
+    let twin = context
+        .catalog
+        .write(move |tx| {
+            Box::pin(async move { blobs::hold_twin(tx, &tenant_id, &blob_of_twin, &hash).await })
+        })
+        .await?;
+    if twin.is_some() {
+        return Ok(Outcome::Twin(fetched.sha256));
+    }
+    let task = RenderTask {
+        presets: vec![preset::COVER],
+        limits: Limits {
+            max_pixels: context.settings.max_pixels,
+            ..Limits::default()
+        },
+        want_thumbhash: true,
+    };
+    match sandbox.render(fetched.file, task).await {
+        Ok(mut reply) => {
+            found.mime = Some(reply.media.mime().to_owned());
+            found.width = Some(i64::from(reply.width));
+            found.height = Some(i64::from(reply.height));
+            found.thumbhash = reply.thumbhash.map(|hash| BASE64_STANDARD.encode(hash));
+            let cover = reply.renditions.pop().ok_or_else(|| JobError::Retry {
+                after: None,
+                code: Code::Internal,
+                detail: "the sandbox answered without a cover".into(),
+            })?;
+            let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
+            let stored =
+                store_rendition(context, &job.tenant_id, &blob.blob_id, asset_id, cover).await?;
+            Ok(Outcome::Cover(found, stored))
+        }
+        Err(error) if error.retryable() => {
+            tracing::warn!(%error, blob_id = blob.blob_id, "the sandbox failed");
+            let (code, detail) = (error.code(), "the decoder could not be run".to_owned());
+            Err(JobError::Retry {
+                after: None,
+                code,
+                detail,
+            })
+        }
+        Err(error) => {
+            found.reason = Some((error.code(), error.to_string()));
+            Ok(Outcome::Failed(found))
+        }
+    }
+}
+
+/// Why the bytes are not those that were declared.
+fn declared_otherwise(holders: &[Asset], blob: &Blob, fetched: &Fetched) -> Option<(Code, String)> {
+    if fetched.size_bytes != blob.size_bytes {
+        let detail = format!(
+            "{} bytes arrived, {} were declared",
+            fetched.size_bytes, blob.size_bytes
+        );
+        return Some((Code::SizeMismatch, detail));
+    }
+    let declared = holders
+        .iter()
+        .filter_map(|a| a.sha256.as_ref())
+        .find(|hash| **hash != fetched.sha256)?;
+    let detail = format!(
+        "the bytes that arrived hash to {}, {declared} was declared",
+        fetched.sha256
+    );
+    Some((Code::ChecksumMismatch, detail))
+}
+
+async fn conclude(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    job: &Job,
+    blob: &Blob,
+    outcome: Outcome,
+) -> Result<(), JobError> {
+    let sha256 = match &outcome {
+        Outcome::Twin(sha256) => sha256.clone(),
+        Outcome::Cover(found, _) | Outcome::Failed(found) => found.sha256.clone(),
+    };
+    if let Some(twin) = blobs::hold_twin(tx, &job.tenant_id, blob, &sha256).await? {
+        return Ok(join(tx, context, job, blob, &twin).await?);
+    }
+    match outcome {
+        Outcome::Twin(_) => Err(JobError::Retry {
+            after: None,
+            code: Code::Internal,
+            detail: "the same bytes were removed meanwhile".into(),
+        }),
+        Outcome::Failed(found) => {
+            let reason = found.reason.clone();
+            blobs::inspected(tx, &job.tenant_id, &blob.blob_id, &found, context.now()).await?;
+            move_holders(
+                tx,
+                context,
+                &job.tenant_id,
+                &blob.blob_id,
+                Event::InspectFailed,
+                reason,
+            )
+            .await?;
+            Ok(())
+        }
+        Outcome::Cover(found, stored) => Ok(pass(tx, context, job, blob, &found, &stored).await?),
+    }
+}
+
+async fn pass(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    job: &Job,
+    blob: &Blob,
+    found: &Inspected,
+    cover: &Stored,
+) -> Result<(), CatalogError> {
+    let now = context.now();
+    blobs::inspected(tx, &job.tenant_id, &blob.blob_id, found, now).await?;
+    renditions::store(tx, &job.tenant_id, &blob.blob_id, cover, now).await?;
+    for preset in &preset::DERIVED {
+        renditions::expect(tx, &job.tenant_id, &blob.blob_id, preset, now).await?;
+    }
+    move_holders(
+        tx,
+        context,
+        &job.tenant_id,
+        &blob.blob_id,
+        Event::InspectPassed,
+        None,
+    )
+    .await?;
+    let owner = Owner {
+        tenant_id: job.tenant_id.clone(),
+        owner_id: job.owner_id.clone(),
+    };
+    enqueue(tx, context, JobKind::Derive, &owner, &blob.blob_id).await?;
+    Ok(())
+}
+
+/// The owner has these bytes already: its assets point to the blob that has them, and this one goes.
+async fn join(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    job: &Job,
+    blob: &Blob,
+    twin: &Blob,
+) -> Result<(), CatalogError> {
+    let (event, reason) = match &twin.reason_code {
+        None => (Event::InspectPassed, None),
+        Some(code) => {
+            let code = Code::parse(code).unwrap_or(Code::Internal);
+            (
+                Event::InspectFailed,
+                Some((code, twin.reason_detail.clone().unwrap_or_default())),
+            )
+        }
+    };
+    move_holders(tx, context, &job.tenant_id, &blob.blob_id, event, reason).await?;
+    blobs::merge(tx, &job.tenant_id, &blob.blob_id, &twin.blob_id).await?;
+    let owner = Owner {
+        tenant_id: job.tenant_id.clone(),
+        owner_id: job.owner_id.clone(),
+    };
+    for asset in assets::of_blob(tx, &job.tenant_id, &twin.blob_id).await? {
+        let told = Told {
+            kind: "asset.updated",
+            owner: &owner,
+            asset_id: &asset.asset_id,
+        };
+        record(tx, context, told).await?;
+    }
+    enqueue(tx, context, JobKind::Purge, &owner, &blob.blob_id).await?;
+    Ok(())
+}
+
+/// The job is dead: its assets fail with the reason, in the same transaction.
+///
+/// # Errors
+/// What the catalog says.
+pub async fn buried(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    job: &Job,
+    code: Code,
+    detail: &str,
+) -> Result<(), CatalogError> {
+    let reason = Some((code, detail.to_owned()));
+    move_holders(
+        tx,
+        context,
+        &job.tenant_id,
+        &job.subject_id,
+        Event::InspectFailed,
+        reason,
+    )
+    .await
+}

@@ -1,0 +1,7 @@
+//! What is done with originals: inspected once, then derived from. Bytes are decoded in the sandbox only.
+
+pub mod derive;
+mod fetch_original;
+pub mod inspect;
+pub mod sandbox;
+mod store_rendition;

@@ -1,0 +1,50 @@
+//! Puts renditions into the store. Their keys say what they are made of, so doing it twice is harmless.
+
+use bytes::Bytes;
+use safelight_catalog::renditions::Stored;
+use safelight_imaging::Rendition;
+use safelight_model::codes::Code;
+use safelight_objects::{ObjectKey, PutOptions, ownership};
+
+use super::fetch_original::store_failed;
+use crate::context::Context;
+use crate::work::JobError;
+
+/// What caches may do with the object where a CDN reads the store directly.
+const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
+
+/// Stores one rendition of a blob.
+pub(super) async fn store_rendition(
+    context: &Context,
+    tenant_id: &str,
+    blob_id: &str,
+    asset_id: &str,
+    made: Rendition,
+) -> Result<Stored, JobError> {
+    let key =
+        ObjectKey::rendition(tenant_id, blob_id, &made.preset).map_err(|e| JobError::Cancel {
+            code: Code::Internal,
+            detail: e.to_string(),
+        })?;
+    let size_bytes = i64::try_from(made.bytes.len()).unwrap_or(i64::MAX);
+    let metadata = ownership(tenant_id, asset_id);
+    let options = PutOptions {
+        content_type: Some(made.preset.format.mime()),
+        cache_control: Some(CACHE_CONTROL),
+        metadata: Some(&metadata),
+        sha256_hex: None,
+    };
+    let etag = context
+        .objects
+        .put(&key, Bytes::from(made.bytes), options)
+        .await
+        .map_err(|e| store_failed(&e))?;
+    Ok(Stored {
+        preset: made.preset,
+        object_key: key.as_str().to_owned(),
+        etag,
+        width: i64::from(made.width),
+        height: i64::from(made.height),
+        size_bytes,
+    })
+}

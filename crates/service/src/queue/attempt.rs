@@ -1,0 +1,120 @@
+//! One attempt at one job: run it, keep its lease, and see to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use safelight_catalog::jobs::{self, Job};
+use safelight_catalog::{Catalog, CatalogError};
+use safelight_model::entropy::Entropy;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::handler::{Handler, JobError, Lease, Results};
+use super::settle::{Ending, commit, fail, panicked, snooze};
+
+/// What all attempts of an executor share.
+pub(super) struct Crew {
+    pub catalog: Catalog,
+    pub entropy: Arc<dyn Entropy>,
+    pub handler: Arc<dyn Handler>,
+    pub lease: Duration,
+    pub heartbeat: Duration,
+    /// Fires when jobs that still run are to be given back.
+    pub give_back: CancellationToken,
+}
+
+/// Sees `job`, which was claimed no earlier than `claimed`, to its end.
+pub(super) async fn attempt(crew: Arc<Crew>, job: Job, claimed: Instant) {
+    let begun = Instant::now();
+    let waited = job.updated_at.since(job.run_at);
+    metrics::histogram!("safelight_job_wait_seconds", "lane" => job.lane.as_str())
+        .record(waited.as_secs_f64());
+
+    let lease = Lease {
+        job,
+        cancelled: CancellationToken::new(),
+    };
+    let ending = end(&crew, &lease, claimed).await;
+    lease.cancelled.cancel();
+
+    let kind = lease.job.kind.as_str();
+    metrics::histogram!("safelight_job_run_seconds", "kind" => kind)
+        .record(begun.elapsed().as_secs_f64());
+    let outcome = match ending {
+        Ok(ending) => ending.as_str(),
+        Err(error) => {
+            tracing::error!(job = lease.job.job_id, kind, %error, "the end of a job could not be written down; it will be rescued");
+            "unsettled"
+        }
+    };
+    metrics::counter!("safelight_jobs_total", "kind" => kind, "lane" => lease.job.lane.as_str(), "outcome" => outcome)
+        .increment(1);
+}
+
+async fn end(crew: &Crew, lease: &Lease, claimed: Instant) -> Result<Ending, JobError> {
+    let (handler, given) = (crew.handler.clone(), lease.clone());
+    // A task of its own: a panic ends only it, and it cannot keep the heartbeat from being sent.
+    let mut running =
+        AbortOnDropHandle::new(tokio::spawn(async move { handler.run(&given).await }));
+    let answer: Result<Results, JobError> = tokio::select! {
+        ended = &mut running => match ended {
+            Ok(answer) => answer,
+            Err(error) if error.is_panic() => Err(panicked(error.into_panic().as_ref())),
+            Err(_) => return Ok(Ending::Lost),
+        },
+        () = keep(crew, &lease.job, claimed) => {
+            tracing::warn!(job = lease.job.job_id, "the lease was lost");
+            stop(lease, running).await;
+            return Ok(Ending::Lost);
+        }
+        () = crew.give_back.cancelled() => {
+            stop(lease, running).await;
+            return snooze(&crew.catalog, &lease.job, Duration::ZERO).await;
+        }
+    };
+    let error = match answer {
+        Ok(results) => match commit(&crew.catalog, &lease.job, results).await {
+            Ok(ending) => return Ok(ending),
+            Err(error) => error,
+        },
+        Err(error) => error,
+    };
+    fail(
+        &crew.catalog,
+        &crew.handler,
+        crew.entropy.as_ref(),
+        &lease.job,
+        error,
+    )
+    .await
+}
+
+async fn stop<T>(lease: &Lease, running: AbortOnDropHandle<T>) {
+    lease.cancelled.cancel();
+    running.abort();
+    let _ = running.await;
+}
+
+/// Renews the lease; returns when it is lost, or may be for all that can be known here.
+async fn keep(crew: &Crew, job: &Job, claimed: Instant) {
+    let mut ours_until = claimed + crew.lease;
+    loop {
+        tokio::time::sleep_until(ours_until.min(Instant::now() + crew.heartbeat)).await;
+        let asked = Instant::now();
+        let (held, lease) = (job.clone(), crew.lease);
+        let renewal = crew.catalog.write::<_, CatalogError, _>(move |tx| {
+            Box::pin(async move { jobs::heartbeat(tx, &held, lease).await })
+        });
+        match tokio::time::timeout_at(ours_until, renewal).await {
+            Ok(Ok(true)) => ours_until = asked + crew.lease,
+            Ok(Ok(false)) | Err(_) => return,
+            Ok(Err(error)) => {
+                tracing::warn!(job = job.job_id, %error, "a lease was not renewed");
+                if Instant::now() >= ours_until {
+                    return;
+                }
+            }
+        }
+    }
+}

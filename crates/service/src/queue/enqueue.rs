@@ -1,0 +1,51 @@
+//! Asking for work, in the caller's transaction.
+
+use safelight_catalog::jobs::{self, NewJob};
+use safelight_catalog::{CatalogError, Tx};
+use safelight_model::ids;
+use safelight_model::job::JobKind;
+use safelight_model::lane::Lane;
+
+use crate::context::{Context, Owner};
+
+/// Asks that `kind` be done to `subject_id`, in the lane where that kind waits. Workers are woken
+/// after the caller's commit. `false`: it is asked for already and not done yet.
+///
+/// # Errors
+/// What the database says.
+pub async fn enqueue(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    kind: JobKind,
+    owner: &Owner,
+    subject_id: &str,
+) -> Result<bool, CatalogError> {
+    enqueue_in(tx, context, kind.lane(), kind, owner, subject_id).await
+}
+
+/// As [`enqueue`], in a lane of the caller's choice.
+///
+/// # Errors
+/// What the database says.
+pub async fn enqueue_in(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    lane: Lane,
+    kind: JobKind,
+    owner: &Owner,
+    subject_id: &str,
+) -> Result<bool, CatalogError> {
+    let now = tx.now().await?;
+    let job = NewJob {
+        tenant_id: &owner.tenant_id,
+        job_id: &context.fresh_id(ids::JOB),
+        kind,
+        lane,
+        owner_id: &owner.owner_id,
+        subject_id,
+        unique_key: &format!("{}:{subject_id}", kind.as_str()),
+        run_at: now,
+        now,
+    };
+    jobs::enqueue(tx, &job).await
+}

@@ -1,0 +1,279 @@
+//! Workers: they take jobs as slots become free, and drain when they are told to stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use safelight_catalog::jobs::{self, Job, Outlook};
+use safelight_catalog::{Catalog, CatalogError, Tx};
+use safelight_model::entropy::{self, Entropy};
+use safelight_model::lane::{HEARTBEAT, LEASE, Lane, Rota};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::{Crew, attempt};
+use super::handler::Handler;
+use super::rescue;
+
+/// How an executor works.
+#[derive(Clone, Debug)]
+pub struct ExecutorSettings {
+    /// Jobs done at once. If more than one, one of them is always an interactive one, or none.
+    pub workers: usize,
+    /// The name that stands in the rows it has leased.
+    pub worker_id: String,
+    /// How long a lease lasts without a heartbeat.
+    pub lease: Duration,
+    /// How often a lease is renewed.
+    pub heartbeat: Duration,
+    /// How often it looks for work that no bell told it of.
+    pub poll: Duration,
+    /// How often it looks for jobs of silent workers.
+    pub rescue: Duration,
+    /// How long jobs that run may go on after the order to stop.
+    pub drain: Duration,
+}
+
+impl ExecutorSettings {
+    /// The defaults for `workers` slots.
+    #[must_use]
+    pub fn for_workers(workers: usize, worker_id: String) -> Self {
+        Self {
+            workers: workers.max(1),
+            worker_id,
+            lease: LEASE,
+            heartbeat: HEARTBEAT,
+            poll: Duration::from_secs(1),
+            rescue: Duration::from_secs(5),
+            drain: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Workers that run in the background until their token is cancelled.
+pub struct Executor {
+    working: JoinHandle<()>,
+}
+
+impl Executor {
+    /// Starts the workers. Cancel `stop` to have them drained, then wait for [`Executor::drained`].
+    #[must_use]
+    pub fn start(
+        catalog: Catalog,
+        handler: Arc<dyn Handler>,
+        entropy: Arc<dyn Entropy>,
+        settings: ExecutorSettings,
+        stop: CancellationToken,
+    ) -> Self {
+        let crew = Arc::new(Crew {
+            catalog,
+            entropy,
+            handler,
+            lease: settings.lease,
+            heartbeat: settings.heartbeat,
+            give_back: CancellationToken::new(),
+        });
+        let floor = Floor {
+            crew,
+            settings,
+            ordinary: Arc::default(),
+            running: JoinSet::new(),
+            rota: None,
+        };
+        Self {
+            working: tokio::spawn(floor.work(stop)),
+        }
+    }
+
+    /// Returns when everything is done or given back.
+    pub async fn drained(self) {
+        if let Err(error) = self.working.await {
+            tracing::error!(%error, "the executor broke");
+        }
+    }
+}
+
+struct Floor {
+    crew: Arc<Crew>,
+    settings: ExecutorSettings,
+    /// Jobs of the other lanes that run: they leave one slot to the interactive lane.
+    ordinary: Arc<AtomicUsize>,
+    running: JoinSet<()>,
+    rota: Option<Rota>,
+}
+
+/// Slots that can be filled now: in all, and by other than interactive jobs.
+#[derive(Clone, Copy)]
+struct Free {
+    any: usize,
+    ordinary: usize,
+}
+
+impl Free {
+    fn may_find(self, outlook: &Outlook) -> bool {
+        let promoting = outlook.next_run_at.is_some_and(|at| at <= outlook.now);
+        let due = |lane| {
+            outlook
+                .waiting
+                .iter()
+                .any(|w| w.oldest_due.is_some() && (self.ordinary > 0 || w.lane == lane))
+        };
+        self.any > 0 && (promoting || due(Lane::Interactive))
+    }
+}
+
+impl Floor {
+    async fn work(mut self, stop: CancellationToken) {
+        let sweeping = tokio::spawn(sweep(self.crew.clone(), self.settings.rescue, stop.clone()));
+        let bell = self.crew.catalog.bell();
+        while !stop.is_cancelled() {
+            // Listen before looking: what is rung in between is heard.
+            let rung = bell.notified();
+            tokio::pin!(rung);
+            rung.as_mut().enable();
+            while self.running.try_join_next().is_some() {}
+            let pause = self.fill().await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "no jobs could be taken");
+                self.settings.poll
+            });
+            let pause = pause.mul_f64(0.75 + entropy::fraction(self.crew.entropy.as_ref()) / 2.0);
+            tokio::select! {
+                () = stop.cancelled() => {}
+                Some(_) = self.running.join_next() => {}
+                () = &mut rung => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        self.drain().await;
+        let _ = sweeping.await;
+    }
+
+    fn free(&self) -> Free {
+        let workers = self.settings.workers;
+        let ordinary = if workers > 1 { workers - 1 } else { 1 };
+        Free {
+            any: workers.saturating_sub(self.running.len()),
+            ordinary: ordinary.saturating_sub(self.ordinary.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Takes as many jobs as there are slots for; how long to wait if no bell rings.
+    async fn fill(&mut self) -> Result<Duration, CatalogError> {
+        let poll = self.settings.poll;
+        let free = self.free();
+        if free.any == 0 {
+            return Ok(poll);
+        }
+        // Looking is cheap; only with a prospect is a transaction begun.
+        let outlook = jobs::outlook(&mut self.crew.catalog.reader().await?.tx()).await?;
+        if !free.may_find(&outlook) {
+            let next = outlook.next_run_at.filter(|at| *at > outlook.now);
+            return Ok(next.map_or(poll, |at| at.since(outlook.now).min(poll)));
+        }
+        let rota = self
+            .rota
+            .clone()
+            .unwrap_or_else(|| Rota::starting(outlook.now));
+        let (worker_id, lease, claimed) = (
+            self.settings.worker_id.clone(),
+            self.settings.lease,
+            Instant::now(),
+        );
+        let (taken, rota) = self
+            .crew
+            .catalog
+            .write(move |tx| Box::pin(async move { take(tx, rota, free, &worker_id, lease).await }))
+            .await?;
+        self.rota = Some(rota);
+        for job in taken {
+            let seat = (job.lane != Lane::Interactive).then(|| Seat::taken(&self.ordinary));
+            let crew = self.crew.clone();
+            self.running.spawn(async move {
+                attempt(crew, job, claimed).await;
+                drop(seat);
+            });
+        }
+        Ok(poll)
+    }
+
+    async fn drain(&mut self) {
+        let time_is_up = tokio::time::sleep(self.settings.drain);
+        tokio::pin!(time_is_up);
+        loop {
+            tokio::select! {
+                ended = self.running.join_next() => if ended.is_none() { return },
+                () = &mut time_is_up, if !self.crew.give_back.is_cancelled() => self.crew.give_back.cancel(),
+            }
+        }
+    }
+}
+
+/// A slot that a job of the other lanes sits in.
+struct Seat(Arc<AtomicUsize>);
+
+impl Seat {
+    fn taken(ordinary: &Arc<AtomicUsize>) -> Self {
+        ordinary.fetch_add(1, Ordering::SeqCst);
+        Self(ordinary.clone())
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Leases a job for every free slot, as the rota says.
+async fn take(
+    tx: &mut Tx<'_>,
+    mut rota: Rota,
+    mut free: Free,
+    worker_id: &str,
+    lease: Duration,
+) -> Result<(Vec<Job>, Rota), CatalogError> {
+    jobs::promote(tx).await?;
+    let mut taken = Vec::new();
+    while free.any > 0 {
+        let outlook = jobs::outlook(tx).await?;
+        let order = rota.order(&outlook.waiting, outlook.now, free.ordinary == 0);
+        let Some(job) = first(tx, &order, worker_id, lease).await? else {
+            break;
+        };
+        rota.served(job.lane, &order, outlook.now);
+        free.any -= 1;
+        if job.lane != Lane::Interactive {
+            free.ordinary -= 1;
+        }
+        taken.push(job);
+    }
+    Ok((taken, rota))
+}
+
+async fn first(
+    tx: &mut Tx<'_>,
+    order: &[Lane],
+    worker_id: &str,
+    lease: Duration,
+) -> Result<Option<Job>, CatalogError> {
+    for lane in order {
+        if let Some(job) = jobs::claim(tx, *lane, worker_id, 1, lease).await?.pop() {
+            return Ok(Some(job));
+        }
+    }
+    Ok(None)
+}
+
+async fn sweep(crew: Arc<Crew>, every: Duration, stop: CancellationToken) {
+    loop {
+        if let Err(error) = rescue::sweep(&crew.catalog, &crew.handler).await {
+            tracing::warn!(%error, "no jobs could be rescued");
+        }
+        let pause = every.mul_f64(0.75 + entropy::fraction(crew.entropy.as_ref()) / 2.0);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}

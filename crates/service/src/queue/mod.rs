@@ -1,0 +1,18 @@
+//! Jobs: asking for work, and having it done. What a job does is its handler's.
+//!
+//! [`enqueue`] is a door that every stage may use: the job is committed with the state that causes
+//! it. The [`Executor`] leases jobs (lanes by weight, owners in turn), runs each under a heartbeat,
+//! and commits its results and its end in one transaction, so that a worker that lost its lease
+//! changes nothing. It alone decides when a job is given up, and tells the handler in the same
+//! transaction.
+
+pub mod enqueue;
+
+mod attempt;
+mod executor;
+mod handler;
+mod rescue;
+mod settle;
+
+pub use executor::{Executor, ExecutorSettings};
+pub use handler::{Handler, JobError, Lease, Results, results};

@@ -1,0 +1,193 @@
+//! The end of an attempt, in the database.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use safelight_catalog::jobs::{self, Job};
+use safelight_catalog::{Catalog, CatalogError, Tx};
+use safelight_model::codes::Code;
+use safelight_model::entropy::Entropy;
+use safelight_model::lane::back_off;
+
+use super::handler::{Handler, JobError, Results};
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    Done,
+    Retried,
+    Snoozed,
+    Buried,
+    /// Somebody else has the job now, or had: nothing was changed.
+    Lost,
+}
+
+impl Ending {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Retried => "retried",
+            Self::Snoozed => "snoozed",
+            Self::Buried => "buried",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// Why a transaction was taken back.
+pub(super) enum Undone {
+    Lost,
+    Failed(JobError),
+}
+
+impl From<CatalogError> for Undone {
+    fn from(error: CatalogError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<JobError> for Undone {
+    fn from(error: JobError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The job's end and its results, or neither.
+///
+/// # Errors
+/// Why the results could not be written.
+pub(super) async fn commit(
+    catalog: &Catalog,
+    job: &Job,
+    results: Results,
+) -> Result<Ending, JobError> {
+    let job = job.clone();
+    let outcome = catalog
+        .write::<_, Undone, _>(move |tx| {
+            Box::pin(async move {
+                if !jobs::finish(tx, &job).await? {
+                    return Err(Undone::Lost);
+                }
+                // On SQLite this runs on the one writer, which must survive it.
+                match AssertUnwindSafe(async { results(tx).await })
+                    .catch_unwind()
+                    .await
+                {
+                    Ok(written) => Ok(written?),
+                    Err(panic) => Err(panicked(panic.as_ref()).into()),
+                }
+            })
+        })
+        .await;
+    match outcome {
+        Ok(()) => Ok(Ending::Done),
+        Err(Undone::Lost) => Ok(Ending::Lost),
+        Err(Undone::Failed(error)) => Err(error),
+    }
+}
+
+/// What becomes of a job that was not done.
+///
+/// # Errors
+/// That it could not be written down; the lease then runs out, and the job is rescued.
+pub(super) async fn fail(
+    catalog: &Catalog,
+    handler: &Arc<dyn Handler>,
+    entropy: &dyn Entropy,
+    job: &Job,
+    error: JobError,
+) -> Result<Ending, JobError> {
+    let (held, kind, attempt) = (job.clone(), job.kind.as_str(), job.attempts);
+    match error {
+        JobError::Snooze { after } => snooze(catalog, job, after).await,
+        JobError::Retry {
+            after,
+            code,
+            detail,
+        } if attempt < job.kind.max_attempts() => {
+            let after = after.unwrap_or_else(|| back_off(attempt, entropy));
+            tracing::warn!(job = job.job_id, kind, attempt, %code, detail, ?after, "a job failed and will be tried again");
+            let held = catalog
+                .write::<_, CatalogError, _>(move |tx| {
+                    Box::pin(async move { jobs::retry(tx, &held, after, code, &detail).await })
+                })
+                .await?;
+            Ok(if held { Ending::Retried } else { Ending::Lost })
+        }
+        JobError::Retry { code, detail, .. } | JobError::Cancel { code, detail } => {
+            tracing::error!(job = job.job_id, kind, attempt, %code, detail, "a job failed for good");
+            let handler = handler.clone();
+            let buried = catalog
+                .write::<_, Undone, _>(move |tx| {
+                    Box::pin(async move {
+                        if !jobs::bury(tx, &held, code, &detail).await? {
+                            return Err(Undone::Lost);
+                        }
+                        tell(handler.as_ref(), tx, &held, code, &detail).await
+                    })
+                })
+                .await;
+            match buried {
+                Ok(()) => Ok(Ending::Buried),
+                Err(Undone::Lost) => Ok(Ending::Lost),
+                Err(Undone::Failed(error)) => Err(error),
+            }
+        }
+    }
+}
+
+/// Gives a job back for a while; the attempt does not count.
+///
+/// # Errors
+/// As [`fail`].
+pub(super) async fn snooze(
+    catalog: &Catalog,
+    job: &Job,
+    after: Duration,
+) -> Result<Ending, JobError> {
+    let job = job.clone();
+    let held = catalog
+        .write::<_, CatalogError, _>(move |tx| {
+            Box::pin(async move { jobs::snooze(tx, &job, after).await })
+        })
+        .await?;
+    Ok(if held { Ending::Snoozed } else { Ending::Lost })
+}
+
+/// Tells the handler, in the transaction that buries its job.
+///
+/// # Errors
+/// That the handler could not write down what this means.
+pub(super) async fn tell(
+    handler: &dyn Handler,
+    tx: &mut Tx<'_>,
+    job: &Job,
+    code: Code,
+    detail: &str,
+) -> Result<(), Undone> {
+    match AssertUnwindSafe(handler.buried(tx, job, code, detail))
+        .catch_unwind()
+        .await
+    {
+        Ok(told) => Ok(told?),
+        Err(panic) => Err(panicked(panic.as_ref()).into()),
+    }
+}
+
+/// What a panic comes to: a fault of ours, which may not happen next time.
+pub(super) fn panicked(panic: &(dyn Any + Send)) -> JobError {
+    let message = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    tracing::error!(message, "a job handler panicked");
+    JobError::Retry {
+        after: None,
+        code: Code::Internal,
+        detail: Code::Internal.title().to_owned(),
+    }
+}

@@ -1,0 +1,61 @@
+//! Removes what ended uploads left at the store.
+//!
+//! Runs only once no URL of the upload works any more, so that nothing can arrive behind it; a
+//! multipart upload is aborted until its part list is empty.
+
+use safelight_catalog::CatalogError;
+use safelight_catalog::uploads::{self, Upload};
+use safelight_model::clock::Micros;
+use safelight_objects::{ObjectKey, StoreError};
+
+use crate::context::Context;
+
+/// Uploads in one round.
+const ROUND: i64 = 100;
+
+/// Clears up to a round of uploads; how many.
+///
+/// # Errors
+/// If the catalog fails. A store that fails leaves its upload for the next round.
+pub async fn clear_uploads(context: &Context) -> Result<usize, CatalogError> {
+    let now = context.now();
+    let waiting = uploads::to_clear(&mut context.catalog.reader().await?.tx(), now, ROUND).await?;
+    let mut cleared = 0;
+    for upload in waiting {
+        match clear(context, &upload).await {
+            Ok(true) => {
+                mark(context, upload, now).await?;
+                cleared += 1;
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(upload_id = upload.upload_id, %error, "an ended upload is not cleared yet")
+            }
+        }
+    }
+    Ok(cleared)
+}
+
+/// Whether nothing of it is left.
+async fn clear(context: &Context, upload: &Upload) -> Result<bool, StoreError> {
+    let Ok(key) = ObjectKey::parse(&upload.object_key) else {
+        return Ok(true);
+    };
+    if let Some(id) = &upload.store_upload_id {
+        context.objects.abort(&key, id).await?;
+        return Ok(context
+            .objects
+            .list_parts(&key, id)
+            .await?
+            .is_none_or(|parts| parts.is_empty()));
+    }
+    context.objects.delete(&key).await?;
+    Ok(true)
+}
+
+async fn mark(context: &Context, upload: Upload, now: Micros) -> Result<(), CatalogError> {
+    context
+        .catalog
+        .write(move |tx| Box::pin(async move { uploads::cleared(tx, &upload, now).await }))
+        .await
+}

@@ -1,0 +1,48 @@
+//! The worker: the role that does jobs. Which handler does which kind stands here and nowhere else.
+
+use async_trait::async_trait;
+use safelight_catalog::jobs::Job;
+use safelight_catalog::{CatalogError, Tx};
+use safelight_model::codes::Code;
+use safelight_model::job::JobKind;
+
+use crate::context::Context;
+use crate::processing::sandbox::Sandbox;
+use crate::processing::{derive, inspect};
+use crate::retention::purge_blob;
+use crate::work::{Handler, JobError, Lease, Results};
+
+/// Does every kind of job.
+pub struct Worker {
+    /// Catalog, store, time.
+    pub context: Context,
+    /// Where bytes are decoded.
+    pub sandbox: Sandbox,
+}
+
+#[async_trait]
+impl Handler for Worker {
+    async fn run(&self, lease: &Lease) -> Result<Results, JobError> {
+        let job = &lease.job;
+        match job.kind {
+            JobKind::Inspect => inspect::run(&self.context, &self.sandbox, job).await,
+            JobKind::Derive => derive::run(&self.context, &self.sandbox, job).await,
+            JobKind::Purge => purge_blob::run(&self.context, job).await,
+        }
+    }
+
+    async fn buried(
+        &self,
+        tx: &mut Tx<'_>,
+        job: &Job,
+        code: Code,
+        detail: &str,
+    ) -> Result<(), CatalogError> {
+        match job.kind {
+            JobKind::Inspect => inspect::buried(tx, &self.context, job, code, detail).await,
+            JobKind::Derive => derive::buried(tx, &self.context, job, code, detail).await,
+            // What it was to remove stays doomed; the dead letter tells of it.
+            JobKind::Purge => Ok(()),
+        }
+    }
+}

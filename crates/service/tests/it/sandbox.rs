@@ -1,0 +1,478 @@
+//! The pool of decoding children, with children that behave and children that do not.
+//!
+//! The children are this test program itself, started again with the name of one of the ignored
+//! tests at the end of this file.
+
+use std::io::{Read, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use safelight_imaging::{Limits, encode_jpeg, render};
+use safelight_model::codes::Code;
+use safelight_model::preset::{ALL, COVER, LARGE, Preset};
+use safelight_service::processing::sandbox::{
+    RenderReply, RenderTask, Sandbox, SandboxError, SandboxSettings, child_main, confine,
+};
+
+/// Long enough for any wait here on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// What a child calls itself when it has taken the task that it will not finish.
+const BUSY: &std::ffi::CStr = c"sandbox-busy";
+
+fn settings(child: &str) -> SandboxSettings {
+    let args = ["--exact", "--ignored", "--nocapture", "--test-threads=1"];
+    let name = format!("sandbox::{child}");
+    SandboxSettings {
+        program: std::env::current_exe().unwrap(),
+        args: args
+            .into_iter()
+            .map(Into::into)
+            .chain([name.into()])
+            .collect(),
+        processes: 1,
+        wall_clock: DEADLINE,
+        ..SandboxSettings::own_program()
+    }
+}
+
+fn picture(width: u32, height: u32) -> Vec<u8> {
+    let rgb: Vec<u8> = (0..height)
+        .flat_map(|y| (0..width).flat_map(move |x| [x as u8, y as u8, (x ^ y) as u8]))
+        .collect();
+    encode_jpeg(width, height, &rgb, 85).unwrap()
+}
+
+/// An open file without a name.
+fn file(bytes: &[u8]) -> OwnedFd {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    file.rewind().unwrap();
+    file.into()
+}
+
+fn task(presets: &[Preset]) -> RenderTask {
+    RenderTask {
+        presets: presets.to_vec(),
+        limits: Limits::default(),
+        want_thumbhash: true,
+    }
+}
+
+/// The task at which the moody children fail.
+fn bad_task() -> RenderTask {
+    RenderTask {
+        want_thumbhash: false,
+        ..task(&[COVER])
+    }
+}
+
+async fn render_good(sandbox: &Sandbox) -> Result<RenderReply, SandboxError> {
+    sandbox.render(file(&picture(400, 300)), task(&ALL)).await
+}
+
+/// Sends a pool of moody children the task that they fail at, then one that they do not.
+async fn fails_alone(child: &str, wall_clock: Duration) -> SandboxError {
+    let sandbox = Sandbox::start(SandboxSettings {
+        wall_clock,
+        ..settings(child)
+    })
+    .unwrap();
+    let error = sandbox
+        .render(file(&picture(40, 30)), bad_task())
+        .await
+        .unwrap_err();
+    render_good(&sandbox).await.unwrap();
+    sandbox.shutdown().await;
+    error
+}
+
+#[tokio::test]
+async fn the_child_answers_what_imaging_renders() {
+    let sandbox = Sandbox::start(settings("child_serves")).unwrap();
+    let bytes = picture(2500, 1500);
+    let expected = render(&bytes, &ALL, &Limits::default(), true).unwrap();
+    let reply = sandbox.render(file(&bytes), task(&ALL)).await.unwrap();
+    assert_eq!(reply.renditions, expected.renditions);
+    assert_eq!((reply.width, reply.height), (2500, 1500));
+    assert_eq!(reply.thumbhash, expected.thumbhash);
+    assert_eq!(reply.media, expected.media);
+    assert!(
+        reply.cpu_us > 0 && reply.max_rss_bytes > 1024 * 1024,
+        "{reply:?}"
+    );
+    sandbox.shutdown().await;
+    assert!(matches!(
+        render_good(&sandbox).await,
+        Err(SandboxError::Closed)
+    ));
+}
+
+#[tokio::test]
+async fn many_tasks_share_few_children_that_are_replaced() {
+    let sandbox = Sandbox::start(SandboxSettings {
+        processes: 2,
+        tasks_per_process: 3,
+        ..settings("child_shares")
+    })
+    .unwrap();
+    let tasks: Vec<_> = (0..12)
+        .map(|_| {
+            let sandbox = sandbox.clone();
+            tokio::spawn(async move { render_good(&sandbox).await })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap().unwrap().renditions.len(), 3);
+    }
+    assert_eq!(children("child_shares").len(), 2);
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn refusals_carry_their_code() {
+    let sandbox = Sandbox::start(settings("child_serves")).unwrap();
+    let whole = picture(400, 300);
+    let half = &whole[..whole.len() / 2];
+    for (bytes, code) in [
+        (&b"<svg/>"[..], Code::UnsupportedMediaType),
+        (b"", Code::UnsupportedMediaType),
+        (half, Code::MediaCorrupt),
+    ] {
+        let error = sandbox.render(file(bytes), task(&ALL)).await.unwrap_err();
+        assert!(matches!(error, SandboxError::Refused { .. }), "{error}");
+        assert_eq!(error.code(), code, "{error}");
+        assert!(!error.retryable());
+    }
+    let tight = RenderTask {
+        limits: Limits {
+            max_pixels: 1000,
+            ..Limits::default()
+        },
+        ..task(&ALL)
+    };
+    let error = sandbox.render(file(&whole), tight).await.unwrap_err();
+    assert_eq!(error.code(), Code::PixelLimitExceeded);
+    render_good(&sandbox).await.unwrap();
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn memory_is_bounded() {
+    let bytes = picture(7000, 7000);
+    for (memory_bytes, fits) in [(48 << 20, false), (1 << 30, true)] {
+        let sandbox = Sandbox::start(SandboxSettings {
+            memory_bytes,
+            ..settings("child_serves")
+        })
+        .unwrap();
+        let result = sandbox.render(file(&bytes), task(&[LARGE])).await;
+        match result {
+            Ok(reply) => assert!(fits, "{reply:?}"),
+            Err(error) => {
+                assert!(!fits, "{error}");
+                assert_eq!(error.code(), Code::DecodeMemory, "{error}");
+            }
+        }
+        sandbox.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_child_out_of_memory_fails_its_task_only() {
+    let error = fails_alone("child_allocates", DEADLINE).await;
+    assert_eq!(error.code(), Code::DecodeMemory, "{error}");
+}
+
+#[tokio::test]
+async fn a_child_that_crashes_fails_its_task_only() {
+    for child in [
+        "child_aborts",
+        "child_panics",
+        "child_exits",
+        "child_faults",
+    ] {
+        let error = fails_alone(child, DEADLINE).await;
+        assert_eq!(error.code(), Code::DecodeCrashed, "{child}: {error}");
+        assert!(!error.retryable());
+    }
+}
+
+#[tokio::test]
+async fn a_child_that_hangs_is_killed_and_replaced() {
+    // Enough for the good task that follows, on a busy machine.
+    let error = fails_alone("child_hangs", Duration::from_secs(5)).await;
+    assert_eq!(error.code(), Code::DecodeTimeout, "{error}");
+}
+
+#[tokio::test]
+async fn a_child_that_lies_is_not_believed() {
+    for child in ["child_claims_a_long_frame", "child_sends_no_picture"] {
+        let error = fails_alone(child, DEADLINE).await;
+        assert_eq!(error.code(), Code::DecodeCrashed, "{child}: {error}");
+        assert!(error.to_string().contains("cannot be"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_abandoned_task_takes_its_child_with_it() {
+    let sandbox = Sandbox::start(settings("child_waits_for_ever")).unwrap();
+    {
+        let mut task = Box::pin(sandbox.render(file(&picture(40, 30)), bad_task()));
+        let busy = |pid: i32| {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+            name.is_ok_and(|name| name.trim() == BUSY.to_string_lossy())
+        };
+        let started = Instant::now();
+        while !children("child_waits_for_ever").into_iter().any(busy) {
+            assert!(started.elapsed() < DEADLINE);
+            let polled = tokio::time::timeout(Duration::from_millis(1), &mut task).await;
+            assert!(polled.is_err(), "{polled:?}");
+        }
+    }
+    wait_until(|| children("child_waits_for_ever").is_empty()).await;
+    render_good(&sandbox).await.unwrap();
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_child_that_died_idle_is_nobodys_fault() {
+    let sandbox = Sandbox::start(settings("child_is_shot")).unwrap();
+    render_good(&sandbox).await.unwrap();
+    let pids = children("child_is_shot");
+    assert_eq!(pids.len(), 1);
+    for pid in pids {
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+    wait_until(|| children("child_is_shot").is_empty()).await;
+    render_good(&sandbox).await.unwrap();
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_confined_child_has_nothing() {
+    // A descriptor that a library forgot to close on exec.
+    let leaked = tempfile::tempfile().unwrap();
+    rustix::io::fcntl_setfd(&leaked, rustix::io::FdFlags::empty()).unwrap();
+    let error = fails_alone("child_inspects_itself", DEADLINE).await;
+    let text = error.to_string();
+    assert!(
+        text.contains("fds=[0, 1, 2] env=1 new_files=refused writes=refused"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn no_program_is_retryable() {
+    let missing = SandboxSettings {
+        program: "/nonexistent".into(),
+        ..settings("child_serves")
+    };
+    let error = Sandbox::start(missing).err().unwrap();
+    assert!(
+        error.retryable() && error.code() == Code::Internal,
+        "{error}"
+    );
+}
+
+async fn wait_until(mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < DEADLINE);
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Living children of this process that were started under this name.
+fn children(name: &str) -> Vec<i32> {
+    let own = std::process::id().to_string();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse() else {
+            continue;
+        };
+        let read = |file: &str| std::fs::read(entry.path().join(file)).unwrap_or_default();
+        let stat = String::from_utf8_lossy(&read("stat")).into_owned();
+        // Behind the name in brackets: state, parent.
+        let mut fields = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split(' ')
+            .skip(1);
+        let (state, parent) = (fields.next(), fields.next());
+        let arguments = read("cmdline");
+        if state.is_some_and(|s| s != "Z" && s != "X")
+            && parent == Some(own.as_str())
+            && arguments
+                .split(|b| *b == 0)
+                .any(|a| a == format!("sandbox::{name}").as_bytes())
+        {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+// The children.
+
+/// Whether this process was started by the pool: it clears the environment but for one variable.
+fn is_child() -> bool {
+    std::env::vars_os().count() == 1 && std::env::var_os("SANDBOX_MEMORY_BYTES").is_some()
+}
+
+/// Looks at the first task without taking it. Serves if it is a good one; else lets `misbehave`.
+fn moody(misbehave: impl FnOnce()) {
+    if !is_child() {
+        return;
+    }
+    let mut peeked = [0; 4096];
+    let got = rustix::net::recv(std::io::stdin(), &mut peeked, rustix::net::RecvFlags::PEEK)
+        .unwrap()
+        .0;
+    if String::from_utf8_lossy(&peeked[..got]).contains("\"want_thumbhash\":false") {
+        confine().unwrap();
+        let mut taken = vec![0; got];
+        std::io::stdin().read_exact(&mut taken).unwrap();
+        misbehave();
+    }
+    std::process::exit(child_main());
+}
+
+fn say(bytes: &[u8]) {
+    rustix::net::send(std::io::stdin(), bytes, rustix::net::SendFlags::NOSIGNAL).unwrap();
+}
+
+fn say_frame(json: &str) {
+    say(&u32::try_from(json.len()).unwrap().to_le_bytes());
+    say(json.as_bytes());
+}
+
+fn wait_for_ever() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_serves() {
+    moody(|| ());
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_shares() {
+    moody(|| ());
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_is_shot() {
+    moody(|| ());
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_hangs() {
+    moody(|| wait_for_ever());
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_waits_for_ever() {
+    moody(|| {
+        // SAFETY: a zero-ended text of less than 16 bytes.
+        unsafe { libc::prctl(libc::PR_SET_NAME, BUSY.as_ptr()) };
+        wait_for_ever();
+    });
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_aborts() {
+    moody(|| std::process::abort());
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_panics() {
+    moody(|| panic!("a decoder's bug"));
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_exits() {
+    moody(|| std::process::exit(0));
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_faults() {
+    // SAFETY: none: this is the fault.
+    moody(|| unsafe { std::ptr::without_provenance_mut::<u8>(8).write_volatile(1) });
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_allocates() {
+    moody(|| {
+        let mut hoard = Vec::new();
+        loop {
+            hoard.push(vec![1_u8; 64 << 20]);
+        }
+    });
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_claims_a_long_frame() {
+    moody(|| {
+        say(&[0xff; 4]);
+        wait_for_ever();
+    });
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_sends_no_picture() {
+    moody(|| {
+        say_frame(
+            r#"{"outcome":{"done":{"media":"jpeg","width":40,"height":30,"thumbhash":null,
+            "pictures":[{"width":40,"height":30,"size_bytes":17}]}},"cpu_us":1,"max_rss_bytes":1}"#,
+        );
+        say(b"<script>1</script");
+        wait_for_ever();
+    });
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_inspects_itself() {
+    moody(|| {
+        // By number, as a list of the directory would open one more.
+        let open: Vec<i32> = (0..1024)
+            .filter(|fd| std::fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_ok())
+            .collect();
+        let mut files = Vec::new();
+        let refused = loop {
+            match std::fs::File::open("/dev/null") {
+                Ok(file) if files.len() < 100 => files.push(file),
+                Ok(_) => break "allowed",
+                Err(_) => break "refused",
+            }
+        };
+        files.clear();
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
+        let writes = if limit.maximum == Some(0) {
+            "refused"
+        } else {
+            "allowed"
+        };
+        eprintln!(
+            "fds={open:?} env={} new_files={refused} writes={writes}",
+            std::env::vars_os().count()
+        );
+        std::process::abort();
+    });
+}
