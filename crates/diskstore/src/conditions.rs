@@ -1,0 +1,97 @@
+//! `If-Match` and its kin.
+
+use http::{HeaderMap, HeaderValue, header};
+use s3s::dto::{ETag, ETagCondition, Timestamp, TimestampFormat};
+use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
+
+use crate::clock::timestamp;
+use crate::record::ObjectRecord;
+
+/// What must hold of the key for a write or a deletion to happen.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct WriteConditions {
+    pub if_match: Option<ETagCondition>,
+    pub if_none_match: Option<ETagCondition>,
+}
+
+impl WriteConditions {
+    /// Checks them against what the key holds, under the key's lock.
+    pub(crate) fn check(&self, current: Option<&ObjectRecord>) -> S3Result<()> {
+        if let Some(condition) = &self.if_match {
+            let Some(current) = current else {
+                return Err(s3_error!(NoSuchKey, "The specified key does not exist."));
+            };
+            if !matches(condition, current) {
+                return Err(failed("If-Match"));
+            }
+        }
+        if let (Some(condition), Some(current)) = (&self.if_none_match, current)
+            && matches(condition, current)
+        {
+            return Err(failed("If-None-Match"));
+        }
+        Ok(())
+    }
+}
+
+/// What must hold of an object for a read to happen.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReadConditions {
+    pub if_match: Option<ETagCondition>,
+    pub if_none_match: Option<ETagCondition>,
+    pub if_modified_since: Option<Timestamp>,
+    pub if_unmodified_since: Option<Timestamp>,
+}
+
+impl ReadConditions {
+    /// Checks them in the order of RFC 9110, section 13.2.2.
+    pub(crate) fn check(&self, record: &ObjectRecord) -> S3Result<()> {
+        let modified_s = record.modified_us.div_euclid(1_000_000);
+        match (&self.if_match, &self.if_unmodified_since) {
+            (Some(condition), _) if !matches(condition, record) => return Err(failed("If-Match")),
+            (None, Some(since)) if modified_s > seconds(since) => {
+                return Err(failed("If-Unmodified-Since"));
+            }
+            _ => {}
+        }
+        match (&self.if_none_match, &self.if_modified_since) {
+            (Some(condition), _) if matches(condition, record) => Err(not_modified(record)),
+            (None, Some(since)) if modified_s <= seconds(since) => Err(not_modified(record)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn matches(condition: &ETagCondition, record: &ObjectRecord) -> bool {
+    match condition {
+        ETagCondition::Any => true,
+        ETagCondition::ETag(ETag::Strong(etag)) => *etag == record.etag,
+        ETagCondition::ETag(ETag::Weak(_)) => false,
+    }
+}
+
+fn seconds(at: &Timestamp) -> i64 {
+    time::OffsetDateTime::from(at.clone()).unix_timestamp()
+}
+
+fn failed(condition: &str) -> S3Error {
+    s3_error!(
+        PreconditionFailed,
+        "At least one of the pre-conditions you specified did not hold: {condition}."
+    )
+}
+
+fn not_modified(record: &ObjectRecord) -> S3Error {
+    let mut headers = HeaderMap::new();
+    if let Ok(etag) = record.e_tag().to_http_header() {
+        headers.insert(header::ETAG, etag);
+    }
+    let mut modified = Vec::new();
+    let written = timestamp(record.modified_us).format(TimestampFormat::HttpDate, &mut modified);
+    if let (Ok(()), Ok(modified)) = (written, HeaderValue::from_bytes(&modified)) {
+        headers.insert(header::LAST_MODIFIED, modified);
+    }
+    let mut error = S3Error::new(S3ErrorCode::NotModified);
+    error.set_headers(headers);
+    error
+}

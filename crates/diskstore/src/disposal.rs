@@ -1,0 +1,108 @@
+//! Removing the parts of an object that is gone.
+//!
+//! A note in `tmp/` is on the disk before the object's record goes and is
+//! removed after its parts are. So a crash leaves either the whole object or
+//! the note, from which the next start goes on.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::ids::Ids;
+use crate::record::ObjectRecord;
+use crate::store::DiskStore;
+use crate::temp::Temp;
+use crate::tree::sync_dir;
+
+/// Parts that are to be removed.
+pub(crate) struct Doomed {
+    upload_id: String,
+    dir: PathBuf,
+    note: PathBuf,
+}
+
+impl Doomed {
+    /// Writes the note, if the object has parts. Hold the key's lock.
+    pub(crate) fn announce(
+        store: &DiskStore,
+        bucket: &str,
+        current: Option<&ObjectRecord>,
+    ) -> io::Result<Option<Self>> {
+        let Some(upload_id) = current.and_then(ObjectRecord::upload_id) else {
+            return Ok(None);
+        };
+        let doomed = Self::of(store, bucket, upload_id);
+        if !doomed.note.exists() {
+            Temp::create(doomed.note.clone())?.published();
+        }
+        sync_dir(&store.inner.tmp_dir())?;
+        Ok(Some(doomed))
+    }
+
+    /// The doomed parts that a file in `tmp/` is the note of.
+    pub(crate) fn noted(store: &DiskStore, file_name: &str) -> Option<(String, Self)> {
+        let (bucket, upload_id) = file_name.strip_prefix("doom.")?.rsplit_once('.')?;
+        (store.inner.has_bucket(bucket) && Ids::is_id(upload_id))
+            .then(|| (bucket.to_owned(), Self::of(store, bucket, upload_id)))
+    }
+
+    fn of(store: &DiskStore, bucket: &str, upload_id: &str) -> Self {
+        Self {
+            upload_id: upload_id.to_owned(),
+            dir: store.inner.upload_dir(bucket, upload_id),
+            note: store
+                .inner
+                .tmp_dir()
+                .join(format!("doom.{bucket}.{upload_id}")),
+        }
+    }
+
+    pub(crate) fn upload_id(&self) -> &str {
+        &self.upload_id
+    }
+
+    /// Ends the upload that brought the parts, so that no UploadPart or Complete
+    /// can touch them any more. The object's record must be gone from the disk
+    /// and the key's lock still be held.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        match fs::remove_file(self.dir.join("upload")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the parts once nobody reads them. They must have been closed; no
+    /// lock is needed.
+    pub(crate) fn carry_out(self, store: &DiskStore) {
+        let upload_id = self.upload_id.clone();
+        store.inner.leases.when_free(&upload_id, move || {
+            if let Err(error) = self.remove() {
+                tracing::warn!(%error, dir = %self.dir.display(), "parts of a removed object stay until the next start");
+            }
+        });
+    }
+
+    /// Removes the parts and then the note.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        remove_dir(&self.dir)?;
+        fs::remove_file(&self.note)
+    }
+
+    /// Removes only the note.
+    pub(crate) fn revoke(&self) -> io::Result<()> {
+        fs::remove_file(&self.note)
+    }
+}
+
+/// Removes a directory with all in it and returns when its name is gone from
+/// the disk. None is fine.
+pub(crate) fn remove_dir(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    match dir.parent() {
+        Some(above) if above.is_dir() => sync_dir(above),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,211 @@
+//! What happens around s3s: time-outs of bodies, draining, early refusals.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use s3s::service::S3Service;
+use s3s::{Body, HttpError, StdError};
+use tokio::time::{Instant, Sleep};
+
+use crate::store::DiskStore;
+
+/// A refused body is read up to here, so that a client which sends before it
+/// reads gets the answer rather than a reset.
+const DRAIN_BYTES: u64 = 8 << 20;
+/// And for no longer than this.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// The client sent nothing for too long.
+#[derive(Debug, thiserror::Error)]
+#[error("the client sent nothing for too long")]
+pub(crate) struct Idle;
+
+/// Answers a request.
+pub(crate) async fn answer(
+    store: DiskStore,
+    service: S3Service,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, HttpError> {
+    let request_id = store.inner.ids.next();
+    let waits_for_continue = request.headers().contains_key(header::EXPECT);
+    let (parts, body) = request.into_parts();
+    let body = SharedBody::wrap(body, store.inner.settings.body_idle);
+    let refusal = refuse_early(&parts);
+    let mut response = match refusal {
+        Some(refusal) => refusal,
+        None => {
+            let request = Request::from_parts(parts, Body::http_body(body.clone()));
+            service.call(request).await?
+        }
+    };
+    if !body.drain(waits_for_continue).await {
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Ok(request_id) = HeaderValue::from_str(&request_id) {
+        response
+            .headers_mut()
+            .insert("x-amz-request-id", request_id);
+    }
+    Ok(response)
+}
+
+/// Refuses what s3s would do and this store must not: Signature Version 2,
+/// which signs neither lengths nor checksums, and forms, which s3s would read
+/// into memory.
+fn refuse_early(parts: &http::request::Parts) -> Option<Response<Body>> {
+    let text = |name| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+            .unwrap_or_default()
+    };
+    let query = parts.uri.query().unwrap_or_default();
+    let version_2 = text(header::AUTHORIZATION).starts_with("AWS ")
+        || query
+            .split('&')
+            .any(|pair| pair == "Signature" || pair.starts_with("Signature="));
+    if version_2 {
+        return Some(refusal(
+            StatusCode::BAD_REQUEST,
+            "InvalidRequest",
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+        ));
+    }
+    let form = text(header::CONTENT_TYPE)
+        .trim_start()
+        .to_ascii_lowercase()
+        .starts_with("multipart/form-data");
+    if parts.method == Method::POST && form {
+        return Some(refusal(
+            StatusCode::NOT_IMPLEMENTED,
+            "NotImplemented",
+            "This store does not implement POST policies.",
+        ));
+    }
+    None
+}
+
+fn refusal(status: StatusCode, code: &str, message: &str) -> Response<Body> {
+    let xml = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    );
+    let mut response = Response::new(Body::from(xml));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/xml"),
+    );
+    response
+}
+
+/// A request's body that fails when nothing comes for too long, and of which
+/// the rest can be drained after whoever read it is gone.
+#[derive(Clone)]
+struct SharedBody {
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    body: Incoming,
+    idle: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    touched: bool,
+    failed: bool,
+}
+
+impl SharedBody {
+    fn wrap(body: Incoming, idle: Duration) -> Self {
+        Self {
+            state: Arc::new(Mutex::new(State {
+                body,
+                idle,
+                timer: None,
+                touched: false,
+                failed: false,
+            })),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what is left, within bounds; `false` if not all of it came. A
+    /// client that waits for `100 Continue` has sent nothing yet.
+    async fn drain(mut self, waits_for_continue: bool) -> bool {
+        {
+            let state = self.lock();
+            if state.body.is_end_stream() {
+                return true;
+            }
+            if state.failed || (waits_for_continue && !state.touched) {
+                return false;
+            }
+        }
+        let drained = async {
+            let mut drained = 0;
+            loop {
+                let frame =
+                    std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await;
+                match frame {
+                    None => return true,
+                    Some(Err(_)) => return false,
+                    Some(Ok(frame)) => {
+                        drained += frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
+                        if drained > DRAIN_BYTES {
+                            return false;
+                        }
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(DRAIN_TIME, drained)
+            .await
+            .unwrap_or(false)
+    }
+}
+
+impl HttpBody for SharedBody {
+    type Data = Bytes;
+    type Error = StdError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        state.touched = true;
+        if let Poll::Ready(frame) = Pin::new(&mut state.body).poll_frame(cx) {
+            if let Some(timer) = &mut state.timer {
+                timer.as_mut().reset(Instant::now() + state.idle);
+            }
+            state.failed |= matches!(frame, Some(Err(_)));
+            return Poll::Ready(frame.map(|frame| frame.map_err(StdError::from)));
+        }
+        let idle = state.idle;
+        let timer = state
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
+        ready!(timer.as_mut().poll(cx));
+        state.failed = true;
+        Poll::Ready(Some(Err(Box::new(Idle))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.lock().body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.lock().body.size_hint()
+    }
+}

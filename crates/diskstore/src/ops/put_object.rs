@@ -1,0 +1,68 @@
+//! PutObject.
+
+use s3s::dto::{PutObjectInput, PutObjectOutput};
+use s3s::{S3Request, S3Response, S3Result};
+
+use crate::checksum::{Algorithm, Coverage, Expectation, put_checksums};
+use crate::clock::now_us;
+use crate::conditions::WriteConditions;
+use crate::fault::{blocking, io_fault};
+use crate::publish::publish;
+use crate::receive::receive;
+use crate::record::{ObjectRecord, attributes_of};
+use crate::store::DiskStore;
+use crate::unsupported::refuse;
+
+pub(super) async fn put_object(
+    store: &DiskStore,
+    request: S3Request<PutObjectInput>,
+) -> S3Result<S3Response<PutObjectOutput>> {
+    refuse(&request.headers)?;
+    let mut expectation = Expectation::of_request(&request.headers, &request.uri)?;
+    if expectation.algorithms().is_empty() {
+        expectation.also(Algorithm::Crc64nvme);
+    }
+    let mut input = request.input;
+    store.inner.require_bucket(&input.bucket)?;
+    let attributes = attributes_of!(input);
+    let conditions = WriteConditions {
+        if_match: input.if_match,
+        if_none_match: input.if_none_match,
+    };
+    let received = receive(
+        store,
+        input.body,
+        input.content_length,
+        request.trailing_headers,
+        expectation,
+    )
+    .await?;
+    let (store, bucket, key) = (store.clone(), input.bucket, input.key);
+    let record = blocking(move || {
+        let mut stored = received.finish()?;
+        let record = ObjectRecord {
+            key,
+            size_bytes: stored.size_bytes,
+            etag: store.inner.ids.next(),
+            modified_us: now_us(),
+            attributes,
+            checksums: stored.checksums,
+            coverage: Coverage::FullObject,
+            manifest: None,
+        };
+        stored
+            .temp
+            .seal(record.size_bytes, &record)
+            .map_err(io_fault)?;
+        publish(&store, &bucket, &record.key, stored.temp, &conditions)?;
+        Ok(record)
+    })
+    .await?;
+    let mut output = PutObjectOutput {
+        e_tag: Some(record.e_tag()),
+        checksum_type: Some(record.coverage.dto()),
+        ..PutObjectOutput::default()
+    };
+    put_checksums!(output, record.checksums);
+    Ok(S3Response::new(output))
+}

@@ -1,0 +1,204 @@
+//! Taking in a body: to a temporary file, hashed on the way.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http::StatusCode;
+use s3s::dto::StreamingBlob;
+use s3s::{S3Error, S3ErrorCode, S3Result, StdError, TrailingHeaders, s3_error};
+use tokio::task::JoinHandle;
+
+use crate::checksum::{Checksums, Expectation, Hasher};
+use crate::fault::{died, io_fault};
+use crate::gate::Idle;
+use crate::store::DiskStore;
+use crate::temp::Temp;
+
+/// So much is gathered before a thread is asked to hash and write it; while
+/// it works the next is gathered. This bounds the memory of a request.
+const BATCH_BYTES: usize = 256 << 10;
+
+/// A body that has arrived. Its last bytes are yet to be written, which
+/// [`Received::finish`] does, so that a small body needs one thread hop only.
+pub(crate) struct Received {
+    sink: Sink,
+    last: Vec<Bytes>,
+    size_bytes: u64,
+    expectation: Expectation,
+}
+
+/// A body on the disk, as the client meant it.
+pub(crate) struct Stored {
+    pub temp: Temp,
+    pub size_bytes: u64,
+    pub checksums: Checksums,
+}
+
+/// Where bytes go: a file, made with the first of them.
+struct Sink {
+    path: PathBuf,
+    temp: Option<Temp>,
+    hasher: Hasher,
+}
+
+impl Sink {
+    fn write(&mut self, batch: &[Bytes]) -> S3Result<()> {
+        let mut temp = match self.temp.take() {
+            Some(temp) => temp,
+            None => Temp::create(self.path.clone()).map_err(io_fault)?,
+        };
+        for bytes in batch {
+            self.hasher.update(bytes);
+            temp.file().write_all(bytes).map_err(io_fault)?;
+        }
+        self.temp = Some(temp);
+        Ok(())
+    }
+}
+
+/// A sink, or the thread that is writing to it.
+enum Writing {
+    Idle(Sink),
+    Busy(JoinHandle<S3Result<Sink>>),
+}
+
+impl Writing {
+    async fn settle(self) -> S3Result<Sink> {
+        match self {
+            Self::Idle(sink) => Ok(sink),
+            Self::Busy(task) => task.await.unwrap_or_else(|error| Err(died(error))),
+        }
+    }
+}
+
+/// Receives a body of the declared length. Nothing stays if this fails or is
+/// dropped.
+pub(crate) async fn receive(
+    store: &DiskStore,
+    body: Option<StreamingBlob>,
+    declared_bytes: Option<i64>,
+    trailers: Option<TrailingHeaders>,
+    mut expectation: Expectation,
+) -> S3Result<Received> {
+    let declared = declared_bytes
+        .and_then(|length| u64::try_from(length).ok())
+        .ok_or_else(|| {
+            s3_error!(
+                MissingContentLength,
+                "You must provide the Content-Length HTTP header."
+            )
+        })?;
+    if declared > store.inner.settings.max_put_bytes {
+        return Err(s3_error!(
+            EntityTooLarge,
+            "Your proposed upload exceeds the maximum allowed size."
+        ));
+    }
+    let mut body = body.unwrap_or_else(|| StreamingBlob::from(s3s::Body::empty()));
+    let mut batch = Batch::default();
+    let mut writing = Writing::Idle(Sink {
+        path: store.inner.tmp_path(),
+        temp: None,
+        hasher: expectation.hasher(),
+    });
+    let (sink, last) = loop {
+        let more = batch.fill(&mut body, declared).await?;
+        let bytes = std::mem::take(&mut batch.bytes);
+        let mut sink = writing.settle().await?;
+        if !more {
+            break (sink, bytes);
+        }
+        writing = Writing::Busy(tokio::task::spawn_blocking(move || {
+            sink.write(&bytes)?;
+            Ok(sink)
+        }));
+    };
+    expectation.take_trailer(trailers.and_then(|handle| handle.take()))?;
+    if batch.received != declared {
+        return Err(s3_error!(
+            IncompleteBody,
+            "You did not provide the number of bytes specified by the Content-Length HTTP header."
+        ));
+    }
+    Ok(Received {
+        sink,
+        last,
+        size_bytes: declared,
+        expectation,
+    })
+}
+
+impl Received {
+    /// Writes what is left and compares the checksums. Blocks.
+    pub(crate) fn finish(mut self) -> S3Result<Stored> {
+        self.sink.write(&self.last)?;
+        let checksums = self.expectation.verify(self.sink.hasher)?;
+        let Some(temp) = self.sink.temp else {
+            return Err(s3_error!(InternalError, "The store failed."));
+        };
+        Ok(Stored {
+            temp,
+            size_bytes: self.size_bytes,
+            checksums,
+        })
+    }
+}
+
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<Bytes>,
+    received: u64,
+}
+
+impl Batch {
+    /// Gathers bytes; `false` when the body has ended.
+    async fn fill(&mut self, body: &mut StreamingBlob, declared: u64) -> S3Result<bool> {
+        let mut gathered = 0;
+        while gathered < BATCH_BYTES {
+            let Some(chunk) = body.next().await else {
+                return Ok(false);
+            };
+            let chunk = chunk.map_err(body_error)?;
+            gathered += chunk.len();
+            self.received += chunk.len() as u64;
+            if self.received > declared {
+                return Err(s3_error!(
+                    IncompleteBody,
+                    "The body is longer than its Content-Length."
+                ));
+            }
+            self.bytes.push(chunk);
+        }
+        Ok(true)
+    }
+}
+
+/// Why a body's stream failed, as the client is told. The errors of s3s's
+/// streams are private, so they are known by what they say.
+fn body_error(error: StdError) -> S3Error {
+    if error.downcast_ref::<Idle>().is_some() {
+        return s3_error!(
+            RequestTimeout,
+            "Your socket connection to the server was not read from or written to within the timeout period."
+        );
+    }
+    let text = error.to_string();
+    if text.contains("Sha256Mismatch") {
+        let mut mismatch = S3Error::with_message(
+            S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into()),
+            "The provided 'x-amz-content-sha256' header does not match what was computed.",
+        );
+        mismatch.set_status_code(StatusCode::BAD_REQUEST);
+        return mismatch;
+    }
+    if text.contains("SignatureMismatch") {
+        return s3_error!(
+            SignatureDoesNotMatch,
+            "The signature of a chunk does not match."
+        );
+    }
+    tracing::debug!(%error, "a body did not arrive");
+    s3_error!(IncompleteBody, "The request body terminated unexpectedly.")
+}

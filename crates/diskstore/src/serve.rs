@@ -1,0 +1,107 @@
+//! Listening.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::access::SignedOnly;
+use crate::gate;
+use crate::store::DiskStore;
+
+/// A client has so long for the head of a request, also between two.
+const HEADER_TIME: Duration = Duration::from_secs(30);
+/// A client that takes nothing for so long is given up, in milliseconds.
+const UNREAD_MS: u32 = 120_000;
+/// Running requests have so long to end after the signal to stop.
+const GRACE: Duration = Duration::from_secs(10);
+/// More connections wait in the listener's queue.
+const MOST_CONNECTIONS: usize = 1024;
+/// The pause after the system refused a connection, for lack of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves the store until `shutdown` ends; then no new request is taken and
+/// running ones get ten seconds.
+///
+/// # Errors
+/// None today; the listener's passing errors are waited out.
+pub async fn serve(
+    store: DiskStore,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> std::io::Result<()> {
+    let service = service(&store);
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME);
+    let graceful = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = async {
+            let permit = Arc::clone(&room).acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        let (permit, stream) = tokio::select! {
+            () = &mut shutdown => break,
+            (permit, accepted) = accepted => match accepted {
+                Ok((stream, _)) => (permit, stream),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        prepare(&stream);
+        let (store, service) = (store.clone(), service.clone());
+        let answer = service_fn(move |request| {
+            gate::answer(store.clone(), service.clone(), request)
+        });
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), answer));
+        tokio::spawn(async move {
+            let _permit = permit;
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(GRACE, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("requests were cut off because they did not end in time");
+    }
+    Ok(())
+}
+
+fn service(store: &DiskStore) -> S3Service {
+    let settings = &store.inner.settings;
+    let mut builder = S3ServiceBuilder::new(store.clone());
+    builder.set_auth(SimpleAuth::from_single(
+        settings.access_key.clone(),
+        settings.secret_key.clone(),
+    ));
+    builder.set_access(SignedOnly);
+    builder.build()
+}
+
+fn prepare(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "no TCP_NODELAY");
+    }
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, UNREAD_MS) {
+        tracing::debug!(%error, "no TCP_USER_TIMEOUT");
+    }
+}

@@ -1,0 +1,344 @@
+//! The open store: where things are.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use s3s::{S3Result, s3_error};
+
+use crate::clock::now_us;
+use crate::fault::Fault;
+use crate::ids::Ids;
+use crate::keypath;
+use crate::leases::Leases;
+use crate::locks::KeyLocks;
+use crate::record::{BucketRecord, ObjectRecord};
+use crate::sealed::{self, Sealed};
+use crate::settings::Settings;
+use crate::sweep::sweep;
+use crate::temp::Temp;
+use crate::tree::{Tree, sync_dir};
+
+const FORMAT: &str = "safelight-diskstore 1\n";
+/// Paths hold at most 4096 bytes; a key of 1024 may need 3200 of them.
+const LONGEST_ROOT_BYTES: usize = 800;
+
+/// A store over a directory. Clones are handles on the same store.
+#[derive(Clone)]
+pub struct DiskStore {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub settings: Settings,
+    root: PathBuf,
+    buckets: RwLock<BTreeSet<String>>,
+    pub tree: Tree,
+    pub locks: KeyLocks,
+    pub leases: Arc<Leases>,
+    pub ids: Ids,
+    /// Held for as long as the store is open.
+    _lock: File,
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory holds something that is not a store.
+    #[error("{0} is neither empty nor a store")]
+    NotAStore(PathBuf),
+    /// A later version of this store wrote the directory, or it is damaged.
+    #[error("{0} has a format that this version does not know")]
+    UnknownFormat(PathBuf),
+    /// Another process has it open.
+    #[error("{0} is in use by another process")]
+    InUse(PathBuf),
+    /// The path is longer than 800 bytes, which leaves too little for keys.
+    #[error("{0} is too long a path for a store")]
+    PathTooLong(PathBuf),
+    /// A bucket cannot have this name.
+    #[error("{0:?} is not a bucket name")]
+    InvalidBucketName(String),
+    /// A key or secret is empty.
+    #[error("the access key and its secret must not be empty")]
+    EmptyCredentials,
+    /// The file system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// The system gave no random bytes.
+    #[error("no random bytes: {0}")]
+    Entropy(getrandom::Error),
+}
+
+impl DiskStore {
+    /// Opens the store in a directory, which is made if there is none, removes
+    /// what a crash left unfinished and makes the buckets that are missing.
+    ///
+    /// # Errors
+    /// If the directory is another's, in use or cannot be written, or the
+    /// settings are nonsense.
+    pub fn open(settings: Settings) -> Result<Self, OpenError> {
+        if settings.access_key.is_empty() || settings.secret_key.is_empty() {
+            return Err(OpenError::EmptyCredentials);
+        }
+        for bucket in &settings.buckets {
+            if !s3s::path::check_bucket_name(bucket) {
+                return Err(OpenError::InvalidBucketName(bucket.clone()));
+            }
+        }
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| OpenError::Io { path, source }
+        };
+        let tree = Tree::default();
+        let given = settings.root.clone();
+        tree.make(&given).map_err(at(&given))?;
+        let root = fs::canonicalize(&given).map_err(at(&given))?;
+        if root.as_os_str().len() > LONGEST_ROOT_BYTES {
+            return Err(OpenError::PathTooLong(root));
+        }
+        let lock = claim(&root)?;
+        let store = Self {
+            inner: Arc::new(Inner {
+                root: root.clone(),
+                buckets: RwLock::default(),
+                tree,
+                locks: KeyLocks::build(),
+                leases: Arc::default(),
+                ids: Ids::draw().map_err(OpenError::Entropy)?,
+                settings,
+                _lock: lock,
+            }),
+        };
+        store.prepare().map_err(at(&root))?;
+        Ok(store)
+    }
+
+    fn prepare(&self) -> io::Result<()> {
+        let this = &self.inner;
+        for dir in [this.tmp_dir(), this.buckets_dir()] {
+            this.tree.make(&dir)?;
+        }
+        // What a former process renamed but had not synced when it was killed
+        // is visible now, so it must be lasting before anybody sees it.
+        rustix::fs::syncfs(File::open(&this.root)?)?;
+        for entry in fs::read_dir(this.buckets_dir())? {
+            if let Ok(name) = entry?.file_name().into_string() {
+                this.write_buckets().insert(name);
+            }
+        }
+        sweep(self)?;
+        for bucket in &this.settings.buckets {
+            self.make_bucket(bucket)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a bucket if there is none of this name.
+    pub(crate) fn make_bucket(&self, bucket: &str) -> io::Result<()> {
+        let this = &self.inner;
+        let _guard = this.locks.write(bucket, "");
+        if this.has_bucket(bucket) {
+            return Ok(());
+        }
+        let made = this.tmp_path();
+        DirBuilder::new().mode(0o700).create(&made)?;
+        for name in ["objects", "uploads"] {
+            DirBuilder::new().mode(0o700).create(made.join(name))?;
+        }
+        let mut record = Temp::create(made.join("bucket"))?;
+        record.seal(
+            0,
+            &BucketRecord {
+                created_us: now_us(),
+            },
+        )?;
+        record.published();
+        sync_dir(&made)?;
+        this.tree.publish(&made, &this.bucket_dir(bucket))?;
+        this.write_buckets().insert(bucket.to_owned());
+        Ok(())
+    }
+}
+
+impl Inner {
+    pub(crate) fn tmp_dir(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// A path in `tmp/` that nothing has.
+    pub(crate) fn tmp_path(&self) -> PathBuf {
+        self.tmp_dir().join(self.ids.next())
+    }
+
+    pub(crate) fn buckets_dir(&self) -> PathBuf {
+        self.root.join("buckets")
+    }
+
+    pub(crate) fn bucket_dir(&self, bucket: &str) -> PathBuf {
+        self.buckets_dir().join(bucket)
+    }
+
+    pub(crate) fn objects_dir(&self, bucket: &str) -> PathBuf {
+        self.bucket_dir(bucket).join("objects")
+    }
+
+    pub(crate) fn object_path(&self, bucket: &str, key: &str) -> PathBuf {
+        keypath::object_path(&self.objects_dir(bucket), key)
+    }
+
+    /// The directory of an upload. `upload_id` must be an id.
+    pub(crate) fn upload_dir(&self, bucket: &str, upload_id: &str) -> PathBuf {
+        let shard = upload_id.get(..2).unwrap_or_default();
+        self.bucket_dir(bucket)
+            .join("uploads")
+            .join(shard)
+            .join(upload_id)
+    }
+
+    /// What the key holds. For the answer to stay true, hold the key's lock.
+    pub(crate) fn object(
+        &self,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Option<Sealed<ObjectRecord>>, Fault> {
+        sealed::open(&self.object_path(bucket, key))
+    }
+
+    /// The buckets in order.
+    pub(crate) fn buckets(&self) -> Vec<String> {
+        self.read_buckets().iter().cloned().collect()
+    }
+
+    pub(crate) fn has_bucket(&self, bucket: &str) -> bool {
+        self.read_buckets().contains(bucket)
+    }
+
+    /// Refuses with `NoSuchBucket`.
+    pub(crate) fn require_bucket(&self, bucket: &str) -> S3Result<()> {
+        if self.has_bucket(bucket) {
+            Ok(())
+        } else {
+            Err(s3_error!(
+                NoSuchBucket,
+                "The specified bucket does not exist."
+            ))
+        }
+    }
+
+    fn read_buckets(&self) -> std::sync::RwLockReadGuard<'_, BTreeSet<String>> {
+        self.buckets.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_buckets(&self) -> std::sync::RwLockWriteGuard<'_, BTreeSet<String>> {
+        self.buckets.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes sure that the directory is a store's and that no other process has it.
+fn claim(root: &Path) -> Result<File, OpenError> {
+    let at = |source| OpenError::Io {
+        path: root.to_owned(),
+        source,
+    };
+    let format = root.join("format");
+    let found = match fs::read_to_string(&format) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(at(error)),
+    };
+    if found.is_none() {
+        for entry in fs::read_dir(root).map_err(at)? {
+            let name = entry.map_err(at)?.file_name();
+            if name != "lock" && name != "format.part" {
+                return Err(OpenError::NotAStore(root.to_owned()));
+            }
+        }
+    }
+    let mut writable = OpenOptions::new();
+    writable.write(true).create(true).truncate(false).mode(0o600);
+    let lock = writable.open(root.join("lock")).map_err(at)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(root.to_owned())),
+        Err(TryLockError::Error(error)) => return Err(at(error)),
+    }
+    match found {
+        Some(text) if text == FORMAT => {}
+        Some(_) => return Err(OpenError::UnknownFormat(root.to_owned())),
+        None => {
+            let part = root.join("format.part");
+            fs::write(&part, FORMAT).map_err(at)?;
+            writable
+                .open(&part)
+                .and_then(|file| file.sync_all())
+                .and_then(|()| fs::rename(&part, &format))
+                .and_then(|()| sync_dir(root))
+                .map_err(at)?;
+        }
+    }
+    Ok(lock)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(root: &Path) -> Settings {
+        Settings {
+            buckets: vec!["bucket".to_owned()],
+            ..Settings::new(root, "key", "secret")
+        }
+    }
+
+    #[test]
+    fn only_an_empty_directory_or_a_store_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("a/b");
+        let store = DiskStore::open(settings(&root)).unwrap();
+        assert!(matches!(
+            DiskStore::open(settings(&root)),
+            Err(OpenError::InUse(_))
+        ));
+        drop(store);
+        DiskStore::open(settings(&root)).unwrap();
+        fs::write(root.join("format"), "else").unwrap();
+        assert!(matches!(
+            DiskStore::open(settings(&root)),
+            Err(OpenError::UnknownFormat(_))
+        ));
+        assert!(matches!(
+            DiskStore::open(settings(dir.path())),
+            Err(OpenError::NotAStore(_))
+        ));
+    }
+
+    #[test]
+    fn nonsense_settings_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut wrong = settings(dir.path());
+        wrong.buckets.push("../x".to_owned());
+        assert!(matches!(
+            DiskStore::open(wrong),
+            Err(OpenError::InvalidBucketName(_))
+        ));
+        assert!(matches!(
+            DiskStore::open(Settings::new(dir.path(), "", "secret")),
+            Err(OpenError::EmptyCredentials)
+        ));
+        let long = dir.path().join("x".repeat(200));
+        let long = (0..4).fold(long, |path, _| path.join("y".repeat(200)));
+        assert!(matches!(
+            DiskStore::open(settings(&long)),
+            Err(OpenError::PathTooLong(_))
+        ));
+    }
+}

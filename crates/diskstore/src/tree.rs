@@ -1,0 +1,171 @@
+//! Directories that come and go, and names in them that last.
+
+use std::collections::HashSet;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+
+/// When so many directories are known to be on the disk, all are forgotten;
+/// the price is one sync each.
+const MOST_KNOWN: usize = 1 << 16;
+/// How often a directory may vanish under a rename before that is an error.
+const ATTEMPTS: usize = 16;
+
+/// Remembers which directories are known to be on the disk, with all above
+/// them. Only these are renamed into.
+#[derive(Default)]
+pub(crate) struct Tree {
+    known: RwLock<HashSet<PathBuf>>,
+}
+
+impl Tree {
+    /// Renames `from` to `to`, makes the directories above `to` where they are
+    /// missing, and returns when the name is on the disk.
+    pub(crate) fn publish(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let dir = parent(to)?;
+        for _ in 0..ATTEMPTS {
+            {
+                let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+                if known.contains(dir) {
+                    let moved = File::open(dir)
+                        .and_then(|opened| fs::rename(from, to).map(|()| opened));
+                    drop(known);
+                    match moved {
+                        Ok(opened) => return opened.sync_all(),
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            self.make(dir)?;
+        }
+        Err(io::Error::other("the directory vanishes again and again"))
+    }
+
+    /// Makes a directory and those above it, and returns when they are on the
+    /// disk.
+    pub(crate) fn make(&self, dir: &Path) -> io::Result<()> {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() > MOST_KNOWN {
+            known.clear();
+        }
+        let mut missing = Vec::new();
+        for above in dir.ancestors() {
+            if above.as_os_str().is_empty() || (known.contains(above) && above.is_dir()) {
+                break;
+            }
+            missing.push(above);
+        }
+        for made in missing.into_iter().rev() {
+            match DirBuilder::new().mode(0o700).create(made) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                // The root of the file system, or a directory of others.
+                Err(_) if made.is_dir() => {}
+                Err(error) => return Err(error),
+            }
+            if let Some(above) = made.parent() {
+                sync_dir(above)?;
+            }
+            known.insert(made.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Removes a file and returns when its name is gone from the disk, then
+    /// the directories that this left empty, up to `floor`. `false` if there
+    /// was no such file.
+    pub(crate) fn remove(&self, path: &Path, floor: &Path) -> io::Result<bool> {
+        let dir = parent(path)?;
+        let removed = File::open(dir).and_then(|opened| fs::remove_file(path).map(|()| opened));
+        match removed {
+            Ok(opened) => opened.sync_all()?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none()) {
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            for above in dir.ancestors() {
+                if above == floor || !above.starts_with(floor) || fs::remove_dir(above).is_err() {
+                    break;
+                }
+                known.remove(above);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Returns when the names in this directory are on the disk.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
+    File::open(dir)?.sync_all()
+}
+
+fn parent(path: &Path) -> io::Result<&Path> {
+    path.parent()
+        .ok_or_else(|| io::Error::other("a path without a directory"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_come_and_go() {
+        let base = tempfile::tempdir().unwrap();
+        let floor = base.path().join("floor");
+        let tree = Tree::default();
+        tree.make(&floor).unwrap();
+        let target = floor.join("a/b/c/file");
+        for _ in 0..2 {
+            let source = base.path().join("source");
+            fs::write(&source, b"x").unwrap();
+            tree.publish(&source, &target).unwrap();
+            assert!(target.exists() && !source.exists());
+            assert!(tree.remove(&target, &floor).unwrap());
+            assert!(!floor.join("a").exists() && floor.exists());
+            assert!(!tree.remove(&target, &floor).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_directory_that_others_removed_is_made_again() {
+        let base = tempfile::tempdir().unwrap();
+        let tree = Tree::default();
+        let target = base.path().join("a/b/file");
+        for _ in 0..2 {
+            let source = base.path().join("source");
+            fs::write(&source, b"x").unwrap();
+            tree.publish(&source, &target).unwrap();
+            fs::remove_dir_all(base.path().join("a")).unwrap();
+        }
+    }
+
+    #[test]
+    fn writers_and_removers_of_one_directory_do_not_lose_a_file() {
+        let base = tempfile::tempdir().unwrap();
+        let tree = Tree::default();
+        std::thread::scope(|scope| {
+            for worker in 0..4 {
+                let (tree, base) = (&tree, base.path());
+                scope.spawn(move || {
+                    for _ in 0..25 {
+                        let source = base.join(format!("source{worker}"));
+                        fs::write(&source, b"x").unwrap();
+                        let target = base.join(format!("o/d/{worker}"));
+                        tree.publish(&source, &target).unwrap();
+                        assert!(target.exists());
+                        assert!(tree.remove(&target, &base.join("o")).unwrap());
+                    }
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,91 @@
+//! Multipart uploads on the disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use s3s::{S3Error, S3Result, s3_error};
+
+use crate::fault::{Fault, io_fault};
+use crate::ids::Ids;
+use crate::record::{PartRecord, UploadRecord};
+use crate::sealed;
+use crate::store::DiskStore;
+
+/// The highest part number of S3.
+pub(crate) const MAX_PARTS: i32 = 10_000;
+
+/// The file of a part.
+pub(crate) fn part_path(upload_dir: &Path, number: u16) -> PathBuf {
+    upload_dir.join(format!("{number:05}"))
+}
+
+/// What an upload was begun with, whether it is completed or not.
+pub(crate) fn upload_record(
+    store: &DiskStore,
+    bucket: &str,
+    upload_id: &str,
+) -> Result<Option<UploadRecord>, Fault> {
+    let path = store.inner.upload_dir(bucket, upload_id).join("upload");
+    Ok(sealed::open(&path)?.map(|sealed| sealed.record))
+}
+
+/// An upload of this key that is not completed; else `NoSuchUpload`. For the
+/// answer to stay true, hold the key's lock.
+pub(crate) fn open_upload(
+    store: &DiskStore,
+    bucket: &str,
+    key: &str,
+    upload_id: &str,
+) -> S3Result<UploadRecord> {
+    if !Ids::is_id(upload_id) {
+        return Err(no_such_upload());
+    }
+    let upload = upload_record(store, bucket, upload_id)?
+        .filter(|upload| upload.key == key)
+        .ok_or_else(no_such_upload)?;
+    let completed = store
+        .inner
+        .object(bucket, key)?
+        .is_some_and(|object| object.record.upload_id() == Some(upload_id));
+    if completed {
+        return Err(no_such_upload());
+    }
+    Ok(upload)
+}
+
+pub(crate) fn no_such_upload() -> S3Error {
+    s3_error!(
+        NoSuchUpload,
+        "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."
+    )
+}
+
+/// The numbers of the parts that are there, in order.
+pub(crate) fn part_numbers(upload_dir: &Path) -> S3Result<Vec<u16>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(upload_dir).map_err(io_fault)? {
+        let name = entry.map_err(io_fault)?.file_name();
+        numbers.extend(name.to_str().and_then(|name| name.parse::<u16>().ok()));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// A part, if it is there.
+pub(crate) fn part(upload_dir: &Path, number: u16) -> S3Result<Option<PartRecord>> {
+    let sealed = sealed::open::<PartRecord>(&part_path(upload_dir, number))?;
+    Ok(sealed.map(|sealed| sealed.record))
+}
+
+/// A part number of a request.
+pub(crate) fn part_number(number: i32) -> S3Result<u16> {
+    u16::try_from(number)
+        .ok()
+        .filter(|_| (1..=MAX_PARTS).contains(&number))
+        .ok_or_else(|| {
+            s3_error!(
+                InvalidArgument,
+                "Part number must be an integer between 1 and 10000, inclusive."
+            )
+        })
+}
