@@ -1,0 +1,77 @@
+//! What stands in the journal.
+
+use std::path::Path;
+
+use rusqlite::{OptionalExtension, Row};
+
+use super::{CaptureRow, FileRow, Journal, JournalError};
+use crate::fingerprint::{Fingerprint, Stamp};
+
+const FILE: &str =
+    "SELECT seq, capture_seq, client_ref, role, size_bytes, mtime_ns, sha256, state FROM file";
+
+impl Journal {
+    /// The latest file at `path` that was not dropped.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn file_at(&self, path: &Path) -> Result<Option<FileRow>, JournalError> {
+        let sql =
+            format!("{FILE} WHERE path = ?1 AND state <> 'dropped' ORDER BY seq DESC LIMIT 1");
+        let bytes = path.as_os_str().as_encoded_bytes();
+        Ok(self
+            .db
+            .prepare_cached(&sql)?
+            .query_row([bytes], file)
+            .optional()?)
+    }
+
+    /// The capture `seq`.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or has no such capture.
+    pub fn capture(&self, seq: i64) -> Result<CaptureRow, JournalError> {
+        Ok(self
+            .db
+            .prepare_cached(
+                "SELECT seq, client_ref, idempotency_key, request, capture_id FROM capture WHERE seq = ?1",
+            )?
+            .query_row([seq], |row| {
+                Ok(CaptureRow {
+                    seq: row.get(0)?,
+                    client_ref: row.get(1)?,
+                    idempotency_key: row.get(2)?,
+                    request: row.get(3)?,
+                    capture_id: row.get(4)?,
+                })
+            })?)
+    }
+
+    /// The files of the capture `seq` that were not dropped, in the order of its assets.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn files_of(&self, seq: i64) -> Result<Vec<FileRow>, JournalError> {
+        let sql = format!("{FILE} WHERE capture_seq = ?1 AND state <> 'dropped' ORDER BY seq");
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let rows = statement.query_map([seq], file)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+fn file(row: &Row<'_>) -> rusqlite::Result<FileRow> {
+    Ok(FileRow {
+        seq: row.get(0)?,
+        capture_seq: row.get(1)?,
+        client_ref: row.get(2)?,
+        role: row.get(3)?,
+        fingerprint: Fingerprint {
+            stamp: Stamp {
+                size_bytes: row.get(4)?,
+                mtime_ns: row.get(5)?,
+            },
+            sha256: row.get(6)?,
+        },
+        is_uploaded: row.get::<_, String>(7)? == "uploaded",
+    })
+}

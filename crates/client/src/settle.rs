@@ -1,0 +1,84 @@
+//! Waits until assets are settled: viewable, or with a reason why not.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use futures::StreamExt;
+use safelight_api::assets::Asset;
+use safelight_model::lifecycle::State;
+
+use crate::call_error::CallError;
+use crate::pause::Pause;
+use crate::session::Session;
+
+/// Assets that are asked for in one turn, and at once.
+const TURN: (usize, usize) = (16, 4);
+/// Time between turns: doubles from the first to the last while nothing settles.
+const BETWEEN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
+/// The fields that are asked for.
+const FIELDS: &str = "original,renditions,times";
+
+/// How waiting ended.
+#[derive(Debug, Default)]
+pub struct Waited {
+    /// What was last heard of each asset.
+    pub assets: HashMap<String, Asset>,
+    /// The assets that are not settled, because time was up.
+    pub unsettled: Vec<String>,
+}
+
+/// Asks for `asset_ids` until all are settled or `time` is up. `on_settled` hears of each that is.
+///
+/// # Errors
+/// When the server refuses, or gave no answer until patience was at its end.
+pub async fn wait(
+    session: &Session,
+    pause: &dyn Pause,
+    asset_ids: &[String],
+    time: Option<Duration>,
+    mut on_settled: impl FnMut(&Asset),
+) -> Result<Waited, CallError> {
+    let mut seen = HashSet::new();
+    let mut open: VecDeque<String> = asset_ids
+        .iter()
+        .filter(|id| seen.insert(id.as_str()))
+        .cloned()
+        .collect();
+    let mut waited = Waited::default();
+    let begun = tokio::time::Instant::now();
+    let mut between = BETWEEN.0;
+    while !open.is_empty() {
+        let turn: Vec<String> = open.drain(..open.len().min(TURN.0)).collect();
+        let answers: Vec<Result<Asset, CallError>> = futures::stream::iter(turn)
+            .map(|id| async move { session.asset(&id, FIELDS).await })
+            .buffered(TURN.1)
+            .collect()
+            .await;
+        let mut settled = false;
+        for answer in answers {
+            let asset = answer?;
+            // A state that this version does not know may still change.
+            if State::parse(&asset.state).is_some_and(State::is_settled) {
+                settled = true;
+                on_settled(&asset);
+            } else {
+                open.push_back(asset.asset_id.clone());
+            }
+            waited.assets.insert(asset.asset_id.clone(), asset);
+        }
+        if open.is_empty() {
+            break;
+        }
+        if time.is_some_and(|time| begun.elapsed() >= time) {
+            waited.unsettled = open.into();
+            break;
+        }
+        between = if settled {
+            BETWEEN.0
+        } else {
+            (between * 2).min(BETWEEN.1)
+        };
+        pause.pause(between).await;
+    }
+    Ok(waited)
+}

@@ -1,0 +1,139 @@
+//! Asks the server for a capture of the journal: what is to be sent, and what is there already.
+
+use safelight_api::captures::AssetInitiated;
+use safelight_model::lifecycle::State;
+
+use super::{Failure, FileJob, FileOutcome, Known, Uploader, WorkFile};
+use crate::call_error::CallError;
+use crate::journal::{CaptureRow, FilePlanned, JournalError};
+
+/// The server's answer, sorted by what is to be done.
+#[derive(Debug, Default)]
+pub(super) struct Initiated {
+    /// To be sent, in the order of the plan.
+    pub(super) jobs: Vec<FileJob>,
+    /// Settled without sending anything.
+    pub(super) outcomes: Vec<FileOutcome>,
+    /// Files of assets that the server has given up or deleted: the capture must be made anew.
+    pub(super) given_up: Vec<WorkFile>,
+}
+
+/// Why a capture could not be initiated.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum InitiateError {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+impl Uploader {
+    /// Initiates, with the reference, key and body of the journal. Doing it again is harmless and
+    /// answers with what is true now.
+    pub(super) async fn initiate(&self, known: &Known) -> Result<Initiated, InitiateError> {
+        let seq = known.seq;
+        let capture: CaptureRow = self.journal(move |journal| journal.capture(seq)).await?;
+        let answer = self
+            .session
+            .initiate(&capture.request, &capture.idempotency_key)
+            .await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                let refused = matches!(
+                    &error,
+                    CallError::Refused {
+                        status: 400..=499,
+                        ..
+                    }
+                );
+                let unknown = matches!(
+                    &error,
+                    CallError::Refused {
+                        status: 401 | 403,
+                        ..
+                    }
+                );
+                if refused && !unknown && !error.is_passing() {
+                    // Its key answers the same for ever: the next run makes another capture.
+                    self.journal(move |journal| journal.drop_capture(seq))
+                        .await?;
+                }
+                return Err(error.into());
+            }
+        };
+        let mut initiated = Initiated::default();
+        let mut planned = Vec::new();
+        for file in &known.files {
+            let asset = answer
+                .assets
+                .iter()
+                .find(|a| a.client_ref == file.row.client_ref);
+            let Some(asset) = asset else {
+                let failure =
+                    Failure::of("plan_not_understood", "the server did not name this file");
+                initiated.outcomes.push(file.failed(failure));
+                continue;
+            };
+            planned.push(FilePlanned {
+                seq: file.row.seq,
+                asset_id: asset.asset_id.clone(),
+                upload_id: asset.uploads.first().map(|u| u.upload_id.clone()),
+                plan: asset
+                    .uploads
+                    .first()
+                    .and_then(|u| serde_json::to_string(&u.plan).ok()),
+            });
+            sort(&mut initiated, file, asset, &capture, &answer.capture_id);
+        }
+        let capture_id = answer.capture_id;
+        self.journal(move |journal| journal.initiated(seq, &capture_id, &planned))
+            .await?;
+        for outcome in &initiated.outcomes {
+            if outcome.already_there
+                && let Some(file) = known.files.iter().find(|f| f.path == outcome.path)
+            {
+                let file_seq = file.row.seq;
+                self.journal(move |journal| journal.uploaded(file_seq))
+                    .await?;
+            }
+        }
+        initiated.jobs.sort_by_key(|job| job.upload.plan.order);
+        Ok(initiated)
+    }
+}
+
+fn sort(
+    initiated: &mut Initiated,
+    file: &WorkFile,
+    asset: &AssetInitiated,
+    capture: &CaptureRow,
+    capture_id: &str,
+) {
+    if let Some(upload) = asset.uploads.first() {
+        initiated.jobs.push(FileJob {
+            file: file.clone(),
+            capture_id: capture_id.to_owned(),
+            asset_id: asset.asset_id.clone(),
+            upload: upload.clone(),
+            resumed: capture.capture_id.is_some(),
+        });
+        return;
+    }
+    match State::parse(&asset.state) {
+        Some(State::Expired | State::Deleted) => initiated.given_up.push(file.clone()),
+        Some(State::Initiated | State::Uploading) => {
+            let detail =
+                "the server waits for this file but gave no way to send it; try again later";
+            let failure = Failure::of("plan_not_understood", detail);
+            initiated.outcomes.push(file.failed(failure));
+        }
+        _ => initiated.outcomes.push(FileOutcome {
+            capture_id: Some(capture_id.to_owned()),
+            asset_id: Some(asset.asset_id.clone()),
+            state: Some(asset.state.clone()),
+            already_there: true,
+            ..file.outcome()
+        }),
+    }
+}

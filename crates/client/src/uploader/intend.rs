@@ -1,0 +1,159 @@
+//! Puts a capture into the journal, before any network is touched for it; and makes it anew when
+//! the server has given the first one up.
+
+use std::path::PathBuf;
+
+use safelight_api::captures::{InitiateAsset, InitiateCapture, InitiateResource};
+use safelight_model::codes::Code;
+use safelight_model::ids;
+use safelight_model::plan::Transport;
+
+use super::{Failure, FileOutcome, Known, Uploader, WorkFile, blocking};
+use crate::fingerprint::Fingerprint;
+use crate::grouping::{Draft, media_type};
+use crate::journal::{CaptureIntent, CaptureRow, FileIntent, JournalError};
+
+impl Uploader {
+    /// Hashes the draft's files, and puts them into the journal as one capture. What cannot be
+    /// read is left out and reported. `None` when nothing is left.
+    pub(super) async fn intend(
+        &self,
+        draft: Draft,
+    ) -> Result<(Option<Known>, Vec<FileOutcome>), JournalError> {
+        let mut files: Vec<FileIntent> = Vec::new();
+        let mut failed = Vec::new();
+        for file in draft.files {
+            let path = file.path.clone();
+            match blocking(move || read(path)).await {
+                Ok(fingerprint) => files.push(FileIntent {
+                    client_ref: (files.len() + 1).to_string(),
+                    path: file.path,
+                    role: file.role.to_owned(),
+                    fingerprint,
+                }),
+                Err(failure) => failed.push(FileOutcome::failed(file.path, failure)),
+            }
+        }
+        if files.is_empty() {
+            return Ok((None, failed));
+        }
+        if draft.mode == "burst"
+            && !files.iter().any(|f| f.role == "key")
+            && let Some(first) = files.first_mut()
+        {
+            first.role = "key".to_owned();
+        }
+        let client_ref = ids::public_id(&*self.patience.entropy);
+        let request = self.request(&client_ref, draft.mode, draft.captured_at, &files);
+        let intent = CaptureIntent {
+            client_ref,
+            idempotency_key: ids::public_id(&*self.patience.entropy),
+            request,
+            files,
+        };
+        let known = self
+            .journal(move |journal| {
+                let seq = journal.intend(&intent)?;
+                let rows = journal.files_of(seq)?;
+                let paths = intent.files.into_iter().map(|f| f.path);
+                let files = paths.zip(rows).map(|(path, row)| WorkFile { path, row });
+                Ok(Known {
+                    seq,
+                    files: files.collect(),
+                })
+            })
+            .await?;
+        Ok((Some(known), failed))
+    }
+
+    /// Gives the capture another reference and key, so that it can be initiated again.
+    pub(super) async fn renew(&self, seq: i64) -> Result<(), JournalError> {
+        let key = ids::public_id(&*self.patience.entropy);
+        self.journal(move |journal| {
+            let capture = journal.capture(seq)?;
+            let kept: Vec<String> = journal
+                .files_of(seq)?
+                .into_iter()
+                .map(|f| f.client_ref)
+                .collect();
+            let client_ref = next_reference(&capture);
+            // A request of this journal always reads back; one that does not is sent as it is,
+            // and the server says what is wrong with it.
+            let request = match serde_json::from_str::<InitiateCapture>(&capture.request) {
+                Ok(mut request) => {
+                    request.client_ref.clone_from(&client_ref);
+                    request.assets.retain(|a| kept.contains(&a.client_ref));
+                    text(&request)
+                }
+                Err(_) => capture.request,
+            };
+            journal.renew(seq, &client_ref, &key, &request)
+        })
+        .await
+    }
+
+    fn request(
+        &self,
+        client_ref: &str,
+        mode: &str,
+        captured_at: Option<String>,
+        files: &[FileIntent],
+    ) -> String {
+        let asset = |file: &FileIntent| InitiateAsset {
+            client_ref: file.client_ref.clone(),
+            role: file.role.clone(),
+            resources: vec![InitiateResource {
+                kind: "primary".to_owned(),
+                filename: file
+                    .path
+                    .file_name()
+                    .map(|n| n.to_string_lossy().into_owned()),
+                mime: media_type(&file.path).map(str::to_owned),
+                size_bytes: file.fingerprint.stamp.size_bytes,
+                sha256: Some(file.fingerprint.sha256.clone()),
+                preview: None,
+            }],
+        };
+        text(&InitiateCapture {
+            client_ref: client_ref.to_owned(),
+            mode: mode.to_owned(),
+            purpose: self.settings.purpose.clone(),
+            captured_at,
+            device: self.settings.device.clone(),
+            network: self.settings.network.clone(),
+            battery: self.settings.battery.clone(),
+            accept_transports: [Transport::Single, Transport::Multipart]
+                .map(|t| t.as_str().to_owned())
+                .to_vec(),
+            assets: files.iter().map(asset).collect(),
+        })
+    }
+}
+
+fn read(path: PathBuf) -> Result<Fingerprint, Failure> {
+    let print = Fingerprint::of(&path).map_err(|e| Failure::unreadable(&e))?;
+    if print.stamp.size_bytes == 0 {
+        let code = Code::ValidationFailed.as_str();
+        return Err(Failure::of(
+            code,
+            "the file is empty; there is nothing to send",
+        ));
+    }
+    Ok(print)
+}
+
+/// `reference`, `reference.1`, `reference.2`, …
+fn next_reference(capture: &CaptureRow) -> String {
+    match capture.client_ref.rsplit_once('.') {
+        Some((base, n)) => match n.parse::<u64>() {
+            Ok(n) => format!("{base}.{}", n.saturating_add(1)),
+            Err(_) => format!("{}.1", capture.client_ref),
+        },
+        None => format!("{}.1", capture.client_ref),
+    }
+}
+
+/// JSON of a request: plain fields, which always serialize.
+fn text(request: &InitiateCapture) -> String {
+    serde_json::to_string(request).unwrap_or_default()
+}

@@ -1,0 +1,244 @@
+//! Sends files: journal, initiation, transfer, completion, and all of it again after a fault.
+//!
+//! One folder of verbs: [`resume`] finds what the journal knows, [`intend`] puts the rest into it,
+//! [`initiate`] asks the server, [`send_file`] and [`send_parts`] move the bytes, [`run`] ties
+//! them together.
+
+mod initiate;
+mod intend;
+mod resume;
+mod run;
+mod send_file;
+mod send_parts;
+mod sign;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use safelight_api::captures::{Battery, Device, Network, UploadPlanned};
+
+use crate::back_off::Patience;
+use crate::call_error::CallError;
+use crate::journal::{FileRow, Journal, JournalError};
+use crate::session::Session;
+use crate::transport::Transport;
+
+/// What goes with every capture, and how many files travel at once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Files that may be under way at once. Few, so that a broken link loses little; a key frame
+    /// always goes alone.
+    pub parallel_files: u32,
+    /// What the app means the captures for.
+    pub purpose: Option<String>,
+    /// This phone or machine.
+    pub device: Option<Device>,
+    /// Its network.
+    pub network: Option<Network>,
+    /// Its battery.
+    pub battery: Option<Battery>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            parallel_files: 2,
+            purpose: None,
+            device: None,
+            network: None,
+            battery: None,
+        }
+    }
+}
+
+/// Sends files.
+pub struct Uploader {
+    session: Arc<Session>,
+    transport: Arc<dyn Transport>,
+    journal: Arc<Mutex<Journal>>,
+    patience: Patience,
+    settings: Settings,
+}
+
+impl Uploader {
+    /// An uploader that keeps `journal` and speaks through `session` and `transport`.
+    #[must_use]
+    pub fn open(
+        session: Arc<Session>,
+        transport: Arc<dyn Transport>,
+        journal: Journal,
+        patience: Patience,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            session,
+            transport,
+            journal: Arc::new(Mutex::new(journal)),
+            patience,
+            settings,
+        }
+    }
+
+    /// Uses the journal on a thread that may wait for the disk.
+    async fn journal<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Journal) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let journal = self.journal.clone();
+        blocking(move || f(&mut journal.lock().unwrap_or_else(PoisonError::into_inner))).await
+    }
+}
+
+/// Runs `f` on a thread that may wait for the disk. A panic in it goes on in the caller.
+async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(f).await {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is going down, and nobody will look at the outcome.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// What became of a file.
+#[derive(Clone, Debug)]
+pub struct FileOutcome {
+    /// The file.
+    pub path: PathBuf,
+    /// `key`, `frame`, `still` or `clip`; `None` when it was not looked at.
+    pub role: Option<String>,
+    /// Its size, if it could be read.
+    pub size_bytes: Option<i64>,
+    /// Its capture.
+    pub capture_id: Option<String>,
+    /// Its asset.
+    pub asset_id: Option<String>,
+    /// The asset's state when it was last heard of.
+    pub state: Option<String>,
+    /// Bytes that this run sent, repetitions included.
+    pub sent_bytes: i64,
+    /// Whether the server had all of it before.
+    pub already_there: bool,
+    /// Why it could not be sent.
+    pub failure: Option<Failure>,
+}
+
+impl FileOutcome {
+    fn failed(path: PathBuf, failure: Failure) -> Self {
+        Self {
+            path,
+            role: None,
+            size_bytes: None,
+            capture_id: None,
+            asset_id: None,
+            state: None,
+            sent_bytes: 0,
+            already_there: false,
+            failure: Some(failure),
+        }
+    }
+}
+
+/// Why a file could not be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// A code of the API's list, or one of the client's own: `file_changed`, `file_unreadable`,
+    /// `unreachable`, `connection_broken`, `journal_failed`, `plan_not_understood`.
+    pub code: String,
+    /// What happened, and what to do next.
+    pub detail: String,
+}
+
+impl Failure {
+    fn of(code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            detail: detail.into(),
+        }
+    }
+
+    fn unreadable(error: &std::io::Error) -> Self {
+        Self::of(
+            "file_unreadable",
+            format!("the file cannot be read: {error}"),
+        )
+    }
+
+    fn changed() -> Self {
+        Self::of(
+            "file_changed",
+            "the file changed since its upload began; run the upload again to send it as it is now",
+        )
+    }
+}
+
+impl From<&CallError> for Failure {
+    fn from(error: &CallError) -> Self {
+        Self::of(error.code(), error.detail())
+    }
+}
+
+impl From<&JournalError> for Failure {
+    fn from(error: &JournalError) -> Self {
+        Self::of("journal_failed", error.to_string())
+    }
+}
+
+/// A file that stands in the journal and is wanted in this run.
+#[derive(Clone, Debug)]
+struct WorkFile {
+    path: PathBuf,
+    row: FileRow,
+}
+
+impl WorkFile {
+    fn outcome(&self) -> FileOutcome {
+        FileOutcome {
+            path: self.path.clone(),
+            role: Some(self.row.role.clone()),
+            size_bytes: Some(self.row.fingerprint.stamp.size_bytes),
+            capture_id: None,
+            asset_id: None,
+            state: None,
+            sent_bytes: 0,
+            already_there: false,
+            failure: None,
+        }
+    }
+
+    fn failed(&self, failure: Failure) -> FileOutcome {
+        FileOutcome {
+            failure: Some(failure),
+            ..self.outcome()
+        }
+    }
+}
+
+/// A capture that stands in the journal, with those of its files that are wanted in this run.
+#[derive(Clone, Debug)]
+struct Known {
+    seq: i64,
+    files: Vec<WorkFile>,
+}
+
+/// A file whose bytes are to be sent.
+#[derive(Clone, Debug)]
+struct FileJob {
+    file: WorkFile,
+    capture_id: String,
+    asset_id: String,
+    upload: UploadPlanned,
+    /// Whether bytes of it may have been sent before, by this run or one that was killed.
+    resumed: bool,
+}
+
+impl FileJob {
+    fn outcome(&self) -> FileOutcome {
+        FileOutcome {
+            capture_id: Some(self.capture_id.clone()),
+            asset_id: Some(self.asset_id.clone()),
+            ..self.file.outcome()
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Ties it together: one capture after another, few files at once, the key frame alone and first.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use safelight_model::codes::Code;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+use super::initiate::{InitiateError, Initiated};
+use super::send_file::Sent;
+use super::{Failure, FileOutcome, Known, Uploader, WorkFile, blocking, resume};
+use crate::call_error::CallError;
+use crate::grouping::{self, Draft};
+use crate::journal::JournalError;
+use crate::progress::Event;
+
+/// How often captures are made anew in one run because the server gave up the ones before.
+const MAX_RENEWALS: u32 = 2;
+/// Files that wait for their completion while others are sent, for each that may be sent.
+const COMPLETIONS_PER_SLOT: usize = 8;
+
+enum Work {
+    Known(Known),
+    Fresh(Draft),
+}
+
+impl Work {
+    fn paths(&self) -> Vec<&Path> {
+        match self {
+            Self::Known(known) => known.files.iter().map(|f| f.path.as_path()).collect(),
+            Self::Fresh(draft) => draft.files.iter().map(|f| f.path.as_path()).collect(),
+        }
+    }
+
+    fn failed(&self, failure: &Failure) -> Vec<FileOutcome> {
+        match self {
+            Self::Known(known) => {
+                let files = known.files.iter();
+                files.map(|f| f.failed(failure.clone())).collect()
+            }
+            Self::Fresh(draft) => {
+                let files = draft.files.iter();
+                files
+                    .map(|f| FileOutcome::failed(f.path.clone(), failure.clone()))
+                    .collect()
+            }
+        }
+    }
+}
+
+impl Uploader {
+    /// Sends the files at `paths`: what the journal knows goes on, the rest is grouped into
+    /// captures. Returns what became of each file, in the order given; a file named twice counts once.
+    ///
+    /// # Errors
+    /// When the journal cannot be used. What happens to single files stands in their outcomes.
+    pub async fn upload(
+        self: &Arc<Self>,
+        paths: &[PathBuf],
+    ) -> Result<Vec<FileOutcome>, JournalError> {
+        let mut place: HashMap<PathBuf, usize> = HashMap::new();
+        let mut outcomes = Vec::new();
+        let mut there = Vec::new();
+        for (i, path) in paths.iter().enumerate() {
+            match std::fs::canonicalize(path) {
+                Ok(real) if place.contains_key(&real) => {}
+                Ok(real) => {
+                    place.insert(real.clone(), i);
+                    there.push(real);
+                }
+                Err(error) => {
+                    place.insert(path.clone(), i);
+                    let failure = Failure::unreadable(&error);
+                    outcomes.push(FileOutcome::failed(path.clone(), failure));
+                }
+            }
+        }
+        let found = self.journal(move |j| resume::find(j, &there)).await?;
+        outcomes.extend(found.failed);
+        let fresh = found.fresh;
+        let drafts = blocking(move || grouping::group(&fresh)).await;
+        let mut queue: Vec<Work> = found.known.into_iter().map(Work::Known).collect();
+        queue.extend(drafts.into_iter().map(Work::Fresh));
+        let first = |w: &Work| {
+            w.paths()
+                .iter()
+                .filter_map(|p| place.get(*p))
+                .min()
+                .copied()
+        };
+        queue.sort_by_key(first);
+        self.announce(&queue);
+        for outcome in &outcomes {
+            self.report(outcome);
+        }
+
+        for renewal in 0..=MAX_RENEWALS {
+            let given_up = self.pass(queue, &mut outcomes).await?;
+            queue = Vec::new();
+            for (seq, files) in given_up {
+                if renewal == MAX_RENEWALS {
+                    let detail = "the server gave this upload up more than once; try again later";
+                    let failure = Failure::of(Code::UploadExpired.as_str(), detail);
+                    let failed = files.iter().map(|f| f.failed(failure.clone()));
+                    self.settle_all(failed.collect(), &mut outcomes);
+                } else {
+                    self.renew(seq).await?;
+                    queue.push(Work::Known(Known { seq, files }));
+                }
+            }
+            if queue.is_empty() {
+                break;
+            }
+        }
+        outcomes.sort_by_key(|o| place.get(&o.path).copied());
+        Ok(outcomes)
+    }
+
+    /// Goes through the queue once. Returns, by capture, the files that the server has given up.
+    async fn pass(
+        self: &Arc<Self>,
+        queue: Vec<Work>,
+        outcomes: &mut Vec<FileOutcome>,
+    ) -> Result<BTreeMap<i64, Vec<WorkFile>>, JournalError> {
+        let slots = self.settings.parallel_files.max(1);
+        let sending = Arc::new(Semaphore::new(slots as usize));
+        let mut tasks: JoinSet<Sent> = JoinSet::new();
+        let mut given_up: BTreeMap<i64, Vec<WorkFile>> = BTreeMap::new();
+        let mut gone: Option<Failure> = None;
+        for work in queue {
+            if let Some(failure) = &gone {
+                self.settle_all(work.failed(failure), outcomes);
+                continue;
+            }
+            let known = match work {
+                Work::Known(known) => known,
+                Work::Fresh(draft) => {
+                    let (known, failed) = self.intend(draft).await?;
+                    self.settle_all(failed, outcomes);
+                    let Some(known) = known else { continue };
+                    known
+                }
+            };
+            let Initiated {
+                jobs,
+                outcomes: settled,
+                given_up: files,
+            } = match self.initiate(&known).await {
+                Ok(initiated) => initiated,
+                Err(InitiateError::Journal(error)) => return Err(error),
+                Err(InitiateError::Call(error)) => {
+                    let failure = Failure::from(&error);
+                    self.settle_all(Work::Known(known).failed(&failure), outcomes);
+                    if stops_all(&error) {
+                        gone = Some(failure);
+                    }
+                    continue;
+                }
+            };
+            self.settle_all(settled, outcomes);
+            if !files.is_empty() {
+                given_up.entry(known.seq).or_default().extend(files);
+            }
+            for job in jobs {
+                let wanted = if job.file.row.role == "key" { slots } else { 1 };
+                let Ok(permit) = sending.clone().acquire_many_owned(wanted).await else {
+                    continue;
+                };
+                let (this, sending) = (self.clone(), sending.clone());
+                tasks.spawn(async move { this.send_file(job, permit, sending).await });
+                while tasks.len() > slots as usize * COMPLETIONS_PER_SLOT {
+                    self.collect(&mut tasks, &mut given_up, outcomes).await;
+                }
+            }
+        }
+        while !tasks.is_empty() {
+            self.collect(&mut tasks, &mut given_up, outcomes).await;
+        }
+        Ok(given_up)
+    }
+
+    async fn collect(
+        &self,
+        tasks: &mut JoinSet<Sent>,
+        given_up: &mut BTreeMap<i64, Vec<WorkFile>>,
+        outcomes: &mut Vec<FileOutcome>,
+    ) {
+        match tasks.join_next().await {
+            Some(Ok(Sent::Settled(outcome))) => self.settle_all(vec![*outcome], outcomes),
+            Some(Ok(Sent::GivenUp(file))) => {
+                given_up
+                    .entry(file.row.capture_seq)
+                    .or_default()
+                    .push(*file);
+            }
+            Some(Err(error)) => {
+                if let Ok(panic) = error.try_into_panic() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn settle_all(&self, settled: Vec<FileOutcome>, outcomes: &mut Vec<FileOutcome>) {
+        for outcome in settled {
+            self.report(&outcome);
+            outcomes.push(outcome);
+        }
+    }
+
+    fn report(&self, outcome: &FileOutcome) {
+        self.patience.progress.event(&match &outcome.failure {
+            Some(failure) => Event::Failed {
+                file: &outcome.path,
+                code: &failure.code,
+                detail: &failure.detail,
+            },
+            None => Event::Uploaded {
+                file: &outcome.path,
+                size_bytes: outcome.size_bytes.unwrap_or(0),
+                already_there: outcome.already_there,
+            },
+        });
+    }
+
+    fn announce(&self, queue: &[Work]) {
+        let paths: HashSet<&Path> = queue.iter().flat_map(Work::paths).collect();
+        let size = |p: &&Path| std::fs::metadata(p).map_or(0, |m| m.len());
+        let size_bytes: u64 = paths.iter().map(size).sum();
+        self.patience.progress.event(&Event::Found {
+            files: paths.len(),
+            size_bytes: i64::try_from(size_bytes).unwrap_or(i64::MAX),
+        });
+    }
+}
+
+/// Whether it would only fail in the same way for every other capture.
+fn stops_all(error: &CallError) -> bool {
+    match error {
+        CallError::Refused { status, .. } => matches!(status, 401 | 403) || error.is_passing(),
+        CallError::Transport(_) => true,
+        CallError::NotUnderstood(_) => false,
+    }
+}
+
+/// Room to send in.
+pub(super) type Slot = OwnedSemaphorePermit;

@@ -1,0 +1,214 @@
+//! Sends one file: what the store does not hold yet, then completion; again where something is missing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use safelight_model::codes::Code;
+use safelight_model::plan::{self, Transport};
+use tokio::sync::Semaphore;
+
+use super::run::Slot;
+use super::{Failure, FileJob, FileOutcome, Uploader, WorkFile};
+use crate::call_error::CallError;
+use crate::fingerprint::Stamp;
+use crate::progress::Event;
+
+/// How often the missing parts of a file are sent before it is given up.
+const MAX_ROUNDS: u32 = 5;
+
+/// What became of a file whose bytes were to be sent.
+pub(super) enum Sent {
+    /// It is there, or it failed.
+    Settled(Box<FileOutcome>),
+    /// The server has given its upload up: the capture must be made anew.
+    GivenUp(Box<WorkFile>),
+}
+
+/// Why sending stopped.
+pub(super) enum Stop {
+    /// The server has given the upload up.
+    GivenUp,
+    /// The file is no longer what the journal says.
+    Changed,
+    /// The store does not know the upload as the client does: the server must say what is true.
+    Unclear(String),
+    /// It failed for good, or patience is at its end.
+    Failed(Failure),
+}
+
+impl From<CallError> for Stop {
+    fn from(error: CallError) -> Self {
+        match Code::parse(error.code()) {
+            Some(Code::UploadExpired | Code::NotFound) => Self::GivenUp,
+            _ => Self::Failed(Failure::from(&error)),
+        }
+    }
+}
+
+/// Bytes of one file that have gone out, for those who look on.
+#[derive(Default)]
+pub(super) struct Meter {
+    /// There now, as far as the client knows.
+    pub(super) there_bytes: AtomicI64,
+    /// Handed to the network, repetitions included.
+    pub(super) sent_bytes: AtomicI64,
+}
+
+impl Uploader {
+    pub(super) async fn send_file(
+        self: Arc<Self>,
+        job: FileJob,
+        slot: Slot,
+        sending: Arc<Semaphore>,
+    ) -> Sent {
+        let meter = Arc::new(Meter::default());
+        let state = self.send_rounds(&job, slot, &sending, &meter).await;
+        let mut outcome = FileOutcome {
+            sent_bytes: meter.sent_bytes.load(Ordering::Relaxed),
+            ..job.outcome()
+        };
+        let file_seq = job.file.row.seq;
+        let noted = match state {
+            Ok(state) => {
+                outcome.state = Some(state);
+                self.journal(move |journal| journal.uploaded(file_seq))
+                    .await
+            }
+            Err(Stop::GivenUp) => return Sent::GivenUp(Box::new(job.file)),
+            Err(Stop::Changed) => {
+                outcome.failure = Some(Failure::changed());
+                self.journal(move |journal| journal.drop_file(file_seq))
+                    .await
+            }
+            Err(Stop::Unclear(detail)) => {
+                outcome.failure = Some(Failure::of(Code::UploadIncomplete.as_str(), detail));
+                Ok(())
+            }
+            Err(Stop::Failed(failure)) => {
+                outcome.failure = Some(failure);
+                Ok(())
+            }
+        };
+        if let Err(error) = noted {
+            outcome.failure = Some(Failure::from(&error));
+        }
+        Sent::Settled(Box::new(outcome))
+    }
+
+    /// Returns the asset's state after completion.
+    async fn send_rounds(
+        &self,
+        job: &FileJob,
+        slot: Slot,
+        sending: &Arc<Semaphore>,
+        meter: &Arc<Meter>,
+    ) -> Result<String, Stop> {
+        let size_bytes = job.file.row.fingerprint.stamp.size_bytes;
+        let plan = &job.upload.plan;
+        if Transport::parse(&plan.transport).is_none() || plan.part_size_bytes < 1 {
+            let detail = format!(
+                "the server wants this file by `{}`, which this version does not speak",
+                plan.transport
+            );
+            return Err(Stop::Failed(Failure::of("plan_not_understood", detail)));
+        }
+        self.patience.progress.event(&Event::Started {
+            file: &job.file.path,
+            size_bytes,
+        });
+        let mut slot = Some(slot);
+        let mut ask = job.resumed;
+        let mut attempts = self.patience.begin();
+        for _ in 0..MAX_ROUNDS {
+            let missing = if ask {
+                self.missing(job, meter).await?
+            } else {
+                Some((1..=plan::part_count(size_bytes, plan.part_size_bytes)).collect())
+            };
+            ask = true;
+            let why = match self
+                .send_and_complete(job, missing, &mut slot, sending, meter)
+                .await
+            {
+                Err(Stop::Unclear(why)) => why,
+                other => return other,
+            };
+            if !attempts.failed(&why, None).await {
+                break;
+            }
+        }
+        Err(Stop::Unclear(
+            "parts of this file were sent more than once and did not arrive; try again later"
+                .to_owned(),
+        ))
+    }
+
+    /// The parts that the store does not hold; `None` when the upload needs no more bytes.
+    async fn missing(&self, job: &FileJob, meter: &Meter) -> Result<Option<Vec<i64>>, Stop> {
+        let truth = self.session.upload(&job.upload.upload_id).await?;
+        match truth.state.as_str() {
+            "completed" | "completing" => return Ok(None),
+            "aborted" | "expired" => return Err(Stop::GivenUp),
+            _ => {}
+        }
+        let size_bytes = job.file.row.fingerprint.stamp.size_bytes;
+        let part_size_bytes = job.upload.plan.part_size_bytes;
+        let length = |number| plan::part_length(size_bytes, part_size_bytes, number);
+        let holds = |number: i64| {
+            truth
+                .parts
+                .iter()
+                .any(|p| p.number == number && Some(p.size_bytes) == length(number))
+        };
+        let all = 1..=plan::part_count(size_bytes, part_size_bytes);
+        let (held, missing): (Vec<i64>, Vec<i64>) = all.partition(|n| holds(*n));
+        let held_bytes = held.into_iter().filter_map(length).sum();
+        meter.there_bytes.store(held_bytes, Ordering::Relaxed);
+        self.patience.progress.event(&Event::Sent {
+            file: &job.file.path,
+            sent_bytes: held_bytes,
+        });
+        Ok(Some(missing))
+    }
+
+    async fn send_and_complete(
+        &self,
+        job: &FileJob,
+        missing: Option<Vec<i64>>,
+        slot: &mut Option<Slot>,
+        sending: &Arc<Semaphore>,
+        meter: &Arc<Meter>,
+    ) -> Result<String, Stop> {
+        if let Some(missing) = missing.filter(|m| !m.is_empty()) {
+            // A first round has its slot; a later one waits for another.
+            let _slot = match slot.take() {
+                Some(slot) => Some(slot),
+                None => sending.clone().acquire_owned().await.ok(),
+            };
+            self.send_parts(job, missing, meter).await?;
+            self.unchanged(job)?;
+        }
+        // While the server completes it, the next file may be sent.
+        *slot = None;
+        match self.session.complete(&job.upload.upload_id).await {
+            Ok(completed) => Ok(completed.state),
+            Err(error) => match Code::parse(error.code()) {
+                Some(Code::UploadIncomplete) => Err(Stop::Unclear(error.to_string())),
+                Some(Code::ChecksumMismatch | Code::SizeMismatch) => {
+                    self.unchanged(job)?;
+                    Err(error.into())
+                }
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Whether the file still is what the journal says, as far as the file system tells.
+    pub(super) fn unchanged(&self, job: &FileJob) -> Result<(), Stop> {
+        match Stamp::of(&job.file.path) {
+            Ok(stamp) if stamp == job.file.row.fingerprint.stamp => Ok(()),
+            Ok(_) => Err(Stop::Changed),
+            Err(error) => Err(Stop::Failed(Failure::unreadable(&error))),
+        }
+    }
+}

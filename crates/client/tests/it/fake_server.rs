@@ -1,0 +1,672 @@
+//! A server and store in memory that keep to the wire, and fail where they are told to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use safelight_api::assets::{Asset, Original, OriginalGranted, Rendition, Times};
+use safelight_api::captures::{
+    AssetInitiated, Capture, CaptureAsset, CaptureInitiated, InitiateCapture, Plan, UploadPlanned,
+};
+use safelight_api::uploads::{
+    ReceivedPart, SignUrls, SignedUrl, SignedUrls, Upload, UploadCompleted,
+};
+use safelight_model::plan;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+pub const API_KEY: &str = "sk_00000000000000000000000000000000";
+const PIXELS: &[u8] = b"RIFF pretend to be a cover";
+
+/// What is to go wrong.
+pub enum Deed {
+    /// Refuse: status, code, `Retry-After`.
+    Refuse(u16, &'static str, Option<u64>),
+    /// Cut the connection before anything is done.
+    LoseRequest,
+    /// Do it, then cut the connection.
+    LoseAnswer,
+    /// Call this, then go on.
+    Before(Box<dyn FnOnce(&mut World) + Send>),
+    /// Do it, call this, then cut the connection.
+    After(Box<dyn FnOnce(&mut World) + Send>),
+}
+
+/// Something that goes wrong once.
+pub struct Fault {
+    /// At requests of this kind: `token`, `initiate`, `sign`, `put`, `complete`, `upload`, `asset`, or `any`.
+    pub at: &'static str,
+    /// After this many of them went well.
+    pub after: u32,
+    pub deed: Deed,
+}
+
+#[derive(Default)]
+pub struct World {
+    pub captures: HashMap<String, CaptureMade>,
+    pub uploads: BTreeMap<String, UploadMade>,
+    pub assets: BTreeMap<String, AssetMade>,
+    pub faults: Vec<Fault>,
+    /// Each request: kind, and what it was about.
+    pub log: Vec<(String, String)>,
+    /// Parts that were sent although the store held them.
+    pub repeated_parts: u32,
+    /// Tokens of earlier generations have expired.
+    pub token_generation: u32,
+    /// URLs of earlier generations have expired.
+    pub url_generation: u32,
+    pub single_max_bytes: i64,
+    pub part_size_bytes: i64,
+    replays: HashMap<String, (String, String)>,
+    made: u32,
+}
+
+pub struct CaptureMade {
+    pub capture_id: String,
+    pub request: InitiateCapture,
+    pub asset_ids: Vec<String>,
+    pub uploads: Vec<Option<String>>,
+}
+
+pub struct UploadMade {
+    pub asset_id: String,
+    pub size_bytes: i64,
+    pub sha256: String,
+    pub plan: Plan,
+    pub state: &'static str,
+    pub parts: BTreeMap<i64, Bytes>,
+}
+
+pub struct AssetMade {
+    pub capture_id: String,
+    pub filename: Option<String>,
+    pub size_bytes: i64,
+    pub sha256: String,
+    pub state: &'static str,
+    /// How often it was asked for since it was uploaded.
+    pub asked: u32,
+}
+
+impl World {
+    fn id(&mut self, prefix: &str) -> String {
+        self.made += 1;
+        format!("{prefix}_{:026}", self.made)
+    }
+
+    /// How often something of this kind was asked.
+    pub fn count(&self, kind: &str) -> usize {
+        self.log.iter().filter(|(k, _)| k == kind).count()
+    }
+
+    /// The names of the assets whose bytes are whole.
+    pub fn whole(&self) -> Vec<String> {
+        let whole = self.assets.values().filter(|a| a.state == "ready");
+        let mut names: Vec<String> = whole.filter_map(|a| a.filename.clone()).collect();
+        names.sort();
+        names
+    }
+}
+
+type Shared = Arc<Mutex<World>>;
+
+pub struct FakeServer {
+    pub url: String,
+    world: Shared,
+}
+
+impl FakeServer {
+    pub async fn start() -> Self {
+        let world = Arc::new(Mutex::new(World {
+            single_max_bytes: 2_000,
+            part_size_bytes: 1_000,
+            ..World::default()
+        }));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let app = Router::new()
+            .fallback(handle)
+            .with_state((world.clone(), url.clone()));
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { url, world }
+    }
+
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub fn fail(&self, at: &'static str, after: u32, deed: Deed) {
+        self.world().faults.push(Fault { at, after, deed });
+    }
+}
+
+/// Ends the connection's task, and with it the connection, without a word.
+fn cut() -> ! {
+    std::panic::resume_unwind(Box::new("the connection is cut"))
+}
+
+fn problem(status: u16, code: &str, retry_after: Option<u64>) -> Response {
+    let body = json!({
+        "type": format!("/docs/errors/{code}"), "title": code, "status": status,
+        "detail": format!("told to answer {code}"), "code": code, "request_id": "req_1",
+    });
+    let mut response = (StatusCode::from_u16(status).unwrap(), body.to_string()).into_response();
+    if let Some(seconds) = retry_after {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+fn ok(body: &impl serde::Serialize) -> Response {
+    (StatusCode::OK, serde_json::to_string(body).unwrap()).into_response()
+}
+
+async fn handle(State((shared, url)): State<(Shared, String)>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let kind = match (&parts.method, segments.as_slice()) {
+        (&Method::POST, ["v1", "tokens"]) => "token",
+        (&Method::POST, ["v1", "captures"]) => "initiate",
+        (&Method::GET, ["v1", "captures", _]) => "capture",
+        (&Method::GET, ["v1", "uploads", _]) => "upload",
+        (&Method::POST, ["v1", "uploads", _, "urls"]) => "sign",
+        (&Method::POST, ["v1", "uploads", _, "complete"]) => "complete",
+        (&Method::GET, ["v1", "assets"]) => "assets",
+        (&Method::GET, ["v1", "assets", _]) => "asset",
+        (&Method::POST, ["v1", "assets", _, "grants"]) => "grant",
+        (_, ["v1", "keys", ..]) => "keys",
+        (&Method::PUT, ["store", _, _]) => "put",
+        (&Method::GET, ["m", ..]) => "media",
+        _ => "unknown",
+    };
+    let deed = {
+        let mut world = shared
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut hit = None;
+        for (i, fault) in world.faults.iter_mut().enumerate() {
+            if fault.at == kind || fault.at == "any" {
+                if fault.after == 0 {
+                    hit = Some(i);
+                    break;
+                }
+                fault.after -= 1;
+            }
+        }
+        hit.map(|i| world.faults.remove(i).deed)
+    };
+    let mut after = None;
+    match deed {
+        Some(Deed::LoseRequest) => cut(),
+        Some(Deed::Refuse(status, code, retry_after)) => {
+            let _ = axum::body::to_bytes(body, usize::MAX).await;
+            let mut world = shared.lock().unwrap();
+            world
+                .log
+                .push((kind.to_owned(), format!("refused {status}")));
+            return problem(status, code, retry_after);
+        }
+        Some(Deed::Before(call)) => call(&mut shared.lock().unwrap()),
+        Some(Deed::LoseAnswer) => after = Some(Box::new(|_: &mut World| ()) as Box<_>),
+        Some(Deed::After(call)) => after = Some(call),
+        None => {}
+    }
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        cut();
+    };
+    let query = parts.uri.query().unwrap_or("").to_owned();
+    let about = format!(
+        "{path}?{query} {}",
+        String::from_utf8_lossy(&body[..body.len().min(2_000)])
+    );
+    let response = {
+        let mut world = shared
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        world.log.push((kind.to_owned(), about));
+        let asked = Asked {
+            kind,
+            segments: &segments,
+            query: &query,
+            headers: &parts.headers,
+            body: &body,
+            url: &url,
+        };
+        let response = world.answer(&asked);
+        if let Some(call) = after {
+            call(&mut world);
+            drop(world);
+            cut();
+        }
+        response
+    };
+    response
+}
+
+struct Asked<'a> {
+    kind: &'a str,
+    segments: &'a [&'a str],
+    query: &'a str,
+    headers: &'a HeaderMap,
+    body: &'a Bytes,
+    url: &'a str,
+}
+
+impl Asked<'_> {
+    fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or("")
+    }
+}
+
+impl World {
+    fn answer(&mut self, asked: &Asked<'_>) -> Response {
+        match asked.kind {
+            "put" => return self.put(asked),
+            "media" => return (StatusCode::OK, PIXELS).into_response(),
+            _ => {}
+        }
+        let bearer = asked
+            .header("authorization")
+            .strip_prefix("Bearer ")
+            .unwrap_or("");
+        let token = format!("tok_{}", self.token_generation);
+        let as_key = bearer == API_KEY
+            && (asked.kind == "token"
+                || asked.kind == "keys"
+                || !asked.header("safelight-owner").is_empty());
+        if bearer != token && !as_key {
+            return problem(401, "unauthorized", None);
+        }
+        match asked.kind {
+            "token" => ok(&json!({ "token": token, "expires_at": "2030-01-01T00:00:00Z" })),
+            "initiate" => self.initiate(asked),
+            "sign" => self.sign(asked),
+            "upload" => match self.uploads.get(asked.segments[2]) {
+                Some(upload) => ok(&truth(asked.segments[2], upload)),
+                None => problem(404, "not_found", None),
+            },
+            "complete" => self.complete(asked),
+            "asset" => self.asset(asked),
+            "assets" => {
+                let ids: Vec<String> = self.assets.keys().rev().cloned().collect();
+                let items: Vec<Asset> = ids.iter().map(|id| self.show(id, asked.url)).collect();
+                ok(&json!({ "items": items }))
+            }
+            "capture" => self.capture(asked),
+            "grant" => ok(&OriginalGranted {
+                url: format!("{}/m/original/x", asked.url),
+                expires_at: "2030-01-01T00:00:00Z".to_owned(),
+            }),
+            _ => problem(404, "not_found", None),
+        }
+    }
+
+    fn initiate(&mut self, asked: &Asked<'_>) -> Response {
+        let key = asked.header("idempotency-key").to_owned();
+        let text = String::from_utf8_lossy(asked.body).into_owned();
+        if key.is_empty() {
+            return problem(400, "idempotency_key_missing", None);
+        }
+        if self
+            .replays
+            .get(&key)
+            .is_some_and(|(body, _)| *body != text)
+        {
+            return problem(422, "idempotency_key_mismatch", None);
+        }
+        let request: InitiateCapture = serde_json::from_str(&text).unwrap();
+        if request
+            .assets
+            .iter()
+            .any(|a| a.resources[0].size_bytes == 0)
+        {
+            return problem(422, "validation_failed", None);
+        }
+        let reference = request.client_ref.clone();
+        if !self.captures.contains_key(&reference) {
+            self.make_capture(request);
+        }
+        self.replays.insert(key, (text, reference.clone()));
+        let capture = &self.captures[&reference];
+        let mut order = 0;
+        let assets = capture
+            .request
+            .assets
+            .iter()
+            .enumerate()
+            .map(|(i, asked_for)| {
+                let asset_id = capture.asset_ids[i].clone();
+                let open = capture.uploads[i]
+                    .as_ref()
+                    .filter(|u| self.uploads[*u].state == "open");
+                let uploads = open.map(|upload_id| {
+                    let upload = &self.uploads[upload_id];
+                    order += 1;
+                    let place = if asked_for.role == "key" { 0 } else { order };
+                    let single = upload.plan.transport == "single";
+                    let urls = if single {
+                        vec![self.url(upload_id, 1, None, asked.url)]
+                    } else {
+                        vec![]
+                    };
+                    UploadPlanned {
+                        upload_id: upload_id.clone(),
+                        kind: "primary".to_owned(),
+                        plan: Plan {
+                            order: place,
+                            ..upload.plan.clone()
+                        },
+                        urls,
+                    }
+                });
+                AssetInitiated {
+                    client_ref: asked_for.client_ref.clone(),
+                    state: self.assets[&asset_id].state.to_owned(),
+                    asset_id,
+                    uploads: uploads.into_iter().collect(),
+                }
+            });
+        let answer = CaptureInitiated {
+            capture_id: capture.capture_id.clone(),
+            assets: assets.collect(),
+        };
+        (StatusCode::CREATED, serde_json::to_string(&answer).unwrap()).into_response()
+    }
+
+    fn make_capture(&mut self, request: InitiateCapture) {
+        let capture_id = self.id("cap");
+        let (mut asset_ids, mut uploads) = (Vec::new(), Vec::new());
+        for asset in &request.assets {
+            let resource = &asset.resources[0];
+            let sha256 = resource.sha256.clone().unwrap();
+            let there = self
+                .assets
+                .iter()
+                .find(|(_, a)| a.sha256 == sha256 && a.state == "ready");
+            if let Some((id, _)) = there {
+                asset_ids.push(id.clone());
+                uploads.push(None);
+                continue;
+            }
+            let (asset_id, upload_id) = (self.id("ast"), self.id("upl"));
+            let size_bytes = resource.size_bytes;
+            let single = size_bytes <= self.single_max_bytes;
+            let plan = Plan {
+                transport: if single { "single" } else { "multipart" }.to_owned(),
+                part_size_bytes: if single {
+                    size_bytes
+                } else {
+                    self.part_size_bytes
+                },
+                concurrency: if single { 1 } else { 3 },
+                order: 0,
+            };
+            self.uploads.insert(
+                upload_id.clone(),
+                UploadMade {
+                    asset_id: asset_id.clone(),
+                    size_bytes,
+                    sha256: sha256.clone(),
+                    plan,
+                    state: "open",
+                    parts: BTreeMap::new(),
+                },
+            );
+            self.assets.insert(
+                asset_id.clone(),
+                AssetMade {
+                    capture_id: capture_id.clone(),
+                    filename: resource.filename.clone(),
+                    size_bytes,
+                    sha256,
+                    state: "initiated",
+                    asked: 0,
+                },
+            );
+            asset_ids.push(asset_id);
+            uploads.push(Some(upload_id));
+        }
+        let reference = request.client_ref.clone();
+        self.captures.insert(
+            reference,
+            CaptureMade {
+                capture_id,
+                request,
+                asset_ids,
+                uploads,
+            },
+        );
+    }
+
+    fn url(&self, upload_id: &str, number: i64, sha256: Option<&str>, base: &str) -> SignedUrl {
+        let upload = &self.uploads[upload_id];
+        let sha256 = match upload.plan.transport.as_str() {
+            "single" => Some(upload.sha256.as_str()),
+            _ => sha256,
+        };
+        let checksum = sha256
+            .map(|s| base64::engine::general_purpose::STANDARD.encode(hex::decode(s).unwrap()));
+        SignedUrl {
+            number,
+            url: format!(
+                "{base}/store/{upload_id}/{number}?g={}",
+                self.url_generation
+            ),
+            headers: checksum
+                .into_iter()
+                .map(|c| ("x-amz-checksum-sha256".to_owned(), c))
+                .collect(),
+            size_bytes: plan::part_length(upload.size_bytes, upload.plan.part_size_bytes, number)
+                .unwrap(),
+            expires_at: "2030-01-01T00:00:00Z".to_owned(),
+        }
+    }
+
+    fn sign(&self, asked: &Asked<'_>) -> Response {
+        let upload_id = asked.segments[2];
+        let Some(upload) = self.uploads.get(upload_id) else {
+            return problem(404, "not_found", None);
+        };
+        let wanted: SignUrls = serde_json::from_slice(asked.body).unwrap();
+        if upload.state != "open" {
+            return problem(410, "upload_expired", None);
+        }
+        if wanted.parts.len() > 16 {
+            return problem(422, "validation_failed", None);
+        }
+        let urls = if upload.plan.transport == "single" {
+            vec![self.url(upload_id, 1, None, asked.url)]
+        } else {
+            let part = |p: &safelight_api::uploads::PartToSign| {
+                self.url(upload_id, p.number, p.sha256.as_deref(), asked.url)
+            };
+            wanted.parts.iter().map(part).collect()
+        };
+        ok(&SignedUrls { urls })
+    }
+
+    fn put(&mut self, asked: &Asked<'_>) -> Response {
+        let (upload_id, number) = (asked.segments[1], asked.segments[2].parse::<i64>().unwrap());
+        if asked.query != format!("g={}", self.url_generation) {
+            return (
+                StatusCode::FORBIDDEN,
+                "<Error><Code>AccessDenied</Code></Error>",
+            )
+                .into_response();
+        }
+        let Some(upload) = self
+            .uploads
+            .get_mut(upload_id)
+            .filter(|u| u.state == "open")
+        else {
+            return (
+                StatusCode::NOT_FOUND,
+                "<Error><Code>NoSuchUpload</Code></Error>",
+            )
+                .into_response();
+        };
+        let length =
+            plan::part_length(upload.size_bytes, upload.plan.part_size_bytes, number).unwrap();
+        assert_eq!(
+            asked.header("content-length"),
+            length.to_string(),
+            "the exact length is sent"
+        );
+        let checksum = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(asked.body));
+        assert!(
+            !asked.header("x-amz-checksum-sha256").is_empty(),
+            "the signed header is sent"
+        );
+        if asked.header("x-amz-checksum-sha256") != checksum || asked.body.len() as i64 != length {
+            return (
+                StatusCode::BAD_REQUEST,
+                "<Error><Code>BadDigest</Code></Error>",
+            )
+                .into_response();
+        }
+        if upload.parts.insert(number, asked.body.clone()).is_some() {
+            self.repeated_parts += 1;
+        }
+        StatusCode::OK.into_response()
+    }
+
+    fn complete(&mut self, asked: &Asked<'_>) -> Response {
+        let upload_id = asked.segments[2];
+        if asked.header("idempotency-key").is_empty() {
+            return problem(400, "idempotency_key_missing", None);
+        }
+        let Some(upload) = self.uploads.get_mut(upload_id) else {
+            return problem(404, "not_found", None);
+        };
+        match upload.state {
+            "open" => {
+                let whole: Vec<u8> = upload.parts.values().flatten().copied().collect();
+                if whole.len() as i64 != upload.size_bytes {
+                    return problem(409, "upload_incomplete", None);
+                }
+                if hex::encode(Sha256::digest(&whole)) != upload.sha256 {
+                    return problem(422, "checksum_mismatch", None);
+                }
+                upload.state = "completed";
+                if let Some(asset) = self.assets.get_mut(&upload.asset_id) {
+                    asset.state = "ready";
+                }
+            }
+            "completed" => {}
+            _ => return problem(410, "upload_expired", None),
+        }
+        ok(&UploadCompleted {
+            upload_id: upload_id.to_owned(),
+            asset_id: upload.asset_id.clone(),
+            state: "uploaded".to_owned(),
+        })
+    }
+
+    fn asset(&mut self, asked: &Asked<'_>) -> Response {
+        let id = asked.segments[2];
+        match self.assets.get_mut(id) {
+            Some(asset) => asset.asked += 1,
+            None => return problem(404, "not_found", None),
+        }
+        ok(&self.show(id, asked.url))
+    }
+
+    /// It says `processing` the first time it is asked.
+    fn show(&self, id: &str, url: &str) -> Asset {
+        let asset = &self.assets[id];
+        let state = if asset.state == "ready" && asset.asked == 1 {
+            "processing"
+        } else {
+            asset.state
+        };
+        let cover = format!("{url}/m/{id}/cover@1.webp");
+        let rendition = Rendition {
+            state: "ready".to_owned(),
+            url: Some(cover.clone()),
+            width: Some(320),
+            height: Some(240),
+            size_bytes: Some(PIXELS.len() as i64),
+            reason: None,
+        };
+        Asset {
+            asset_id: id.to_owned(),
+            state: state.to_owned(),
+            cover_url: (state == "ready").then_some(cover),
+            capture_id: Some(asset.capture_id.clone()),
+            original: Some(Original {
+                filename: asset.filename.clone(),
+                mime: None,
+                size_bytes: asset.size_bytes,
+                sha256: Some(asset.sha256.clone()),
+                width: None,
+                height: None,
+            }),
+            renditions: Some(BTreeMap::from([("cover".to_owned(), rendition)])),
+            times: Some(Times {
+                created_at: "2026-11-23T08:00:00Z".to_owned(),
+                uploaded_at: Some("2026-11-23T08:00:01Z".to_owned()),
+                viewable_at: Some("2026-11-23T08:00:01.25Z".to_owned()),
+                updated_at: "2026-11-23T08:00:02Z".to_owned(),
+            }),
+            ..Asset::default()
+        }
+    }
+
+    fn capture(&self, asked: &Asked<'_>) -> Response {
+        let id = asked.segments[2];
+        let Some(capture) = self.captures.values().find(|c| c.capture_id == id) else {
+            return problem(404, "not_found", None);
+        };
+        let assets = capture
+            .request
+            .assets
+            .iter()
+            .zip(&capture.asset_ids)
+            .map(|(a, id)| CaptureAsset {
+                client_ref: a.client_ref.clone(),
+                asset_id: id.clone(),
+                role: a.role.clone(),
+                state: self.assets[id].state.to_owned(),
+                reason: None,
+                uploads: vec![],
+            });
+        ok(&Capture {
+            capture_id: id.to_owned(),
+            client_ref: capture.request.client_ref.clone(),
+            mode: capture.request.mode.clone(),
+            created_at: "2026-11-23T08:00:00Z".to_owned(),
+            assets: assets.collect(),
+        })
+    }
+}
+
+fn truth(upload_id: &str, upload: &UploadMade) -> Upload {
+    let parts = upload.parts.iter().map(|(number, bytes)| ReceivedPart {
+        number: *number,
+        size_bytes: bytes.len() as i64,
+        etag: "e".to_owned(),
+        sha256: None,
+    });
+    Upload {
+        upload_id: upload_id.to_owned(),
+        asset_id: upload.asset_id.clone(),
+        state: upload.state.to_owned(),
+        plan: upload.plan.clone(),
+        size_bytes: upload.size_bytes,
+        received_bytes: upload.parts.values().map(|p| p.len() as i64).sum(),
+        parts: parts.collect(),
+        expires_at: "2030-01-01T00:00:00Z".to_owned(),
+    }
+}

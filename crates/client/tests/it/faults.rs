@@ -1,0 +1,210 @@
+//! Faults of the network, the server and the store: everything arrives, nothing twice.
+
+use std::time::Duration;
+
+use safelight_client::settle;
+
+use crate::fake_server::Deed;
+use crate::rig::{NotedPause, Rig, failures};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_requests_and_answers_make_nothing_twice() {
+    for at in ["token", "initiate", "sign", "put", "complete"] {
+        for deed in [Deed::LoseRequest, Deed::LoseAnswer] {
+            let rig = Rig::start().await;
+            let paths = [rig.file("a.jpg", 700), rig.file("b.mp4", 4_200)];
+            rig.server.fail(at, 0, deed);
+            let outcomes = rig.upload(&paths).await;
+            assert_eq!(failures(&outcomes), [""; 0], "{at}");
+            let world = rig.server.world();
+            assert!(world.faults.is_empty(), "{at}: nothing was lost");
+            assert_eq!(world.whole(), ["a.jpg", "b.mp4"], "{at}");
+            assert_eq!((world.assets.len(), world.captures.len()), (2, 2), "{at}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_initiation_is_retried_byte_for_byte() {
+    let mut rig = Rig::start().await;
+    rig.give_up_after = Duration::ZERO;
+    let paths = [rig.file("a.jpg", 700)];
+    rig.server.fail("initiate", 0, Deed::LoseAnswer);
+    assert_eq!(
+        rig.upload(&paths).await[0].failure.as_ref().unwrap().code,
+        "connection_broken"
+    );
+    assert_eq!(failures(&rig.upload(&paths).await), [""; 0]);
+    let world = rig.server.world();
+    let bodies: Vec<_> = world
+        .log
+        .iter()
+        .filter(|(k, _)| k == "initiate")
+        .map(|(_, b)| b)
+        .collect();
+    assert_eq!(bodies.len(), 2);
+    assert_eq!(bodies[0], bodies[1]);
+    assert_eq!(world.assets.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_urls_are_signed_again() {
+    let rig = Rig::start().await;
+    let paths = [rig.file("a.jpg", 700), rig.file("b.mp4", 9_000)];
+    for after in [0, 3] {
+        let expire = |world: &mut crate::fake_server::World| world.url_generation += 1;
+        rig.server
+            .fail("put", after, Deed::Before(Box::new(expire)));
+    }
+    let outcomes = rig.upload(&paths).await;
+    assert_eq!(failures(&outcomes), [""; 0]);
+    let world = rig.server.world();
+    assert_eq!((world.url_generation, world.repeated_parts), (2, 0));
+    assert!(
+        rig.pause.0.lock().unwrap().is_empty(),
+        "a fresh URL needs no waiting"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_named_time_to_wait_is_kept() {
+    for (at, status) in [
+        ("initiate", 503),
+        ("put", 503),
+        ("complete", 429),
+        ("sign", 503),
+    ] {
+        let rig = Rig::start().await;
+        rig.server
+            .fail(at, 0, Deed::Refuse(status, "overloaded", Some(7)));
+        let outcomes = rig.upload(&[rig.file("b.mp4", 4_200)]).await;
+        assert_eq!(failures(&outcomes), [""; 0], "{at}");
+        let waits = rig.pause.0.lock().unwrap();
+        assert_eq!(waits.len(), 1, "{at}: {waits:?}");
+        assert!(
+            (7.0..=8.0).contains(&waits[0].as_secs_f64()),
+            "{at}: {waits:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_completion_in_flight_is_waited_for() {
+    let rig = Rig::start().await;
+    let busy = Deed::Refuse(409, "idempotency_key_in_flight", Some(1));
+    rig.server.fail("complete", 0, busy);
+    assert_eq!(
+        failures(&rig.upload(&[rig.file("a.jpg", 7)]).await),
+        [""; 0]
+    );
+    assert_eq!(rig.server.world().count("put"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_the_server_gave_up_is_made_anew() {
+    let rig = Rig::start().await;
+    let expire = |world: &mut crate::fake_server::World| {
+        for upload in world.uploads.values_mut() {
+            upload.state = "expired";
+        }
+        for asset in world.assets.values_mut() {
+            asset.state = "expired";
+        }
+    };
+    rig.server
+        .fail("complete", 0, Deed::Before(Box::new(expire)));
+    let paths = [
+        rig.file("A_BURST001.jpg", 700),
+        rig.file("A_BURST002.jpg", 4_200),
+    ];
+    let outcomes = rig.upload(&paths).await;
+    assert_eq!(failures(&outcomes), [""; 0]);
+    let world = rig.server.world();
+    let mut references: Vec<_> = world.captures.keys().cloned().collect();
+    references.sort();
+    assert_eq!(references.len(), 2);
+    assert_eq!(references[1], format!("{}.1", references[0]));
+    assert_eq!(world.whole(), ["A_BURST001.jpg", "A_BURST002.jpg"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_that_the_store_lost_are_sent_again() {
+    let rig = Rig::start().await;
+    let forget = |world: &mut crate::fake_server::World| {
+        for upload in world.uploads.values_mut() {
+            upload.parts.remove(&2);
+        }
+    };
+    rig.server
+        .fail("complete", 0, Deed::Before(Box::new(forget)));
+    let outcomes = rig.upload(&[rig.file("b.mp4", 4_200)]).await;
+    assert_eq!(failures(&outcomes), [""; 0]);
+    assert_eq!(outcomes[0].sent_bytes, 5_200);
+    let world = rig.server.world();
+    assert_eq!((world.count("complete"), world.repeated_parts), (2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_token_is_renewed() {
+    let rig = Rig::start().await;
+    let expire = |world: &mut crate::fake_server::World| world.token_generation += 1;
+    rig.server
+        .fail("complete", 0, Deed::Before(Box::new(expire)));
+    let paths = [rig.file("a.jpg", 700), rig.file("b.jpg", 700)];
+    assert_eq!(failures(&rig.upload(&paths).await), [""; 0]);
+    assert_eq!(rig.server.world().count("token"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_may_not_mint_acts_itself() {
+    let rig = Rig::start().await;
+    rig.server
+        .fail("token", 0, Deed::Refuse(403, "forbidden", None));
+    assert_eq!(
+        failures(&rig.upload(&[rig.file("a.jpg", 700)]).await),
+        [""; 0]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_reported_and_the_next_run_begins_anew() {
+    let rig = Rig::start().await;
+    let paths = [rig.file("a.jpg", 700)];
+    rig.server
+        .fail("initiate", 0, Deed::Refuse(422, "quota_exceeded", None));
+    assert_eq!(
+        rig.upload(&paths).await[0].failure.as_ref().unwrap().code,
+        "quota_exceeded"
+    );
+    assert_eq!(failures(&rig.upload(&paths).await), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_ends_when_all_is_settled_or_time_is_up() {
+    let rig = Rig::start().await;
+    let outcomes = rig
+        .upload(&[rig.file("a.jpg", 700), rig.file("b.jpg", 800)])
+        .await;
+    let ids: Vec<String> = outcomes.iter().filter_map(|o| o.asset_id.clone()).collect();
+    let (session, _) = rig.session();
+    let pause = NotedPause::default();
+    let none = Some(Duration::ZERO);
+    let waited = settle::wait(&session, &pause, &ids, none, |_| ())
+        .await
+        .unwrap();
+    assert_eq!(waited.unsettled.len(), 2);
+    let mut seen = 0;
+    let waited = settle::wait(&session, &pause, &ids, None, |_| seen += 1)
+        .await
+        .unwrap();
+    assert_eq!(
+        (seen, waited.unsettled.len(), waited.assets.len()),
+        (2, 0, 2)
+    );
+    assert!(
+        waited
+            .assets
+            .values()
+            .all(|a| a.state == "ready" && a.cover_url.is_some())
+    );
+}
