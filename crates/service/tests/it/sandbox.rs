@@ -219,8 +219,11 @@ async fn an_abandoned_task_takes_its_child_with_it() {
     {
         let mut task = Box::pin(sandbox.render(file(&picture(40, 30)), bad_task()));
         let busy = |pid: i32| {
-            let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
-            name.is_ok_and(|name| name.trim() == BUSY.to_string_lossy())
+            let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+            threads.into_iter().flatten().flatten().any(|thread| {
+                let name = std::fs::read_to_string(thread.path().join("comm"));
+                name.is_ok_and(|name| name.trim() == BUSY.to_string_lossy())
+            })
         };
         let started = Instant::now();
         while !children("child_waits_for_ever").into_iter().any(busy) {
@@ -241,10 +244,10 @@ async fn a_child_that_died_idle_is_nobodys_fault() {
     let pids = children("child_is_shot");
     assert_eq!(pids.len(), 1);
     for pid in pids {
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let target = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(target, rustix::process::Signal::KILL).unwrap();
+        wait_until(|| is_gone(pid)).await;
     }
-    wait_until(|| children("child_is_shot").is_empty()).await;
     render_good(&sandbox).await.unwrap();
     sandbox.shutdown().await;
 }
@@ -283,35 +286,32 @@ async fn wait_until(mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// State and parent of a process, if there is one.
+fn state(pid: i32) -> Option<(char, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Behind the name in brackets.
+    let mut fields = stat.rsplit(')').next()?.split_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+/// Whether nothing is left of a process but its exit status.
+fn is_gone(pid: i32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    state(pid).is_none_or(|(state, _)| (state == 'Z' || state == 'X') && threads <= 1)
+}
+
 /// Living children of this process that were started under this name.
 fn children(name: &str) -> Vec<i32> {
-    let own = std::process::id().to_string();
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse() else {
-            continue;
-        };
-        let read = |file: &str| std::fs::read(entry.path().join(file)).unwrap_or_default();
-        let stat = String::from_utf8_lossy(&read("stat")).into_owned();
-        // Behind the name in brackets: state, parent.
-        let mut fields = stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .split(' ')
-            .skip(1);
-        let (state, parent) = (fields.next(), fields.next());
-        let arguments = read("cmdline");
-        if state.is_some_and(|s| s != "Z" && s != "X")
-            && parent == Some(own.as_str())
-            && arguments
-                .split(|b| *b == 0)
-                .any(|a| a == format!("sandbox::{name}").as_bytes())
-        {
-            found.push(pid);
-        }
-    }
-    found
+    let wanted = format!("sandbox::{name}");
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    pids.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok())
+        .filter(|pid| {
+            let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            state(*pid).is_some_and(|(_, parent)| parent == std::process::id())
+                && !is_gone(*pid)
+                && arguments.split(|b| *b == 0).any(|a| a == wanted.as_bytes())
+        })
+        .collect()
 }
 
 // The children.
