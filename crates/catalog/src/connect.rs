@@ -208,6 +208,22 @@ impl Catalog {
         }
     }
 
+    /// The newest migration that the database has.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn schema_version(&self) -> Result<i64, CatalogError> {
+        let mut reader = self.reader().await?;
+        let row = reader
+            .tx()
+            .row(
+                "SELECT MAX(version) FROM _sqlx_migrations WHERE success",
+                &[],
+            )
+            .await?;
+        row.map_or(Ok(0), |r| r.int(0))
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors

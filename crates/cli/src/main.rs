@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod commands;
 mod global;
 mod output;
+mod server;
 
 /// The media backend for camera apps.
 #[derive(Parser)]
@@ -20,6 +21,17 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the server: by default every role, on SQLite and a store on disk
+    Serve(commands::serve::ServeArgs),
+    /// Bring the catalog's schema up to date
+    Migrate(commands::migrate::MigrateArgs),
+    /// Look for what is wrong with the server's settings, database, store, clock and codecs
+    Doctor(commands::doctor::DoctorArgs),
+    /// Print the description of the HTTP API
+    Openapi,
+    /// Decode what the server hands over (started by the server only)
+    #[command(hide = true)]
+    Sandbox,
     /// Send photos and clips; goes on where it was if it is run again
     Upload(commands::upload::UploadArgs),
     /// List assets, the newest first
@@ -49,6 +61,12 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { global, command } = cli;
     match command {
+        // The child that decodes needs no runtime, and closes itself before it reads anything.
+        Command::Sandbox => {
+            let code = safelight_service::processing::sandbox::child_main();
+            Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+        }
+        Command::Openapi => commands::openapi::run(),
         Command::Completions(args) => commands::completions::run(&args),
         command => runtime()?.block_on(run_async(command, &global)),
     }
@@ -56,6 +74,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 async fn run_async(command: Command, global: &global::GlobalArgs) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Serve(args) => commands::serve::run(args, global).await,
+        Command::Migrate(args) => commands::migrate::run(args, global).await,
+        Command::Doctor(args) => commands::doctor::run(args, global).await,
+        Command::Openapi => commands::openapi::run(),
+        Command::Sandbox => unreachable!("run before the runtime"),
         Command::Upload(args) => commands::upload::run(args, global).await,
         Command::List(args) => commands::list::run(args, global).await,
         Command::Status(args) => commands::status::run(args, global).await,

@@ -1,8 +1,12 @@
 //! One file for each command: its arguments and what it does.
 
 pub mod completions;
+pub mod doctor;
 pub mod get;
 pub mod key;
 pub mod list;
+pub mod migrate;
+pub mod openapi;
+pub mod serve;
 pub mod status;
 pub mod upload;

@@ -11,6 +11,7 @@ const PKCS8_PREFIX: [u8; 16] = [
 ];
 
 /// The secrets, as they are kept in the key directory.
+#[derive(Clone)]
 pub struct Keyring {
     /// Names the link secret in URLs, so that it can be changed.
     pub link_key_id: String,

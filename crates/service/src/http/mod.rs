@@ -2,6 +2,7 @@
 //! does stands in the stages.
 
 pub mod idempotency;
+pub mod listen;
 pub mod problem;
 pub mod request;
 pub mod router;

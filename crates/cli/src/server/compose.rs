@@ -1,0 +1,216 @@
+//! Puts the server together from its settings, and takes it down in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use safelight_catalog::{Catalog, CatalogSettings, keys as catalog_keys};
+use safelight_model::clock::{Clock, SystemClock};
+use safelight_model::{entropy, ids};
+use safelight_service::context::{Context, ServiceSettings};
+use safelight_service::governance::api_keys;
+use safelight_service::http::{AppState, Roles, listen::listen, router};
+use safelight_service::processing::sandbox::{Sandbox, SandboxSettings};
+use safelight_service::queue::{Executor, ExecutorSettings};
+use safelight_service::system_entropy::SystemEntropy;
+use safelight_service::worker::Worker;
+use safelight_service::{janitor, queue};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::keys::{self, Keys};
+use super::settings::Resolved;
+use super::store::{self, Backend};
+
+/// The tenant of a server's first start. The same everywhere, so that machines which start at once
+/// make one.
+const FIRST_TENANT: &str = "ten_00000000000000000000000000";
+
+/// A running server.
+pub struct Server {
+    stop_edge: CancellationToken,
+    stop_work: CancellationToken,
+    stop_store: CancellationToken,
+    edge: Option<JoinHandle<()>>,
+    work: Option<(Executor, Sandbox)>,
+    janitor: Option<JoinHandle<()>>,
+    store: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+/// Opens the catalog of the settings.
+pub async fn open_catalog(settings: &Resolved) -> anyhow::Result<Catalog> {
+    keys::private_dir(&settings.data_dir)?;
+    let mut catalog = CatalogSettings::for_url(settings.text("catalog_url"));
+    catalog.connections =
+        u32::try_from(settings.number("catalog_connections", 2)?).unwrap_or(u32::MAX);
+    Ok(Catalog::open(catalog).await?)
+}
+
+/// The settings of the sandbox.
+pub fn sandbox_settings(settings: &Resolved) -> anyhow::Result<SandboxSettings> {
+    Ok(SandboxSettings {
+        processes: usize::try_from(settings.number("workers", 1)?)?,
+        memory_bytes: settings.number("sandbox_memory_bytes", 1)?,
+        wall_clock: Duration::from_secs(settings.number("sandbox_seconds", 1)?),
+        ..SandboxSettings::own_program()
+    })
+}
+
+async fn bind(settings: &Resolved, key: &str) -> anyhow::Result<TcpListener> {
+    let address = settings.address(key)?;
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: stop what listens there, or set {key}")
+    })
+}
+
+/// What all roles share.
+pub struct Shared {
+    /// Catalog, store, time.
+    pub context: Context,
+    /// The keys.
+    pub keys: Arc<Keys>,
+}
+
+/// Opens catalog, keys and the client of the store.
+pub async fn share(settings: &Resolved, store_endpoint: Option<String>) -> anyhow::Result<Shared> {
+    let entropy: Arc<dyn entropy::Entropy> = Arc::new(SystemEntropy);
+    let keys = Arc::new(keys::open(&settings.path("keys_dir"), entropy.as_ref())?);
+    keys::private_dir(&settings.path("scratch_dir"))?;
+    let number = |key: &str| settings.number(key, 0);
+    let context = Context {
+        catalog: open_catalog(settings).await?,
+        objects: store::connect(settings, &keys, store_endpoint)?,
+        clock: Arc::new(SystemClock) as Arc<dyn Clock>,
+        entropy,
+        keyring: Arc::new(keys.keyring.clone()),
+        settings: Arc::new(ServiceSettings {
+            public_url: settings.text("public_url").trim_end_matches('/').to_owned(),
+            single_max_bytes: i64::try_from(number("single_max_bytes")?)?,
+            max_file_bytes: i64::try_from(number("max_file_bytes")?)?,
+            max_pixels: number("max_pixels")?,
+            scratch_dir: settings.path("scratch_dir"),
+            max_requests: usize::try_from(number("max_requests")?)?,
+        }),
+    };
+    Ok(Shared { context, keys })
+}
+
+/// Makes the first tenant and its administrator's key unless they are there.
+async fn first_start(context: &Context, keys: &Keys) -> anyhow::Result<()> {
+    let at = context.now();
+    let key = catalog_keys::ApiKey {
+        tenant_id: FIRST_TENANT.to_owned(),
+        key_id: context.fresh_id(ids::API_KEY),
+        label: "administrator".to_owned(),
+        scopes: "admin".to_owned(),
+        created_at: at,
+        revoked_at: None,
+    };
+    let hash = api_keys::secret_hash(&keys.admin);
+    context
+        .catalog
+        .write(move |tx| {
+            Box::pin(async move {
+                catalog_keys::ensure_tenant(tx, FIRST_TENANT, "default", at).await?;
+                catalog_keys::insert(tx, &key, &hash).await
+            })
+        })
+        .await?;
+    Ok(())
+}
+
+/// Starts every role of the settings.
+pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
+        .set_buckets(&[
+            0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
+        ])?
+        .install_recorder()?;
+    let (stop_edge, stop_work, stop_store) = (
+        CancellationToken::new(),
+        CancellationToken::new(),
+        CancellationToken::new(),
+    );
+    let edge_listener = if settings.has_role("api") || settings.has_role("delivery") {
+        Some(bind(settings, "listen").await?)
+    } else {
+        None
+    };
+    let Shared { context, keys } = share(settings, None).await?;
+    let store = match store::backend(settings) {
+        Backend::Disk(root) if settings.has_role("store") => {
+            let listener = bind(settings, "store_listen").await?;
+            let disk = store::open_disk(settings, &keys, root)?;
+            let stop = stop_store.clone();
+            Some(tokio::spawn(async move {
+                safelight_diskstore::serve(disk, listener, async move { stop.cancelled().await })
+                    .await
+            }))
+        }
+        _ => None,
+    };
+    first_start(&context, &keys).await?;
+    let work = if settings.has_role("worker") {
+        let sandbox =
+            Sandbox::start(sandbox_settings(settings)?).context("cannot start the sandbox")?;
+        let workers = usize::try_from(settings.number("workers", 1)?)?;
+        let worker = Worker {
+            context: context.clone(),
+            sandbox: sandbox.clone(),
+        };
+        let executor = queue::Executor::start(
+            context.catalog.clone(),
+            Arc::new(worker),
+            context.entropy.clone(),
+            ExecutorSettings::for_workers(workers, context.fresh_id(ids::WORKER)),
+            stop_work.clone(),
+        );
+        Some((executor, sandbox))
+    } else {
+        None
+    };
+    let janitor = settings
+        .has_role("janitor")
+        .then(|| tokio::spawn(janitor::run(context.clone(), stop_work.clone())));
+    let edge = edge_listener.map(|listener| {
+        let roles = Roles {
+            api: settings.has_role("api"),
+            delivery: settings.has_role("delivery"),
+        };
+        let routes = router(AppState::start(context.clone(), metrics), roles);
+        tokio::spawn(listen(listener, routes, stop_edge.clone()))
+    });
+    Ok(Server {
+        stop_edge,
+        stop_work,
+        stop_store,
+        edge,
+        work,
+        janitor,
+        store,
+    })
+}
+
+impl Server {
+    /// Stops in order: no new requests, running ones end; running jobs end; then the store.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop_edge.cancel();
+        if let Some(edge) = self.edge {
+            edge.await?;
+        }
+        self.stop_work.cancel();
+        if let Some((executor, sandbox)) = self.work {
+            executor.drained().await;
+            sandbox.shutdown().await;
+        }
+        if let Some(janitor) = self.janitor {
+            janitor.await?;
+        }
+        self.stop_store.cancel();
+        if let Some(store) = self.store {
+            store.await??;
+        }
+        Ok(())
+    }
+}

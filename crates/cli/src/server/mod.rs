@@ -1,0 +1,6 @@
+//! The server put together: settings, keys, backends, roles.
+
+pub mod compose;
+pub mod keys;
+pub mod settings;
+pub mod store;

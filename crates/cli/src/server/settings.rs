@@ -1,0 +1,403 @@
+//! The server's settings: flags, then the environment, then one TOML file, then defaults.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use safelight_model::limits;
+
+/// One setting: its name in the file, what it means, its default.
+struct Setting {
+    key: &'static str,
+    meaning: &'static str,
+    default: fn(&dyn Fn(&str) -> String) -> String,
+}
+
+macro_rules! settings {
+    ($($key:ident: $meaning:literal = $default:expr;)*) => {
+        const SETTINGS: &[Setting] = &[$(Setting { key: stringify!($key), meaning: $meaning, default: $default },)*];
+
+        /// Flags of the server's settings. Each is also `SAFELIGHT_…` in the environment and a key of
+        /// the file.
+        #[derive(Clone, Debug, Default, clap::Args)]
+        pub struct SettingArgs {
+            $(
+                #[doc = $meaning]
+                #[arg(long, value_name = "VALUE")]
+                pub $key: Option<String>,
+            )*
+        }
+
+        impl SettingArgs {
+            fn given(&self) -> BTreeMap<&'static str, String> {
+                let mut given = BTreeMap::new();
+                $(if let Some(value) = &self.$key { given.insert(stringify!($key), value.clone()); })*
+                given
+            }
+        }
+    };
+}
+
+settings! {
+    roles: "Which roles run here: api, store, delivery, worker, janitor, separated by commas" =
+        |_| "api,store,delivery,worker,janitor".into();
+    listen: "Where API and delivery listen" = |_| "127.0.0.1:7600".into();
+    store_listen: "Where the embedded store listens" = |_| "127.0.0.1:7601".into();
+    public_url: "The base of the URLs that phones are given for renditions" =
+        |of| format!("http://{}", of("listen"));
+    store_public_url: "The base of the URLs that phones are given for uploads" =
+        |of| format!("http://{}", of("store_listen"));
+    catalog_url: "The database: sqlite:///path/catalog.db or postgres://user@host/name" =
+        |of| format!("sqlite://{}/catalog.db", of("data_dir"));
+    catalog_connections: "Connections to the database at most" = |_| "8".into();
+    store_url: "The object store: disk:///path, or s3://bucket with an optional ?endpoint=URL" =
+        |of| format!("disk://{}/store", of("data_dir"));
+    store_bucket: "The bucket of the embedded store" = |_| "safelight".into();
+    store_region: "The region that requests to the store are signed for" = |_| "us-east-1".into();
+    store_access_key: "The store's access key; the embedded store makes its own" = |_| String::new();
+    store_secret_key: "The store's secret key; the embedded store makes its own" = |_| String::new();
+    keys_dir: "Where the keys are that sign tokens and links" = |of| format!("{}/keys", of("data_dir"));
+    scratch_dir: "Where originals are put while they are read" = |of| format!("{}/scratch", of("data_dir"));
+    workers: "Jobs done at once" = |_| std::thread::available_parallelism().map_or(2, usize::from).max(2).to_string();
+    max_requests: "API requests under way at once; further ones are answered 503" = |_| "1024".into();
+    single_max_bytes: "Files up to this size go by one presigned PUT" = |_| limits::SINGLE_MAX_BYTES.to_string();
+    max_file_bytes: "Largest file taken, in bytes" = |_| limits::MAX_FILE_BYTES.to_string();
+    max_pixels: "Largest picture taken, in pixels" = |_| limits::MAX_PIXELS.to_string();
+    sandbox_memory_bytes: "Address space of a decoding process" = |_| (1024_u64 * 1024 * 1024).to_string();
+    sandbox_seconds: "Longest time to decode one picture" = |_| "20".into();
+    log: "What is logged: error, warn, info, debug, or a filter such as safelight_service=debug" = |_| "info".into();
+    log_format: "How it is logged: text or json" = |_| "text".into();
+}
+
+/// The settings, with where each came from.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The data directory.
+    pub data_dir: PathBuf,
+    values: BTreeMap<&'static str, (String, String)>,
+}
+
+/// Whence settings come.
+pub struct Sources<'a> {
+    /// Flags.
+    pub flags: &'a SettingArgs,
+    /// The data directory as given, by flag or environment.
+    pub data_dir: Option<PathBuf>,
+    /// `--config`, or `safelight.toml` where it exists.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
+}
+
+fn variable(key: &str) -> String {
+    format!("SAFELIGHT_{}", key.to_uppercase())
+}
+
+/// Finds every setting. A wrong value or an unknown key is an error that names its source.
+pub fn resolve(sources: &Sources<'_>) -> anyhow::Result<Resolved> {
+    let file = read_file(sources.file.as_deref())?;
+    let flags = sources.flags.given();
+    let (data_dir, data_dir_from) = match (&sources.data_dir, file.get("data_dir")) {
+        (Some(dir), _)
+            if (sources.environment)("SAFELIGHT_DATA_DIR").as_deref() == dir.to_str() =>
+        {
+            (dir.clone(), "environment SAFELIGHT_DATA_DIR".to_owned())
+        }
+        (Some(dir), _) => (dir.clone(), "flag --data-dir".to_owned()),
+        (None, Some((dir, from))) => (PathBuf::from(dir), from.clone()),
+        (None, None) => (PathBuf::from("safelight-data"), "default".to_owned()),
+    };
+    let data_dir = std::path::absolute(&data_dir).context("data_dir is not a path")?;
+    let mut values: BTreeMap<&'static str, (String, String)> = BTreeMap::new();
+    values.insert("data_dir", (data_dir.display().to_string(), data_dir_from));
+    for setting in SETTINGS {
+        let key = setting.key;
+        let found = match (
+            flags.get(key),
+            (sources.environment)(&variable(key)),
+            file.get(key),
+        ) {
+            (Some(value), _, _) => (value.clone(), format!("flag --{}", key.replace('_', "-"))),
+            (None, Some(value), _) => (value, format!("environment {}", variable(key))),
+            (None, None, Some((value, from))) => (value.clone(), from.clone()),
+            (None, None, None) => {
+                let of = |other: &str| {
+                    values
+                        .get(other)
+                        .map(|(v, _)| v.clone())
+                        .unwrap_or_default()
+                };
+                ((setting.default)(&of), "default".to_owned())
+            }
+        };
+        values.insert(key, found);
+    }
+    let resolved = Resolved { data_dir, values };
+    resolved.check()?;
+    Ok(resolved)
+}
+
+fn read_file(path: Option<&Path>) -> anyhow::Result<BTreeMap<String, (String, String)>> {
+    let Some(path) = path else {
+        return Ok(BTreeMap::new());
+    };
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let table: toml::Table = text
+        .parse()
+        .map_err(|e: toml::de::Error| anyhow!("{}: {}", path.display(), e.message()))?;
+    let from = format!("file {}", path.display());
+    table
+        .into_iter()
+        .map(|(key, value)| {
+            if key != "data_dir" && !SETTINGS.iter().any(|s| s.key == key) {
+                bail!(
+                    "{}: {key} is not a setting; `safelight serve --explain-config` lists them",
+                    path.display()
+                );
+            }
+            let value = match value {
+                toml::Value::String(text) => text,
+                toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Array(items) => items
+                    .iter()
+                    .map(|i| i.as_str().map(str::to_owned))
+                    .collect::<Option<Vec<_>>>()
+                    .ok_or_else(|| anyhow!("{}: {key} must be a list of texts", path.display()))?
+                    .join(","),
+                _ => bail!("{}: {key} must be a text or a number", path.display()),
+            };
+            Ok((key, (value, from.clone())))
+        })
+        .collect()
+}
+
+impl Resolved {
+    /// The text of a setting.
+    pub fn text(&self, key: &str) -> &str {
+        self.values.get(key).map_or("", |(value, _)| value.as_str())
+    }
+
+    fn wrong(&self, key: &str, wanted: &str) -> anyhow::Error {
+        let from = self.values.get(key).map_or("", |(_, from)| from.as_str());
+        anyhow!(
+            "{key} must be {wanted}, not {:?} (from {from})",
+            self.text(key)
+        )
+    }
+
+    /// The number of a setting; at least `least`.
+    pub fn number(&self, key: &str, least: u64) -> anyhow::Result<u64> {
+        let value: u64 = self
+            .text(key)
+            .parse()
+            .map_err(|_| self.wrong(key, "a whole number"))?;
+        if value < least {
+            Err(self.wrong(key, &format!("at least {least}")))
+        } else {
+            Ok(value)
+        }
+    }
+
+    /// The address of a setting.
+    pub fn address(&self, key: &str) -> anyhow::Result<SocketAddr> {
+        self.text(key)
+            .parse()
+            .map_err(|_| self.wrong(key, "an address and port such as 127.0.0.1:7600"))
+    }
+
+    /// The path of a setting.
+    pub fn path(&self, key: &str) -> PathBuf {
+        PathBuf::from(self.text(key))
+    }
+
+    /// Whether a role runs here.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.text("roles")
+            .split(',')
+            .map(str::trim)
+            .any(|r| r == role)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let roles = ["api", "store", "delivery", "worker", "janitor"];
+        if self
+            .text("roles")
+            .split(',')
+            .map(str::trim)
+            .any(|r| !roles.contains(&r))
+        {
+            return Err(self.wrong("roles", "a list of api, store, delivery, worker, janitor"));
+        }
+        self.address("listen")?;
+        self.address("store_listen")?;
+        for key in ["public_url", "store_public_url"] {
+            if !(self.text(key).starts_with("http://") || self.text(key).starts_with("https://")) {
+                return Err(self.wrong(key, "an http or https URL"));
+            }
+        }
+        let catalog = self.text("catalog_url");
+        if !["sqlite:", "postgres:", "postgresql:"]
+            .iter()
+            .any(|s| catalog.starts_with(s))
+        {
+            return Err(self.wrong(
+                "catalog_url",
+                "sqlite:///path/catalog.db or postgres://user@host/name",
+            ));
+        }
+        let store = self.text("store_url");
+        if !["disk://", "s3://"].iter().any(|s| store.starts_with(s)) {
+            return Err(self.wrong("store_url", "disk:///path or s3://bucket?endpoint=URL"));
+        }
+        for (key, least) in [
+            ("catalog_connections", 2),
+            ("workers", 1),
+            ("max_requests", 1),
+            ("single_max_bytes", 0),
+            ("max_file_bytes", 1),
+            ("max_pixels", 1),
+            ("sandbox_memory_bytes", 256 * 1024 * 1024),
+            ("sandbox_seconds", 1),
+        ] {
+            self.number(key, least)?;
+        }
+        if !["text", "json"].contains(&self.text("log_format")) {
+            return Err(self.wrong("log_format", "text or json"));
+        }
+        self.text("log")
+            .parse::<tracing_subscriber::filter::targets::Targets>()
+            .map_err(|_| {
+                self.wrong("log", "error, warn, info, debug, or a list of target=level")
+            })?;
+        Ok(())
+    }
+
+    /// Every setting: key, value (secrets hidden), source, meaning.
+    pub fn explain(&self) -> Vec<(String, String, String, String)> {
+        let mut rows = vec![("data_dir", "Where everything is kept")];
+        rows.extend(SETTINGS.iter().map(|s| (s.key, s.meaning)));
+        rows.into_iter()
+            .map(|(key, meaning)| {
+                let (value, from) = self.values.get(key).cloned().unwrap_or_default();
+                let secret = key.ends_with("_secret_key") && !value.is_empty();
+                let value = if secret {
+                    "(hidden)".to_owned()
+                } else {
+                    hide_password(&value)
+                };
+                (key.to_owned(), value, from, meaning.to_owned())
+            })
+            .collect()
+    }
+}
+
+/// A URL without the password in it.
+fn hide_password(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else {
+        return value.to_owned();
+    };
+    let Some((login, host)) = rest.split_once('@') else {
+        return value.to_owned();
+    };
+    match login.split_once(':') {
+        Some((user, _)) => format!("{scheme}://{user}:(hidden)@{host}"),
+        None => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(
+        flags: SettingArgs,
+        env: &[(&str, &str)],
+        file: Option<&str>,
+    ) -> anyhow::Result<Resolved> {
+        let dir = tempfile::tempdir()?;
+        let path = file.map(|text| {
+            let path = dir.path().join("safelight.toml");
+            std::fs::write(&path, text).unwrap();
+            path
+        });
+        let environment = |name: &str| {
+            env.iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        resolve(&Sources {
+            flags: &flags,
+            data_dir: None,
+            file: path,
+            environment: &environment,
+        })
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_over_the_file_over_defaults() {
+        let file = Some("workers = 5\nlisten = \"127.0.0.1:1\"\nmax_requests = 9");
+        let env = [
+            ("SAFELIGHT_WORKERS", "6"),
+            ("SAFELIGHT_LISTEN", "127.0.0.1:2"),
+        ];
+        let flags = SettingArgs {
+            listen: Some("127.0.0.1:3".into()),
+            ..SettingArgs::default()
+        };
+        let found = resolved(flags, &env, file).unwrap();
+        assert_eq!(found.text("listen"), "127.0.0.1:3");
+        assert_eq!(found.text("public_url"), "http://127.0.0.1:3");
+        assert_eq!(found.text("workers"), "6");
+        assert_eq!(found.text("max_requests"), "9");
+        let from: BTreeMap<_, _> = found
+            .explain()
+            .into_iter()
+            .map(|(k, _, from, _)| (k, from))
+            .collect();
+        assert!(from["listen"].starts_with("flag") && from["workers"].starts_with("environment"));
+        assert!(from["max_requests"].starts_with("file") && from["log"] == "default");
+    }
+
+    #[test]
+    fn a_wrong_value_names_itself_and_its_source() {
+        let none = SettingArgs::default;
+        let error = resolved(none(), &[("SAFELIGHT_WORKERS", "many")], None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("workers")
+                && error.contains("SAFELIGHT_WORKERS")
+                && !error.contains('\n'),
+            "{error}"
+        );
+        let error = resolved(none(), &[], Some("worker = 1"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("worker is not a setting"), "{error}");
+        let error = resolved(none(), &[], Some("workers = = 1"))
+            .unwrap_err()
+            .to_string();
+        assert!(!error.contains('\n'), "{error}");
+        let flags = SettingArgs {
+            roles: Some("api,cook".into()),
+            ..none()
+        };
+        assert!(
+            resolved(flags, &[], None)
+                .unwrap_err()
+                .to_string()
+                .contains("roles")
+        );
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert_eq!(
+            hide_password("postgres://a:secret@h/d"),
+            "postgres://a:(hidden)@h/d"
+        );
+        assert_eq!(hide_password("sqlite:///a/b"), "sqlite:///a/b");
+    }
+}

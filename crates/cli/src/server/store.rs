@@ -1,0 +1,111 @@
+//! The object store that the settings name.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use safelight_diskstore::{DiskStore, Settings as DiskSettings};
+use safelight_objects::{Objects, StoreSettings};
+
+use super::keys::Keys;
+use super::settings::Resolved;
+
+/// Where the bytes are.
+pub enum Backend {
+    /// The embedded store over this directory.
+    Disk(PathBuf),
+    /// An S3 store.
+    S3,
+}
+
+/// The backend of the settings.
+pub fn backend(settings: &Resolved) -> Backend {
+    match settings.text("store_url").strip_prefix("disk://") {
+        Some(path) => Backend::Disk(PathBuf::from(path)),
+        None => Backend::S3,
+    }
+}
+
+/// Opens the embedded store.
+pub fn open_disk(settings: &Resolved, keys: &Keys, root: PathBuf) -> anyhow::Result<DiskStore> {
+    let shown = root.display().to_string();
+    let mut disk = DiskSettings::new(root, &keys.store.0, &keys.store.1);
+    disk.buckets = vec![settings.text("store_bucket").to_owned()];
+    disk.region = settings.text("store_region").to_owned();
+    DiskStore::open(disk).with_context(|| format!("cannot open the store in {shown}"))
+}
+
+/// The client of the store. `endpoint` stands in for the one of the embedded store where that
+/// listens elsewhere.
+pub fn connect(
+    settings: &Resolved,
+    keys: &Keys,
+    endpoint: Option<String>,
+) -> anyhow::Result<Objects> {
+    let text = |key: &str| settings.text(key).to_owned();
+    let own = match backend(settings) {
+        Backend::Disk(_) => {
+            // Where the store runs on another machine, its public URL is the way to it.
+            let inside = if settings.has_role("store") {
+                format!("http://{}", reachable(settings.text("store_listen")))
+            } else {
+                text("store_public_url")
+            };
+            StoreSettings {
+                endpoint: Some(endpoint.unwrap_or(inside)),
+                public_endpoint: Some(text("store_public_url")),
+                region: text("store_region"),
+                bucket: text("store_bucket"),
+                access_key: keys.store.0.clone(),
+                secret_key: keys.store.1.clone(),
+                path_style: true,
+                request_timeout: StoreSettings::REQUEST_TIMEOUT,
+                complete_timeout: StoreSettings::COMPLETE_TIMEOUT,
+            }
+        }
+        Backend::S3 => s3(settings)?,
+    };
+    Ok(Objects::connect(own)?)
+}
+
+/// A wildcard address is reached through the loopback.
+fn reachable(listen: &str) -> String {
+    listen
+        .replace("0.0.0.0:", "127.0.0.1:")
+        .replace("[::]:", "[::1]:")
+}
+
+fn s3(settings: &Resolved) -> anyhow::Result<StoreSettings> {
+    let url = settings.text("store_url").trim_start_matches("s3://");
+    let (bucket, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut endpoint = None;
+    for pair in query.split('&').filter(|p| !p.is_empty()) {
+        match pair.split_once('=') {
+            Some(("endpoint", value)) => endpoint = Some(value.to_owned()),
+            _ => bail!(
+                "store_url: {pair:?} is not understood; use s3://bucket?endpoint=http://host:port"
+            ),
+        }
+    }
+    if bucket.is_empty() {
+        bail!("store_url must name a bucket: s3://bucket");
+    }
+    for key in ["store_access_key", "store_secret_key"] {
+        if settings.text(key).is_empty() {
+            bail!(
+                "{key} must be set for an S3 store (SAFELIGHT_{})",
+                key.to_uppercase()
+            );
+        }
+    }
+    Ok(StoreSettings {
+        public_endpoint: endpoint.clone(),
+        path_style: endpoint.is_some(),
+        endpoint,
+        region: settings.text("store_region").to_owned(),
+        bucket: bucket.to_owned(),
+        access_key: settings.text("store_access_key").to_owned(),
+        secret_key: settings.text("store_secret_key").to_owned(),
+        request_timeout: StoreSettings::REQUEST_TIMEOUT,
+        complete_timeout: StoreSettings::COMPLETE_TIMEOUT,
+    })
+}

@@ -1,0 +1,4 @@
+//! The stages, against real components on loopback.
+
+mod queue;
+mod sandbox;

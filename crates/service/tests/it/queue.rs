@@ -1,0 +1,568 @@
+//! The executor, with a handler that does as the test says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use safelight_catalog::jobs::{self, Job, NewJob};
+use safelight_catalog::{Backend, Catalog, CatalogError, CatalogSettings, Tx};
+use safelight_model::clock::{Clock, ManualClock, Micros};
+use safelight_model::codes::Code;
+use safelight_model::entropy::SeededEntropy;
+use safelight_model::ids;
+use safelight_model::job::{JobKind, JobState};
+use safelight_model::lane::{LEASE, Lane, MAX_ATTEMPTS};
+use safelight_service::queue::{
+    Executor, ExecutorSettings, Handler, JobError, Lease, Results, results,
+};
+use safelight_testkit::postgres::Cluster;
+use safelight_testkit::wait;
+use tempfile::TempDir;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// Long enough for any wait here on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// A wait that no test waits for.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
+
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => { $(
+        mod $name {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn sqlite() {
+                super::$name(super::Fixture::open(safelight_catalog::Backend::Sqlite).await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn postgres() {
+                super::$name(super::Fixture::open(safelight_catalog::Backend::Postgres).await).await;
+            }
+        }
+    )+ };
+}
+
+on_both!(
+    results_and_the_end_of_the_job_are_one,
+    a_handler_that_panics_is_tried_again,
+    a_cancelled_job_dies_with_its_handler_told,
+    the_last_attempt_buries,
+    an_interactive_job_finds_its_slot_free,
+    a_lost_bell_is_made_good_by_polling,
+    stopping_lets_jobs_finish_and_takes_no_more,
+    what_does_not_finish_in_time_is_given_back,
+    a_killed_workers_job_is_rescued,
+    a_killed_workers_last_attempt_is_told,
+    a_lost_lease_stops_the_handler,
+    a_late_finish_changes_nothing,
+);
+
+struct Fixture {
+    catalog: Catalog,
+    clock: Arc<ManualClock>,
+    entropy: Arc<SeededEntropy>,
+    url: String,
+    _directory: Option<TempDir>,
+}
+
+impl Fixture {
+    async fn open(backend: Backend) -> Self {
+        let (url, directory) = match backend {
+            Backend::Sqlite => {
+                let directory = tempfile::tempdir().unwrap();
+                let path = directory.path().join("catalog.db");
+                (format!("sqlite://{}", path.display()), Some(directory))
+            }
+            Backend::Postgres => {
+                let made = || Cluster::shared().unwrap().fresh_database().unwrap();
+                (tokio::task::block_in_place(made), None)
+            }
+        };
+        let clock = Arc::new(ManualClock::at(Micros(1_795_000_000_000_000)));
+        let catalog = connect(&url, &clock).await;
+        Self {
+            catalog,
+            clock,
+            entropy: Arc::new(SeededEntropy::new(1)),
+            url,
+            _directory: directory,
+        }
+    }
+
+    /// Adds a job for `subject` through `catalog`.
+    async fn add_through(&self, catalog: &Catalog, lane: Lane, subject: &str) {
+        let id = ids::fresh(ids::JOB, self.clock.now(), &*self.entropy);
+        let subject = subject.to_owned();
+        let added = catalog
+            .write::<_, CatalogError, _>(move |tx| {
+                Box::pin(async move {
+                    let now = tx.now().await?;
+                    let job = NewJob {
+                        tenant_id: "ten_1",
+                        job_id: &id,
+                        kind: JobKind::Derive,
+                        lane,
+                        owner_id: "o",
+                        subject_id: &subject,
+                        unique_key: &subject,
+                        run_at: now,
+                        now,
+                    };
+                    jobs::enqueue(tx, &job).await
+                })
+            })
+            .await;
+        assert!(added.unwrap());
+    }
+
+    async fn add(&self, lane: Lane, subject: &str) {
+        self.add_through(&self.catalog, lane, subject).await;
+    }
+
+    async fn find(&self, job: &Job) -> Option<(Job, JobState)> {
+        let mut reader = self.catalog.reader().await.unwrap();
+        jobs::find(&mut reader.tx(), &job.tenant_id, &job.job_id)
+            .await
+            .unwrap()
+    }
+
+    /// Waits until the job stands in `state`; `None`: until it is done.
+    async fn stands(&self, job: &Job, state: Option<JobState>) -> Option<Job> {
+        wait::until_some(DEADLINE, async || {
+            let found = self.find(job).await;
+            (found.as_ref().map(|(_, s)| *s) == state).then_some(found.map(|(job, _)| job))
+        })
+        .await
+        .unwrap()
+    }
+
+    /// What the toy handler wrote: one word for each results committed and each burial told.
+    async fn written(&self) -> Vec<String> {
+        let mut reader = self.catalog.reader().await.unwrap();
+        let rows = reader
+            .tx()
+            .rows("SELECT name FROM tenants ORDER BY tenant_id", &[])
+            .await
+            .unwrap();
+        rows.iter().map(|row| row.text(0).unwrap()).collect()
+    }
+
+    fn start(&self, workers: usize, change: impl FnOnce(&mut ExecutorSettings)) -> Working {
+        let (handler, runs) = toy();
+        let mut settings = ExecutorSettings::for_workers(workers, "wrk_1".to_owned());
+        settings.poll = Duration::from_millis(20);
+        settings.rescue = Duration::from_millis(20);
+        settings.drain = NEVER;
+        change(&mut settings);
+        let stop = CancellationToken::new();
+        let executor = Executor::start(
+            self.catalog.clone(),
+            handler,
+            self.entropy.clone(),
+            settings,
+            stop.clone(),
+        );
+        Working {
+            executor,
+            stop,
+            runs,
+        }
+    }
+}
+
+async fn connect(url: &str, clock: &Arc<ManualClock>) -> Catalog {
+    let clock: Arc<dyn Clock> = clock.clone();
+    let settings = CatalogSettings {
+        url: url.to_owned(),
+        connections: 16,
+        clock: Some(clock),
+    };
+    Catalog::open(settings).await.unwrap()
+}
+
+struct Working {
+    executor: Executor,
+    stop: CancellationToken,
+    runs: mpsc::UnboundedReceiver<Run>,
+}
+
+impl Working {
+    /// The next run that the handler begins.
+    async fn next(&mut self) -> Run {
+        timeout(DEADLINE, self.runs.recv()).await.unwrap().unwrap()
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        timeout(DEADLINE, self.executor.drained()).await.unwrap();
+    }
+}
+
+enum Answer {
+    Done,
+    Fail(JobError),
+    Panic,
+    PanicInResults,
+}
+
+/// A run that waits for its answer.
+struct Run {
+    lease: Lease,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Run {
+    fn subject(&self) -> &str {
+        &self.lease.job.subject_id
+    }
+
+    /// Answers; the job.
+    fn answer(self, answer: Answer) -> Job {
+        assert!(self.answer.send(answer).is_ok(), "the run is over");
+        self.lease.job
+    }
+}
+
+struct Toy {
+    runs: mpsc::UnboundedSender<Run>,
+}
+
+fn toy() -> (Arc<Toy>, mpsc::UnboundedReceiver<Run>) {
+    let (runs, begun) = mpsc::unbounded_channel();
+    (Arc::new(Toy { runs }), begun)
+}
+
+async fn note(tx: &mut Tx<'_>, key: &str, word: &str) -> Result<(), CatalogError> {
+    let sql = "INSERT INTO tenants (tenant_id, name, created_at) VALUES ($1, $2, 0)";
+    tx.exec(sql, &[key.into(), word.into()]).await.map(|_| ())
+}
+
+#[async_trait]
+impl Handler for Toy {
+    async fn run(&self, lease: &Lease) -> Result<Results, JobError> {
+        let (answer, told) = oneshot::channel();
+        self.runs
+            .send(Run {
+                lease: lease.clone(),
+                answer,
+            })
+            .unwrap();
+        match told.await.unwrap() {
+            Answer::Fail(error) => Err(error),
+            Answer::Panic => panic!("as told"),
+            Answer::PanicInResults => Ok(results(|_| {
+                Box::pin(async move { panic!("as told, while writing") })
+            })),
+            Answer::Done => {
+                let (key, word) = (
+                    lease.job.job_id.clone(),
+                    format!("done {}", lease.job.fence),
+                );
+                Ok(results(move |tx| {
+                    Box::pin(async move { Ok(note(tx, &key, &word).await?) })
+                }))
+            }
+        }
+    }
+
+    async fn buried(
+        &self,
+        tx: &mut Tx<'_>,
+        job: &Job,
+        code: Code,
+        detail: &str,
+    ) -> Result<(), CatalogError> {
+        note(tx, &job.job_id, &format!("buried {code} {detail}")).await
+    }
+}
+
+fn retry(after: Duration) -> Answer {
+    Answer::Fail(JobError::Retry {
+        after: Some(after),
+        code: Code::StoreUnavailable,
+        detail: "no answer".to_owned(),
+    })
+}
+
+async fn results_and_the_end_of_the_job_are_one(f: Fixture) {
+    let mut working = f.start(2, |_| {});
+    f.add(Lane::Standard, "s").await;
+    let job = working.next().await.answer(Answer::PanicInResults);
+    f.stands(&job, Some(JobState::Scheduled)).await;
+    assert!(f.written().await.is_empty());
+    f.clock.advance(Duration::from_secs(1));
+    let job = working.next().await.answer(Answer::Done);
+    f.stands(&job, None).await;
+    assert_eq!(f.written().await, ["done 2"]);
+    working.stop().await;
+}
+
+async fn a_handler_that_panics_is_tried_again(f: Fixture) {
+    let mut working = f.start(1, |_| {});
+    f.add(Lane::Standard, "s").await;
+    let job = working.next().await.answer(Answer::Panic);
+    let job = f.stands(&job, Some(JobState::Scheduled)).await.unwrap();
+    assert_eq!(job.error_code.as_deref(), Some("internal"));
+    assert!(
+        job.run_at < f.clock.now().plus(Duration::from_secs(1)),
+        "the first back-off"
+    );
+    f.clock.advance(Duration::from_secs(1));
+    let job = working.next().await.answer(Answer::Done);
+    assert_eq!(job.attempts, 2);
+    f.stands(&job, None).await;
+    working.stop().await;
+}
+
+async fn a_cancelled_job_dies_with_its_handler_told(f: Fixture) {
+    let mut working = f.start(1, |_| {});
+    f.add(Lane::Standard, "s").await;
+    let error = JobError::Cancel {
+        code: Code::MediaCorrupt,
+        detail: "cut off".to_owned(),
+    };
+    let job = working.next().await.answer(Answer::Fail(error));
+    let dead = f.stands(&job, Some(JobState::Dead)).await.unwrap();
+    assert_eq!(dead.error_code.as_deref(), Some("media_corrupt"));
+    assert_eq!(f.written().await, ["buried media_corrupt cut off"]);
+    working.stop().await;
+}
+
+async fn the_last_attempt_buries(f: Fixture) {
+    let mut working = f.start(1, |_| {});
+    f.add(Lane::Standard, "s").await;
+    // Too early is no attempt.
+    let snooze = JobError::Snooze {
+        after: Duration::ZERO,
+    };
+    let mut job = working.next().await.answer(Answer::Fail(snooze));
+    for attempt in 1..=MAX_ATTEMPTS {
+        job = working.next().await.answer(retry(Duration::ZERO));
+        assert_eq!(job.attempts, attempt);
+    }
+    f.stands(&job, Some(JobState::Dead)).await;
+    assert_eq!(f.written().await, ["buried store_unavailable no answer"]);
+    working.stop().await;
+}
+
+async fn an_interactive_job_finds_its_slot_free(f: Fixture) {
+    for n in 0..20 {
+        f.add(Lane::Standard, &format!("s{n}")).await;
+    }
+    let mut working = f.start(2, |_| {});
+    let standard = working.next().await;
+    assert_eq!(standard.lease.job.lane, Lane::Standard);
+    // The other slot is still free: the interactive job is begun while the first one runs.
+    f.add(Lane::Interactive, "i0").await;
+    let interactive = working.next().await;
+    assert_eq!(interactive.subject(), "i0");
+    // Both are busy; whichever slot frees, the next interactive job has it.
+    f.add(Lane::Interactive, "i1").await;
+    standard.answer(Answer::Done);
+    let second = working.next().await;
+    assert_eq!(second.subject(), "i1");
+    interactive.answer(Answer::Done);
+    assert_eq!(
+        working.next().await.answer(Answer::Done).lane,
+        Lane::Standard
+    );
+    second.answer(Answer::Done);
+    // The rest; never two at once, as long as one slot is reserved.
+    for _ in 2..20 {
+        let run = working.next().await;
+        assert!(working.runs.try_recv().is_err());
+        run.answer(Answer::Done);
+    }
+    working.stop().await;
+    assert_eq!(f.written().await.len(), 22);
+}
+
+async fn a_lost_bell_is_made_good_by_polling(f: Fixture) {
+    let mut working = f.start(1, |_| {});
+    // A row that nobody rang for.
+    let other = connect(&f.url, &f.clock).await;
+    let copy = "INSERT INTO jobs (tenant_id, job_id, kind, lane, owner_id, subject_id, unique_key, state, \
+                turn, run_at, attempts, fence, enqueued_at, updated_at) \
+                VALUES ('t', 'job_1', 'derive', 'bulk', 'o', 'silent', 'k', 'queued', 1000, 0, 0, 0, 0, 0)";
+    other
+        .write::<_, CatalogError, _>(move |tx| Box::pin(async move { tx.exec(copy, &[]).await }))
+        .await
+        .unwrap();
+    let job = working.next().await.answer(Answer::Done);
+    assert_eq!(job.subject_id, "silent");
+    working.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn another_process_is_heard_without_polling() {
+    let f = Fixture::open(Backend::Postgres).await;
+    let other = connect(&f.url, &f.clock).await;
+    f.add(Lane::Interactive, "first").await;
+    let mut working = f.start(2, |settings| settings.poll = NEVER);
+    // While this one runs and a slot is free the executor waits for nothing but the bell.
+    let first = working.next().await;
+    // The listener may not be connected yet: ring until it is.
+    let mut rings = 0;
+    let heard = wait::until_some(DEADLINE, async || {
+        rings += 1;
+        f.add_through(&other, Lane::Interactive, &format!("ring{rings}"))
+            .await;
+        working.runs.try_recv().ok()
+    })
+    .await
+    .unwrap();
+    heard.answer(Answer::Done);
+    first.answer(Answer::Done);
+    for _ in 1..rings {
+        working.next().await.answer(Answer::Done);
+    }
+    working.stop().await;
+    assert_eq!(f.written().await.len(), rings + 1);
+}
+
+async fn stopping_lets_jobs_finish_and_takes_no_more(f: Fixture) {
+    let mut working = f.start(1, |_| {});
+    f.add(Lane::Standard, "s0").await;
+    let run = working.next().await;
+    f.add(Lane::Standard, "s1").await;
+    working.stop.cancel();
+    let job = run.answer(Answer::Done);
+    timeout(DEADLINE, working.executor.drained()).await.unwrap();
+    assert!(f.find(&job).await.is_none());
+    assert!(working.runs.try_recv().is_err());
+    assert_eq!(f.written().await, ["done 1"]);
+    // The next process goes on.
+    let mut working = f.start(1, |_| {});
+    assert_eq!(working.next().await.answer(Answer::Done).subject_id, "s1");
+    working.stop().await;
+}
+
+async fn what_does_not_finish_in_time_is_given_back(f: Fixture) {
+    let mut working = f.start(1, |settings| settings.drain = Duration::ZERO);
+    f.add(Lane::Standard, "s").await;
+    let mut run = working.next().await;
+    working.stop().await;
+    assert!(run.lease.cancelled.is_cancelled());
+    timeout(DEADLINE, run.answer.closed()).await.unwrap();
+    let (job, state) = f.find(&run.lease.job).await.unwrap();
+    assert_eq!((job.attempts, state), (0, JobState::Scheduled));
+    let mut working = f.start(1, |_| {});
+    assert_eq!(working.next().await.answer(Answer::Done).attempts, 1);
+    working.stop().await;
+}
+
+/// Has an executor of another process take the next job and die; the job.
+async fn killed(f: &Fixture) -> Job {
+    let (url, clock, entropy) = (f.url.clone(), f.clock.clone(), f.entropy.clone());
+    let process = move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let run = runtime.block_on(async {
+            let (handler, mut runs) = toy();
+            let settings = ExecutorSettings::for_workers(1, "wrk_dead".to_owned());
+            let catalog = connect(&url, &clock).await;
+            let stop = CancellationToken::new();
+            let _executor = Executor::start(catalog, handler, entropy, settings, stop);
+            timeout(DEADLINE, runs.recv()).await.unwrap().unwrap()
+        });
+        runtime.shutdown_background();
+        run.lease.job
+    };
+    tokio::task::spawn_blocking(process).await.unwrap()
+}
+
+async fn a_killed_workers_job_is_rescued(f: Fixture) {
+    f.add(Lane::Interactive, "s").await;
+    let job = killed(&f).await;
+    let mut working = f.start(1, |_| {});
+    assert_eq!(f.find(&job).await.unwrap().1, JobState::Leased);
+    f.clock.advance(LEASE);
+    let again = working.next().await.answer(Answer::Done);
+    assert_eq!(
+        (again.job_id.clone(), again.fence, again.attempts),
+        (job.job_id, 2, 2)
+    );
+    f.stands(&again, None).await;
+    assert_eq!(f.written().await, ["done 2"]);
+    working.stop().await;
+}
+
+async fn a_killed_workers_last_attempt_is_told(f: Fixture) {
+    f.add(Lane::Interactive, "s").await;
+    let last = format!("UPDATE jobs SET attempts = {}", MAX_ATTEMPTS - 1);
+    f.catalog
+        .write::<_, CatalogError, _>(move |tx| Box::pin(async move { tx.exec(&last, &[]).await }))
+        .await
+        .unwrap();
+    let job = killed(&f).await;
+    f.clock.advance(LEASE);
+    let working = f.start(1, |_| {});
+    f.stands(&job, Some(JobState::Dead)).await;
+    assert_eq!(
+        f.written().await,
+        [format!("buried internal {}", jobs::LOST_DETAIL)]
+    );
+    working.stop().await;
+}
+
+/// Gives the job to somebody else, as if its lease had run out.
+async fn steal(f: &Fixture) {
+    f.clock.advance(LEASE);
+    f.catalog
+        .write::<_, CatalogError, _>(|tx| {
+            Box::pin(async move {
+                for job in jobs::expired(tx, 1).await? {
+                    jobs::rescue(tx, &job).await?;
+                }
+                jobs::promote(tx).await?;
+                let stolen = jobs::claim(tx, Lane::Standard, "wrk_2", 1, NEVER).await?;
+                assert_eq!(stolen.len(), 1);
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+}
+
+async fn a_lost_lease_stops_the_handler(f: Fixture) {
+    let mut working = f.start(1, |settings| {
+        settings.heartbeat = Duration::from_millis(20);
+        settings.lease = NEVER;
+        settings.rescue = NEVER;
+    });
+    f.add(Lane::Standard, "s").await;
+    let mut run = working.next().await;
+    // By force, since the heartbeats would keep it.
+    f.catalog
+        .write::<_, CatalogError, _>(|tx| {
+            Box::pin(async move { tx.exec("UPDATE jobs SET fence = fence + 1", &[]).await })
+        })
+        .await
+        .unwrap();
+    timeout(DEADLINE, run.lease.cancelled.cancelled())
+        .await
+        .unwrap();
+    timeout(DEADLINE, run.answer.closed()).await.unwrap();
+    working.stop().await;
+    assert_eq!(f.find(&run.lease.job).await.unwrap().1, JobState::Leased);
+    assert!(f.written().await.is_empty());
+}
+
+async fn a_late_finish_changes_nothing(f: Fixture) {
+    let mut working = f.start(1, |settings| {
+        settings.heartbeat = NEVER;
+        settings.rescue = NEVER;
+    });
+    f.add(Lane::Standard, "s").await;
+    let run = working.next().await;
+    steal(&f).await;
+    let job = run.answer(Answer::Done);
+    working.stop().await;
+    let (now, state) = f.find(&job).await.unwrap();
+    assert_eq!((now.fence, state), (2, JobState::Leased));
+    assert!(f.written().await.is_empty(), "its results were taken back");
+}
