@@ -418,7 +418,12 @@ mod tests {
             for cuts in [vec![0, 100_000], vec![0, 1, 7, 50_000, 100_000]] {
                 let parts: Vec<(String, u64)> = cuts
                     .windows(2)
-                    .map(|cut| (sums(&bytes[cut[0]..cut[1]], algorithm), (cut[1] - cut[0]) as u64))
+                    .map(|cut| {
+                        (
+                            sums(&bytes[cut[0]..cut[1]], algorithm),
+                            (cut[1] - cut[0]) as u64,
+                        )
+                    })
                     .collect();
                 let whole = of_parts(
                     algorithm,
@@ -433,13 +438,19 @@ mod tests {
     #[test]
     fn a_hash_of_hashes_carries_the_count() {
         let parts = [sums(b"a", Algorithm::Sha256), sums(b"b", Algorithm::Sha256)];
-        let joined: Vec<u8> = parts.iter().flat_map(|p| BASE64.decode(p).unwrap()).collect();
+        let joined: Vec<u8> = parts
+            .iter()
+            .flat_map(|p| BASE64.decode(p).unwrap())
+            .collect();
         let whole = of_parts(
             Algorithm::Sha256,
             Coverage::Composite,
             parts.iter().map(|value| (Some(value), 1)),
         );
-        assert_eq!(whole, Some(format!("{}-2", sums(&joined, Algorithm::Sha256))));
+        assert_eq!(
+            whole,
+            Some(format!("{}-2", sums(&joined, Algorithm::Sha256)))
+        );
     }
 
     #[test]

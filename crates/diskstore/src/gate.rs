@@ -154,8 +154,7 @@ impl SharedBody {
         let drained = async {
             let mut drained = 0;
             loop {
-                let frame =
-                    std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await;
+                let frame = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await;
                 match frame {
                     None => return true,
                     Some(Err(_)) => return false,

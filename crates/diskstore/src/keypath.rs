@@ -178,6 +178,9 @@ mod tests {
         assert_eq!(path("/"), "%/=");
         assert_eq!(path("../A"), "%2e./%41=");
         assert_eq!(path(&"a".repeat(64)), format!("{}+/=", "a".repeat(64)));
-        assert_eq!(path(&format!("{}/b", "a".repeat(64))), format!("{}+/%/b=", "a".repeat(64)));
+        assert_eq!(
+            path(&format!("{}/b", "a".repeat(64))),
+            format!("{}+/%/b=", "a".repeat(64))
+        );
     }
 }

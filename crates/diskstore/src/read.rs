@@ -41,7 +41,9 @@ impl Reading {
         } = object;
         let Some(manifest) = &record.manifest else {
             if body_bytes != record.size_bytes {
-                return Err(io::Error::other("an object has another size than its record says"));
+                return Err(io::Error::other(
+                    "an object has another size than its record says",
+                ));
             }
             file.seek(SeekFrom::Start(range.start))?;
             let reading = Self {

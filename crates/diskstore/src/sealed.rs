@@ -132,7 +132,11 @@ mod tests {
         let path = dir.path().join("x");
         write(&path, b"body", &vec!["a record".to_owned()]);
         let whole = std::fs::read(&path).unwrap();
-        assert!(open::<Vec<String>>(&dir.path().join("y")).unwrap().is_none());
+        assert!(
+            open::<Vec<String>>(&dir.path().join("y"))
+                .unwrap()
+                .is_none()
+        );
         for cut in 0..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
             assert!(open::<Vec<String>>(&path).is_err(), "cut at {cut}");

@@ -64,9 +64,8 @@ pub async fn serve(
         };
         prepare(&stream);
         let (store, service) = (store.clone(), service.clone());
-        let answer = service_fn(move |request| {
-            gate::answer(store.clone(), service.clone(), request)
-        });
+        let answer =
+            service_fn(move |request| gate::answer(store.clone(), service.clone(), request));
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), answer));
         tokio::spawn(async move {
             let _permit = permit;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -264,7 +264,11 @@ fn claim(root: &Path) -> Result<File, OpenError> {
         }
     }
     let mut writable = OpenOptions::new();
-    writable.write(true).create(true).truncate(false).mode(0o600);
+    writable
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
     let lock = writable.open(root.join("lock")).map_err(at)?;
     match lock.try_lock() {
         Ok(()) => {}
@@ -276,10 +280,13 @@ fn claim(root: &Path) -> Result<File, OpenError> {
         Some(_) => return Err(OpenError::UnknownFormat(root.to_owned())),
         None => {
             let part = root.join("format.part");
-            fs::write(&part, FORMAT).map_err(at)?;
             writable
+                .truncate(true)
                 .open(&part)
-                .and_then(|file| file.sync_all())
+                .and_then(|mut file| {
+                    file.write_all(FORMAT.as_bytes())?;
+                    file.sync_all()
+                })
                 .and_then(|()| fs::rename(&part, &format))
                 .and_then(|()| sync_dir(root))
                 .map_err(at)?;

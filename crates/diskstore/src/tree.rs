@@ -29,8 +29,8 @@ impl Tree {
             {
                 let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
                 if known.contains(dir) {
-                    let moved = File::open(dir)
-                        .and_then(|opened| fs::rename(from, to).map(|()| opened));
+                    let moved =
+                        File::open(dir).and_then(|opened| fs::rename(from, to).map(|()| opened));
                     drop(known);
                     match moved {
                         Ok(opened) => return opened.sync_all(),

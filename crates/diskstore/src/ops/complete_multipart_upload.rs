@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use s3s::dto::{
-    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart,
-};
+use s3s::dto::{CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart};
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use crate::checksum::{Algorithm, Checksums, Coverage, given_checksums, of_parts, put_checksums};
@@ -53,8 +51,7 @@ pub(super) async fn complete_multipart_upload(
         },
     };
     let (store, bucket, key) = (store.clone(), input.bucket.clone(), input.key.clone());
-    let record =
-        blocking(move || complete(&store, &bucket, &key, &input.upload_id, &wish)).await?;
+    let record = blocking(move || complete(&store, &bucket, &key, &input.upload_id, &wish)).await?;
     let mut output = CompleteMultipartUploadOutput {
         location: Some(format!("/{}/{}", input.bucket, input.key)),
         bucket: Some(input.bucket),

@@ -27,7 +27,10 @@ pub(super) async fn delete_object(
     blocking(move || {
         let doomed = {
             let _guard = store.inner.locks.write(&bucket, &key);
-            let current = store.inner.object(&bucket, &key)?.map(|sealed| sealed.record);
+            let current = store
+                .inner
+                .object(&bucket, &key)?
+                .map(|sealed| sealed.record);
             conditions.check(current.as_ref())?;
             let doomed = Doomed::announce(&store, &bucket, current.as_ref()).map_err(io_fault)?;
             let path = store.inner.object_path(&bucket, &key);

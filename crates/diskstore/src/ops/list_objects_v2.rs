@@ -52,7 +52,14 @@ pub(super) async fn list_objects_v2(
     let delimiter = input.delimiter.clone().filter(|text| !text.is_empty());
     let (store, bucket) = (store.clone(), input.bucket.clone());
     let page = blocking(move || {
-        page(&store, &bucket, &prefix, delimiter.as_deref(), resume, limit)
+        page(
+            &store,
+            &bucket,
+            &prefix,
+            delimiter.as_deref(),
+            resume,
+            limit,
+        )
     })
     .await?;
 
@@ -80,7 +87,9 @@ pub(super) async fn list_objects_v2(
         checksum_type: Some(record.coverage.dto()),
         last_modified: Some(timestamp(record.modified_us)),
         size: i64::try_from(record.size_bytes).ok(),
-        storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
+        storage_class: Some(ObjectStorageClass::from_static(
+            ObjectStorageClass::STANDARD,
+        )),
         key: Some(text(record.key)),
         ..Object::default()
     });

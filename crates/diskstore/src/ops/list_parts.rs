@@ -1,8 +1,6 @@
 //! ListParts.
 
-use s3s::dto::{
-    ChecksumAlgorithm, ETag, ListPartsInput, ListPartsOutput, Part, StorageClass,
-};
+use s3s::dto::{ChecksumAlgorithm, ETag, ListPartsInput, ListPartsOutput, Part, StorageClass};
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::checksum::put_checksums;
