@@ -166,7 +166,7 @@ mod tests {
     /// A TIFF (big-endian) whose EXIF directory holds these entries: tag, type, value.
     fn tiff(entries: &[(u16, u16, Vec<u8>)]) -> Vec<u8> {
         let mut out = b"MM\0*\0\0\0\x08\0\x01\x87\x69\0\x04\0\0\0\x01\0\0\0\x1a\0\0\0\0".to_vec();
-        let mut values = Vec::new();
+        let mut values = Vec::<u8>::new();
         let values_at = out.len() + 2 + 12 * entries.len() + 4;
         out.extend((entries.len() as u16).to_be_bytes());
         for (tag, kind, value) in entries {

@@ -1,6 +1,7 @@
 //! Speaks the API for one owner: credentials, idempotency keys, retries.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use safelight_api::assets::{Asset, AssetPage, GrantOriginal, OriginalGranted};
 use safelight_api::captures::{Capture, CaptureInitiated};
@@ -86,12 +87,17 @@ impl Session {
         }
     }
 
-    /// Gets ready to act: mints the token if there is none yet. Fails where a first call would.
+    /// Gets ready to act: mints the token if there is none yet. Fails where a first call would, but
+    /// gives up after `give_up_after` already, so that a server that is not there is noticed soon.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses the credential.
-    pub async fn prepare(&self) -> Result<(), CallError> {
-        let mut attempts = self.patience.begin();
+    pub async fn prepare(&self, give_up_after: Duration) -> Result<(), CallError> {
+        let patience = Patience {
+            give_up_after,
+            ..self.patience.clone()
+        };
+        let mut attempts = patience.begin();
         loop {
             match self.headers(Actor::Owner).await {
                 Ok(_) => return Ok(()),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode};
+use sha2::{Digest, Sha256};
 
 use super::{Journal, JournalError};
 
@@ -36,6 +37,13 @@ PRAGMA user_version = 1;
 ";
 
 impl Journal {
+    /// The name of the journal's file for what goes to one server on behalf of one owner.
+    #[must_use]
+    pub fn file_name(base_url: &str, owner: &str) -> String {
+        let hash = Sha256::digest(format!("{base_url}\n{owner}"));
+        format!("journal-{}.db", hex::encode(&hash[..8]))
+    }
+
     /// Opens the journal at `path`, making it and its folder if they are not there. The journal
     /// stays locked against other processes until it is dropped.
     ///

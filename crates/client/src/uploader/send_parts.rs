@@ -1,9 +1,9 @@
 //! Sends parts to the store, several at once, each tried again on its own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use safelight_model::codes::Code;
 
 use super::send_file::{Meter, Stop};
@@ -29,11 +29,24 @@ impl Uploader {
         let at_once = usize::try_from(job.upload.plan.concurrency)
             .unwrap_or(1)
             .max(1);
-        futures::stream::iter(missing)
-            .map(|number| self.send_part(job, &signer, number, meter))
+        // After one part has failed no other begins, but those under way come to their end:
+        // what they carry need not be sent again.
+        let failed = &AtomicBool::new(false);
+        let results: Vec<Result<(), Stop>> = futures::stream::iter(missing)
+            .map(|number| {
+                let part = self.send_part(job, &signer, number, meter);
+                async move {
+                    if failed.load(Ordering::Relaxed) {
+                        return Ok(());
+                    }
+                    part.await
+                        .inspect_err(|_| failed.store(true, Ordering::Relaxed))
+                }
+            })
             .buffer_unordered(at_once)
-            .try_collect()
-            .await
+            .collect()
+            .await;
+        results.into_iter().collect()
     }
 
     async fn send_part(

@@ -1,0 +1,136 @@
+//! `safelight upload`: sends photos and clips, and waits for them if asked to.
+
+mod bars;
+mod report;
+mod walk;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use safelight_api::captures::Device;
+use safelight_client::journal::Journal;
+use safelight_client::settle::{self, Waited};
+use safelight_client::uploader::{FileOutcome, Settings, Uploader};
+
+use crate::connect::{Connection, SHORT, connect_with, explain};
+use crate::global::GlobalArgs;
+use bars::Bars;
+use report::Report;
+
+/// How long an operation is retried: a server that is restarted or a tunnel is shorter.
+const RETRY_FOR: Duration = Duration::from_secs(300);
+
+/// What to send, and how.
+#[derive(clap::Args)]
+pub struct UploadArgs {
+    /// Files and folders. Of folders, the pictures and clips in them
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Wait until every asset is viewable or failed, and show a table
+    #[arg(long)]
+    wait: bool,
+    /// Wait no longer than this, in seconds
+    #[arg(long, value_name = "SECONDS", requires = "wait")]
+    wait_timeout: Option<u64>,
+    /// How many files may be under way at once
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
+    parallel_files: u32,
+    /// What they are for: profile, post, message, archive, or a word of your own
+    #[arg(long, value_name = "WORD")]
+    purpose: Option<String>,
+    /// Where to note what was sent [default: one file for each server and owner in ~/.local/state/safelight]
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+    /// Keep trying for so long when the server or the network fails, in seconds [default: 300]
+    #[arg(long, value_name = "SECONDS")]
+    retry_for: Option<u64>,
+}
+
+/// Sends, waits, reports.
+pub async fn run(args: UploadArgs, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
+    let files = walk::files(&args.paths)?;
+    let bars = Arc::new(Bars::show());
+    let retry_for = args.retry_for.map(Duration::from_secs);
+    let connection = connect_with(global, retry_for.unwrap_or(RETRY_FOR), bars.clone())?;
+    connection
+        .session
+        .prepare(retry_for.unwrap_or(SHORT))
+        .await
+        .map_err(|e| explain(&e, global))?;
+    let outcomes = send(&args, global, &connection, &files).await?;
+    let waited = if args.wait {
+        wait(&args, global, &connection, &outcomes, &bars).await?
+    } else {
+        Waited::default()
+    };
+    bars.end();
+    let report = Report::of(&outcomes, &waited, args.wait);
+    report.print(global)?;
+    Ok(report.exit_code())
+}
+
+async fn send(
+    args: &UploadArgs,
+    global: &GlobalArgs,
+    connection: &Connection,
+    files: &[PathBuf],
+) -> anyhow::Result<Vec<FileOutcome>> {
+    let journal = match &args.journal {
+        Some(path) => path.clone(),
+        None => state_folder()?.join(Journal::file_name(&global.url(), &global.owner())),
+    };
+    let journal = Journal::open(&journal)?;
+    let settings = Settings {
+        parallel_files: args.parallel_files,
+        purpose: args.purpose.clone(),
+        device: Some(Device {
+            os: Some(std::env::consts::OS.to_owned()),
+            app_version: Some(concat!("safelight ", env!("CARGO_PKG_VERSION")).to_owned()),
+            ..Device::default()
+        }),
+        ..Settings::default()
+    };
+    let uploader = Uploader::open(
+        connection.session.clone(),
+        connection.transport.clone(),
+        journal,
+        connection.patience.clone(),
+        settings,
+    );
+    Ok(Arc::new(uploader).upload(files).await?)
+}
+
+async fn wait(
+    args: &UploadArgs,
+    global: &GlobalArgs,
+    connection: &Connection,
+    outcomes: &[FileOutcome],
+    bars: &Bars,
+) -> anyhow::Result<Waited> {
+    let uploaded = outcomes.iter().filter(|o| o.failure.is_none());
+    let ids: Vec<String> = uploaded.filter_map(|o| o.asset_id.clone()).collect();
+    bars.begin_waiting(&ids);
+    settle::wait(
+        &connection.session,
+        &*connection.patience.pause,
+        &ids,
+        args.wait_timeout.map(Duration::from_secs),
+        |_| bars.settled(),
+    )
+    .await
+    .map_err(|e| explain(&e, global))
+}
+
+fn state_folder() -> anyhow::Result<PathBuf> {
+    let absolute = |name| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        path.is_absolute().then_some(path)
+    };
+    let state = absolute("XDG_STATE_HOME")
+        .or_else(|| Some(absolute("HOME")?.join(".local").join("state")))
+        .context("there is no home folder for the journal of uploads; name a file by --journal")?;
+    Ok(state.join("safelight"))
+}
