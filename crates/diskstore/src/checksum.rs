@@ -413,7 +413,7 @@ mod tests {
 
     #[test]
     fn crcs_of_parts_combine_to_that_of_the_whole() {
-        let bytes: Vec<u8> = (0..100_000_u32).map(|n| (n * 31 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..100_000_u32).map(|n| ((n * 31) >> 3) as u8).collect();
         for algorithm in [Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Crc64nvme] {
             for cuts in [vec![0, 100_000], vec![0, 1, 7, 50_000, 100_000]] {
                 let parts: Vec<(String, u64)> = cuts

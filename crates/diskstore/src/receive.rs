@@ -23,7 +23,7 @@ const BATCH_BYTES: usize = 256 << 10;
 /// A body that has arrived. Its last bytes are yet to be written, which
 /// [`Received::finish`] does, so that a small body needs one thread hop only.
 pub(crate) struct Received {
-    sink: Sink,
+    sink: Box<Sink>,
     last: Vec<Bytes>,
     size_bytes: u64,
     expectation: Expectation,
@@ -60,12 +60,12 @@ impl Sink {
 
 /// A sink, or the thread that is writing to it.
 enum Writing {
-    Idle(Sink),
-    Busy(JoinHandle<S3Result<Sink>>),
+    Idle(Box<Sink>),
+    Busy(JoinHandle<S3Result<Box<Sink>>>),
 }
 
 impl Writing {
-    async fn settle(self) -> S3Result<Sink> {
+    async fn settle(self) -> S3Result<Box<Sink>> {
         match self {
             Self::Idle(sink) => Ok(sink),
             Self::Busy(task) => task.await.unwrap_or_else(|error| Err(died(error))),
@@ -98,11 +98,11 @@ pub(crate) async fn receive(
     }
     let mut body = body.unwrap_or_else(|| StreamingBlob::from(s3s::Body::empty()));
     let mut batch = Batch::default();
-    let mut writing = Writing::Idle(Sink {
+    let mut writing = Writing::Idle(Box::new(Sink {
         path: store.inner.tmp_path(),
         temp: None,
         hasher: expectation.hasher(),
-    });
+    }));
     let (sink, last) = loop {
         let more = batch.fill(&mut body, declared).await?;
         let bytes = std::mem::take(&mut batch.bytes);

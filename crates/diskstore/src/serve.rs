@@ -13,6 +13,7 @@ use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::access::SignedOnly;
 use crate::gate;
@@ -45,6 +46,7 @@ pub async fn serve(
         .header_read_timeout(HEADER_TIME);
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = async {
@@ -67,7 +69,8 @@ pub async fn serve(
         let answer =
             service_fn(move |request| gate::answer(store.clone(), service.clone(), request));
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), answer));
-        tokio::spawn(async move {
+        while connections.try_join_next().is_some() {}
+        connections.spawn(async move {
             let _permit = permit;
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
@@ -81,6 +84,7 @@ pub async fn serve(
     {
         tracing::warn!("requests were cut off because they did not end in time");
     }
+    connections.shutdown().await;
     Ok(())
 }
 
@@ -99,7 +103,6 @@ fn prepare(stream: &TcpStream) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    #[cfg(target_os = "linux")]
     if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, UNREAD_MS) {
         tracing::debug!(%error, "no TCP_USER_TIMEOUT");
     }

@@ -59,7 +59,7 @@ pub(super) async fn list_parts(
         is_truncated: Some(page.truncated),
         max_parts: Some(max_parts),
         part_number_marker: Some(marker),
-        next_part_number_marker: last,
+        next_part_number_marker: Some(last.unwrap_or(marker)),
         storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),
         checksum_algorithm: declared
             .then(|| ChecksumAlgorithm::from_static(page.upload.algorithm.name())),

@@ -35,7 +35,7 @@ fn zoo() -> Vec<String> {
         "A",
         "a.",
         ".a",
-        " ",
+        " a ",
         "a b",
         "a+b",
         "a&b=c?d#e",
@@ -77,7 +77,11 @@ async fn round_trip(store: &Running, outside: &Path, keys: &[String]) {
     let mut model = BTreeMap::new();
     for (at, key) in keys.iter().enumerate() {
         let body = format!("{at} {key}").into_bytes();
-        let sent = client.put_object().bucket(BUCKET).key(key).body(body.clone().into());
+        let sent = client
+            .put_object()
+            .bucket(BUCKET)
+            .key(key)
+            .body(body.clone().into());
         let sent = sent.send().await;
         assert!(sent.is_ok(), "{key:?}: {sent:?}");
         model.insert(key.clone(), body);
@@ -172,6 +176,8 @@ fn odd_keys_come_back() {
         "[a-c]{60,70}",
     ];
     let key = prop::collection::vec(piece, 1..6).prop_map(|pieces| pieces.concat());
+    // The SDK takes a key of nothing but white space for none.
+    let key = key.prop_filter("not blank", |key| !key.trim().is_empty());
     let strategy = prop::collection::btree_set(key, 1..12);
     let mut runner = TestRunner::new(ProptestConfig {
         cases: 16,
