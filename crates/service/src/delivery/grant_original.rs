@@ -10,7 +10,7 @@ use safelight_model::limits;
 
 use super::links::{self, File};
 use crate::context::{Context, Owner};
-use crate::governance::decide::{Access, Refusal, Wanted, decide};
+use crate::governance::decide::{Refusal, Wanted, decide};
 
 /// Why no access is granted.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +65,7 @@ pub async fn grant_original(
     .await?
     .filter(|a| a.owner_id == owner.owner_id)
     .ok_or(GrantError::NotFound)?;
-    decide(&asset, Wanted::Original, Access::Owner)?;
+    decide(&asset, Wanted::Original)?;
     let expiry = context.now().plus(life).unix_seconds();
     let url = links::signed(
         context,

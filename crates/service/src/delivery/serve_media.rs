@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::links::{self, File};
 use super::range::{self, Range};
 use crate::context::Context;
-use crate::governance::decide::{Access, Refusal, Wanted, decide};
+use crate::governance::decide::{Refusal, Wanted, decide};
 
 /// The query of a link.
 #[derive(Clone, Debug, Deserialize)]
@@ -184,7 +184,7 @@ async fn find(context: &Context, public_id: &str, file: File) -> Result<Source, 
         File::Rendition(_) => Wanted::Rendition,
         File::Original => Wanted::Original,
     };
-    decide(&asset, wanted, Access::Grant)?;
+    decide(&asset, wanted)?;
     let File::Rendition(preset) = file else {
         return original(&asset);
     };

@@ -13,15 +13,6 @@ pub enum Wanted {
     Original,
 }
 
-/// On what ground it is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// The caller is the owner, and asks for a link.
-    Owner,
-    /// The request carries a valid, living signature for exactly this.
-    Grant,
-}
-
 /// Why it is not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -44,17 +35,15 @@ impl Refusal {
     }
 }
 
-/// Whether `wanted` of `asset` may be given out on the ground of `access`.
+/// Whether `wanted` of `asset` may be given out to a caller who has shown that he may ask: as its owner,
+/// or by a living signature for exactly this.
 ///
 /// Renditions: only of a ready asset whose blob's verdict is `clean`. Originals: of a ready one, and of
 /// one that failed for a reason other than its verdict, since the owner must not lose what was taken in.
 ///
 /// # Errors
 /// Why not.
-pub fn decide(asset: &Asset, wanted: Wanted, access: Access) -> Result<(), Refusal> {
-    // Both grounds lead to the same bytes; they differ in who checked the caller: the API for an
-    // owner, the signature for a grant.
-    let (Access::Owner | Access::Grant) = access;
+pub fn decide(asset: &Asset, wanted: Wanted) -> Result<(), Refusal> {
     let Some(blob) = asset.blob.as_ref() else {
         return Err(Refusal::NotAvailable(asset.state));
     };
@@ -123,7 +112,7 @@ mod tests {
         for state in State::ALL {
             for verdict in [None, Some("unknown"), Some("clean"), Some("quarantine")] {
                 let given =
-                    decide(&asset(state, verdict), Wanted::Rendition, Access::Grant).is_ok();
+                    decide(&asset(state, verdict), Wanted::Rendition).is_ok();
                 assert_eq!(
                     given,
                     state == State::Ready && verdict == Some("clean"),
@@ -137,7 +126,7 @@ mod tests {
     fn an_original_is_given_when_ready_or_failed_but_never_unscanned_or_withheld() {
         for state in State::ALL {
             for verdict in [None, Some("unknown"), Some("clean"), Some("quarantine")] {
-                let given = decide(&asset(state, verdict), Wanted::Original, Access::Grant).is_ok();
+                let given = decide(&asset(state, verdict), Wanted::Original).is_ok();
                 let should =
                     matches!(state, State::Ready | State::Failed) && verdict == Some("clean");
                 assert_eq!(given, should, "{state:?} {verdict:?}");
