@@ -47,13 +47,11 @@ fn spawn(root: &Path) -> (Child, String) {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    for line in lines {
-        if let Some(endpoint) = line.unwrap().strip_prefix("LISTENING ") {
-            return (child, endpoint.to_owned());
-        }
-    }
-    panic!("the child did not listen");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let endpoint = lines
+        .find_map(|line| line.unwrap().strip_prefix("LISTENING ").map(str::to_owned))
+        .expect("the child did not listen");
+    (child, endpoint)
 }
 
 /// What the store acknowledged.
@@ -105,7 +103,7 @@ async fn work(
             .entry(key.clone())
             .or_default()
             .1 = version;
-        if version % 3 == 0 {
+        if version.is_multiple_of(3) {
             let Ok(created) = client
                 .create_multipart_upload()
                 .bucket(BUCKET)
@@ -164,7 +162,7 @@ async fn work(
             }
         }
         acknowledge(&mut |known| known.objects.get_mut(&key).unwrap().0 = version);
-        if version % 5 == 0 {
+        if version.is_multiple_of(5) {
             known.lock().unwrap().unsure.insert(key.clone());
             if client
                 .delete_object()
