@@ -24,6 +24,8 @@ use crate::value::Row;
 mod claim;
 mod enqueue;
 mod look;
+#[cfg(test)]
+mod plans;
 mod rescue;
 mod settle;
 

@@ -181,9 +181,11 @@ CREATE TABLE jobs (
   PRIMARY KEY (tenant_id, job_id)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX jobs_live ON jobs (tenant_id, unique_key) WHERE state <> 'dead';
-CREATE INDEX jobs_waiting ON jobs (lane, turn, job_id) WHERE state = 'queued';
-CREATE INDEX jobs_by_owner ON jobs (lane, tenant_id, owner_id, turn) WHERE state = 'queued';
-CREATE INDEX jobs_due ON jobs (lane, run_at) WHERE state = 'queued';
+-- The three indexes of queued jobs carry a condition more that is always true. The query made for one of them
+-- repeats it, so that a planner without statistics cannot take another and sort the whole backlog.
+CREATE INDEX jobs_waiting ON jobs (lane, turn, job_id) WHERE state = 'queued' AND job_id <> '';
+CREATE INDEX jobs_by_owner ON jobs (lane, tenant_id, owner_id, turn) WHERE state = 'queued' AND owner_id <> '';
+CREATE INDEX jobs_due ON jobs (lane, run_at) WHERE state = 'queued' AND run_at >= 0;
 CREATE INDEX jobs_scheduled ON jobs (run_at, tenant_id, job_id) WHERE state = 'scheduled';
 CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'leased';
 CREATE INDEX jobs_dead ON jobs (tenant_id, job_id) WHERE state = 'dead';

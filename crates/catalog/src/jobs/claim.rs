@@ -63,17 +63,7 @@ pub async fn claim(
     lease: Duration,
 ) -> Result<Vec<Job>, CatalogError> {
     let now = tx.now().await?;
-    // The limit stands in the text, so that the planner knows how little is asked for.
-    let sql = format!(
-        "WITH next (t, j) AS (SELECT tenant_id, job_id FROM jobs WHERE state = 'queued' AND lane = $1 AND {known} \
-         ORDER BY turn, job_id LIMIT {limit} {skip_locked}) \
-         UPDATE jobs SET state = 'leased', worker_id = $2, lease_until = $3, fence = fence + 1, \
-         attempts = attempts + 1, updated_at = $4 FROM next WHERE tenant_id = t AND job_id = j \
-         RETURNING {COLUMNS}, turn",
-        known = *KNOWN_KINDS,
-        limit = limit.min(CLAIMED_AT_ONCE),
-        skip_locked = skip_locked(tx),
-    );
+    let sql = claim_sql(limit.min(CLAIMED_AT_ONCE), skip_locked(tx));
     let rows = tx
         .rows(
             &sql,
@@ -87,6 +77,19 @@ pub async fn claim(
     }
     jobs.sort_by(|(a_turn, a), (b_turn, b)| (a_turn, &a.job_id).cmp(&(b_turn, &b.job_id)));
     Ok(jobs.into_iter().map(|(_, job)| job).collect())
+}
+
+/// The limit stands in the text, so that the planner knows how little is asked for.
+pub(super) fn claim_sql(limit: usize, skip_locked: &str) -> String {
+    format!(
+        "WITH next (t, j) AS (SELECT tenant_id, job_id FROM jobs \
+         WHERE state = 'queued' AND job_id <> '' AND lane = $1 AND {known} \
+         ORDER BY turn, job_id LIMIT {limit} {skip_locked}) \
+         UPDATE jobs SET state = 'leased', worker_id = $2, lease_until = $3, fence = fence + 1, \
+         attempts = attempts + 1, updated_at = $4 FROM next WHERE tenant_id = t AND job_id = j \
+         RETURNING {COLUMNS}, turn",
+        known = *KNOWN_KINDS,
+    )
 }
 
 /// Renews the lease that `job` was claimed with. `false`: it is not ours any more.

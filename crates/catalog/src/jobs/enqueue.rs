@@ -72,6 +72,14 @@ pub async fn enqueue(tx: &mut Tx<'_>, job: &NewJob<'_>) -> Result<bool, CatalogE
     Ok(added)
 }
 
+/// The smallest turn that waits in a lane, and the largest of an owner's. Not by MIN and MAX: without
+/// statistics PostgreSQL would read the whole lane for them.
+pub(super) const TURN_SQL: &str = "\
+    SELECT (SELECT turn FROM jobs WHERE state = 'queued' AND job_id <> '' AND lane = $1 \
+    ORDER BY turn LIMIT 1), \
+    (SELECT turn FROM jobs WHERE state = 'queued' AND owner_id <> '' AND lane = $1 \
+    AND tenant_id = $2 AND owner_id = $3 ORDER BY turn DESC LIMIT 1)";
+
 /// The turn for a job of this owner that joins the lane now: two looks at the ends of an index, and
 /// no row that others wait for. Transactions that overlap may give the same turn twice, which is
 /// harmless.
@@ -81,13 +89,7 @@ pub(super) async fn turn(
     tenant_id: &str,
     owner_id: &str,
 ) -> Result<i64, CatalogError> {
-    let row = tx
-        .row(
-            "SELECT (SELECT MIN(turn) FROM jobs WHERE state = 'queued' AND lane = $1), \
-             (SELECT MAX(turn) FROM jobs WHERE state = 'queued' AND lane = $1 AND tenant_id = $2 AND owner_id = $3)",
-            values![lane, tenant_id, owner_id],
-        )
-        .await?;
+    let row = tx.row(TURN_SQL, values![lane, tenant_id, owner_id]).await?;
     let (lane_turn, owner_turn) = match row {
         Some(row) => (row.maybe_int(0)?, row.maybe_int(1)?),
         None => (None, None),

@@ -35,16 +35,7 @@ impl Outlook {
 /// What the database says.
 pub async fn outlook(tx: &mut Tx<'_>) -> Result<Outlook, CatalogError> {
     let now = tx.now().await?;
-    let oldest = Lane::ALL
-        .map(|l| {
-            format!(
-                "(SELECT MIN(run_at) FROM jobs WHERE state = 'queued' AND lane = '{}')",
-                l.as_str()
-            )
-        })
-        .join(", ");
-    let sql = format!("SELECT {oldest}, (SELECT MIN(run_at) FROM jobs WHERE state = 'scheduled')");
-    let row = tx.row(&sql, &[]).await?;
+    let row = tx.row(&outlook_sql(), &[]).await?;
     let at = |i: usize| row.as_ref().map_or(Ok(None), |r| r.maybe_at(i));
     let [first, second, third] = Lane::ALL;
     Ok(Outlook {
@@ -65,6 +56,18 @@ pub async fn outlook(tx: &mut Tx<'_>) -> Result<Outlook, CatalogError> {
         ],
         next_run_at: at(3)?,
     })
+}
+
+pub(super) fn outlook_sql() -> String {
+    let oldest = Lane::ALL.map(|lane| {
+        format!(
+            "(SELECT run_at FROM jobs WHERE state = 'queued' AND run_at >= 0 AND lane = '{}' \
+             ORDER BY run_at LIMIT 1)",
+            lane.as_str()
+        )
+    });
+    let next = "(SELECT run_at FROM jobs WHERE state = 'scheduled' ORDER BY run_at LIMIT 1)";
+    format!("SELECT {}, {next}", oldest.join(", "))
 }
 
 /// One job and where it stands, if it is there: done jobs are not.

@@ -3,6 +3,13 @@
 //! A suite is a module of `async fn name(f: Fixture)` and one `on_both!(name, …)`, which makes the
 //! tests `name::sqlite` and `name::postgres`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "this is all test code"
+)]
+
 mod fixture;
 mod jobs;
 mod jobs_model;

@@ -1,4 +1,6 @@
 //! The stages, against real components on loopback.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is all test code")]
+
 mod queue;
 mod sandbox;

@@ -1,0 +1,136 @@
+//! However long the backlog, the queue's everyday queries read the ends of indexes.
+
+use std::time::Duration;
+
+use safelight_model::lane::Lane;
+use safelight_testkit::postgres::Cluster;
+
+use super::claim::{claim, claim_sql, promote};
+use super::enqueue::TURN_SQL;
+use super::look::{outlook, outlook_sql};
+use super::skip_locked;
+use crate::connect::{Catalog, CatalogSettings};
+use crate::error::CatalogError;
+use crate::value::Value;
+use crate::values;
+
+const BACKLOG: usize = 100_000;
+
+/// Half of the jobs are due, in two lanes; half are for later.
+async fn with_backlog(url: &str) -> Catalog {
+    let catalog = Catalog::open(CatalogSettings::for_url(url)).await.unwrap();
+    let fill = format!(
+        "INSERT INTO jobs (tenant_id, job_id, kind, lane, owner_id, subject_id, unique_key, state, \
+         turn, run_at, attempts, fence, enqueued_at, updated_at) \
+         SELECT 'ten_1', 'job_' || n, 'derive', CASE n % 4 WHEN 0 THEN 'bulk' ELSE 'standard' END, \
+         'owner_' || (n % 100), 's', 'k' || n, CASE n % 2 WHEN 0 THEN 'queued' ELSE 'scheduled' END, \
+         CASE n % 2 WHEN 0 THEN n * 1000 ELSE 0 END, \
+         CASE n % 2 WHEN 0 THEN n ELSE 4000000000000000 + n END, 0, 0, 0, 0 FROM (\
+         WITH RECURSIVE seq (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < {BACKLOG}) \
+         SELECT n FROM seq) AS numbers"
+    );
+    write(&catalog, fill).await;
+    catalog
+}
+
+async fn write(catalog: &Catalog, sql: String) {
+    catalog
+        .write::<_, CatalogError, _>(move |tx| Box::pin(async move { tx.exec(&sql, &[]).await }))
+        .await
+        .unwrap();
+}
+
+/// Takes from the head of the line until it has moved on a good deal.
+async fn take_many(catalog: &Catalog) {
+    for _ in 0..50 {
+        let taken = catalog
+            .write::<_, CatalogError, _>(|tx| {
+                Box::pin(async move {
+                    promote(tx).await?;
+                    outlook(tx).await?;
+                    claim(tx, Lane::Standard, "wrk_1", 10, Duration::from_secs(30)).await
+                })
+            })
+            .await
+            .unwrap();
+        assert_eq!(taken.len(), 10);
+    }
+}
+
+/// What the planner says to the claim, to the turn of a new job, and to the outlook. The text is in
+/// this column of the answer.
+async fn plans(catalog: &Catalog, explain: &'static str, column: usize) -> [String; 3] {
+    catalog
+        .write::<_, CatalogError, _>(move |tx| {
+            Box::pin(async move {
+                let claim: Vec<Value> = values!["standard", "wrk_1", 1, 1].to_vec();
+                let turn: Vec<Value> = values!["standard", "ten_1", "owner_7"].to_vec();
+                let asked = [
+                    (claim_sql(2, skip_locked(tx)), claim),
+                    (TURN_SQL.to_owned(), turn),
+                    (outlook_sql(), Vec::new()),
+                ];
+                let mut plans = [String::new(), String::new(), String::new()];
+                for (plan, (sql, args)) in plans.iter_mut().zip(&asked) {
+                    for row in tx.rows(&format!("{explain} {sql}"), args).await? {
+                        plan.push_str(&row.text(column)?);
+                        plan.push('\n');
+                    }
+                }
+                Ok(plans)
+            })
+        })
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn on_sqlite() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    let catalog = with_backlog(&format!("sqlite://{}", path.display())).await;
+    take_many(&catalog).await;
+    let [claim, turn, outlook] = plans(&catalog, "EXPLAIN QUERY PLAN", 3).await;
+    assert!(claim.contains("INDEX jobs_waiting (lane=?)"), "{claim}");
+    assert!(turn.contains("INDEX jobs_waiting (lane=?)"), "{turn}");
+    assert!(
+        turn.contains("INDEX jobs_by_owner (lane=? AND tenant_id=? AND owner_id=?)"),
+        "{turn}"
+    );
+    assert_eq!(
+        outlook.matches("INDEX jobs_due (lane=?").count(),
+        3,
+        "{outlook}"
+    );
+    assert!(outlook.contains("INDEX jobs_scheduled"), "{outlook}");
+    let all = claim + &turn + &outlook;
+    assert!(!all.contains("TEMP B-TREE FOR ORDER"), "{all}");
+    let scans = all
+        .lines()
+        .filter(|l| l.contains("SCAN jobs") && !l.contains("jobs_scheduled"));
+    assert_eq!(scans.count(), 0, "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgres() {
+    let url = tokio::task::block_in_place(|| Cluster::shared().unwrap().fresh_database().unwrap());
+    let catalog = with_backlog(&url).await;
+    take_many(&catalog).await;
+    // Without statistics as well as with them.
+    for analyze in [false, true] {
+        if analyze {
+            write(&catalog, "ANALYZE jobs".to_owned()).await;
+        }
+        let [claim, turn, outlook] = plans(&catalog, "EXPLAIN", 0).await;
+        assert!(claim.contains("Index Scan using jobs_waiting"), "{claim}");
+        assert!(turn.contains("using jobs_waiting"), "{turn}");
+        assert!(turn.contains("using jobs_by_owner"), "{turn}");
+        assert_eq!(outlook.matches("using jobs_due").count(), 3, "{outlook}");
+        assert!(outlook.contains("using jobs_scheduled"), "{outlook}");
+        let all = claim + &turn + &outlook;
+        assert!(!all.contains("Seq Scan") && !all.contains("Sort"), "{all}");
+        // Every one of them stops after the first rows it finds.
+        let limits = all.matches("->  Limit").count();
+        assert_eq!(limits, 7, "{all}");
+    }
+}
