@@ -109,7 +109,7 @@ export SAFELIGHT_URL SAFELIGHT_TOKEN
 
 say "Uploading $photos …"
 status=0
-"$programs/safelight" upload "$photos" --wait || status=$?
+"$programs/safelight" upload "$photos" --wait --journal "$data/journal.db" || status=$?
 if ((status != 0)); then
     show_log
     printf '\nNot every picture became viewable (upload ended with %s).\n' "$status" >&2
