@@ -98,10 +98,8 @@ impl DiskStore {
             let path = path.to_owned();
             move |source| OpenError::Io { path, source }
         };
-        let tree = Tree::default();
-        let given = settings.root.clone();
-        tree.make(&given).map_err(at(&given))?;
-        let root = fs::canonicalize(&given).map_err(at(&given))?;
+        let tree = Tree::below(&settings.root).map_err(at(&settings.root))?;
+        let root = tree.root().to_owned();
         if root.as_os_str().len() > LONGEST_ROOT_BYTES {
             return Err(OpenError::PathTooLong(root));
         }

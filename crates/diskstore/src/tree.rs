@@ -15,12 +15,34 @@ const ATTEMPTS: usize = 16;
 
 /// Remembers which directories are known to be on the disk, with all above
 /// them. Only these are renamed into.
-#[derive(Default)]
 pub(crate) struct Tree {
+    /// What is above it is not this store's concern.
+    root: PathBuf,
     known: RwLock<HashSet<PathBuf>>,
 }
 
 impl Tree {
+    /// A tree below a directory, which is made if there is none.
+    pub(crate) fn below(root: &Path) -> io::Result<Self> {
+        let missing: Vec<&Path> = root
+            .ancestors()
+            .take_while(|above| !above.as_os_str().is_empty() && !above.is_dir())
+            .collect();
+        for made in missing.into_iter().rev() {
+            DirBuilder::new().mode(0o700).create(made)?;
+            sync_dir(parent(made)?)?;
+        }
+        Ok(Self {
+            root: fs::canonicalize(root)?,
+            known: RwLock::default(),
+        })
+    }
+
+    /// The directory, as it is really called.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Renames `from` to `to`, makes the directories above `to` where they are
     /// missing, and returns when the name is on the disk.
     pub(crate) fn publish(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -53,7 +75,7 @@ impl Tree {
         }
         let mut missing = Vec::new();
         for above in dir.ancestors() {
-            if above.as_os_str().is_empty() || (known.contains(above) && above.is_dir()) {
+            if above == self.root || (known.contains(above) && above.is_dir()) {
                 break;
             }
             missing.push(above);
@@ -62,13 +84,9 @@ impl Tree {
             match DirBuilder::new().mode(0o700).create(made) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                // The root of the file system, or a directory of others.
-                Err(_) if made.is_dir() => {}
                 Err(error) => return Err(error),
             }
-            if let Some(above) = made.parent() {
-                sync_dir(above)?;
-            }
+            sync_dir(parent(made)?)?;
             known.insert(made.to_owned());
         }
         Ok(())
@@ -120,12 +138,13 @@ mod tests {
     #[test]
     fn directories_come_and_go() {
         let base = tempfile::tempdir().unwrap();
-        let floor = base.path().join("floor");
-        let tree = Tree::default();
+        let root = base.path().join("a/b");
+        let tree = Tree::below(&root).unwrap();
+        let floor = tree.root().join("floor");
         tree.make(&floor).unwrap();
         let target = floor.join("a/b/c/file");
         for _ in 0..2 {
-            let source = base.path().join("source");
+            let source = tree.root().join("source");
             fs::write(&source, b"x").unwrap();
             tree.publish(&source, &target).unwrap();
             assert!(target.exists() && !source.exists());
@@ -138,23 +157,23 @@ mod tests {
     #[test]
     fn a_directory_that_others_removed_is_made_again() {
         let base = tempfile::tempdir().unwrap();
-        let tree = Tree::default();
-        let target = base.path().join("a/b/file");
+        let tree = Tree::below(base.path()).unwrap();
+        let target = tree.root().join("a/b/file");
         for _ in 0..2 {
-            let source = base.path().join("source");
+            let source = tree.root().join("source");
             fs::write(&source, b"x").unwrap();
             tree.publish(&source, &target).unwrap();
-            fs::remove_dir_all(base.path().join("a")).unwrap();
+            fs::remove_dir_all(tree.root().join("a")).unwrap();
         }
     }
 
     #[test]
     fn writers_and_removers_of_one_directory_do_not_lose_a_file() {
         let base = tempfile::tempdir().unwrap();
-        let tree = Tree::default();
+        let tree = Tree::below(base.path()).unwrap();
         std::thread::scope(|scope| {
             for worker in 0..4 {
-                let (tree, base) = (&tree, base.path());
+                let (tree, base) = (&tree, tree.root());
                 scope.spawn(move || {
                     for _ in 0..25 {
                         let source = base.join(format!("source{worker}"));

@@ -391,6 +391,37 @@ async fn a_presigned_part_is_bound_to_its_hash() {
 }
 
 #[tokio::test]
+async fn the_defaults_of_the_sdk_work() {
+    let store = Running::start().await;
+    let client = store.default_client();
+    let id = create(&client, "k").await;
+    let body = noise(9, 300_000);
+    let mut parts = Vec::new();
+    for (at, chunk) in body.chunks(100_000).enumerate() {
+        let sent = client
+            .upload_part()
+            .bucket(BUCKET)
+            .key("k")
+            .upload_id(&id)
+            .part_number(at as i32 + 1)
+            .body(chunk.to_vec().into())
+            .send()
+            .await
+            .unwrap();
+        assert!(sent.checksum_crc32().is_some());
+        parts.push(
+            CompletedPart::builder()
+                .part_number(at as i32 + 1)
+                .set_e_tag(sent.e_tag)
+                .set_checksum_crc32(sent.checksum_crc32)
+                .build(),
+        );
+    }
+    complete!(client, "k", &id, &parts).send().await.unwrap();
+    assert!(get(&client, "k").await == body);
+}
+
+#[tokio::test]
 async fn parts_are_listed_in_pages() {
     let store = Running::start().await;
     let client = store.client();

@@ -231,3 +231,61 @@ async fn damage_is_an_error_and_not_wrong_bytes() {
         .unwrap_err();
     assert_eq!(error.code_text(), "InternalError");
 }
+
+/// A directory with a multipart object, closed; with the id of its upload.
+async fn closed_with_parts(dir: &std::path::Path) -> (Vec<u8>, String) {
+    let store = Running::open(settings(dir)).await;
+    let client = store.client();
+    let id = create(&client, "k").await;
+    let body = noise(4, 100_000);
+    let parts = [upload(&client, "k", &id, 1, &body).await];
+    complete!(client, "k", &id, &parts).send().await.unwrap();
+    drop(client);
+    store.stop().await;
+    (body, id)
+}
+
+#[tokio::test]
+async fn a_crash_before_the_record_went_leaves_the_object() {
+    let dir = tempfile::tempdir().unwrap();
+    let (body, id) = closed_with_parts(dir.path()).await;
+    std::fs::write(dir.path().join(format!("tmp/doom.{BUCKET}.{id}")), b"").unwrap();
+    let store = Running::open(settings(dir.path())).await;
+    assert!(get(&store.client(), "k").await == body);
+    assert_eq!(store.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn a_crash_after_the_record_went_leaves_nothing() {
+    for half_closed in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, id) = closed_with_parts(dir.path()).await;
+        let bucket = dir.path().join("buckets").join(BUCKET);
+        std::fs::write(dir.path().join(format!("tmp/doom.{BUCKET}.{id}")), b"").unwrap();
+        std::fs::remove_file(bucket.join("objects/k=")).unwrap();
+        if half_closed {
+            let upload = bucket
+                .join("uploads")
+                .join(&id[..2])
+                .join(&id)
+                .join("upload");
+            std::fs::remove_file(upload).unwrap();
+        }
+        let store = Running::open(settings(dir.path())).await;
+        assert_eq!(store.part_files(), Vec::<PathBuf>::new());
+        assert_eq!(store.leftovers(), Vec::<PathBuf>::new());
+    }
+}
+
+#[tokio::test]
+async fn what_was_being_written_is_swept() {
+    let dir = tempfile::tempdir().unwrap();
+    let (body, _) = closed_with_parts(dir.path()).await;
+    let tmp = dir.path().join("tmp");
+    std::fs::write(tmp.join("0123456789abcdef0123456789abcdef"), b"half").unwrap();
+    std::fs::create_dir(tmp.join("fedcba9876543210fedcba9876543210")).unwrap();
+    std::fs::write(tmp.join("fedcba9876543210fedcba9876543210/upload"), b"half").unwrap();
+    let store = Running::open(settings(dir.path())).await;
+    assert_eq!(std::fs::read_dir(&tmp).unwrap().count(), 0);
+    assert!(get(&store.client(), "k").await == body);
+}
