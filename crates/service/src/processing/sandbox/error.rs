@@ -8,7 +8,7 @@ use safelight_model::codes::Code;
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The child looked at the file and refused it.
-    #[error("{code}: {detail}")]
+    #[error("{detail}")]
     Refused {
         /// One of the codes that a file can earn.
         code: Code,
