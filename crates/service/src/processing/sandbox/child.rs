@@ -17,6 +17,9 @@ use super::protocol::{
 pub(super) const MEMORY_BYTES_VARIABLE: &str = "SANDBOX_MEMORY_BYTES";
 /// Descriptors: the three standard ones, the original, and some that the C library may want.
 const MAX_DESCRIPTORS: u64 = 8;
+/// Free memory that a child keeps between tasks: what a picture of 12 megapixels takes.
+#[cfg(target_env = "gnu")]
+const KEPT_BYTES: libc::c_int = 96 * 1024 * 1024;
 /// Ends of the process, for the parent's log.
 const CONFINE_FAILED: i32 = 70;
 const SOCKET_FAILED: i32 = 71;
@@ -29,6 +32,7 @@ pub fn child_main() -> i32 {
         eprintln!("cannot confine the sandbox: {error}");
         return CONFINE_FAILED;
     }
+    keep_memory();
     match serve() {
         Ok(()) => 0,
         Err(error) => {
@@ -76,6 +80,17 @@ pub fn confine() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Lets the allocator keep what one task gave back for the next: handing it to the kernel and
+/// faulting it in again, page by page, costs an eighth of a task's time.
+fn keep_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no other thread, and these options take numbers only.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_MAX, 0);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_BYTES);
+    }
 }
 
 /// Takes tasks until the parent closes the socket.
