@@ -82,6 +82,7 @@ mod checksum;
 mod clock;
 mod conditions;
 mod disposal;
+mod expectation;
 mod fault;
 mod gate;
 mod ids;

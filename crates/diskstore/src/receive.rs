@@ -10,7 +10,8 @@ use s3s::dto::StreamingBlob;
 use s3s::{S3Error, S3ErrorCode, S3Result, StdError, TrailingHeaders, s3_error};
 use tokio::task::JoinHandle;
 
-use crate::checksum::{Checksums, Expectation, Hasher};
+use crate::checksum::Checksums;
+use crate::expectation::{Expectation, Hasher};
 use crate::fault::{died, io_fault};
 use crate::gate::Idle;
 use crate::store::DiskStore;

@@ -3,9 +3,10 @@
 use s3s::dto::{PutObjectInput, PutObjectOutput};
 use s3s::{S3Request, S3Response, S3Result};
 
-use crate::checksum::{Algorithm, Coverage, Expectation, put_checksums};
+use crate::checksum::{Algorithm, Coverage, put_checksums};
 use crate::clock::now_us;
 use crate::conditions::WriteConditions;
+use crate::expectation::Expectation;
 use crate::fault::{blocking, io_fault};
 use crate::publish::publish;
 use crate::receive::receive;

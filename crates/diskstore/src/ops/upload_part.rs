@@ -6,8 +6,9 @@ use std::io;
 use s3s::dto::{ETag, UploadPartInput, UploadPartOutput};
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use crate::checksum::{Coverage, Expectation, put_checksums};
+use crate::checksum::{Coverage, put_checksums};
 use crate::clock::now_us;
+use crate::expectation::Expectation;
 use crate::fault::{blocking, io_fault};
 use crate::receive::receive;
 use crate::record::{PartRecord, UploadRecord};
