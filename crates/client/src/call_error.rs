@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use safelight_api::problem::Problem;
+use safelight_model::codes::Code;
 
 use crate::transport::{Answer, TransportError};
 
@@ -84,7 +85,8 @@ impl CallError {
             Self::Transport(TransportError::Unreachable(_) | TransportError::Broken(_)) => true,
             Self::Transport(_) | Self::NotUnderstood(_) => false,
             Self::Refused { status, code, .. } => {
-                matches!(status, 408 | 429 | 500..=599) || code == "idempotency_key_in_flight"
+                matches!(status, 408 | 429 | 500..=599)
+                    || code == Code::IdempotencyKeyInFlight.as_str()
             }
         }
     }

@@ -10,6 +10,7 @@ use safelight_api::paths;
 use safelight_api::uploads::{
     CompleteUpload, PartToSign, SignUrls, SignedUrl, SignedUrls, Upload, UploadCompleted,
 };
+use safelight_model::codes::Code;
 use safelight_model::ids;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -67,6 +68,9 @@ struct Call {
     idempotency_key: Option<String>,
     body: Option<String>,
     actor: Actor,
+    /// Whether a request that hangs, perhaps in a server that died, is overtaken with another key.
+    /// Only for what is idempotent by itself.
+    overtakes: bool,
 }
 
 impl Session {
@@ -154,15 +158,22 @@ impl Session {
             .await
     }
 
-    /// Completes an upload.
+    /// Completes an upload. Doing it twice is harmless, also under two keys.
     ///
     /// # Errors
     /// The server's refusal, or that no answer came.
     pub async fn complete(&self, upload_id: &str) -> Result<UploadCompleted, CallError> {
-        let path = paths::fill(paths::UPLOAD_COMPLETE, upload_id);
-        let body = json(&CompleteUpload {})?;
-        self.post(path, Some(self.fresh_key()), body, Actor::Owner)
-            .await
+        let answer = self
+            .send(Call {
+                method: Method::Post,
+                path: paths::fill(paths::UPLOAD_COMPLETE, upload_id),
+                idempotency_key: Some(self.fresh_key()),
+                body: Some(json(&CompleteUpload {})?),
+                actor: Actor::Owner,
+                overtakes: true,
+            })
+            .await?;
+        read(&answer)
     }
 
     /// One asset, with the fields named (`renditions,original,times`).
@@ -243,6 +254,7 @@ impl Session {
             idempotency_key: Some(self.fresh_key()),
             body: None,
             actor: Actor::Holder,
+            overtakes: false,
         })
         .await
         .map(|_| ())
@@ -256,6 +268,7 @@ impl Session {
                 idempotency_key: None,
                 body: None,
                 actor,
+                overtakes: false,
             })
             .await?;
         read(&answer)
@@ -275,13 +288,14 @@ impl Session {
                 idempotency_key,
                 body: Some(body),
                 actor,
+                overtakes: false,
             })
             .await?;
         read(&answer)
     }
 
     /// Makes the call until it is answered for good. A token that has expired is renewed once.
-    async fn send(&self, call: Call) -> Result<Vec<u8>, CallError> {
+    async fn send(&self, mut call: Call) -> Result<Vec<u8>, CallError> {
         let mut attempts = self.patience.begin();
         let mut renewed = false;
         loop {
@@ -300,6 +314,10 @@ impl Session {
             let why = error.to_string();
             if !attempts.failed(&why, error.retry_after()).await {
                 return Err(error);
+            }
+            let in_flight = Code::IdempotencyKeyInFlight.as_str();
+            if call.overtakes && error.code() == in_flight {
+                call.idempotency_key = Some(self.fresh_key());
             }
         }
     }

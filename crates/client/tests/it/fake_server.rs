@@ -1,5 +1,10 @@
 //! A server and store in memory that keep to the wire, and fail where they are told to.
 
+#![allow(
+    dead_code,
+    reason = "each binary of tests that includes this file uses a part of it"
+)]
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -204,15 +209,16 @@ async fn handle(State((shared, url)): State<(Shared, String)>, request: Request)
         }
         hit.map(|i| world.faults.remove(i).deed)
     };
+    let key = parts.headers.get("idempotency-key");
+    let key = key.and_then(|k| k.to_str().ok()).unwrap_or("").to_owned();
     let mut after = None;
     match deed {
         Some(Deed::LoseRequest) => cut(),
         Some(Deed::Refuse(status, code, retry_after)) => {
             let _ = axum::body::to_bytes(body, usize::MAX).await;
             let mut world = shared.lock().unwrap();
-            world
-                .log
-                .push((kind.to_owned(), format!("refused {status}")));
+            let about = format!("refused {status}, key {key}");
+            world.log.push((kind.to_owned(), about));
             return problem(status, code, retry_after);
         }
         Some(Deed::Before(call)) => call(&mut shared.lock().unwrap()),
@@ -225,30 +231,27 @@ async fn handle(State((shared, url)): State<(Shared, String)>, request: Request)
     };
     let query = parts.uri.query().unwrap_or("").to_owned();
     let about = format!(
-        "{path}?{query} {}",
+        "{path}?{query} key {key} {}",
         String::from_utf8_lossy(&body[..body.len().min(2_000)])
     );
-    let response = {
-        let mut world = shared
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        world.log.push((kind.to_owned(), about));
-        let asked = Asked {
-            kind,
-            segments: &segments,
-            query: &query,
-            headers: &parts.headers,
-            body: &body,
-            url: &url,
-        };
-        let response = world.answer(&asked);
-        if let Some(call) = after {
-            call(&mut world);
-            drop(world);
-            cut();
-        }
-        response
+    let mut world = shared
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    world.log.push((kind.to_owned(), about));
+    let asked = Asked {
+        kind,
+        segments: &segments,
+        query: &query,
+        headers: &parts.headers,
+        body: &body,
+        url: &url,
     };
+    let response = world.answer(&asked);
+    if let Some(call) = after {
+        call(&mut world);
+        drop(world);
+        cut();
+    }
     response
 }
 

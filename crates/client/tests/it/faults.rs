@@ -89,7 +89,7 @@ async fn a_named_time_to_wait_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_completion_in_flight_is_waited_for() {
+async fn a_completion_that_hangs_is_overtaken_with_another_key() {
     let rig = Rig::start().await;
     let busy = Deed::Refuse(409, "idempotency_key_in_flight", Some(1));
     rig.server.fail("complete", 0, busy);
@@ -97,7 +97,14 @@ async fn a_completion_in_flight_is_waited_for() {
         failures(&rig.upload(&[rig.file("a.jpg", 7)]).await),
         [""; 0]
     );
-    assert_eq!(rig.server.world().count("put"), 1);
+    let world = rig.server.world();
+    assert_eq!(world.count("put"), 1);
+    let asked = world.log.iter().filter(|(kind, _)| kind == "complete");
+    let keys: Vec<&str> = asked
+        .filter_map(|(_, about)| about.split("key ").nth(1)?.split(' ').next())
+        .collect();
+    assert_eq!(keys.len(), 2);
+    assert_ne!(keys[0], keys[1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

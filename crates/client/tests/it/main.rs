@@ -1,7 +1,14 @@
 //! The client against a server that keeps to the wire and can be told to fail.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, also in the functions it calls"
+)]
+
 mod fake_server;
 mod faults;
 mod kill;
+mod media;
 mod rig;
 mod upload;
