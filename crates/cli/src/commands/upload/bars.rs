@@ -32,6 +32,8 @@ struct State {
     counted: HashMap<PathBuf, (ProgressBar, u64)>,
     waiting_for: usize,
     settled: usize,
+    /// The last reason for waiting that was printed: the same one is not printed again.
+    said: String,
 }
 
 impl Bars {
@@ -110,14 +112,6 @@ impl Bars {
         }
     }
 
-    fn line(&self, text: &str) {
-        if self.drawn {
-            self.bars.suspend(|| eprintln!("{text}"));
-        } else {
-            eprintln!("{text}");
-        }
-    }
-
     fn done(&self, file: &Path, size_bytes: i64, how: &'static str) {
         let mut state = self.state();
         let (bar, _) = match state.counted.get(file) {
@@ -169,18 +163,13 @@ impl Progress for Bars {
                 let how = if already_there { "there" } else { "sent" };
                 self.done(file, size_bytes, how);
             }
-            Event::Failed { file, code, detail } => {
+            // The report at the end says why.
+            Event::Failed { file, .. } => {
                 let mut state = self.state();
                 state.done += 1;
                 if let Some((bar, _)) = state.counted.remove(file) {
                     bar.finish_and_clear();
                 }
-                drop(state);
-                self.line(&format!(
-                    "failed: {}: {code}: {}",
-                    name(file),
-                    output::printable(detail)
-                ));
             }
             Event::Waiting { why, wait } => {
                 let text = format!(
@@ -191,7 +180,11 @@ impl Progress for Bars {
                 if self.drawn {
                     self.all.set_message(text);
                 } else if wait >= WORTH_SAYING {
-                    eprintln!("{text}");
+                    let mut state = self.state();
+                    if state.said != why {
+                        state.said = why.to_owned();
+                        eprintln!("{text}");
+                    }
                 }
             }
         }
