@@ -1,8 +1,11 @@
 //! What tests and the demo need and production does not: a fake camera, a temporary
-//! PostgreSQL, free ports, waiting for conditions, and the rule for outside media.
+//! PostgreSQL, the real server, a proxy in front of it, free ports, waiting for conditions, and
+//! the rule for outside media.
 
 pub mod camera;
 pub mod media;
 pub mod ports;
 pub mod postgres;
+pub mod proxy;
+pub mod server;
 pub mod wait;
