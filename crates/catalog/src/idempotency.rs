@@ -102,6 +102,20 @@ pub async fn begin(tx: &mut Tx<'_>, claim: &Claim) -> Result<Found, CatalogError
     })
 }
 
+/// Moves the end of the lease of an operation that is still under way.
+///
+/// # Errors
+/// What the database says.
+pub async fn keep(tx: &mut Tx<'_>, claim: &Claim, lease_until: Micros) -> Result<(), CatalogError> {
+    tx.exec(
+        "UPDATE idempotency SET lease_until = $4
+          WHERE tenant_id = $1 AND caller = $2 AND idempotency_key = $3 AND state = 'in_flight'",
+        values![&claim.tenant_id, &claim.caller, &claim.key, lease_until],
+    )
+    .await?;
+    Ok(())
+}
+
 /// Marks an operation as carried out, with what it was about or the code it failed with.
 ///
 /// # Errors

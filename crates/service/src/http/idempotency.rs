@@ -6,13 +6,16 @@ use std::time::Duration;
 use safelight_catalog::idempotency::{self, Claim, Found};
 use safelight_model::codes::Code;
 use safelight_model::limits;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::problem::Refused;
 use crate::context::Context;
 use crate::governance::authenticate::Caller;
 
-/// How long a request may be under way before its repetition takes over. Longer than any request lives.
-const TAKEN_FOR: Duration = Duration::from_secs(60);
+/// How long after the last sign of life of a request its repetition takes over.
+const TAKEN_FOR: Duration = Duration::from_secs(15);
+/// How often a request that is under way gives a sign of life.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
 /// The hash of what a request asks for: operation, path and body.
 #[must_use]
@@ -101,7 +104,9 @@ where
             ));
         }
     }
+    let alive = AbortOnDropHandle::new(tokio::spawn(stay_alive(context.clone(), claim.clone())));
     let outcome = run.await;
+    drop(alive);
     let (subject, error) = match &outcome {
         Ok((subject, _)) => (Some(subject.clone()), None),
         Err(refused) if is_outcome(refused.code) => (None, Some(refused.code)),
@@ -120,4 +125,20 @@ where
         })
         .await?;
     outcome.map(|(_, value)| (value, false))
+}
+
+/// Keeps the key taken while its operation runs. It ends with the process, so that whoever repeats the
+/// request after a crash need not wait for long.
+async fn stay_alive(context: Context, claim: Claim) {
+    loop {
+        tokio::time::sleep(SIGN_OF_LIFE).await;
+        let (claim, until) = (claim.clone(), context.now().plus(TAKEN_FOR));
+        let kept = context
+            .catalog
+            .write(move |tx| Box::pin(async move { idempotency::keep(tx, &claim, until).await }))
+            .await;
+        if let Err(error) = kept {
+            tracing::warn!(%error, "an idempotency key was not kept");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue};
 use safelight_api::paths;
 use safelight_model::codes::Code;
 use safelight_model::{ids, limits};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::problem::{Refused, finish};
 use super::router::AppState;
@@ -27,8 +28,15 @@ pub(super) async fn surround(
         .map_or("none", |p| p.as_str())
         .to_owned();
     let method = request.method().clone();
-    let response = match state.room.try_acquire() {
-        Ok(_held) => within(limits::REQUEST_TIME, next.run(request)).await,
+    let response = match state.room.clone().try_acquire_owned() {
+        Ok(held) => {
+            let answer = within(limits::REQUEST_TIME, next.run(request));
+            if method.is_safe() {
+                answer.await
+            } else {
+                to_its_end(answer, held).await
+            }
+        }
         Err(_) => Refused::because(
             Code::Overloaded,
             "the server is at capacity: try again shortly",
@@ -57,6 +65,26 @@ pub(super) async fn surround(
         "request"
     );
     response
+}
+
+/// Runs a write to its end, whether or not its caller still listens: one that went away comes back and
+/// asks what became of it.
+async fn to_its_end(
+    answer: impl Future<Output = Response> + Send + 'static,
+    held: OwnedSemaphorePermit,
+) -> Response {
+    let running = tokio::spawn(async move {
+        let answer = answer.await;
+        drop(held);
+        answer
+    });
+    running.await.unwrap_or_else(|_| {
+        Refused::because(
+            Code::Internal,
+            "the server made a mistake; name this request_id to its operator",
+        )
+        .into_response()
+    })
 }
 
 async fn within(limit: Duration, answer: impl Future<Output = Response>) -> Response {
