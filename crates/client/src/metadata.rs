@@ -190,7 +190,7 @@ mod tests {
         let at = (0x9003, 2, b"2026:11:23 10:30:00\0".to_vec());
         let offset = (0x9011, 2, b"+02:00\0".to_vec());
         let fraction = (0x9291, 2, b"12345\0".to_vec());
-        assert_eq!(captured_at(&exif(&[at.clone()])), None);
+        assert_eq!(captured_at(&exif(std::slice::from_ref(&at))), None);
         assert_eq!(
             captured_at(&exif(&[at, offset, fraction])).as_deref(),
             Some("2026-11-23T08:30:00.12345Z")

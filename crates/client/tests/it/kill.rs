@@ -63,6 +63,16 @@ async fn child_that_uploads() {
     assert!(outcomes.iter().all(|o| o.failure.is_none()), "{outcomes:?}");
 }
 
+fn spawn_child(rig: &Rig) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "kill::child_that_uploads", "--nocapture"])
+        .env(URL, &rig.server.url)
+        .env(FOLDER, rig.dir.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_client_goes_on() {
     for seed in 0..4 {
@@ -94,18 +104,11 @@ async fn a_killed_client_goes_on() {
                 Deed::After(kill)
             };
             // The child waits for this lock at its first request, until it can be killed.
-            let mut running = child.lock().unwrap();
-            rig.server.fail("any", u32::from(after % 9), deed);
-            *running = Some(
-                Command::new(std::env::current_exe().unwrap())
-                    .args(["--exact", "kill::child_that_uploads", "--nocapture"])
-                    .env(URL, &rig.server.url)
-                    .env(FOLDER, rig.dir.path())
-                    .stdout(Stdio::null())
-                    .spawn()
-                    .unwrap(),
-            );
-            drop(running);
+            {
+                let mut running = child.lock().unwrap();
+                rig.server.fail("any", u32::from(after % 9), deed);
+                *running = Some(spawn_child(&rig));
+            }
             let status = tokio::task::spawn_blocking(move || {
                 loop {
                     if let Some(status) =
