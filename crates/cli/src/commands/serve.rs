@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::filter::targets::Targets;
 use tracing_subscriber::prelude::*;
 
@@ -104,6 +105,8 @@ fn start_log(settings: &Resolved) -> anyhow::Result<()> {
         .text("log")
         .parse()
         .context("log is not a filter")?;
+    // The protocol library calls every refusal an error; the store tells of its own faults itself.
+    let wanted = wanted.with_target("s3s", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry();
     match settings.text("log_format") {

@@ -111,8 +111,7 @@ mod tests {
     fn only_a_ready_and_clean_asset_gives_renditions() {
         for state in State::ALL {
             for verdict in [None, Some("unknown"), Some("clean"), Some("quarantine")] {
-                let given =
-                    decide(&asset(state, verdict), Wanted::Rendition).is_ok();
+                let given = decide(&asset(state, verdict), Wanted::Rendition).is_ok();
                 assert_eq!(
                     given,
                     state == State::Ready && verdict == Some("clean"),

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::handler::{Handler, JobError, Lease, Results};
 use super::settle::{Ending, commit, fail, panicked, snooze};
+use crate::work::{Handler, JobError, Lease, Results};
 
 /// What all attempts of an executor share.
 pub(super) struct Crew {

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Crew, attempt};
-use super::handler::Handler;
 use super::rescue;
+use crate::work::Handler;
 
 /// How an executor works.
 #[derive(Clone, Debug)]

@@ -10,9 +10,7 @@ pub mod enqueue;
 
 mod attempt;
 mod executor;
-mod handler;
 mod rescue;
 mod settle;
 
 pub use executor::{Executor, ExecutorSettings};
-pub use handler::{Handler, JobError, Lease, Results, results};

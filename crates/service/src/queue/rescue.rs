@@ -6,8 +6,8 @@ use safelight_catalog::jobs::{self, Rescue};
 use safelight_catalog::{Catalog, CatalogError};
 use safelight_model::codes::Code;
 
-use super::handler::Handler;
 use super::settle::{Undone, tell};
+use crate::work::Handler;
 
 /// Jobs looked at in one go.
 const AT_ONCE: usize = 100;

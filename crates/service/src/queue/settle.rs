@@ -12,7 +12,7 @@ use safelight_model::codes::Code;
 use safelight_model::entropy::Entropy;
 use safelight_model::lane::back_off;
 
-use super::handler::{Handler, JobError, Results};
+use crate::work::{Handler, JobError, Results};
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

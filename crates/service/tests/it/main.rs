@@ -1,6 +1,11 @@
 //! The stages, against real components on loopback.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is all test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "this is all test code"
+)]
 
 mod queue;
 mod sandbox;

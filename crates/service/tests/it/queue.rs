@@ -12,9 +12,8 @@ use safelight_model::entropy::SeededEntropy;
 use safelight_model::ids;
 use safelight_model::job::{JobKind, JobState};
 use safelight_model::lane::{LEASE, Lane, MAX_ATTEMPTS};
-use safelight_service::queue::{
-    Executor, ExecutorSettings, Handler, JobError, Lease, Results, results,
-};
+use safelight_service::queue::{Executor, ExecutorSettings};
+use safelight_service::work::{Handler, JobError, Lease, Results, results};
 use safelight_testkit::postgres::Cluster;
 use safelight_testkit::wait;
 use tempfile::TempDir;

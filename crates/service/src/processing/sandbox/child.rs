@@ -25,7 +25,8 @@ const CONFINE_FAILED: i32 = 70;
 const SOCKET_FAILED: i32 = 71;
 
 /// Runs as a sandbox child: standard input is the socket to the parent. Returns the exit status
-/// when the parent closes it.
+/// when the parent closes it. The first thing a program does, before it opens anything or starts a
+/// thread.
 #[must_use]
 pub fn child_main() -> i32 {
     if let Err(error) = confine() {
