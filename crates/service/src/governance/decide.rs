@@ -131,11 +131,7 @@ mod tests {
                 assert_eq!(given, should, "{state:?} {verdict:?}");
             }
         }
-        let withheld = decide(
-            &asset(State::Quarantined, Some("clean")),
-            Wanted::Original,
-            Access::Owner,
-        );
+        let withheld = decide(&asset(State::Quarantined, Some("clean")), Wanted::Original);
         assert_eq!(withheld, Err(Refusal::Withheld));
     }
 }
