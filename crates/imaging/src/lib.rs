@@ -2,8 +2,8 @@
 //!
 //! This crate knows no network, no database and no tenant. Native codecs live here and nowhere
 //! else. What it is given is not trusted: call [`render`] only in a process that may die.
-//! [`sniff`] and [`header`] are plain Rust without allocations that the input decides, and may be
-//! called anywhere.
+//! [`sniff`] and [`header`] are plain Rust with small, bounded allocations, and may be called
+//! anywhere.
 
 mod color;
 mod encode_jpeg;

@@ -15,6 +15,10 @@ const SOS: u8 = 0xda;
 const APP1: u8 = 0xe1;
 const APP2: u8 = 0xe2;
 const APP14: u8 = 0xee;
+/// More stray stretches or profile chunks than this are no accident, and each takes memory. A
+/// profile's chunks are numbered by one byte.
+const MAX_STRAY: usize = 1000;
+const MAX_ICC_CHUNKS: usize = 255;
 const EXIF: &[u8] = b"Exif\0\0";
 const ICC: &[u8] = b"ICC_PROFILE\0";
 
@@ -97,7 +101,7 @@ impl Structure {
 /// Walks the markers. Stops early behind `max_scans` scans, and where the bytes end.
 ///
 /// # Errors
-/// [`ImagingError::Corrupt`] when it does not start like a JPEG.
+/// [`ImagingError::Corrupt`] when it does not start like a JPEG, or is mostly rubbish.
 pub(crate) fn walk(bytes: &[u8], max_scans: u32) -> Result<Structure, ImagingError> {
     if bytes.get(..2) != Some(&[0xff, SOI]) {
         return Err(ImagingError::corrupt("no JPEG start marker"));
@@ -106,6 +110,9 @@ pub(crate) fn walk(bytes: &[u8], max_scans: u32) -> Result<Structure, ImagingErr
     let mut at = 2;
     while let Some((marker, from, behind)) = next_marker(bytes, at) {
         if from > at {
+            if found.stray.len() == MAX_STRAY {
+                return Err(ImagingError::corrupt("rubbish between its segments"));
+            }
             found.stray.push(at..from);
         }
         at = behind;
@@ -134,7 +141,10 @@ pub(crate) fn walk(bytes: &[u8], max_scans: u32) -> Result<Structure, ImagingErr
                 let tiff = content.get(EXIF.len()..).unwrap_or_default();
                 found.orientation = Some(Orientation::from_tiff(tiff));
             }
-            APP2 if content.starts_with(ICC) && content.len() > ICC.len() + 2 => {
+            APP2 if content.starts_with(ICC)
+                && content.len() > ICC.len() + 2
+                && found.icc_chunks.len() < MAX_ICC_CHUNKS =>
+            {
                 let sequence = content.get(ICC.len()).copied().unwrap_or_default();
                 found
                     .icc_chunks
