@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 use safelight_model::limits;
 
+/// A default that may depend on settings before it.
+type DefaultOf = fn(&dyn Fn(&str) -> String) -> String;
+
 /// One setting: its name in the file, what it means, its default.
 struct Setting {
     key: &'static str,
     meaning: &'static str,
-    default: fn(&dyn Fn(&str) -> String) -> String,
+    default: DefaultOf,
 }
 
 macro_rules! settings {
