@@ -1,0 +1,88 @@
+//! Measures the release build: real server processes, real databases, real disk.
+//!
+//! `safelight-bench [GROUP…]` runs the named groups, all without names, prints a table and writes
+//! `bench/results.json` below the target directory. A missed goal does not fail the run.
+
+mod cpu;
+mod disk;
+mod floor;
+mod groups;
+mod load;
+mod phone;
+mod photos;
+mod quantile;
+mod request;
+mod row;
+mod server;
+mod wire;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use server::Program;
+
+/// What every group works with.
+pub struct Bench {
+    /// The server's binary.
+    pub program: Program,
+    /// Where data directories are made; removed at the end.
+    pub scratch: PathBuf,
+}
+
+const GROUPS: [&str; 2] = ["intake", "cover"];
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [name, address, size] = arguments.as_slice()
+        && name == floor::NAME
+    {
+        return floor::serve(address, size.parse()?);
+    }
+    if let Some(unknown) = arguments.iter().find(|a| !GROUPS.contains(&a.as_str())) {
+        bail!("{unknown} is not a group; there are {}", GROUPS.join(", "));
+    }
+    // The generator shares the machine with what it measures: one thread is all it gets.
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(run(&arguments))
+}
+
+async fn run(groups: &[String]) -> anyhow::Result<()> {
+    let out = results_dir()?;
+    std::fs::create_dir_all(&out)?;
+    let scratch = tempfile::Builder::new().prefix("run-").tempdir_in(&out)?;
+    disk::warn_of_memory(scratch.path());
+    disk::warn_of_memory(&std::env::temp_dir());
+    let bench = Bench {
+        program: Program::build()?,
+        scratch: scratch.path().to_owned(),
+    };
+    let mut rows = Vec::new();
+    for name in GROUPS {
+        if !groups.is_empty() && !groups.iter().any(|g| g == name) {
+            continue;
+        }
+        let measured = match name {
+            "intake" => groups::intake::run(&bench).await,
+            _ => groups::cover::run(&bench).await,
+        };
+        rows.extend(measured.with_context(|| format!("group {name}"))?);
+    }
+    print!("{}", row::table(&rows));
+    let path = out.join("results.json");
+    std::fs::write(&path, serde_json::to_vec_pretty(&rows)?)?;
+    println!("\n{} rows in {}", rows.len(), path.display());
+    scratch.close()?;
+    Ok(())
+}
+
+/// `target/bench`: beside `target/release`, where this program is.
+fn results_dir() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let target = program
+        .parent()
+        .and_then(|release| release.parent())
+        .context("this program is not in a target directory")?;
+    Ok(target.join("bench"))
+}
