@@ -2,7 +2,7 @@
 //!
 //! Rules for both sides: JSON in snake_case, times in RFC 3339, sizes in bytes, hashes in lower-case
 //! hexadecimal. A reader ignores fields it does not know and tolerates states it does not know, so
-//! states and transports are text here; [`safelight_model`] gives the ones this version knows.
+//! states and transports are text here; `safelight-model` knows those of this version.
 
 pub mod assets;
 pub mod captures;

@@ -10,7 +10,9 @@ use crate::clock::Micros;
 pub fn expiry(now: Micros, at_least: Duration, window: Duration) -> i64 {
     let window = i64::try_from(window.as_secs()).unwrap_or(i64::MAX).max(1);
     let end = now.plus(at_least).unix_seconds();
-    end.div_euclid(window).saturating_add(1).saturating_mul(window)
+    end.div_euclid(window)
+        .saturating_add(1)
+        .saturating_mul(window)
 }
 
 #[cfg(test)]

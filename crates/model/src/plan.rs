@@ -127,15 +127,26 @@ mod tests {
     #[test]
     fn the_transport_follows_size_and_what_is_spoken() {
         let both = [Transport::Single, Transport::Multipart];
-        assert_eq!(choose(1, &both, limits::SINGLE_MAX_BYTES).unwrap().transport, Transport::Single);
         assert_eq!(
-            choose(limits::SINGLE_MAX_BYTES, &both, limits::SINGLE_MAX_BYTES).unwrap().transport,
+            choose(1, &both, limits::SINGLE_MAX_BYTES)
+                .unwrap()
+                .transport,
             Transport::Single
         );
         assert_eq!(
-            choose(limits::SINGLE_MAX_BYTES + 1, &both, limits::SINGLE_MAX_BYTES)
+            choose(limits::SINGLE_MAX_BYTES, &both, limits::SINGLE_MAX_BYTES)
                 .unwrap()
                 .transport,
+            Transport::Single
+        );
+        assert_eq!(
+            choose(
+                limits::SINGLE_MAX_BYTES + 1,
+                &both,
+                limits::SINGLE_MAX_BYTES
+            )
+            .unwrap()
+            .transport,
             Transport::Multipart
         );
         assert_eq!(
