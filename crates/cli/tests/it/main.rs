@@ -8,6 +8,15 @@
 
 mod arrows;
 mod error_pages;
+mod http_delivery;
+mod http_idempotency;
+mod http_keys;
+mod http_lists;
+mod http_owners;
+mod http_problems;
+mod http_rig;
+mod http_uploads;
+mod serve;
 mod upload;
 
 #[path = "../../../client/tests/it/fake_server.rs"]

@@ -1,0 +1,304 @@
+//! Bytes on their way in: by one PUT and by parts, whole, wrong, given up and forgotten.
+
+use bytes::Bytes;
+use safelight_objects::{ObjectKey, PutOptions};
+use safelight_testkit::wait;
+use serde_json::json;
+
+use crate::http_rig::{
+    Database, PART_BYTES, PATIENCE, Rig, Split, capture, change, large_photo, number,
+    on_both_databases, open_catalog, photo, put, rows, sha256, text,
+};
+
+on_both_databases!(
+    a_small_photo_goes_by_one_put,
+    a_large_photo_goes_by_parts_in_any_order,
+    the_store_takes_no_other_bytes_than_were_signed,
+    what_arrived_is_compared_with_what_was_declared,
+    an_upload_that_is_given_up_expires_and_leaves_nothing,
+    a_completion_that_everybody_died_in_is_ended_by_itself,
+);
+
+async fn a_small_photo_goes_by_one_put(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let file = photo(1);
+    let asset = ann.initiate(&[&file]).await.remove(0);
+    assert_eq!(asset["state"], "uploading");
+    let (asset_id, upload) = (text(&asset["asset_id"]), &asset["uploads"][0]);
+    assert_eq!(upload["plan"]["transport"], "single");
+    assert_eq!(upload["urls"][0]["size_bytes"], file.len());
+    let upload_id = text(&upload["upload_id"]);
+
+    let early = ann.complete(upload_id).await;
+    early.problem(409, "upload_incomplete");
+    ann.send(&asset, &file).await;
+    let truth = ann.get(&format!("/v1/uploads/{upload_id}")).await;
+    let truth = truth.expect(200);
+    assert_eq!(
+        (&truth["state"], &truth["received_bytes"]),
+        (&json!("open"), &json!(file.len()))
+    );
+    let done = ann.complete(upload_id).await.expect(200);
+    assert_eq!(done["asset_id"], asset_id);
+    let truth = ann.get(&format!("/v1/uploads/{upload_id}")).await;
+    assert_eq!(truth.expect(200)["state"], "completed");
+
+    let ready = ann.ready(asset_id).await;
+    assert_eq!(
+        ready["original"],
+        json!({
+            "filename": "IMG_0.jpg", "mime": "image/jpeg", "size_bytes": file.len(),
+            "sha256": sha256(&file), "width": 240, "height": 320,
+        })
+    );
+    assert_eq!(
+        ready["progress"],
+        json!({ "renditions_ready": 3, "renditions_total": 3 })
+    );
+    for preset in ["cover", "display", "large"] {
+        assert_eq!(ready["renditions"][preset]["state"], "ready");
+    }
+    assert_eq!(ann.original(asset_id).await, file);
+    // A second completion, and signing for what is complete.
+    ann.complete(upload_id).await.expect(200);
+    let urls = format!("/v1/uploads/{upload_id}/urls");
+    let signed = ann.post(&urls, &json!({})).await;
+    signed.problem(422, "validation_failed");
+    let aborted = ann.delete(&format!("/v1/uploads/{upload_id}")).await;
+    aborted.problem(422, "validation_failed");
+}
+
+async fn a_large_photo_goes_by_parts_in_any_order(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let file = large_photo(2, 2 * PART_BYTES + 1_000_000);
+    let asset = ann.initiate(&[&file]).await.remove(0);
+    assert_eq!(asset["state"], "initiated");
+    let upload = &asset["uploads"][0];
+    assert_eq!(upload["plan"]["transport"], "multipart");
+    assert_eq!(upload["plan"]["part_size_bytes"], PART_BYTES);
+    assert!(upload["urls"].is_null());
+    let upload_id = text(&upload["upload_id"]);
+
+    ann.send_parts(upload_id, &file, &[3, 1]).await;
+    let truth = ann.get(&format!("/v1/uploads/{upload_id}")).await;
+    let truth = truth.expect(200);
+    let numbers: Vec<u64> = truth["parts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["number"].as_u64().unwrap())
+        .collect();
+    assert_eq!(numbers, [1, 3]);
+    assert_eq!(truth["parts"][0]["sha256"], sha256(&file[..PART_BYTES]));
+    let problem = ann.complete(upload_id).await;
+    let problem = problem.problem(409, "upload_incomplete");
+    assert!(
+        text(&problem["detail"]).contains("missing parts: 2"),
+        "{problem}"
+    );
+
+    let urls = format!("/v1/uploads/{upload_id}/urls");
+    let hash = sha256(b"x");
+    let many: Vec<_> = (1..=17)
+        .map(|n| json!({ "number": n, "sha256": hash }))
+        .collect();
+    for (parts, field) in [
+        (json!([{ "number": 4, "sha256": hash }]), "parts[0].number"),
+        (json!([{ "number": 0, "sha256": hash }]), "parts[0].number"),
+        (json!([{ "number": 1 }]), "parts[0].sha256"),
+        (json!([{ "number": 1, "sha256": "F00" }]), "parts[0].sha256"),
+        (json!([]), "parts"),
+        (json!(many), "parts"),
+    ] {
+        let refused = ann.post(&urls, &json!({ "parts": parts })).await;
+        let problem = refused.problem(422, "validation_failed");
+        assert_eq!(problem["field"], field, "{problem}");
+    }
+
+    ann.send_parts(upload_id, &file, &[2]).await;
+    ann.complete(upload_id).await.expect(200);
+    let asset_id = text(&asset["asset_id"]);
+    ann.ready(asset_id).await;
+    assert_eq!(ann.original(asset_id).await, file);
+}
+
+async fn the_store_takes_no_other_bytes_than_were_signed(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let file = photo(3);
+    let asset = ann.initiate(&[&file]).await.remove(0);
+    let (upload, url) = (&asset["uploads"][0], &asset["uploads"][0]["urls"][0]);
+    let mut flipped = file.clone();
+    flipped[1000] ^= 1;
+    for wrong in [flipped, file[1..].to_vec(), [&file[..], b"x"].concat()] {
+        let refused = put(&rig.http, url, wrong).await;
+        assert!((400..500).contains(&refused.status), "{refused:?}");
+    }
+    let upload_id = text(&upload["upload_id"]);
+    let nothing = ann.get(&format!("/v1/uploads/{upload_id}")).await;
+    assert_eq!(nothing.expect(200)["received_bytes"], 0);
+    // Without the headers that were signed it is not the signed request either.
+    let bare = json!({ "url": url["url"] });
+    let refused = put(&rig.http, &bare, file.clone()).await;
+    assert!((400..500).contains(&refused.status), "{refused:?}");
+    ann.send(&asset, &file).await;
+    ann.complete(upload_id).await.expect(200);
+    ann.ready(text(&asset["asset_id"])).await;
+
+    let large = large_photo(4, PART_BYTES + 1000);
+    let asset = ann.initiate(&[&large]).await.remove(0);
+    let upload_id = text(&asset["uploads"][0]["upload_id"]);
+    let urls = format!("/v1/uploads/{upload_id}/urls");
+    let parts = json!({ "parts": [{ "number": 2, "sha256": sha256(&large[PART_BYTES..]) }] });
+    let signed = ann.post(&urls, &parts).await.expect(200);
+    let refused = put(&rig.http, &signed["urls"][0], large[..1000].to_vec()).await;
+    assert!((400..500).contains(&refused.status), "{refused:?}");
+    let nothing = ann.get(&format!("/v1/uploads/{upload_id}")).await;
+    assert_eq!(nothing.expect(200)["parts"], json!([]));
+}
+
+async fn what_arrived_is_compared_with_what_was_declared(database: Database) {
+    let rig = Rig::start(database, &["--single-max-bytes", "0"]).await;
+    let ann = rig.owner("ann");
+    // Parts whose hashes are right, of a file that is another one than declared.
+    let (file, other) = (photo(5), photo(6));
+    let mut request = capture(&[&file]);
+    request["assets"][0]["resources"][0]["sha256"] = json!(sha256(&other));
+    let made = ann.post("/v1/captures", &request).await.expect(201);
+    let asset = &made["assets"][0];
+    ann.send(asset, &file).await;
+    let upload_id = text(&asset["uploads"][0]["upload_id"]);
+    ann.complete(upload_id).await.expect(200);
+    let asset_id = text(&asset["asset_id"]);
+    let failed = ann.settled(asset_id).await;
+    assert_eq!(failed["state"], "failed");
+    assert_eq!(failed["reason"]["code"], "checksum_mismatch");
+    assert!(failed["cover_url"].is_null());
+    assert_eq!(ann.original(asset_id).await, file);
+
+    // An object of another length, which only somebody with the store's own key can put there.
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let asset = ann.initiate(&[&file]).await.remove(0);
+    let upload = &asset["uploads"][0];
+    let url = text(&upload["urls"][0]["url"]);
+    let (_, path) = url.split_once("/safelight/").unwrap();
+    let key = ObjectKey::parse(path.split_once('?').unwrap().0).unwrap();
+    let short = Bytes::copy_from_slice(&file[1..]);
+    let stored = rig.store().put(&key, short, PutOptions::default()).await;
+    stored.unwrap();
+    let (upload_id, frozen) = (text(&upload["upload_id"]), "frozen");
+    let complete = format!("/v1/uploads/{upload_id}/complete");
+    let refused = ann.post_as(&complete, frozen, &json!({})).await;
+    refused.problem(422, "size_mismatch");
+    // The outcome of that request stays what it was; another request finds the file as sent again.
+    ann.send(&asset, &file).await;
+    let refused = ann.post_as(&complete, frozen, &json!({})).await;
+    refused.problem(422, "size_mismatch");
+    ann.complete(upload_id).await.expect(200);
+    ann.ready(text(&asset["asset_id"])).await;
+}
+
+async fn an_upload_that_is_given_up_expires_and_leaves_nothing(database: Database) {
+    let mut rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let file = large_photo(7, PART_BYTES + 1000);
+    let asset = ann.initiate(&[&file]).await.remove(0);
+    let (asset_id, upload_id) = (
+        text(&asset["asset_id"]),
+        text(&asset["uploads"][0]["upload_id"]),
+    );
+    ann.send_parts(upload_id, &file, &[1]).await;
+    let upload = format!("/v1/uploads/{upload_id}");
+    for _ in 0..2 {
+        let ended = ann.delete(&upload).await.expect(200);
+        assert_eq!(
+            (&ended["asset_id"], &ended["state"]),
+            (&json!(asset_id), &json!("expired"))
+        );
+    }
+    assert_eq!(ann.get(&upload).await.expect(200)["state"], "aborted");
+    let expired = ann.asset(asset_id).await;
+    assert_eq!(expired["state"], "expired");
+    assert_eq!(expired["reason"]["code"], "upload_expired");
+    let parts = json!({ "parts": [{ "number": 1, "sha256": sha256(b"x") }] });
+    let signed = ann.post(&format!("{upload}/urls"), &parts).await;
+    signed.problem(410, "upload_expired");
+    ann.complete(upload_id).await.problem(410, "upload_expired");
+
+    // A second one, forgotten by its client. Its week and the first one's URLs come to their end.
+    let forgotten = photo(8);
+    let forgotten = ann.initiate(&[&forgotten]).await.remove(0);
+    let catalog = rig.catalog().await;
+    let row = &rows(
+        &catalog,
+        "SELECT object_key, store_upload_id FROM uploads WHERE state = 'aborted'",
+    )
+    .await[0];
+    let key = ObjectKey::parse(&row.text(0).unwrap()).unwrap();
+    let store_upload_id = row.text(1).unwrap();
+    let store = rig.store();
+    let parts = store.list_parts(&key, &store_upload_id).await.unwrap();
+    assert_eq!(parts.unwrap().len(), 1);
+    change(
+        &catalog,
+        "UPDATE uploads SET signed_until = 0, expires_at = CASE state WHEN 'open' THEN 0 ELSE expires_at END",
+        vec![],
+    )
+    .await;
+    drop(catalog);
+    // The janitor begins with a round of work.
+    assert!(rig.server.terminate().await.unwrap().success());
+    rig.server.restart().await.unwrap();
+    let cleared = wait::until(PATIENCE, async || {
+        let parts = store.list_parts(&key, &store_upload_id).await.unwrap();
+        parts.is_none_or(|p| p.is_empty())
+    });
+    cleared.await.unwrap();
+    let late = ann.settled(text(&forgotten["asset_id"])).await;
+    assert_eq!(late["state"], "expired");
+    let upload_id = text(&forgotten["uploads"][0]["upload_id"]);
+    ann.complete(upload_id).await.problem(410, "upload_expired");
+}
+
+async fn a_completion_that_everybody_died_in_is_ended_by_itself(database: Database) {
+    let mut split = Split::start(database).await;
+    let ann = split.owner("ann");
+    let file = large_photo(9, PART_BYTES + 1000);
+    let asset = ann.initiate(&[&file]).await.remove(0);
+    ann.send(&asset, &file).await;
+    let upload_id = text(&asset["uploads"][0]["upload_id"]).to_owned();
+    // The store is asked to complete; before it hears of it, the server dies, and nobody asks again.
+    split.proxy.hold("POST /safelight/o/");
+    let (asking, id) = (ann.clone(), upload_id.clone());
+    let asked = tokio::spawn(async move {
+        let path = format!("/v1/uploads/{id}/complete");
+        let request = asking.request(reqwest::Method::POST, &path);
+        let sent = request.header("idempotency-key", "lost").send().await;
+        assert!(sent.is_err(), "the server died");
+    });
+    split.proxy.holds().await;
+    split.api.kill().await.unwrap();
+    asked.await.unwrap();
+    split.proxy.release();
+
+    let catalog = open_catalog(&split.api).await;
+    let completing = "SELECT COUNT(*) FROM uploads WHERE state = 'completing'";
+    assert_eq!(number(&catalog, completing).await, 1);
+    // Time passes: long enough for the reconciler to believe that nobody is at it.
+    change(
+        &catalog,
+        "UPDATE uploads SET intent_at = 0 WHERE state = 'completing'",
+        vec![],
+    )
+    .await;
+    drop(catalog);
+    split.api.restart().await.unwrap();
+    let asset_id = text(&asset["asset_id"]);
+    ann.ready(asset_id).await;
+    assert_eq!(ann.original(asset_id).await, file);
+    let truth = ann.get(&format!("/v1/uploads/{upload_id}")).await;
+    assert_eq!(truth.expect(200)["state"], "completed");
+}

@@ -1,0 +1,181 @@
+//! The server as a process: health, metrics, stopping, dying, coming back, and roles of their own.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+
+use safelight_testkit::server::Server;
+use safelight_testkit::wait;
+use serde_json::Value;
+
+use crate::http_rig::{
+    Caller, Database, PATIENCE, Rig, answer, capture, fetch, fresh_key, http, number,
+    on_both_databases, options, photo, text,
+};
+
+on_both_databases!(
+    it_tells_how_it_is,
+    told_to_stop_it_ends_what_it_began,
+    killed_it_comes_back_with_everything,
+);
+
+async fn it_tells_how_it_is(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let get = async |path: &str| fetch(&rig.http, &format!("{}{path}", rig.server.url())).await;
+    assert_eq!(get("/healthz").await.body, "ok\n");
+    assert_eq!(get("/readyz").await.body, "ready\n");
+    let ann = rig.owner("ann");
+    let asset_id = ann.upload(&photo(1)).await;
+    ann.ready(&asset_id).await;
+    let metrics = get("/metrics").await;
+    assert!(metrics.header("content-type").starts_with("text/plain"));
+    let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
+    for line in [
+        "safelight_http_requests_total{route=\"/v1/captures\",method=\"POST\",status=\"201\"} 1",
+        "safelight_jobs_total{kind=\"inspect\"",
+        "safelight_http_request_seconds_bucket",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+    assert!(!metrics.contains(&asset_id), "ids would make a series each");
+    let served = get("/openapi.json").await.json();
+    let printed = Command::new(env!("CARGO_BIN_EXE_safelight"))
+        .arg("openapi")
+        .output()
+        .unwrap();
+    let printed: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    assert_eq!(served, printed);
+    assert!(text(&served["openapi"]).starts_with("3."));
+}
+
+async fn told_to_stop_it_ends_what_it_began(database: Database) {
+    let mut rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let mut begun = Vec::new();
+    for seed in 0..6 {
+        begun.push(ann.upload(&photo(seed)).await);
+    }
+    // A request whose body is still on its way.
+    let address = rig.server.url().replace("http://", "");
+    let mut stream = TcpStream::connect(&address).unwrap();
+    let body = capture(&[&photo(9)]).to_string();
+    let (head, tail) = body.split_at(body.len() / 2);
+    let begin = format!(
+        "POST /v1/captures HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\nsafelight-owner: ann\r\n\
+         idempotency-key: {}\r\ncontent-length: {}\r\n\r\n{head}",
+        ann.token.clone().unwrap(),
+        fresh_key(),
+        body.len()
+    );
+    let accepted = "safelight_http_requests_total";
+    stream.write_all(begin.as_bytes()).unwrap();
+    // The server has accepted the connection once it answers one that came later.
+    let metrics = format!("{}/metrics", rig.server.url());
+    let metrics = answer(http().get(metrics)).await;
+    assert!(String::from_utf8_lossy(&metrics.body).contains(accepted));
+    rig.server.ask_to_stop().unwrap();
+    let refusing = wait::until(PATIENCE, async || TcpStream::connect(&address).is_err());
+    refusing.await.unwrap();
+    stream.write_all(tail.as_bytes()).unwrap();
+    let mut made = String::new();
+    stream.read_to_string(&mut made).unwrap();
+    assert!(made.starts_with("HTTP/1.1 201"), "{made}");
+    let status = rig.server.stopped().await.unwrap();
+    assert_eq!(status.code(), Some(0));
+    let catalog = rig.catalog().await;
+    let leased = "SELECT COUNT(*) FROM jobs WHERE state = 'leased'";
+    assert_eq!(number(&catalog, leased).await, 0, "no job is left behind");
+    drop(catalog);
+    rig.server.restart().await.unwrap();
+    for asset_id in begun {
+        ann.ready(&asset_id).await;
+    }
+}
+
+async fn killed_it_comes_back_with_everything(database: Database) {
+    let mut rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let (first, second) = (photo(1), photo(2));
+    let ready = ann.upload(&first).await;
+    ann.ready(&ready).await;
+    let taken = ann.upload(&second).await;
+    assert!(!rig.server.children().is_empty(), "it decodes in children");
+    // Waits until no child is left.
+    rig.server.kill().await.unwrap();
+    rig.server.restart().await.unwrap();
+    ann.ready(&ready).await;
+    ann.ready(&taken).await;
+    assert_eq!(ann.original(&ready).await, first);
+    assert_eq!(ann.original(&taken).await, second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_run_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::Postgres.fresh();
+    let front = ["--roles", "api,store,delivery"];
+    let front = options(dir.path().join("front"), database.clone(), &front);
+    let front = Server::start(front).await.unwrap();
+    let keys = front.data_dir().join("keys").display().to_string();
+    let store = format!("disk://{}/store", front.data_dir().display());
+    let back = [
+        "--roles",
+        "worker,janitor",
+        "--keys-dir",
+        &keys,
+        "--store-url",
+        &store,
+        "--store-public-url",
+        &front.store_url(),
+    ];
+    let ann = Caller {
+        base: front.url(),
+        http: http(),
+        token: Some(front.admin_key().unwrap()),
+        owner: Some("ann".to_owned()),
+    };
+    let file = photo(1);
+    let asset_id = ann.upload(&file).await;
+    assert!(front.children().is_empty(), "nothing is decoded here");
+    let waiting = ann.asset(&asset_id).await;
+    assert_eq!(waiting["state"], "uploaded");
+    let mut back = Server::start(options(dir.path().join("back"), database, &back))
+        .await
+        .unwrap();
+    let asset = ann.ready(&asset_id).await;
+    let cover = fetch(&ann.http, text(&asset["cover_url"])).await;
+    assert_eq!(cover.status, 200);
+    assert_eq!(ann.original(&asset_id).await, file);
+    assert!(TcpStream::connect(back.url().replace("http://", "")).is_err());
+    assert_eq!(back.terminate().await.unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_it_from_starting_is_said_in_one_line() {
+    let rig = Rig::start(Database::Sqlite, &[]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let taken = rig.server.url().replace("http://", "");
+    for (args, says) in [
+        (["--listen", taken.as_str()], "cannot listen on"),
+        (["--workers", "many"], "workers must be a whole number"),
+        (["--catalog-url", "mysql://x"], "catalog_url must be"),
+        (["--roles", "cook"], "roles must be"),
+        (["--store-url", "ftp://x"], "store_url must be"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_safelight"))
+            .arg("serve")
+            .arg("--data-dir")
+            .arg(dir.path())
+            .args(args)
+            .env_clear()
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {err}");
+        assert!(
+            err.contains(says) && err.lines().count() == 1,
+            "{args:?}: {err}"
+        );
+    }
+}
