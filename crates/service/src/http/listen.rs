@@ -1,6 +1,7 @@
 //! Accepting connections: time for the head of a request is limited, and a stop lets running
 //! requests end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -9,10 +10,13 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(15);
+/// Connections at once; further ones wait to be accepted.
+const CONNECTIONS: usize = 4096;
 /// How long running requests may go on after the order to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -28,7 +32,11 @@ pub async fn listen(listener: TcpListener, router: Router, stop: CancellationTok
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(30));
     let graceful = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
+        let Ok(held) = room.clone().acquire_owned().await else {
+            break;
+        };
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
@@ -50,6 +58,7 @@ pub async fn listen(listener: TcpListener, router: Router, stop: CancellationTok
             .into_owned();
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
+            let _held = held;
             if let Err(error) = watched.await {
                 tracing::debug!(%error, "a connection broke");
             }

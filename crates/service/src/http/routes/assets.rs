@@ -1,7 +1,7 @@
 //! Assets.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use safelight_api::assets::{Asset, AssetPage, GrantOriginal, OriginalGranted};
@@ -13,7 +13,7 @@ use crate::delivery::grant_original;
 use crate::delivery::read_asset::{self, Fields};
 use crate::http::idempotency::{Write, fingerprint, under_key};
 use crate::http::problem::Refused;
-use crate::http::request::{Body, IdempotencyKey, Media, Query};
+use crate::http::request::{Body, IdempotencyKey, Media, Path, Query};
 use crate::http::router::AppState;
 
 /// The query of reading one asset.

@@ -1,7 +1,7 @@
 //! Captures.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use safelight_api::captures::{Capture, CaptureInitiated, InitiateCapture};
@@ -10,7 +10,7 @@ use safelight_api::problem::Problem;
 use super::answered;
 use crate::http::idempotency::fingerprint;
 use crate::http::problem::Refused;
-use crate::http::request::{Body, IdempotencyKey, Media};
+use crate::http::request::{Body, IdempotencyKey, Media, Path};
 use crate::http::router::AppState;
 use crate::intake::initiate_capture::{self, Key};
 use crate::intake::read_capture;

@@ -1,7 +1,7 @@
 //! API keys and device tokens.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use safelight_api::keys::{CreateKey, Key, KeyCreated, KeyList, MintToken, TokenMinted};
@@ -12,7 +12,7 @@ use crate::context::Owner;
 use crate::governance::{api_keys, tokens};
 use crate::http::idempotency::{Write, fingerprint, under_key};
 use crate::http::problem::Refused;
-use crate::http::request::{Authenticated, Body, IdempotencyKey};
+use crate::http::request::{Authenticated, Body, IdempotencyKey, Path};
 use crate::http::router::AppState;
 
 /// Makes an API key of the caller's tenant. Its secret is in this answer and nowhere else.

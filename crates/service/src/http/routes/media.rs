@@ -1,13 +1,13 @@
 //! Renditions and granted originals.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, Method};
 use safelight_api::problem::Problem;
 
 use crate::delivery::serve_media::{LinkQuery, serve_media};
 use crate::http::problem::Refused;
-use crate::http::request::Query;
+use crate::http::request::{Path, Query};
 use crate::http::router::AppState;
 
 /// What a signed link is to.

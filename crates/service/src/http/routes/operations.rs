@@ -1,12 +1,13 @@
 //! What operators and tools ask: health, readiness, metrics, the API's description, error pages.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
 use safelight_model::codes::Code;
 
 use crate::http::problem::Refused;
+use crate::http::request::Path;
 use crate::http::router::{AppState, description};
 
 /// Is the process alive.

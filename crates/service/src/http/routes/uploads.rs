@@ -1,7 +1,7 @@
 //! Uploads.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use safelight_api::problem::Problem;
@@ -12,7 +12,7 @@ use safelight_api::uploads::{
 use super::answered;
 use crate::http::idempotency::{Write, fingerprint, under_key};
 use crate::http::problem::Refused;
-use crate::http::request::{Body, IdempotencyKey, Media};
+use crate::http::request::{Body, IdempotencyKey, Media, Path};
 use crate::http::router::AppState;
 use crate::intake::{abort_upload, complete_upload, read_upload, sign_urls};
 
