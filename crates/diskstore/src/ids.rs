@@ -35,6 +35,15 @@ impl Ids {
         hex::encode(&hasher.finalize()[..16])
     }
 
+    /// The ETag of content with this SHA-256: the same bytes sent twice are the same version, so that a
+    /// late repetition of a PUT takes nothing from a reader who holds on to an ETag.
+    pub(crate) fn of_content(sha256: &str) -> String {
+        let mut hasher = Sha256::new();
+        hasher.update(b"safelight etag 1\n");
+        hasher.update(sha256.as_bytes());
+        hex::encode(&hasher.finalize()[..16])
+    }
+
     /// Whether this may be such an id: safe as the name of a directory.
     pub(crate) fn is_id(text: &str) -> bool {
         text.len() == 32

@@ -66,8 +66,9 @@
 //!
 //! # What to know
 //!
-//! * ETags are opaque: every write gets a fresh random one, even if the
-//!   content is the same.
+//! * ETags are opaque. One that is put with a SHA-256 depends on the content
+//!   alone, so that a repetition changes nothing for its readers; every other
+//!   write gets a fresh random one, even if the content is the same.
 //! * An object or part without a checksum from the client gets a CRC64NVME.
 //! * An upload with composite checksums needs one with every part, in
 //!   UploadPart and in Complete, and consecutive part numbers.

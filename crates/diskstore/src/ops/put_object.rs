@@ -8,6 +8,7 @@ use crate::clock::now_us;
 use crate::conditions::WriteConditions;
 use crate::expectation::Expectation;
 use crate::fault::{blocking, io_fault};
+use crate::ids::Ids;
 use crate::publish::publish;
 use crate::receive::receive;
 use crate::record::{ObjectRecord, attributes_of};
@@ -44,7 +45,10 @@ pub(super) async fn put_object(
         let record = ObjectRecord {
             key,
             size_bytes: stored.size_bytes,
-            etag: store.inner.ids.next(),
+            etag: match stored.checksums.get(&Algorithm::Sha256) {
+                Some(sha256) => Ids::of_content(sha256),
+                None => store.inner.ids.next(),
+            },
             modified_us: now_us(),
             attributes,
             checksums: stored.checksums,
