@@ -63,7 +63,7 @@ settings! {
     keys_dir: "Where the keys are that sign tokens and links" = |of| format!("{}/keys", of("data_dir"));
     scratch_dir: "Where originals are put while they are read" = |of| format!("{}/scratch", of("data_dir"));
     workers: "Jobs done at once" = |_| std::thread::available_parallelism().map_or(2, usize::from).max(2).to_string();
-    max_requests: "API requests under way at once; further ones are answered 503" = |_| "1024".into();
+    max_requests: "API requests under way at once; further ones are answered 503" = |_| "256".into();
     single_max_bytes: "Files up to this size go by one presigned PUT" = |_| limits::SINGLE_MAX_BYTES.to_string();
     max_file_bytes: "Largest file taken, in bytes" = |_| limits::MAX_FILE_BYTES.to_string();
     max_pixels: "Largest picture taken, in pixels" = |_| limits::MAX_PIXELS.to_string();

@@ -232,6 +232,21 @@ fn check_capture(request: &InitiateCapture) -> Result<(), InitiateError> {
     {
         return Err(invalid("purpose", "purpose must have 1 to 64 characters"));
     }
+    let device = request
+        .device
+        .iter()
+        .flat_map(|d| [&d.model, &d.os, &d.os_version, &d.app_version]);
+    let network = request.network.iter().map(|n| &n.kind);
+    if device
+        .chain(network)
+        .flatten()
+        .any(|hint| !text::is_reference(hint, 128))
+    {
+        return Err(invalid(
+            "device",
+            "texts about device and network have 1 to 128 characters",
+        ));
+    }
     if request.assets.is_empty() || request.assets.len() > limits::MAX_ASSETS {
         return Err(invalid("assets", "a capture has 1 to 100 assets"));
     }

@@ -1,7 +1,7 @@
 //! `GET /v1/uploads/{id}`: the truth about what has arrived is the store's.
 
 use safelight_api::uploads::{ReceivedPart, Upload as UploadBody};
-use safelight_catalog::uploads::{Upload, UploadState};
+use safelight_catalog::uploads::{self, Upload, UploadState};
 use safelight_model::plan::Transport;
 use safelight_objects::{ObjectKey, Part};
 
@@ -25,13 +25,30 @@ pub(super) async fn arrived(context: &Context, upload: &Upload) -> Result<Vec<Pa
             })
             .into_iter()
             .collect()),
-        (Transport::Multipart, Some(id)) => Ok(context
-            .objects
-            .list_parts(&key, id)
-            .await?
-            .unwrap_or_default()),
+        (Transport::Multipart, Some(id)) => match context.objects.list_parts(&key, id).await? {
+            Some(parts) => Ok(parts),
+            None => {
+                begin_anew(context, upload, id).await?;
+                Ok(Vec::new())
+            }
+        },
         (Transport::Multipart, None) => Ok(Vec::new()),
     }
+}
+
+/// The store has forgotten the upload (a rule of the bucket, a restored backup): the next part that is
+/// signed begins another there, instead of parts being sent into nothing.
+async fn begin_anew(context: &Context, upload: &Upload, id: &str) -> Result<(), SignError> {
+    let (upload, id) = (upload.clone(), id.to_owned());
+    context
+        .catalog
+        .write(move |tx| {
+            Box::pin(async move {
+                uploads::unbind_store_upload(tx, &upload.tenant_id, &upload.upload_id, &id).await
+            })
+        })
+        .await?;
+    Ok(())
 }
 
 /// An upload and what has arrived of it.

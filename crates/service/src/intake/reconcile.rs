@@ -1,18 +1,21 @@
 //! What happens to uploads when nobody says anything: completions that somebody died in are ended,
-//! uploads whose time is over expire.
+//! uploads whose time is over are completed if all their bytes are there, and expire if not.
 
 use std::time::Duration;
 
 use safelight_catalog::CatalogError;
 use safelight_catalog::uploads::{self, UploadState};
+use safelight_model::codes::Code;
 
 use super::abort_upload::end;
-use super::complete_upload::settle;
-use crate::context::Context;
+use super::complete_upload::{complete_upload, settle};
+use crate::context::{Context, Owner};
 
 /// A completion that is under way for longer than this is taken up by the reconciler. Longer than a
 /// client's request may take, so that the two do not compete; if they do, no harm is done.
 const SILENCE: Duration = Duration::from_secs(45);
+/// Why an asset is expired.
+const TOO_LATE: &str = "the upload's time ended before its bytes were whole";
 /// Uploads in one round.
 const ROUND: i64 = 100;
 
@@ -48,15 +51,21 @@ pub async fn reconcile(context: &Context) -> Result<Reconciled, CatalogError> {
     }
     let overdue = uploads::overdue(&mut context.catalog.reader().await?.tx(), now, ROUND).await?;
     for upload in overdue {
-        if end(
-            context,
-            &upload,
-            UploadState::Expired,
-            "the upload's time ended before its bytes were whole",
-        )
-        .await?
-        {
-            done.expired += 1;
+        // Bytes that all arrived are not thrown away because nobody said so.
+        let owner = Owner {
+            tenant_id: upload.tenant_id.clone(),
+            owner_id: upload.owner_id.clone(),
+        };
+        match complete_upload(context, &owner, &upload.upload_id).await {
+            Ok(_) => done.settled += 1,
+            Err(error) if matches!(error.code(), Code::UploadIncomplete | Code::SizeMismatch) => {
+                if end(context, &upload, UploadState::Expired, TOO_LATE).await? {
+                    done.expired += 1;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(upload_id = upload.upload_id, %error, "an overdue upload stays open")
+            }
         }
     }
     Ok(done)

@@ -38,7 +38,14 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
         },
         want_thumbhash: false,
     };
-    let reply = sandbox.render(fetched.file, task).await.map_err(|error| {
+    let Some(file) = fetched.file else {
+        let detail = "the original is of a kind that cannot be decoded".to_owned();
+        return Err(JobError::Cancel {
+            code: Code::UnsupportedMediaType,
+            detail,
+        });
+    };
+    let reply = sandbox.render(file, task).await.map_err(|error| {
         let (code, detail) = (error.code(), error.to_string());
         if error.retryable() {
             tracing::warn!(%error, blob_id, "the sandbox failed");

@@ -2,8 +2,10 @@
 
 use std::os::fd::OwnedFd;
 
+use bytes::BytesMut;
 use futures::StreamExt as _;
 use safelight_catalog::blobs::Blob;
+use safelight_imaging::{MediaType, SNIFF_BYTES, sniff};
 use safelight_model::codes::Code;
 use safelight_objects::{ObjectKey, StoreError, StoreErrorKind};
 use sha2::{Digest as _, Sha256};
@@ -12,23 +14,35 @@ use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 use crate::context::Context;
 use crate::work::JobError;
 
+/// How long a job waits at least for a store that is away.
+const STORE_AWAY: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// An original at hand.
 pub(super) struct Fetched {
-    /// The file, at its beginning. It goes with its last descriptor.
-    pub(super) file: OwnedFd,
+    /// What it is by its first bytes.
+    pub(super) media: Option<MediaType>,
+    /// The file, at its beginning; it goes with its last descriptor. `None` for kinds that cannot be decoded:
+    /// those are only counted.
+    pub(super) file: Option<OwnedFd>,
     /// How many bytes came.
     pub(super) size_bytes: i64,
     /// Their hash, lower-case hexadecimal.
     pub(super) sha256: String,
 }
 
-/// How a store's failure stands in a job.
+/// How a store's failure stands in a job. One that passes is no attempt of the job's: however long the
+/// store is away, nothing fails for it.
 pub(super) fn store_failed(error: &StoreError) -> JobError {
     tracing::warn!(%error, "a job could not use the store");
-    JobError::Retry {
-        after: error.retry(),
-        code: error.code(),
-        detail: error.code().title().to_owned(),
+    match error.retry() {
+        Some(wait) => JobError::Snooze {
+            after: wait.max(STORE_AWAY),
+        },
+        None => JobError::Retry {
+            after: None,
+            code: error.code(),
+            detail: error.code().title().to_owned(),
+        },
     }
 }
 
@@ -70,26 +84,70 @@ pub(super) async fn fetch_original(context: &Context, blob: &Blob) -> Result<Fet
         }
         Err(error) => return Err(store_failed(&error)),
     };
+    let mut hash = Sha256::new();
+    let mut size_bytes = 0_i64;
+    let mut stream = read.stream;
+    let mut head = BytesMut::new();
+    let mut kind = None;
+    let mut file = None;
+    loop {
+        let chunk = stream
+            .next()
+            .await
+            .transpose()
+            .map_err(|e| store_failed(&e))?;
+        if let Some(chunk) = &chunk {
+            hash.update(chunk);
+            size_bytes = size_bytes.saturating_add(i64::try_from(chunk.len()).unwrap_or(i64::MAX));
+        }
+        if kind.is_none() {
+            head.extend_from_slice(chunk.as_deref().unwrap_or_default());
+            if chunk.is_some() && head.len() < SNIFF_BYTES {
+                continue;
+            }
+            let media = sniff(&head);
+            kind = Some(media);
+            if media.is_some_and(is_decodable) {
+                let mut scratch = scratch_file(context).await?;
+                scratch
+                    .write_all(&head)
+                    .await
+                    .map_err(|e| disk_failed(&e))?;
+                file = Some(scratch);
+            }
+        } else if let (Some(file), Some(chunk)) = (&mut file, &chunk) {
+            file.write_all(chunk).await.map_err(|e| disk_failed(&e))?;
+        }
+        if chunk.is_none() {
+            break;
+        }
+    }
+    let file = match file {
+        Some(mut file) => {
+            file.flush().await.map_err(|e| disk_failed(&e))?;
+            file.rewind().await.map_err(|e| disk_failed(&e))?;
+            Some(file.into_std().await.into())
+        }
+        None => None,
+    };
+    Ok(Fetched {
+        media: kind.flatten(),
+        file,
+        size_bytes,
+        sha256: hex::encode(hash.finalize()),
+    })
+}
+
+/// Whether this version decodes files of this kind.
+fn is_decodable(media: MediaType) -> bool {
+    matches!(media, MediaType::Jpeg | MediaType::Png | MediaType::Webp)
+}
+
+async fn scratch_file(context: &Context) -> Result<tokio::fs::File, JobError> {
     let scratch = context.settings.scratch_dir.clone();
     let file = tokio::task::spawn_blocking(move || tempfile::tempfile_in(scratch))
         .await
         .map_err(|e| disk_failed(&std::io::Error::other(e)))?
         .map_err(|e| disk_failed(&e))?;
-    let mut file = tokio::fs::File::from_std(file);
-    let mut hash = Sha256::new();
-    let mut size_bytes = 0_i64;
-    let mut stream = read.stream;
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|e| store_failed(&e))?;
-        hash.update(&chunk);
-        size_bytes = size_bytes.saturating_add(i64::try_from(chunk.len()).unwrap_or(i64::MAX));
-        file.write_all(&chunk).await.map_err(|e| disk_failed(&e))?;
-    }
-    file.flush().await.map_err(|e| disk_failed(&e))?;
-    file.rewind().await.map_err(|e| disk_failed(&e))?;
-    Ok(Fetched {
-        file: file.into_std().await.into(),
-        size_bytes,
-        sha256: hex::encode(hash.finalize()),
-    })
+    Ok(tokio::fs::File::from_std(file))
 }

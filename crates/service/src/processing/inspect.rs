@@ -111,11 +111,13 @@ async fn examine(
     fetched: Fetched,
 ) -> Result<Outcome, JobError> {
     let mut found = Inspected {
-        sha256: fetched.sha256.clone(),
+        sha256: Some(fetched.sha256.clone()),
         verdict: NO_SCANNER,
         ..Inspected::default()
     };
     if let Some(reason) = declared_otherwise(holders, blob, &fetched) {
+        // What was declared and what arrived are two things: these bytes are nobody's answer.
+        found.sha256 = None;
         found.reason = Some(reason);
         return Ok(Outcome::Failed(found));
     }
@@ -138,7 +140,16 @@ async fn examine(
         },
         want_thumbhash: true,
     };
-    match sandbox.render(fetched.file, task).await {
+    let Some(file) = fetched.file else {
+        found.mime = fetched.media.map(|media| media.mime().to_owned());
+        let what = found
+            .mime
+            .clone()
+            .unwrap_or_else(|| "this kind of file".to_owned());
+        found.reason = Some((Code::UnsupportedMediaType, format!("cannot decode {what}")));
+        return Ok(Outcome::Failed(found));
+    };
+    match sandbox.render(file, task).await {
         Ok(mut reply) => {
             found.mime = Some(reply.media.mime().to_owned());
             found.width = Some(i64::from(reply.width));
@@ -163,11 +174,31 @@ async fn examine(
                 detail,
             })
         }
+        // A machine may have been too busy for a file that it could decode: once more.
+        Err(error) if error.code() == Code::DecodeTimeout && job.attempts < 2 => {
+            Err(JobError::Retry {
+                after: None,
+                code: error.code(),
+                detail: error.to_string(),
+            })
+        }
         Err(error) => {
-            found.reason = Some((error.code(), error.to_string()));
+            let code = error.code();
+            if !is_of_the_content(code) {
+                found.sha256 = None;
+            }
+            found.reason = Some((code, error.to_string()));
             Ok(Outcome::Failed(found))
         }
     }
+}
+
+/// Whether every attempt at these bytes ends so, so that sending them again is in vain.
+fn is_of_the_content(code: Code) -> bool {
+    matches!(
+        code,
+        Code::UnsupportedMediaType | Code::MediaCorrupt | Code::PixelLimitExceeded
+    )
 }
 
 /// Why the bytes are not those that were declared.
@@ -198,10 +229,12 @@ async fn conclude(
     outcome: Outcome,
 ) -> Result<(), JobError> {
     let sha256 = match &outcome {
-        Outcome::Twin(sha256) => sha256.clone(),
+        Outcome::Twin(sha256) => Some(sha256.clone()),
         Outcome::Cover(found, _) | Outcome::Failed(found) => found.sha256.clone(),
     };
-    if let Some(twin) = blobs::hold_twin(tx, &job.tenant_id, blob, &sha256).await? {
+    if let Some(sha256) = sha256
+        && let Some(twin) = blobs::hold_twin(tx, &job.tenant_id, blob, &sha256).await?
+    {
         return Ok(join(tx, context, job, blob, &twin).await?);
     }
     match outcome {

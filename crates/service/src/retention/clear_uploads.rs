@@ -10,6 +10,8 @@ use safelight_objects::{ObjectKey, StoreError};
 
 use crate::context::Context;
 
+/// A store asks whether a URL works when a request begins: one that began in time may still be sending.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(3600);
 /// Uploads in one round.
 const ROUND: i64 = 100;
 
@@ -19,7 +21,12 @@ const ROUND: i64 = 100;
 /// If the catalog fails. A store that fails leaves its upload for the next round.
 pub async fn clear_uploads(context: &Context) -> Result<usize, CatalogError> {
     let now = context.now();
-    let waiting = uploads::to_clear(&mut context.catalog.reader().await?.tx(), now, ROUND).await?;
+    let waiting = uploads::to_clear(
+        &mut context.catalog.reader().await?.tx(),
+        now.minus(GRACE),
+        ROUND,
+    )
+    .await?;
     let mut cleared = 0;
     for upload in waiting {
         match clear(context, &upload).await {
@@ -43,12 +50,16 @@ async fn clear(context: &Context, upload: &Upload) -> Result<bool, StoreError> {
     };
     if let Some(id) = &upload.store_upload_id {
         context.objects.abort(&key, id).await?;
-        return Ok(context
+        if context
             .objects
             .list_parts(&key, id)
             .await?
-            .is_none_or(|parts| parts.is_empty()));
+            .is_some_and(|parts| !parts.is_empty())
+        {
+            return Ok(false);
+        }
     }
+    // Also where it went in parts: a completion whose answer was lost may have made the object.
     context.objects.delete(&key).await?;
     Ok(true)
 }

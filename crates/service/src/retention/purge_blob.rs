@@ -9,6 +9,9 @@ use safelight_objects::ObjectKey;
 use crate::context::Context;
 use crate::work::{JobError, Results, results};
 
+/// How long a purge waits at least for a store that is away.
+const STORE_AWAY: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Runs the job up to its results.
 ///
 /// # Errors
@@ -31,10 +34,15 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
         for key in &keys {
             context.objects.delete(key).await.map_err(|error| {
                 tracing::warn!(%error, blob_id, "a doomed blob is not removed yet");
-                JobError::Retry {
-                    after: error.retry(),
-                    code: error.code(),
-                    detail: error.code().title().to_owned(),
+                match error.retry() {
+                    Some(wait) => JobError::Snooze {
+                        after: wait.max(STORE_AWAY),
+                    },
+                    None => JobError::Retry {
+                        after: None,
+                        code: error.code(),
+                        detail: error.code().title().to_owned(),
+                    },
                 }
             })?;
         }
