@@ -32,21 +32,19 @@ fn tuples(rows: usize, columns: usize) -> String {
 pub(crate) async fn run(
     tx: &mut Tx<'_>,
     before: &str,
-    rows: &[Vec<Value>],
+    rows: Vec<Vec<Value>>,
     after: &str,
 ) -> Result<Vec<Row>, CatalogError> {
     let mut out = Vec::new();
-    let mut rest = rows;
-    while let Some(first) = rest.first() {
-        let mut size = LARGEST;
-        while size > rest.len() {
-            size /= 2;
-        }
-        let (now, later) = rest.split_at(size);
-        let sql = format!("{before} VALUES {} {after}", tuples(size, first.len()));
-        let flat: Vec<Value> = now.iter().flatten().cloned().collect();
+    let mut rest = rows.len();
+    let columns = rows.first().map_or(0, Vec::len);
+    let mut values = rows.into_iter().flatten();
+    while rest > 0 {
+        let size = (1 << rest.ilog2()).min(LARGEST);
+        let sql = format!("{before} VALUES {} {after}", tuples(size, columns));
+        let flat: Vec<Value> = values.by_ref().take(size * columns).collect();
         out.extend(tx.rows(&sql, &flat).await?);
-        rest = later;
+        rest -= size;
     }
     Ok(out)
 }

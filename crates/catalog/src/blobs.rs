@@ -151,7 +151,8 @@ pub async fn hold_twin(
     }
 }
 
-/// Points every resource that holds `from` to `to`, and dooms `from`.
+/// Dooms `from` and points every resource that holds it to `to`, which the caller holds on to by
+/// [`hold_twin`]. `false`, and nothing is changed, when `from` is no longer live.
 ///
 /// # Errors
 /// What the database says.
@@ -160,25 +161,32 @@ pub async fn merge(
     tenant_id: &str,
     from: &str,
     to: &str,
-) -> Result<(), CatalogError> {
+) -> Result<bool, CatalogError> {
+    // First the row of the blob: this waits for whoever holds it, and only the next statement sees the
+    // resources that he pointed to it.
+    let doomed = tx
+        .exec(
+            "UPDATE blobs SET state = 'doomed' WHERE tenant_id = $1 AND blob_id = $2 AND state = 'live'",
+            values![tenant_id, from],
+        )
+        .await?;
+    if doomed != 1 {
+        return Ok(false);
+    }
     tx.exec(
         "UPDATE resources SET blob_id = $3 WHERE tenant_id = $1 AND blob_id = $2",
         values![tenant_id, from, to],
     )
     .await?;
-    tx.exec(
-        "UPDATE blobs SET state = 'doomed' WHERE tenant_id = $1 AND blob_id = $2 AND state = 'live'",
-        values![tenant_id, from],
-    )
-    .await?;
-    Ok(())
+    Ok(true)
 }
 
 /// What inspection found.
 #[derive(Clone, Debug, Default)]
 pub struct Inspected {
-    /// The hash that was counted.
-    pub sha256: String,
+    /// The hash that was counted, for bytes that settle what becomes of them: others with the same hash join.
+    /// `None` where another attempt may fare better.
+    pub sha256: Option<String>,
     /// The verdict.
     pub verdict: &'static str,
     /// The type by content.
@@ -196,7 +204,7 @@ pub struct Inspected {
 /// Records what inspection found. `false` when the blob is no longer live.
 ///
 /// # Errors
-/// What the database says; a refusal by the unique index on live hashes means that a twin was quicker.
+/// [`CatalogError::Contended`] if a twin was recorded in this instant: the next [`hold_twin`] finds it.
 pub async fn inspected(
     tx: &mut Tx<'_>,
     tenant_id: &str,
@@ -223,18 +231,28 @@ pub async fn inspected(
                 at
             ],
         )
-        .await?;
+        .await
+        .map_err(|error| match error {
+            CatalogError::Refused(source)
+                if source.as_database_error().is_some_and(|e| e.is_unique_violation()) =>
+            {
+                CatalogError::Contended(source)
+            }
+            other => other,
+        })?;
     Ok(changed == 1)
 }
 
-/// Records that a doomed blob's bytes are gone from the store.
+/// Records that a doomed blob's bytes are gone from the store. `false` when it is not doomed, or
+/// something still holds it.
 ///
 /// # Errors
 /// What the database says.
 pub async fn gone(tx: &mut Tx<'_>, tenant_id: &str, blob_id: &str) -> Result<bool, CatalogError> {
     let changed = tx
         .exec(
-            "UPDATE blobs SET state = 'gone' WHERE tenant_id = $1 AND blob_id = $2 AND state = 'doomed'",
+            "UPDATE blobs SET state = 'gone' WHERE tenant_id = $1 AND blob_id = $2 AND state = 'doomed'
+                AND NOT EXISTS (SELECT 1 FROM resources WHERE tenant_id = $1 AND blob_id = $2)",
             values![tenant_id, blob_id],
         )
         .await?;

@@ -1,15 +1,17 @@
 //! Opening a catalog by its URL, and the two ways into it: read and write.
 
+use std::panic::AssertUnwindSafe;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use safelight_model::clock::{Clock, SystemClock};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, PgPool, SqliteConnection, SqlitePool};
+use sqlx::{Connection as _, Executor as _, PgPool, SqliteConnection, SqlitePool};
 use tokio::sync::Notify;
 
 use crate::error::CatalogError;
@@ -56,6 +58,10 @@ impl CatalogSettings {
         }
     }
 }
+
+/// Every query here goes by an index. A plan that was made while a table was small, and reads it whole,
+/// would be kept while the table grows; and with such plans priced out, none is worth compiling.
+const PLANNING: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off";
 
 #[derive(Clone)]
 enum Pools {
@@ -130,6 +136,7 @@ impl Catalog {
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections.max(2))
             .acquire_timeout(Duration::from_secs(5))
+            .after_connect(|conn, _| Box::pin(async { conn.execute(PLANNING).await.map(|_| ()) }))
             .connect_with(options)
             .await?;
         migrate::postgres()
@@ -196,8 +203,17 @@ impl Catalog {
                     conn: Conn::Postgres(&mut outer),
                     time: &self.time,
                     rung: false,
+                    failed: false,
                 };
-                let value = work(&mut tx).await?;
+                // As on SQLite; what it wrote is taken back when `outer` is dropped.
+                let guarded = AssertUnwindSafe(async { work(&mut tx).await }).catch_unwind();
+                let value = guarded.await.map_err(|_| {
+                    tracing::error!("a write to the catalog panicked");
+                    CatalogError::Panicked
+                })??;
+                if tx.failed {
+                    return Err(CatalogError::Swallowed.into());
+                }
                 let rung = tx.rung;
                 outer.commit().await.map_err(CatalogError::from)?;
                 if rung {
@@ -205,6 +221,19 @@ impl Catalog {
                 }
                 Ok(value)
             }
+        }
+    }
+
+    /// Carries out the writes that wait, takes no more, and returns when every connection is closed: a
+    /// [`Reader`] that is still out is waited for.
+    pub async fn close(&self) {
+        match &self.pools {
+            Pools::Sqlite { readers, writer } => {
+                // The last one out folds the log into the file.
+                readers.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
         }
     }
 
@@ -260,6 +289,7 @@ impl Reader {
             conn,
             time: &self.time,
             rung: false,
+            failed: false,
         }
     }
 }

@@ -30,6 +30,15 @@ pub enum CatalogError {
         /// What stands there.
         value: String,
     },
+    /// A text holds U+0000, which PostgreSQL cannot store. Refused on every database, so that they agree.
+    #[error("a text holds the character U+0000, which cannot be stored")]
+    Nul,
+    /// The code of a write panicked; what it had written was taken back.
+    #[error("a write to the catalog panicked")]
+    Panicked,
+    /// A statement of a write failed, and the write went on as if it had not; all of it was taken back.
+    #[error("a write to the catalog ignored that one of its statements had failed")]
+    Swallowed,
     /// A migration failed or is missing.
     #[error(
         "the catalog's schema: {0}; run `safelight migrate`, or use the version of Safelight that made it"
@@ -44,9 +53,13 @@ impl CatalogError {
         match self {
             Self::Unavailable(_) | Self::Contended(_) => Code::CatalogUnavailable,
             Self::DiskFull => Code::DiskFull,
-            Self::Url(_) | Self::Refused(_) | Self::Unknown { .. } | Self::Migrate(_) => {
-                Code::Internal
-            }
+            Self::Nul => Code::ValidationFailed,
+            Self::Url(_)
+            | Self::Refused(_)
+            | Self::Unknown { .. }
+            | Self::Panicked
+            | Self::Swallowed
+            | Self::Migrate(_) => Code::Internal,
         }
     }
 
@@ -57,29 +70,74 @@ impl CatalogError {
     }
 }
 
+/// What a database's error code tells of.
+enum Kind {
+    Contended,
+    DiskFull,
+    Unavailable,
+    Refused,
+}
+
+/// By SQLSTATE (PostgreSQL 16, appendix A).
+fn kind_on_postgres(code: &str) -> Kind {
+    match code {
+        // serialization_failure, deadlock_detected, lock_not_available.
+        "40001" | "40P01" | "55P03" => Kind::Contended,
+        // disk_full.
+        "53100" => Kind::DiskFull,
+        // query_canceled, read_only_sql_transaction (a server that became a standby).
+        "57014" | "25006" => Kind::Unavailable,
+        // connection_exception, insufficient_resources, shutting down or starting up, system_error.
+        _ if ["08", "53", "57P", "58"]
+            .iter()
+            .any(|c| code.starts_with(c)) =>
+        {
+            Kind::Unavailable
+        }
+        _ => Kind::Refused,
+    }
+}
+
+/// By extended result code (sqlite.org/rescode.html), whose low byte is the primary one.
+fn kind_on_sqlite(code: &str) -> Kind {
+    match code.parse::<u32>().unwrap_or(0) & 0xff {
+        // BUSY, LOCKED.
+        5 | 6 => Kind::Contended,
+        // FULL.
+        13 => Kind::DiskFull,
+        // NOMEM, READONLY, INTERRUPT, IOERR, CANTOPEN, PROTOCOL.
+        7 | 8 | 9 | 10 | 14 | 15 => Kind::Unavailable,
+        _ => Kind::Refused,
+    }
+}
+
 impl From<sqlx::Error> for CatalogError {
     fn from(error: sqlx::Error) -> Self {
-        let code = error
-            .as_database_error()
-            .and_then(|e| e.code())
-            .map(|c| c.into_owned());
-        match code.as_deref() {
-            // PostgreSQL: serialization_failure, deadlock_detected. SQLite: BUSY and its extensions.
-            Some("40001" | "40P01" | "5" | "261" | "517") => Self::Contended(error),
-            // PostgreSQL: disk_full. SQLite: FULL.
-            Some("53100" | "13") => Self::DiskFull,
-            // PostgreSQL: shutting down, cannot connect now, too many connections.
-            Some("57P01" | "57P02" | "57P03" | "53300") => Self::Unavailable(error),
-            Some(_) => Self::Refused(error),
-            None => match &error {
-                sqlx::Error::Io(_)
-                | sqlx::Error::Tls(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::PoolClosed
-                | sqlx::Error::WorkerCrashed
-                | sqlx::Error::Protocol(_) => Self::Unavailable(error),
-                _ => Self::Refused(error),
-            },
+        let kind = match &error {
+            sqlx::Error::Database(told) => {
+                let code = told.code().unwrap_or_default();
+                if told
+                    .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+                    .is_some()
+                {
+                    kind_on_postgres(&code)
+                } else {
+                    kind_on_sqlite(&code)
+                }
+            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::Protocol(_) => Kind::Unavailable,
+            _ => Kind::Refused,
+        };
+        match kind {
+            Kind::Contended => Self::Contended(error),
+            Kind::DiskFull => Self::DiskFull,
+            Kind::Unavailable => Self::Unavailable(error),
+            Kind::Refused => Self::Refused(error),
         }
     }
 }

@@ -4,11 +4,13 @@
 //! transaction takes them all, each in a savepoint of its own, so that the failure of one leaves the
 //! others alone. Nobody hears of success before the commit that holds his write.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use sqlx::SqliteConnection;
-use tokio::sync::{Notify, mpsc, oneshot};
+use sqlx::{Connection as _, SqliteConnection};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::connect::TimeSource;
 use crate::error::CatalogError;
@@ -41,7 +43,17 @@ where
         let work = self.work.take();
         Box::pin(async move {
             let Some(work) = work else { return false };
-            let outcome = work(tx).await;
+            // One that panics must not take the writer with it. What it leaves behind is the database's
+            // state, which is taken back, and its own, which nobody sees again.
+            let guarded = AssertUnwindSafe(async { work(tx).await }).catch_unwind();
+            let outcome = guarded.await.unwrap_or_else(|_| {
+                tracing::error!("a write to the catalog panicked");
+                Err(CatalogError::Panicked.into())
+            });
+            let outcome = match std::mem::take(&mut tx.failed) {
+                true => outcome.and_then(|_| Err(CatalogError::Swallowed.into())),
+                false => outcome,
+            };
             let keep = outcome.is_ok();
             self.outcome = Some(outcome);
             keep
@@ -64,19 +76,48 @@ where
 #[derive(Clone)]
 pub(crate) struct Writer {
     queue: mpsc::Sender<Box<dyn Write>>,
+    closing: Arc<Notify>,
+    /// Its sender is dropped when the connection is closed.
+    alive: watch::Receiver<()>,
 }
 
 impl Writer {
     /// Starts the writer on its connection. `bell` is rung after commits that asked for it.
     pub(crate) fn start(mut conn: SqliteConnection, time: TimeSource, bell: Arc<Notify>) -> Self {
         let (queue, mut waiting) = mpsc::channel::<Box<dyn Write>>(4 * LARGEST_COMMIT);
+        let closing = Arc::new(Notify::new());
+        let close = closing.clone();
+        let (ended, alive) = watch::channel(());
         tokio::spawn(async move {
             let mut batch = Vec::with_capacity(LARGEST_COMMIT);
-            while waiting.recv_many(&mut batch, LARGEST_COMMIT).await > 0 {
-                commit_all(&mut conn, &time, &bell, &mut batch).await;
+            loop {
+                tokio::select! {
+                    taken = waiting.recv_many(&mut batch, LARGEST_COMMIT) => match taken {
+                        0 => break,
+                        _ => commit_all(&mut conn, &time, &bell, &mut batch).await,
+                    },
+                    // What waits is still carried out.
+                    () = close.notified() => waiting.close(),
+                }
             }
+            if let Err(error) = conn.close().await {
+                tracing::warn!(%error, "the catalog was not closed cleanly");
+            }
+            drop(ended);
         });
-        Self { queue }
+        Self {
+            queue,
+            closing,
+            alive,
+        }
+    }
+
+    /// Carries out what waits, takes nothing more, and returns when the connection is closed.
+    pub(crate) async fn close(&self) {
+        self.closing.notify_one();
+        let mut alive = self.alive.clone();
+        // Nothing is ever sent: it ends with an error when the writer does.
+        while alive.changed().await.is_ok() {}
     }
 
     /// Has `work` run and committed.
@@ -111,8 +152,11 @@ async fn commit_all(
         conn: Conn::Sqlite(conn),
         time,
         rung: false,
+        failed: false,
     };
     if let Err(error) = tx.exec("BEGIN IMMEDIATE", &[]).await {
+        // Were a transaction still open, it would stay so for ever.
+        let _ = tx.exec("ROLLBACK", &[]).await;
         refuse(batch.drain(..), &error);
         return;
     }

@@ -19,6 +19,9 @@ pub struct Tx<'c> {
     pub(crate) conn: Conn<'c>,
     pub(crate) time: &'c TimeSource,
     pub(crate) rung: bool,
+    /// A statement failed. Nothing of this write must be kept then, whatever it answers: PostgreSQL takes
+    /// all of it back, and its COMMIT does not say so.
+    pub(crate) failed: bool,
 }
 
 macro_rules! bound {
@@ -34,6 +37,15 @@ macro_rules! bound {
     }};
 }
 
+/// Refuses what only one of the databases would store.
+fn storable(args: &[Value]) -> Result<(), CatalogError> {
+    let nul = |v: &Value| matches!(v, Value::Text(Some(text)) if text.as_bytes().contains(&0));
+    if args.iter().any(nul) {
+        return Err(CatalogError::Nul);
+    }
+    Ok(())
+}
+
 impl Tx<'_> {
     /// Whether this is PostgreSQL, for the few statements that differ.
     #[must_use]
@@ -41,15 +53,28 @@ impl Tx<'_> {
         matches!(self.conn, Conn::Postgres(_))
     }
 
+    fn heed<T>(&mut self, answer: Result<T, sqlx::Error>) -> Result<T, CatalogError> {
+        self.failed |= answer.is_err();
+        answer.map_err(CatalogError::from)
+    }
+
     /// Runs a statement; how many rows it changed.
     ///
     /// # Errors
     /// What the database says.
     pub async fn exec(&mut self, sql: &str, args: &[Value]) -> Result<u64, CatalogError> {
-        Ok(match &mut self.conn {
-            Conn::Sqlite(c) => bound!(sql, args).execute(&mut **c).await?.rows_affected(),
-            Conn::Postgres(c) => bound!(sql, args).execute(&mut **c).await?.rows_affected(),
-        })
+        storable(args)?;
+        let done = match &mut self.conn {
+            Conn::Sqlite(c) => {
+                let done = bound!(sql, args).execute(&mut **c).await;
+                done.map(|d| d.rows_affected())
+            }
+            Conn::Postgres(c) => {
+                let done = bound!(sql, args).execute(&mut **c).await;
+                done.map(|d| d.rows_affected())
+            }
+        };
+        self.heed(done)
     }
 
     /// Runs a query; all its rows.
@@ -57,20 +82,18 @@ impl Tx<'_> {
     /// # Errors
     /// What the database says.
     pub async fn rows(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>, CatalogError> {
-        Ok(match &mut self.conn {
-            Conn::Sqlite(c) => bound!(sql, args)
-                .fetch_all(&mut **c)
-                .await?
-                .into_iter()
-                .map(Row::Sqlite)
-                .collect(),
-            Conn::Postgres(c) => bound!(sql, args)
-                .fetch_all(&mut **c)
-                .await?
-                .into_iter()
-                .map(Row::Postgres)
-                .collect(),
-        })
+        storable(args)?;
+        let rows = match &mut self.conn {
+            Conn::Sqlite(c) => {
+                let rows = bound!(sql, args).fetch_all(&mut **c).await;
+                rows.map(|all| all.into_iter().map(Row::Sqlite).collect())
+            }
+            Conn::Postgres(c) => {
+                let rows = bound!(sql, args).fetch_all(&mut **c).await;
+                rows.map(|all| all.into_iter().map(Row::Postgres).collect())
+            }
+        };
+        self.heed(rows)
     }
 
     /// Runs a query; its first row, if any.
@@ -78,16 +101,18 @@ impl Tx<'_> {
     /// # Errors
     /// What the database says.
     pub async fn row(&mut self, sql: &str, args: &[Value]) -> Result<Option<Row>, CatalogError> {
-        Ok(match &mut self.conn {
-            Conn::Sqlite(c) => bound!(sql, args)
-                .fetch_optional(&mut **c)
-                .await?
-                .map(Row::Sqlite),
-            Conn::Postgres(c) => bound!(sql, args)
-                .fetch_optional(&mut **c)
-                .await?
-                .map(Row::Postgres),
-        })
+        storable(args)?;
+        let row = match &mut self.conn {
+            Conn::Sqlite(c) => {
+                let row = bound!(sql, args).fetch_optional(&mut **c).await;
+                row.map(|found| found.map(Row::Sqlite))
+            }
+            Conn::Postgres(c) => {
+                let row = bound!(sql, args).fetch_optional(&mut **c).await;
+                row.map(|found| found.map(Row::Postgres))
+            }
+        };
+        self.heed(row)
     }
 
     /// The one clock for leases: the database's own, or the injected one.

@@ -237,6 +237,26 @@ pub async fn bind_store_upload(
     Ok(changed == 1)
 }
 
+/// Forgets the store's id of an open upload, once the store itself has forgotten it.
+///
+/// # Errors
+/// What the database says.
+pub async fn unbind_store_upload(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    upload_id: &str,
+    store_upload_id: &str,
+) -> Result<bool, CatalogError> {
+    let changed = tx
+        .exec(
+            "UPDATE uploads SET store_upload_id = NULL
+              WHERE tenant_id = $1 AND upload_id = $2 AND state = 'open' AND store_upload_id = $3",
+            values![tenant_id, upload_id, store_upload_id],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
 /// Begins a completion: fixes the part list before the store is asked. `false` when another was quicker.
 ///
 /// # Errors
@@ -347,7 +367,8 @@ pub async fn to_clear(
 /// What the database says.
 pub async fn cleared(tx: &mut Tx<'_>, upload: &Upload, now: Micros) -> Result<(), CatalogError> {
     tx.exec(
-        "UPDATE uploads SET cleared_at = $3 WHERE tenant_id = $1 AND upload_id = $2",
+        "UPDATE uploads SET cleared_at = $3
+          WHERE tenant_id = $1 AND upload_id = $2 AND state IN ('aborted', 'expired') AND cleared_at IS NULL",
         values![&upload.tenant_id, &upload.upload_id, now],
     )
     .await?;

@@ -82,7 +82,7 @@ CREATE TABLE resources (
   PRIMARY KEY (tenant_id, resource_id)
 );
 CREATE INDEX resources_by_asset ON resources (tenant_id, asset_id);
-CREATE INDEX resources_by_blob ON resources (tenant_id, blob_id) WHERE blob_id IS NOT NULL;
+CREATE INDEX resources_by_blob ON resources (tenant_id, blob_id, asset_id) WHERE blob_id IS NOT NULL;
 
 -- The transfer of one resource. signed_until: until then bytes may still arrive.
 -- intent is the part list (JSON) that a completion goes by; committed before the store is asked.

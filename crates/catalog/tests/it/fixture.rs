@@ -46,6 +46,11 @@ impl Fixture {
         }
     }
 
+    /// Another handle on the same catalog, as another process would have.
+    pub async fn second(&self) -> Catalog {
+        connect(&self.url, Some(self.clock.clone())).await
+    }
+
     /// Another handle on the same catalog, whose time is the database's own.
     pub async fn on_database_time(&self) -> Catalog {
         connect(&self.url, None).await

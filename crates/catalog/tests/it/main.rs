@@ -10,6 +10,17 @@
     reason = "this is all test code"
 )]
 
+mod assets;
+mod blobs;
+mod commits;
 mod fixture;
+mod idempotency;
+mod initiation;
 mod jobs;
 mod jobs_model;
+mod keys;
+mod kill;
+mod measure;
+mod renditions;
+mod samples;
+mod uploads;

@@ -1,0 +1,127 @@
+//! What an initiation asks goes by indexes, however many rows there are and whatever the planner knows.
+
+use safelight_testkit::postgres::Cluster;
+
+use super::lookup::{ASK, CAPTURES, HELD, RECORDS};
+use crate::connect::{Catalog, CatalogSettings};
+use crate::error::CatalogError;
+use crate::value::Value;
+
+async fn write(catalog: &Catalog, sql: String) {
+    catalog
+        .write::<_, CatalogError, _>(move |tx| Box::pin(async move { tx.exec(&sql, &[]).await }))
+        .await
+        .unwrap();
+}
+
+/// One owner who has 20,000 captures, half of whose assets hold the same blob.
+async fn fill(catalog: &Catalog) {
+    let numbers = "(WITH RECURSIVE seq (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 20000) \
+                   SELECT n FROM seq) AS numbers";
+    for (columns, values) in [
+        (
+            "idempotency (tenant_id, caller, idempotency_key, operation, fingerprint, state, subject_id, lease_until, expires_at)",
+            "'ten', 'me', 'k' || n, 'initiate', 'f', 'done', 'cap' || n, 0, 0",
+        ),
+        (
+            "captures (tenant_id, capture_id, owner_id, client_ref, mode, created_at)",
+            "'ten', 'cap' || n, 'own', 'ref' || n, 'single', 0",
+        ),
+        (
+            "assets (tenant_id, asset_id, owner_id, capture_id, public_id, state, version, created_at, updated_at)",
+            "'ten', 'ast' || n, 'own', 'cap' || n, 'pub' || n, 'ready', 1, 0, 0",
+        ),
+        (
+            "resources (tenant_id, resource_id, asset_id, kind, size_bytes, sha256, blob_id)",
+            "'ten', 'res' || n, 'ast' || n, 'primary', 1, 'h', CASE n % 2 WHEN 0 THEN 'blb1' ELSE 'blb' || n END",
+        ),
+        (
+            "blobs (tenant_id, blob_id, scope, object_key, etag, size_bytes, sha256, state, verdict, created_at)",
+            "'ten', 'blb' || n, 'own', 'o', 'e', 1, 'h' || n, 'live', 'clean', 0",
+        ),
+    ] {
+        write(
+            catalog,
+            format!("INSERT INTO {columns} SELECT {values} FROM {numbers}"),
+        )
+        .await;
+    }
+}
+
+/// The plans of the three questions, asked for 64 captures at once.
+async fn plans(catalog: &Catalog, explain: &'static str, column: usize) -> String {
+    catalog
+        .write::<_, CatalogError, _>(move |tx| {
+            Box::pin(async move {
+                let rows: Vec<Vec<Value>> = (0..64)
+                    .map(|n| vec!["ten".into(), "own".into(), format!("x{n}").into()])
+                    .collect();
+                let mut plans = String::new();
+                for after in [RECORDS, CAPTURES, HELD] {
+                    let ask = format!("{explain} {ASK}");
+                    for row in crate::batch::run(tx, &ask, rows.clone(), after).await? {
+                        plans.push_str(&row.text(column)?);
+                        plans.push('\n');
+                    }
+                }
+                Ok(plans)
+            })
+        })
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn on_sqlite() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    let url = format!("sqlite://{}", path.display());
+    let catalog = Catalog::open(CatalogSettings::for_url(&url)).await.unwrap();
+    for filled in [false, true] {
+        if filled {
+            fill(&catalog).await;
+        }
+        let plans = plans(&catalog, "EXPLAIN QUERY PLAN", 3).await;
+        for expected in [
+            "PRIMARY KEY (tenant_id=? AND caller=? AND idempotency_key=?)",
+            "captures_by_reference (tenant_id=? AND owner_id=? AND client_ref=?)",
+            "blobs_by_hash (tenant_id=? AND scope=? AND sha256=?)",
+            "resources_by_blob (tenant_id=? AND blob_id=?)",
+            "PRIMARY KEY (tenant_id=? AND asset_id=?)",
+        ] {
+            assert!(plans.contains(expected), "{expected} is not in\n{plans}");
+        }
+        assert!(!plans.contains("TEMP B-TREE"), "{plans}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgres() {
+    let url = tokio::task::block_in_place(|| Cluster::shared().unwrap().fresh_database().unwrap());
+    let catalog = Catalog::open(CatalogSettings::for_url(&url)).await.unwrap();
+    for (filled, analyzed) in [(false, false), (true, false), (true, true)] {
+        if filled && !analyzed {
+            fill(&catalog).await;
+        }
+        if analyzed {
+            write(&catalog, "ANALYZE".to_owned()).await;
+        }
+        let plans = plans(&catalog, "EXPLAIN", 0).await;
+        for expected in [
+            "idempotency_pkey",
+            "captures_by_reference",
+            "blobs_by_hash",
+            "resources_by_blob",
+            "assets_pkey",
+        ] {
+            assert!(plans.contains(expected), "{expected} is not in\n{plans}");
+        }
+        assert!(
+            !plans.contains("Seq Scan") && !plans.contains("Hash"),
+            "{plans}"
+        );
+        if filled {
+            assert!(!plans.contains("Sort"), "{plans}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The rows that an initiation consists of.
+
+use crate::batch;
+use crate::error::CatalogError;
+use crate::initiate::{FreshAsset, FreshCapture};
+use crate::transaction::Tx;
+use crate::value::Value;
+
+#[derive(Default)]
+pub(super) struct Rows {
+    records: Vec<Vec<Value>>,
+    captures: Vec<Vec<Value>>,
+    members: Vec<Vec<Value>>,
+    assets: Vec<Vec<Value>>,
+    resources: Vec<Vec<Value>>,
+    uploads: Vec<Vec<Value>>,
+    events: Vec<Vec<Value>>,
+}
+
+impl Rows {
+    pub(super) fn record(&mut self, c: &FreshCapture, capture_id: &str) {
+        self.records.push(vec![
+            (&c.tenant_id).into(),
+            (&c.caller).into(),
+            (&c.idempotency_key).into(),
+            "initiate".into(),
+            (&c.fingerprint).into(),
+            "done".into(),
+            capture_id.into(),
+            0_i64.into(),
+            c.record_expires_at.into(),
+        ]);
+    }
+
+    pub(super) fn capture(&mut self, c: &FreshCapture) {
+        self.captures.push(vec![
+            (&c.tenant_id).into(),
+            (&c.capture_id).into(),
+            (&c.owner_id).into(),
+            (&c.client_ref).into(),
+            (&c.mode).into(),
+            (&c.purpose).into(),
+            c.captured_at.into(),
+            (&c.device).into(),
+            (&c.network).into(),
+            (&c.battery).into(),
+            c.at.into(),
+        ]);
+        self.events.push(vec![
+            (&c.tenant_id).into(),
+            (&c.event_id).into(),
+            "capture.created".into(),
+            (&c.owner_id).into(),
+            (&c.capture_id).into(),
+            c.at.into(),
+        ]);
+    }
+
+    pub(super) fn member(
+        &mut self,
+        c: &FreshCapture,
+        position: usize,
+        a: &FreshAsset,
+        asset_id: &str,
+    ) {
+        self.members.push(vec![
+            (&c.tenant_id).into(),
+            (&c.capture_id).into(),
+            i64::try_from(position).unwrap_or(i64::MAX).into(),
+            (&a.client_ref).into(),
+            (&a.role).into(),
+            asset_id.into(),
+        ]);
+    }
+
+    pub(super) fn asset(&mut self, c: &FreshCapture, a: &FreshAsset) {
+        self.assets.push(vec![
+            (&c.tenant_id).into(),
+            (&a.asset_id).into(),
+            (&c.owner_id).into(),
+            (&c.capture_id).into(),
+            (&a.public_id).into(),
+            a.state.into(),
+            1_i64.into(),
+            (&a.preview).into(),
+            c.at.into(),
+            c.at.into(),
+        ]);
+        self.resources.push(vec![
+            (&c.tenant_id).into(),
+            (&a.resource_id).into(),
+            (&a.asset_id).into(),
+            (&a.kind).into(),
+            (&a.filename).into(),
+            (&a.mime).into(),
+            a.size_bytes.into(),
+            (&a.sha256).into(),
+        ]);
+        self.uploads.push(vec![
+            (&c.tenant_id).into(),
+            (&a.upload_id).into(),
+            (&c.owner_id).into(),
+            (&a.asset_id).into(),
+            (&a.resource_id).into(),
+            (&a.object_key).into(),
+            a.transport.into(),
+            a.part_size_bytes.into(),
+            a.concurrency.into(),
+            a.send_order.into(),
+            a.size_bytes.into(),
+            "open".into(),
+            1_i64.into(),
+            a.signed_until.into(),
+            a.expires_at.into(),
+            c.at.into(),
+        ]);
+    }
+
+    pub(super) async fn insert(mut self, tx: &mut Tx<'_>) -> Result<(), CatalogError> {
+        // Always in the order of the keys, so that two processes never wait for each other in a ring.
+        self.records
+            .sort_by_cached_key(|r| format!("{:?}", &r[..3]));
+        self.captures
+            .sort_by_cached_key(|r| format!("{:?}", (&r[0], &r[2], &r[3])));
+        let expected = (self.records.len(), self.captures.len());
+        let records = batch::run(
+            tx,
+            "INSERT INTO idempotency (tenant_id, caller, idempotency_key, operation, fingerprint, state, subject_id,
+                                      lease_until, expires_at)",
+            self.records,
+            "ON CONFLICT DO NOTHING RETURNING idempotency_key",
+        )
+        .await?;
+        let captures = batch::run(
+            tx,
+            "INSERT INTO captures (tenant_id, capture_id, owner_id, client_ref, mode, purpose, captured_at, device,
+                                   network, battery, created_at)",
+            self.captures,
+            "ON CONFLICT DO NOTHING RETURNING capture_id",
+        )
+        .await?;
+        if (records.len(), captures.len()) != expected {
+            return Err(CatalogError::Contended(sqlx::Error::RowNotFound));
+        }
+        batch::run(
+            tx,
+            "INSERT INTO capture_assets (tenant_id, capture_id, position, client_ref, role, asset_id)",
+            self.members,
+            "",
+        )
+        .await?;
+        batch::run(
+            tx,
+            "INSERT INTO assets (tenant_id, asset_id, owner_id, capture_id, public_id, state, version, preview,
+                                 created_at, updated_at)",
+            self.assets,
+            "",
+        )
+        .await?;
+        batch::run(
+            tx,
+            "INSERT INTO resources (tenant_id, resource_id, asset_id, kind, filename, mime, size_bytes, sha256)",
+            self.resources,
+            "",
+        )
+        .await?;
+        batch::run(
+            tx,
+            "INSERT INTO uploads (tenant_id, upload_id, owner_id, asset_id, resource_id, object_key, transport,
+                                  part_size_bytes, concurrency, send_order, size_bytes, state, version,
+                                  signed_until, expires_at, created_at)",
+            self.uploads,
+            "",
+        )
+        .await?;
+        batch::run(
+            tx,
+            "INSERT INTO events (tenant_id, event_id, kind, owner_id, capture_id, at)",
+            self.events,
+            "",
+        )
+        .await?;
+        Ok(())
+    }
+}
