@@ -20,7 +20,6 @@ mod jobs;
 mod jobs_model;
 mod keys;
 mod kill;
-mod measure;
 mod renditions;
 mod samples;
 mod uploads;
