@@ -15,8 +15,8 @@ use crate::server::{Server, Start};
 
 /// Photos measured, one after another.
 const PHOTOS: u64 = 100;
-/// Photos of the other owner.
-const WAITING: u64 = 500;
+/// Photos of the other owner. While they are inspected some are derived as well; 500 are to be left.
+const WAITING: u64 = 625;
 /// The measurement ends early when fewer are left, so that it is under load to its end.
 const FEWEST_WAITING: usize = 20;
 /// How often the backlog is looked at, in photos.
