@@ -16,6 +16,8 @@ mod http_owners;
 mod http_problems;
 mod http_rig;
 mod http_uploads;
+mod kill;
+mod media;
 mod serve;
 mod upload;
 
