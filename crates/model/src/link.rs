@@ -25,6 +25,6 @@ mod tests {
         let first = expiry(Micros(7_200_000_000), hour, hour);
         let last = expiry(Micros(10_799_000_000), hour, hour);
         assert_eq!(first, last);
-        assert!(first >= 7_200 + 3_600 && first <= 7_200 + 7_200);
+        assert!((7_200 + 3_600..=7_200 + 7_200).contains(&first));
     }
 }
