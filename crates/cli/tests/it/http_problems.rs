@@ -1,8 +1,5 @@
 //! Every problem that this version can answer with: status, code, page, request id.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use reqwest::Method;
 use safelight_model::codes::Code;
 use safelight_testkit::postgres::{Cluster, Durability};
@@ -11,7 +8,7 @@ use safelight_testkit::wait;
 use serde_json::{Value, json};
 
 use crate::http_rig::{
-    Caller, Database, PATIENCE, Rig, Split, answer, capture, fetch, fresh_key, http,
+    Caller, Database, HalfSent, PATIENCE, Rig, Split, answer, capture, fetch, fresh_key, http,
     on_both_databases, options, photo, text,
 };
 
@@ -254,28 +251,14 @@ async fn a_full_server_says_so_at_once() {
     let ann = rig.owner("ann");
     ann.get("/v1/assets").await.expect(200);
     // One request that does not come to its end holds the only place.
-    let address = rig.server.url().replace("http://", "");
-    let mut slow = TcpStream::connect(&address).unwrap();
-    let (key, token) = (fresh_key(), ann.token.clone().unwrap());
     let body = capture(&[&photo(1)]).to_string();
-    let head = format!(
-        "POST /v1/captures HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\nsafelight-owner: ann\r\n\
-         idempotency-key: {key}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        body.len()
-    );
-    slow.write_all(head.as_bytes()).unwrap();
-    let full = wait::until_some(PATIENCE, async || {
-        let answer = ann.get("/v1/assets").await;
-        (answer.status != 200).then_some(answer)
-    });
-    let refused = full.await.unwrap();
+    let slow = HalfSent::begin(&ann, &body);
+    let refused = ann.get("/v1/assets").await;
     refused.problem(503, "overloaded");
     assert_eq!(refused.header("retry-after"), "1");
     let health = fetch(&rig.http, &format!("{}/healthz", rig.server.url())).await;
     assert_eq!(health.status, 200, "health has a place of its own");
-    slow.write_all(body.as_bytes()).unwrap();
-    let mut made = String::new();
-    slow.read_to_string(&mut made).unwrap();
+    let made = slow.end();
     assert!(made.starts_with("HTTP/1.1 201"), "{made}");
     ann.get("/v1/assets").await.expect(200);
 }

@@ -1,5 +1,7 @@
 //! The real server with callers, for tests of what it answers.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -398,6 +400,47 @@ impl Answer {
             assert!(!text(&problem[field]).is_empty(), "{problem}");
         }
         problem
+    }
+}
+
+/// An initiation that the server is at, and whose body is not all there yet.
+pub struct HalfSent {
+    stream: TcpStream,
+    rest: String,
+}
+
+impl HalfSent {
+    /// Sends its head and half of its body; returns once the server reads it.
+    pub fn begin(caller: &Caller, body: &str) -> Self {
+        let address = caller.base.replace("http://", "");
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!(
+            "POST /v1/captures HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\nsafelight-owner: {}\r\n\
+             idempotency-key: {}\r\ncontent-length: {}\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n",
+            caller.token.as_deref().unwrap(),
+            caller.owner.as_deref().unwrap(),
+            fresh_key(),
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut go_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+        stream.read_exact(&mut go_on).unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+        let (half, rest) = body.split_at(body.len() / 2);
+        stream.write_all(half.as_bytes()).unwrap();
+        Self {
+            stream,
+            rest: rest.to_owned(),
+        }
+    }
+
+    /// Sends what is missing; the answer as it came.
+    pub fn end(mut self) -> String {
+        self.stream.write_all(self.rest.as_bytes()).unwrap();
+        let mut answer = String::new();
+        self.stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 }
 

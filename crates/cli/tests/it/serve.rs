@@ -1,6 +1,5 @@
 //! The server as a process: health, metrics, stopping, dying, coming back, and roles of their own.
 
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
@@ -9,8 +8,8 @@ use safelight_testkit::wait;
 use serde_json::Value;
 
 use crate::http_rig::{
-    Caller, Database, PATIENCE, Rig, answer, capture, fetch, fresh_key, http, number,
-    on_both_databases, options, photo, text,
+    Caller, Database, HalfSent, PATIENCE, Rig, capture, fetch, http, number, on_both_databases,
+    options, photo, text,
 };
 
 on_both_databases!(
@@ -56,29 +55,13 @@ async fn told_to_stop_it_ends_what_it_began(database: Database) {
         begun.push(ann.upload(&photo(seed)).await);
     }
     // A request whose body is still on its way.
-    let address = rig.server.url().replace("http://", "");
-    let mut stream = TcpStream::connect(&address).unwrap();
     let body = capture(&[&photo(9)]).to_string();
-    let (head, tail) = body.split_at(body.len() / 2);
-    let begin = format!(
-        "POST /v1/captures HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\nsafelight-owner: ann\r\n\
-         idempotency-key: {}\r\ncontent-length: {}\r\n\r\n{head}",
-        ann.token.clone().unwrap(),
-        fresh_key(),
-        body.len()
-    );
-    let accepted = "safelight_http_requests_total";
-    stream.write_all(begin.as_bytes()).unwrap();
-    // The server has accepted the connection once it answers one that came later.
-    let metrics = format!("{}/metrics", rig.server.url());
-    let metrics = answer(http().get(metrics)).await;
-    assert!(String::from_utf8_lossy(&metrics.body).contains(accepted));
+    let sending = HalfSent::begin(&ann, &body);
+    let address = rig.server.url().replace("http://", "");
     rig.server.ask_to_stop().unwrap();
     let refusing = wait::until(PATIENCE, async || TcpStream::connect(&address).is_err());
     refusing.await.unwrap();
-    stream.write_all(tail.as_bytes()).unwrap();
-    let mut made = String::new();
-    stream.read_to_string(&mut made).unwrap();
+    let made = sending.end();
     assert!(made.starts_with("HTTP/1.1 201"), "{made}");
     let status = rig.server.stopped().await.unwrap();
     assert_eq!(status.code(), Some(0));
