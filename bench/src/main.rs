@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use server::Program;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// What every group works with.
 pub struct Bench {
@@ -45,7 +46,16 @@ fn main() -> anyhow::Result<()> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
-        .block_on(run(&arguments))
+        .block_on(async {
+            let mut stop = signal(SignalKind::terminate())?;
+            // Dropped half-way, a run stops its servers and removes its directories all the same.
+            tokio::select! {
+                done = run(&arguments) => done,
+                interrupted = tokio::signal::ctrl_c() => interrupted.map_err(anyhow::Error::from)
+                    .and_then(|()| bail!("interrupted")),
+                _ = stop.recv() => bail!("told to stop"),
+            }
+        })
 }
 
 async fn run(groups: &[String]) -> anyhow::Result<()> {
