@@ -10,18 +10,19 @@ use crate::value::{Row, Value};
 /// ones exist and each stays prepared.
 const LARGEST: usize = 64;
 
-/// `($1, $2), ($3, $4), …` for `rows` rows of `columns` values.
-fn tuples(rows: usize, columns: usize) -> String {
+/// `($1, $2), ($3, $4), …` for `rows` rows of `columns` values; `(?, ?), (?, ?), …` for SQLite, which
+/// looks for the name of every numbered one by going through all.
+fn tuples(rows: usize, columns: usize, numbered: bool) -> String {
     let mut sql = String::with_capacity(rows * columns * 6);
     for row in 0..rows {
         sql.push_str(if row == 0 { "(" } else { ", (" });
         for column in 0..columns {
-            let _ = write!(
-                sql,
-                "{}${}",
-                if column == 0 { "" } else { ", " },
-                row * columns + column + 1
-            );
+            sql.push_str(if column == 0 { "" } else { ", " });
+            if numbered {
+                let _ = write!(sql, "${}", row * columns + column + 1);
+            } else {
+                sql.push('?');
+            }
         }
         sql.push(')');
     }
@@ -41,7 +42,10 @@ pub(crate) async fn run(
     let mut values = rows.into_iter().flatten();
     while rest > 0 {
         let size = (1 << rest.ilog2()).min(LARGEST);
-        let sql = format!("{before} VALUES {} {after}", tuples(size, columns));
+        let sql = format!(
+            "{before} VALUES {} {after}",
+            tuples(size, columns, tx.is_postgres())
+        );
         let flat: Vec<Value> = values.by_ref().take(size * columns).collect();
         out.extend(tx.rows(&sql, &flat).await?);
         rest -= size;
@@ -53,7 +57,8 @@ pub(crate) async fn run(
 mod tests {
     #[test]
     fn tuples_number_their_values() {
-        assert_eq!(super::tuples(2, 2), "($1, $2), ($3, $4)");
-        assert_eq!(super::tuples(1, 1), "($1)");
+        assert_eq!(super::tuples(2, 2, true), "($1, $2), ($3, $4)");
+        assert_eq!(super::tuples(2, 2, false), "(?, ?), (?, ?)");
+        assert_eq!(super::tuples(1, 1, true), "($1)");
     }
 }

@@ -14,6 +14,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, Executor as _, PgPool, SqliteConnection, SqlitePool};
 use tokio::sync::Notify;
 
+use crate::checkpoint::{Folder, LONGEST_LOG_PAGES};
 use crate::error::CatalogError;
 use crate::group_commit::Writer;
 use crate::migrate;
@@ -104,20 +105,24 @@ impl Catalog {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(10))
             .pragma("cache_size", "-32768")
-            .pragma("wal_autocheckpoint", "4000")
+            // Every statement of many rows keeps what it changes until it ends, in case it fails midway:
+            // otherwise in a file.
+            .pragma("temp_store", "MEMORY")
+            .pragma("wal_autocheckpoint", LONGEST_LOG_PAGES)
             .statement_cache_capacity(256);
         let mut conn = SqliteConnection::connect_with(&options).await?;
         migrate::sqlite()
             .run(&mut conn)
             .await
             .map_err(CatalogError::Migrate)?;
+        let folder = Folder::start(SqliteConnection::connect_with(&options).await?);
         let readers = SqlitePoolOptions::new()
             .max_connections(settings.connections)
             .acquire_timeout(Duration::from_secs(5))
             .connect_with(options.read_only(true).create_if_missing(false))
             .await?;
         let time = TimeSource::Injected(settings.clock.unwrap_or_else(|| Arc::new(SystemClock)));
-        let writer = Writer::start(conn, time.clone(), bell.clone());
+        let writer = Writer::start(conn, folder, time.clone(), bell.clone());
         Ok(Self {
             pools: Pools::Sqlite { readers, writer },
             time,
@@ -229,7 +234,6 @@ impl Catalog {
     pub async fn close(&self) {
         match &self.pools {
             Pools::Sqlite { readers, writer } => {
-                // The last one out folds the log into the file.
                 readers.close().await;
                 writer.close().await;
             }

@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::checkpoint::{Folder, fold};
 use crate::connect::TimeSource;
 use crate::error::CatalogError;
 use crate::transaction::{Conn, Tx};
@@ -83,7 +84,12 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the writer on its connection. `bell` is rung after commits that asked for it.
-    pub(crate) fn start(mut conn: SqliteConnection, time: TimeSource, bell: Arc<Notify>) -> Self {
+    pub(crate) fn start(
+        mut conn: SqliteConnection,
+        folder: Folder,
+        time: TimeSource,
+        bell: Arc<Notify>,
+    ) -> Self {
         let (queue, mut waiting) = mpsc::channel::<Box<dyn Write>>(4 * LARGEST_COMMIT);
         let closing = Arc::new(Notify::new());
         let close = closing.clone();
@@ -94,12 +100,20 @@ impl Writer {
                 tokio::select! {
                     taken = waiting.recv_many(&mut batch, LARGEST_COMMIT) => match taken {
                         0 => break,
-                        _ => commit_all(&mut conn, &time, &bell, &mut batch).await,
+                        _ => {
+                            commit_all(&mut conn, &time, &bell, &mut batch).await;
+                            folder.committed();
+                        }
                     },
+                    () = folder.remainder() => {
+                        fold(&mut conn).await;
+                    }
                     // What waits is still carried out.
                     () = close.notified() => waiting.close(),
                 }
             }
+            // The last one out folds the rest and removes the log.
+            folder.stop().await;
             if let Err(error) = conn.close().await {
                 tracing::warn!(%error, "the catalog was not closed cleanly");
             }

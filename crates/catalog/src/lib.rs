@@ -25,6 +25,7 @@ pub mod renditions;
 pub mod uploads;
 
 mod batch;
+mod checkpoint;
 mod connect;
 mod group_commit;
 mod migrate;

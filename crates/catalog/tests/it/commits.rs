@@ -310,6 +310,38 @@ async fn sqlite_syncs_every_commit() {
     assert_eq!(pragma(&f.catalog, "journal_mode").await, "wal");
 }
 
+/// A log that only grew would fill the disk, and slow every reader down.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sqlites_log_begins_anew_under_load() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    let url = format!("sqlite://{}", path.display());
+    let catalog = Catalog::open(CatalogSettings::for_url(&url)).await.unwrap();
+    let log = directory.path().join("catalog.db-wal");
+    let rows: i64 = at_once(4, |n| {
+        let (catalog, log) = (catalog.clone(), log.clone());
+        async move {
+            // The file keeps its greatest length: when far more than that was written, it began anew.
+            for row in 0..4_000 {
+                let written = 4 * row * (64_u64 << 10);
+                if written > (32 << 20) && written > 3 * std::fs::metadata(&log).unwrap().len() {
+                    return i64::try_from(row).unwrap();
+                }
+                let name = format!("{n}-{row}-{}", "x".repeat(64 << 10));
+                write(&catalog, name).await.unwrap();
+            }
+            panic!("the log only grows");
+        }
+    })
+    .await
+    .into_iter()
+    .sum();
+    catalog.close().await;
+    assert!(!log.exists(), "closing folds all of it");
+    let again = Catalog::open(CatalogSettings::for_url(&url)).await.unwrap();
+    assert_eq!(count(&again, "tenants").await, rows);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_named_and_passes() {
     let f = Fixture::open(Backend::Sqlite).await;
