@@ -36,6 +36,7 @@ pub struct Server {
     work: Option<(Executor, Sandbox)>,
     janitor: Option<JoinHandle<()>>,
     store: Option<JoinHandle<std::io::Result<()>>>,
+    catalog: Catalog,
 }
 
 /// Opens the catalog of the settings.
@@ -197,11 +198,12 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
         work,
         janitor,
         store,
+        catalog: context.catalog,
     })
 }
 
 impl Server {
-    /// Stops in order: no new requests, running ones end; running jobs end; then the store.
+    /// Stops in order: no new requests, running ones end; running jobs end; then store and catalog.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop_edge.cancel();
         if let Some(edge) = self.edge {
@@ -219,6 +221,7 @@ impl Server {
         if let Some(store) = self.store {
             store.await??;
         }
+        self.catalog.close().await;
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use safelight_catalog::initiate::{FreshCapture, Initiated, initiate};
 use safelight_catalog::{Backend, Catalog, CatalogError};
+use safelight_model::codes::Code;
 use tokio::sync::{mpsc, oneshot};
 
 /// Initiations in one transaction at most.
@@ -123,8 +124,12 @@ async fn commit(catalog: &Catalog, batch: Vec<Waiting>) {
                 let _ = reply.send(Ok(answer));
             }
         }
-        // A row that the database refuses must not take the others with it.
-        Err(CatalogError::Refused(_)) if captures.len() > 1 => {
+        // A row that the database refuses must not take the others with it. Where the database itself is
+        // the trouble, asking it once for each would only add to it.
+        Err(error)
+            if captures.len() > 1
+                && matches!(error.code(), Code::Internal | Code::ValidationFailed) =>
+        {
             for (reply, capture) in replies.into_iter().zip(captures.iter()) {
                 let alone = run(catalog, Arc::new(vec![capture.clone()])).await;
                 let answer = alone.map_err(Arc::new).map(|mut answers| answers.remove(0));
