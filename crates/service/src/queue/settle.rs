@@ -108,8 +108,7 @@ pub(super) async fn fail(
             code,
             detail,
         } if attempt < job.kind.max_attempts() => {
-            // A handler may ask for more time, never for less.
-            let after = back_off(attempt, entropy).max(after.unwrap_or_default());
+            let after = after.unwrap_or_else(|| back_off(attempt, entropy));
             tracing::warn!(job = job.job_id, kind, attempt, %code, detail, ?after, "a job failed and will be tried again");
             let held = catalog
                 .write::<_, CatalogError, _>(move |tx| {
