@@ -1,8 +1,8 @@
 //! Idempotency records of operations that have more than one step.
 //!
-//! The first request leaves a record *in flight* with a lease, does its work, and marks the record
-//! done together with its last change. If its process dies, the lease ends and a repetition takes
-//! the record over; the operations themselves can run again at any point.
+//! The first request leaves a record *in flight* with a lease, does its work, and then marks the
+//! record done in a transaction of its own. If its process dies before that, the lease ends and a
+//! repetition takes the record over; so the operations themselves must bear being run again.
 
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
