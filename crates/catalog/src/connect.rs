@@ -38,12 +38,23 @@ pub enum TimeSource {
     Injected(Arc<dyn Clock>),
 }
 
+/// What opening does about the schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// Brings it up to date, and makes what is not there.
+    BringUpToDate,
+    /// Leaves it as it is, for those who only look.
+    LeaveAsItIs,
+}
+
 /// How to open a catalog.
 pub struct CatalogSettings {
     /// `sqlite:///path/catalog.db` or `postgres://user@host/name`.
     pub url: String,
     /// Connections at most, for reading on SQLite, for everything on PostgreSQL.
     pub connections: u32,
+    /// What to do about the schema.
+    pub schema: Schema,
     /// A clock in place of the database's; for tests.
     pub clock: Option<Arc<dyn Clock>>,
 }
@@ -55,6 +66,7 @@ impl CatalogSettings {
         Self {
             url: url.to_owned(),
             connections: 8,
+            schema: Schema::BringUpToDate,
             clock: None,
         }
     }
@@ -79,7 +91,7 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Opens the catalog, bringing its schema up to date first.
+    /// Opens the catalog.
     ///
     /// # Errors
     /// If the URL is not understood, the database does not answer, or a migration fails.
@@ -98,9 +110,10 @@ impl Catalog {
         settings: CatalogSettings,
         bell: Arc<Notify>,
     ) -> Result<Self, CatalogError> {
+        let brought_up_to_date = settings.schema == Schema::BringUpToDate;
         let options = SqliteConnectOptions::from_str(&settings.url)
             .map_err(|_| CatalogError::Url(settings.url.clone()))?
-            .create_if_missing(true)
+            .create_if_missing(brought_up_to_date)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(10))
@@ -111,10 +124,12 @@ impl Catalog {
             .pragma("wal_autocheckpoint", LONGEST_LOG_PAGES)
             .statement_cache_capacity(256);
         let mut conn = SqliteConnection::connect_with(&options).await?;
-        migrate::sqlite()
-            .run(&mut conn)
-            .await
-            .map_err(CatalogError::Migrate)?;
+        if brought_up_to_date {
+            migrate::sqlite()
+                .run(&mut conn)
+                .await
+                .map_err(CatalogError::Migrate)?;
+        }
         let folder = Folder::start(SqliteConnection::connect_with(&options).await?);
         let readers = SqlitePoolOptions::new()
             .max_connections(settings.connections)
@@ -144,10 +159,12 @@ impl Catalog {
             .after_connect(|conn, _| Box::pin(async { conn.execute(PLANNING).await.map(|_| ()) }))
             .connect_with(options)
             .await?;
-        migrate::postgres()
-            .run(&pool)
-            .await
-            .map_err(CatalogError::Migrate)?;
+        if settings.schema == Schema::BringUpToDate {
+            migrate::postgres()
+                .run(&pool)
+                .await
+                .map_err(CatalogError::Migrate)?;
+        }
         let time = settings
             .clock
             .map_or(TimeSource::Database, TimeSource::Injected);
@@ -241,20 +258,30 @@ impl Catalog {
         }
     }
 
-    /// The newest migration that the database has.
+    /// The newest migration that the database has; 0 if it has none.
     ///
     /// # Errors
     /// What the database says.
     pub async fn schema_version(&self) -> Result<i64, CatalogError> {
         let mut reader = self.reader().await?;
-        let row = reader
+        let recorded = match self.backend() {
+            Backend::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
+            Backend::Postgres => {
+                "SELECT COUNT(*) FROM pg_catalog.pg_class WHERE oid = to_regclass('_sqlx_migrations')"
+            }
+        };
+        let any = reader.tx().row(recorded, &[]).await?;
+        if any.map_or(Ok(0), |r| r.int(0))? == 0 {
+            return Ok(0);
+        }
+        let newest = reader
             .tx()
             .row(
-                "SELECT MAX(version) FROM _sqlx_migrations WHERE success",
+                "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations WHERE success",
                 &[],
             )
             .await?;
-        row.map_or(Ok(0), |r| r.int(0))
+        newest.map_or(Ok(0), |r| r.int(0))
     }
 
     /// Whether the database answers.

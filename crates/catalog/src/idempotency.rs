@@ -2,7 +2,10 @@
 //!
 //! The first request leaves a record *in flight* with a lease, does its work, and then marks the
 //! record done in a transaction of its own. If its process dies before that, the lease ends and a
-//! repetition takes the record over; so the operations themselves must bear being run again.
+//! repetition takes the record over; so the operations themselves must bear being run again. Taking over
+//! raises the record's fence, and whoever comes back with an old one changes nothing.
+//!
+//! An operation that needs the database alone begins, works and is done in one transaction.
 
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
@@ -35,8 +38,8 @@ pub struct Claim {
 /// What a key means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Nobody used it, or whoever did is gone: go on.
-    Begin,
+    /// Nobody used it, or whoever did is gone: go on, and report with this fence.
+    Begin(i64),
     /// The operation was carried out; this is what it was about, and its error if it had one.
     Done(Option<String>, Option<Code>),
     /// The first request is still running.
@@ -67,11 +70,11 @@ pub async fn begin(tx: &mut Tx<'_>, claim: &Claim) -> Result<Found, CatalogError
         )
         .await?;
     if made == 1 {
-        return Ok(Found::Begin);
+        return Ok(Found::Begin(1));
     }
     let row = tx
         .row(
-            "SELECT operation, fingerprint, state, subject_id, error_code FROM idempotency
+            "SELECT operation, fingerprint, state, subject_id, error_code, fence FROM idempotency
               WHERE tenant_id = $1 AND caller = $2 AND idempotency_key = $3",
             values![&claim.tenant_id, &claim.caller, &claim.key],
         )
@@ -88,72 +91,92 @@ pub async fn begin(tx: &mut Tx<'_>, claim: &Claim) -> Result<Found, CatalogError
             row.maybe_text(4)?.as_deref().and_then(Code::parse),
         ));
     }
+    let fence = row.int(5)?;
     let taken = tx
         .exec(
-            "UPDATE idempotency SET lease_until = $4
-              WHERE tenant_id = $1 AND caller = $2 AND idempotency_key = $3 AND state = 'in_flight' AND lease_until < $5",
-            values![&claim.tenant_id, &claim.caller, &claim.key, claim.lease_until, claim.now],
+            "UPDATE idempotency SET lease_until = $4, fence = fence + 1
+              WHERE tenant_id = $1 AND caller = $2 AND idempotency_key = $3 AND state = 'in_flight'
+                AND fence = $5 AND lease_until < $6",
+            values![
+                &claim.tenant_id,
+                &claim.caller,
+                &claim.key,
+                claim.lease_until,
+                fence,
+                claim.now
+            ],
         )
         .await?;
     Ok(if taken == 1 {
-        Found::Begin
+        Found::Begin(fence + 1)
     } else {
         Found::InFlight
     })
 }
 
-/// Moves the end of the lease of an operation that is still under way.
+/// Moves the end of the lease of an operation that is still under way. `false` if it was taken over.
 ///
 /// # Errors
 /// What the database says.
-pub async fn keep(tx: &mut Tx<'_>, claim: &Claim, lease_until: Micros) -> Result<(), CatalogError> {
-    tx.exec(
-        "UPDATE idempotency SET lease_until = $4
-          WHERE tenant_id = $1 AND caller = $2 AND idempotency_key = $3 AND state = 'in_flight'",
-        values![&claim.tenant_id, &claim.caller, &claim.key, lease_until],
-    )
-    .await?;
-    Ok(())
+pub async fn keep(
+    tx: &mut Tx<'_>,
+    claim: &Claim,
+    fence: i64,
+    lease_until: Micros,
+) -> Result<bool, CatalogError> {
+    let kept = tx
+        .exec(
+            "UPDATE idempotency SET lease_until = $5
+              WHERE tenant_id = $1 AND caller = $2 AND idempotency_key = $3 AND state = 'in_flight' AND fence = $4",
+            values![&claim.tenant_id, &claim.caller, &claim.key, fence, lease_until],
+        )
+        .await?;
+    Ok(kept == 1)
 }
 
-/// Marks an operation as carried out, with what it was about or the code it failed with.
+/// Marks an operation as carried out, with what it was about or the code it failed with. `false` if it was
+/// taken over: then the record is another's to mark.
 ///
 /// # Errors
 /// What the database says.
 pub async fn done(
     tx: &mut Tx<'_>,
     claim: &Claim,
+    fence: i64,
     subject_id: Option<&str>,
     error: Option<Code>,
-) -> Result<(), CatalogError> {
-    tx.exec(
-        "UPDATE idempotency SET state = 'done', subject_id = $4, error_code = $5
-          WHERE tenant_id = $1 AND caller = $2 AND idempotency_key = $3 AND state = 'in_flight'",
-        values![
-            &claim.tenant_id,
-            &claim.caller,
-            &claim.key,
-            subject_id,
-            error.map(Code::as_str)
-        ],
-    )
-    .await?;
-    Ok(())
+) -> Result<bool, CatalogError> {
+    let marked = tx
+        .exec(
+            "UPDATE idempotency SET state = 'done', subject_id = $5, error_code = $6
+              WHERE tenant_id = $1 AND caller = $2 AND idempotency_key = $3 AND state = 'in_flight' AND fence = $4",
+            values![
+                &claim.tenant_id,
+                &claim.caller,
+                &claim.key,
+                fence,
+                subject_id,
+                error.map(Code::as_str)
+            ],
+        )
+        .await?;
+    Ok(marked == 1)
 }
 
 /// Takes a record back whose operation was not carried out, so that the key can be used again: a
-/// passing fault is never frozen.
+/// passing fault is never frozen. `false` if it was taken over.
 ///
 /// # Errors
 /// What the database says.
-pub async fn forget(tx: &mut Tx<'_>, claim: &Claim) -> Result<(), CatalogError> {
-    tx.exec(
-        "DELETE FROM idempotency
-          WHERE tenant_id = $1 AND caller = $2 AND idempotency_key = $3 AND state = 'in_flight'",
-        values![&claim.tenant_id, &claim.caller, &claim.key],
-    )
-    .await?;
-    Ok(())
+pub async fn forget(tx: &mut Tx<'_>, claim: &Claim, fence: i64) -> Result<bool, CatalogError> {
+    let removed = tx
+        .exec(
+            "DELETE FROM idempotency
+              WHERE tenant_id = $1 AND caller = $2 AND idempotency_key = $3 AND state = 'in_flight' AND fence = $4",
+            values![&claim.tenant_id, &claim.caller, &claim.key, fence],
+        )
+        .await?;
+    Ok(removed == 1)
 }
 
 /// Removes up to `limit` records whose time is over; how many.

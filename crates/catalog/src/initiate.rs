@@ -1,7 +1,7 @@
 //! Initiation of captures, many at a time.
 //!
-//! A capture is seven rows or more. Taking every initiation that waits into the same few statements
-//! makes their number, and the number of commits, independent of the load.
+//! A capture is seven rows or more. Taking every initiation that waits into the same two calls makes the
+//! number of calls, and that of commits, independent of the load.
 
 mod lookup;
 #[cfg(test)]
@@ -12,7 +12,6 @@ use safelight_model::clock::Micros;
 
 use crate::error::CatalogError;
 use crate::transaction::Tx;
-use lookup::{captures, held_bytes, records};
 use rows::Rows;
 
 /// A capture to be made, with ids already given.
@@ -120,15 +119,16 @@ pub async fn initiate(
     tx: &mut Tx<'_>,
     fresh: &[FreshCapture],
 ) -> Result<Vec<Initiated>, CatalogError> {
-    let recorded = records(tx, fresh).await?;
-    let known = captures(tx, fresh).await?;
-    let held = held_bytes(tx, fresh).await?;
+    let known = lookup::known(tx, fresh).await?;
 
     let mut answers = Vec::with_capacity(fresh.len());
     let mut rows = Rows::default();
     for one in fresh {
         let (tenant_id, owner_id) = (one.tenant_id.as_str(), one.owner_id.as_str());
-        if let Some(record) = recorded.get(tenant_id, &one.caller, &one.idempotency_key) {
+        if let Some(record) = known
+            .records
+            .get(tenant_id, &one.caller, &one.idempotency_key)
+        {
             answers.push(match &record.capture_id {
                 Some(capture_id) if record.fingerprint == one.fingerprint => {
                     Initiated::Existing(capture_id.clone())
@@ -137,7 +137,7 @@ pub async fn initiate(
             });
             continue;
         }
-        if let Some(capture_id) = known.get(tenant_id, owner_id, &one.client_ref) {
+        if let Some(capture_id) = known.captures.get(tenant_id, owner_id, &one.client_ref) {
             rows.record(one, capture_id);
             answers.push(Initiated::Existing(capture_id.clone()));
             continue;
@@ -149,7 +149,7 @@ pub async fn initiate(
             let holder = asset
                 .sha256
                 .as_ref()
-                .and_then(|hash| held.get(tenant_id, owner_id, hash))
+                .and_then(|hash| known.held.get(tenant_id, owner_id, hash))
                 .cloned();
             rows.member(
                 one,

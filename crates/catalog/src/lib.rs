@@ -32,7 +32,8 @@ mod migrate;
 mod transaction;
 mod value;
 
-pub use connect::{Backend, Catalog, CatalogSettings, Reader, TimeSource};
+pub use connect::{Backend, Catalog, CatalogSettings, Reader, Schema, TimeSource};
 pub use error::CatalogError;
+pub use migrate::SCHEMA_VERSION;
 pub use transaction::Tx;
 pub use value::{Row, Value};

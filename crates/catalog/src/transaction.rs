@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
 
 use crate::connect::TimeSource;
 use crate::error::CatalogError;
-use crate::value::{Row, Value};
+use crate::value::{Column, Row, Value};
 
 pub(crate) enum Conn<'c> {
     Sqlite(&'c mut SqliteConnection),
@@ -37,9 +37,13 @@ macro_rules! bound {
     }};
 }
 
+fn has_nul(text: &str) -> bool {
+    text.as_bytes().contains(&0)
+}
+
 /// Refuses what only one of the databases would store.
 fn storable(args: &[Value]) -> Result<(), CatalogError> {
-    let nul = |v: &Value| matches!(v, Value::Text(Some(text)) if text.as_bytes().contains(&0));
+    let nul = |v: &Value| matches!(v, Value::Text(Some(text)) if has_nul(text));
     if args.iter().any(nul) {
         return Err(CatalogError::Nul);
     }
@@ -94,6 +98,36 @@ impl Tx<'_> {
             }
         };
         self.heed(rows)
+    }
+
+    /// Runs a query of PostgreSQL whose parameters are arrays, one for each column; all its rows.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) async fn rows_of_columns(
+        &mut self,
+        sql: &str,
+        columns: Vec<Column>,
+    ) -> Result<Vec<Row>, CatalogError> {
+        let Conn::Postgres(c) = &mut self.conn else {
+            return Err(CatalogError::Refused(sqlx::Error::Configuration(
+                "arrays are of PostgreSQL only".into(),
+            )));
+        };
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for column in columns {
+            query = match column {
+                Column::Int(all) => query.bind(all),
+                Column::Text(all) => {
+                    if all.iter().flatten().any(|text| has_nul(text)) {
+                        return Err(CatalogError::Nul);
+                    }
+                    query.bind(all)
+                }
+            };
+        }
+        let rows = query.fetch_all(&mut **c).await;
+        self.heed(rows.map(|all| all.into_iter().map(Row::Postgres).collect()))
     }
 
     /// Runs a query; its first row, if any.

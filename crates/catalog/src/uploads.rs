@@ -303,7 +303,7 @@ pub async fn change(
     Ok(changed == 1)
 }
 
-/// Open uploads whose time is over.
+/// Open uploads whose time is over, but for those that are postponed.
 ///
 /// # Errors
 /// What the database says.
@@ -313,7 +313,8 @@ pub async fn overdue(
     limit: i64,
 ) -> Result<Vec<Upload>, CatalogError> {
     let sql = format!(
-        "{SELECT} WHERE u.state = 'open' AND u.expires_at <= $1 ORDER BY u.expires_at LIMIT $2"
+        "{SELECT} WHERE u.state = 'open' AND u.expires_at <= $1 AND u.postponed_until <= $1
+          ORDER BY u.expires_at LIMIT $2"
     );
     tx.rows(&sql, values![now, limit])
         .await?
@@ -322,43 +323,62 @@ pub async fn overdue(
         .collect()
 }
 
-/// Completions that began before `before` and have not ended: somebody died in them.
+/// Completions that began before `before` and have not ended, since somebody died in them, but for those
+/// that are postponed.
 ///
 /// # Errors
 /// What the database says.
 pub async fn stuck(
     tx: &mut Tx<'_>,
     before: Micros,
+    now: Micros,
     limit: i64,
 ) -> Result<Vec<Upload>, CatalogError> {
     let sql = format!(
-        "{SELECT} WHERE u.state = 'completing' AND u.intent_at <= $1 ORDER BY u.intent_at LIMIT $2"
+        "{SELECT} WHERE u.state = 'completing' AND u.intent_at <= $1 AND u.postponed_until <= $2
+          ORDER BY u.intent_at LIMIT $3"
     );
-    tx.rows(&sql, values![before, limit])
+    tx.rows(&sql, values![before, now, limit])
         .await?
         .iter()
         .map(read)
         .collect()
 }
 
-/// Aborted and expired uploads that may still hold parts at the store, whose URLs are all dead.
+/// Aborted and expired uploads that may still hold parts at the store, whose URLs were all dead before
+/// `before`, but for those that are postponed.
 ///
 /// # Errors
 /// What the database says.
 pub async fn to_clear(
     tx: &mut Tx<'_>,
+    before: Micros,
     now: Micros,
     limit: i64,
 ) -> Result<Vec<Upload>, CatalogError> {
     let sql = format!(
         "{SELECT} WHERE u.state IN ('aborted', 'expired') AND u.cleared_at IS NULL AND u.signed_until < $1
-          ORDER BY u.signed_until LIMIT $2"
+            AND u.postponed_until <= $2
+          ORDER BY u.signed_until LIMIT $3"
     );
-    tx.rows(&sql, values![now, limit])
+    tx.rows(&sql, values![before, now, limit])
         .await?
         .iter()
         .map(read)
         .collect()
+}
+
+/// Has an upload passed over by [`overdue`], [`stuck`] and [`to_clear`] until then.
+///
+/// # Errors
+/// What the database says.
+pub async fn postpone(tx: &mut Tx<'_>, upload: &Upload, until: Micros) -> Result<(), CatalogError> {
+    tx.exec(
+        "UPDATE uploads SET postponed_until = $3 WHERE tenant_id = $1 AND upload_id = $2",
+        values![&upload.tenant_id, &upload.upload_id, until],
+    )
+    .await?;
+    Ok(())
 }
 
 /// Records that nothing of an aborted or expired upload is left at the store.

@@ -75,6 +75,38 @@ impl From<Option<&str>> for Value {
     }
 }
 
+/// The values of one column in many rows.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Column {
+    /// Of BIGINT.
+    Int(Vec<Option<i64>>),
+    /// Of TEXT.
+    Text(Vec<Option<String>>),
+}
+
+/// Turns rows into columns; nothing if a column has values of two types.
+pub(crate) fn columns(rows: Vec<Vec<Value>>) -> Option<Vec<Column>> {
+    let count = rows.len();
+    let mut columns: Vec<Column> = rows
+        .first()?
+        .iter()
+        .map(|value| match value {
+            Value::Int(_) => Column::Int(Vec::with_capacity(count)),
+            Value::Text(_) => Column::Text(Vec::with_capacity(count)),
+        })
+        .collect();
+    for row in rows {
+        for (column, value) in columns.iter_mut().zip(row) {
+            match (column, value) {
+                (Column::Int(all), Value::Int(v)) => all.push(v),
+                (Column::Text(all), Value::Text(v)) => all.push(v),
+                _ => return None,
+            }
+        }
+    }
+    Some(columns)
+}
+
 /// The parameters of a statement, each turned into a [`Value`].
 #[macro_export]
 macro_rules! values {

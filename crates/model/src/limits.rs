@@ -6,6 +6,9 @@ use std::time::Duration;
 pub const MAX_ASSETS: usize = 100;
 /// Largest body of a JSON request, in bytes.
 pub const MAX_JSON_BYTES: usize = 1024 * 1024;
+/// What the bodies of all JSON requests under way may hold together, in bytes. As values they take a few times
+/// their length.
+pub const BODIES_AT_ONCE_BYTES: usize = 32 * 1024 * 1024;
 /// Longest time a request may take before it is answered with an error.
 pub const REQUEST_TIME: Duration = Duration::from_secs(30);
 /// Files up to this size go by one presigned PUT.

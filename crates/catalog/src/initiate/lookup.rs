@@ -1,8 +1,8 @@
-//! What of an initiation is there already: three questions for all of a batch.
+//! What of an initiation is there already: three questions for all of a batch, asked in one.
 
 use std::collections::HashMap;
 
-use crate::batch;
+use crate::batch::{Given, Statement, query};
 use crate::error::CatalogError;
 use crate::initiate::FreshCapture;
 use crate::transaction::Tx;
@@ -10,6 +10,12 @@ use crate::value::Value;
 
 /// Answers by tenant and two more texts.
 pub(super) struct Found<T>(HashMap<(String, String, String), T>);
+
+impl<T> Default for Found<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
 
 impl<T> Found<T> {
     pub(super) fn get(&self, tenant_id: &str, of: &str, name: &str) -> Option<&T> {
@@ -29,88 +35,89 @@ pub(super) struct Record {
     pub(super) capture_id: Option<String>,
 }
 
-pub(super) const ASK: &str = "WITH v AS (";
-pub(super) const RECORDS: &str = ") SELECT i.tenant_id, i.caller, i.idempotency_key, i.fingerprint,
+/// What is there.
+#[derive(Default)]
+pub(super) struct Known {
+    /// By tenant, caller and key.
+    pub(super) records: Found<Record>,
+    /// The ids of captures by tenant, owner and reference.
+    pub(super) captures: Found<String>,
+    /// Assets whose bytes are verified, by tenant, owner and declared hash.
+    pub(super) held: Found<String>,
+}
+
+/// Of several holders the oldest only: one owner may have sent the same bytes any number of times.
+const SELECT: &str = "SELECT 'record', i.tenant_id, i.caller, i.idempotency_key, i.fingerprint,
          CASE WHEN i.operation = 'initiate' THEN i.subject_id END
-    FROM v CROSS JOIN idempotency i
-   WHERE i.tenant_id = v.column1 AND i.caller = v.column2 AND i.idempotency_key = v.column3";
-pub(super) const CAPTURES: &str = ") SELECT c.tenant_id, c.owner_id, c.client_ref, c.capture_id
-    FROM v CROSS JOIN captures c
-   WHERE c.tenant_id = v.column1 AND c.owner_id = v.column2 AND c.client_ref = v.column3";
-/// The oldest holder only: one owner may have sent the same bytes any number of times.
-pub(super) const HELD: &str = ") SELECT b.tenant_id, b.scope, b.sha256,
+    FROM keys CROSS JOIN idempotency i
+   WHERE i.tenant_id = keys.column1 AND i.caller = keys.column2 AND i.idempotency_key = keys.column3
+   UNION ALL
+  SELECT 'capture', c.tenant_id, c.owner_id, c.client_ref, c.capture_id, NULL
+    FROM refs CROSS JOIN captures c
+   WHERE c.tenant_id = refs.column1 AND c.owner_id = refs.column2 AND c.client_ref = refs.column3
+   UNION ALL
+  SELECT 'held', b.tenant_id, b.scope, b.sha256,
          (SELECT r.asset_id FROM resources r CROSS JOIN assets a
            WHERE r.tenant_id = b.tenant_id AND r.blob_id = b.blob_id AND r.kind = 'primary'
              AND a.tenant_id = r.tenant_id AND a.asset_id = r.asset_id AND a.state <> 'deleted'
-           ORDER BY r.asset_id LIMIT 1)
-    FROM v CROSS JOIN blobs b
-   WHERE b.tenant_id = v.column1 AND b.scope = v.column2 AND b.sha256 = v.column3 AND b.state = 'live'";
+           ORDER BY r.asset_id LIMIT 1), NULL
+    FROM hashes CROSS JOIN blobs b
+   WHERE b.tenant_id = hashes.column1 AND b.scope = hashes.column2 AND b.sha256 = hashes.column3
+     AND b.state = 'live'";
 
-pub(super) async fn records(
-    tx: &mut Tx<'_>,
+pub(super) fn question(
+    tx: &Tx<'_>,
+    before: &str,
     fresh: &[FreshCapture],
-) -> Result<Found<Record>, CatalogError> {
-    let keys: Vec<Vec<Value>> = fresh
+) -> Result<Statement, CatalogError> {
+    let set = |name, rows: Vec<[&String; 3]>| Given {
+        name,
+        rows: rows
+            .into_iter()
+            .map(|row| row.into_iter().map(Value::from).collect())
+            .collect(),
+        width: 3,
+    };
+    let keys = fresh
         .iter()
-        .map(|c| {
-            vec![
-                (&c.tenant_id).into(),
-                (&c.caller).into(),
-                (&c.idempotency_key).into(),
-            ]
-        })
-        .collect();
-    let mut found = HashMap::new();
-    for r in batch::run(tx, ASK, keys, RECORDS).await? {
-        let record = Record {
-            fingerprint: r.text(3)?,
-            capture_id: r.maybe_text(4)?,
-        };
-        found.insert((r.text(0)?, r.text(1)?, r.text(2)?), record);
-    }
-    Ok(Found(found))
+        .map(|c| [&c.tenant_id, &c.caller, &c.idempotency_key]);
+    let refs = fresh
+        .iter()
+        .map(|c| [&c.tenant_id, &c.owner_id, &c.client_ref]);
+    let hashes = fresh.iter().flat_map(|c| {
+        let declared = c.assets.iter().filter_map(|a| a.sha256.as_ref());
+        declared.map(move |hash| [&c.tenant_id, &c.owner_id, hash])
+    });
+    let given = vec![
+        set("keys", keys.collect()),
+        set("refs", refs.collect()),
+        set("hashes", hashes.collect()),
+    ];
+    query(tx, before, given, SELECT)
 }
 
-pub(super) async fn captures(
-    tx: &mut Tx<'_>,
-    fresh: &[FreshCapture],
-) -> Result<Found<String>, CatalogError> {
-    let keys: Vec<Vec<Value>> = fresh
-        .iter()
-        .map(|c| {
-            vec![
-                (&c.tenant_id).into(),
-                (&c.owner_id).into(),
-                (&c.client_ref).into(),
-            ]
-        })
-        .collect();
-    let mut found = HashMap::new();
-    for r in batch::run(tx, ASK, keys, CAPTURES).await? {
-        found.insert((r.text(0)?, r.text(1)?, r.text(2)?), r.text(3)?);
-    }
-    Ok(Found(found))
-}
-
-/// Which of the declared hashes their owners have, verified, and in which asset.
-pub(super) async fn held_bytes(
-    tx: &mut Tx<'_>,
-    fresh: &[FreshCapture],
-) -> Result<Found<String>, CatalogError> {
-    let keys: Vec<Vec<Value>> = fresh
-        .iter()
-        .flat_map(|c| {
-            c.assets
-                .iter()
-                .filter_map(move |a| Some((c, a.sha256.as_ref()?)))
-        })
-        .map(|(c, hash)| vec![(&c.tenant_id).into(), (&c.owner_id).into(), hash.into()])
-        .collect();
-    let mut found = HashMap::new();
-    for r in batch::run(tx, ASK, keys, HELD).await? {
-        if let Some(asset_id) = r.maybe_text(3)? {
-            found.insert((r.text(0)?, r.text(1)?, r.text(2)?), asset_id);
+/// Asks what is there.
+pub(super) async fn known(tx: &mut Tx<'_>, fresh: &[FreshCapture]) -> Result<Known, CatalogError> {
+    let mut known = Known::default();
+    for r in question(tx, "", fresh)?.fetch(tx).await? {
+        let of = (r.text(1)?, r.text(2)?, r.text(3)?);
+        match r.text(0)?.as_str() {
+            "record" => {
+                let record = Record {
+                    fingerprint: r.text(4)?,
+                    capture_id: r.maybe_text(5)?,
+                };
+                known.records.0.insert(of, record);
+            }
+            "capture" => {
+                known.captures.0.insert(of, r.text(4)?);
+            }
+            _ => {
+                if let Some(asset_id) = r.maybe_text(4)? {
+                    known.held.0.insert(of, asset_id);
+                }
+            }
         }
     }
-    Ok(Found(found))
+    Ok(known)
 }

@@ -1,11 +1,12 @@
 //! What an initiation asks goes by indexes, however many rows there are and whatever the planner knows.
 
+use safelight_model::clock::Micros;
 use safelight_testkit::postgres::Cluster;
 
-use super::lookup::{ASK, CAPTURES, HELD, RECORDS};
+use super::lookup::question;
+use super::{FreshAsset, FreshCapture};
 use crate::connect::{Catalog, CatalogSettings};
 use crate::error::CatalogError;
-use crate::value::Value;
 
 async fn write(catalog: &Catalog, sql: String) {
     catalog
@@ -50,25 +51,64 @@ async fn fill(catalog: &Catalog) {
 
 /// The plans of the three questions, asked for 64 captures at once.
 async fn plans(catalog: &Catalog, explain: &'static str, column: usize) -> String {
+    let fresh: Vec<FreshCapture> = (0..64).map(capture).collect();
     catalog
         .write::<_, CatalogError, _>(move |tx| {
             Box::pin(async move {
-                let rows: Vec<Vec<Value>> = (0..64)
-                    .map(|n| vec!["ten".into(), "own".into(), format!("x{n}").into()])
-                    .collect();
                 let mut plans = String::new();
-                for after in [RECORDS, CAPTURES, HELD] {
-                    let ask = format!("{explain} {ASK}");
-                    for row in crate::batch::run(tx, &ask, rows.clone(), after).await? {
-                        plans.push_str(&row.text(column)?);
-                        plans.push('\n');
-                    }
+                for row in question(tx, explain, &fresh)?.fetch(tx).await? {
+                    plans.push_str(&row.text(column)?);
+                    plans.push('\n');
                 }
                 Ok(plans)
             })
         })
         .await
         .unwrap()
+}
+
+fn capture(n: usize) -> FreshCapture {
+    let at = Micros(0);
+    FreshCapture {
+        tenant_id: "ten".into(),
+        owner_id: "own".into(),
+        caller: "own".into(),
+        idempotency_key: format!("x{n}"),
+        fingerprint: "f".into(),
+        capture_id: format!("c{n}"),
+        event_id: format!("e{n}"),
+        client_ref: format!("x{n}"),
+        mode: "single".into(),
+        purpose: None,
+        captured_at: None,
+        device: None,
+        network: None,
+        battery: None,
+        at,
+        record_expires_at: at,
+        assets: vec![FreshAsset {
+            client_ref: "a".into(),
+            role: "key".into(),
+            asset_id: format!("a{n}"),
+            public_id: format!("p{n}"),
+            state: "initiated",
+            preview: None,
+            resource_id: format!("r{n}"),
+            kind: "primary".into(),
+            filename: None,
+            mime: None,
+            size_bytes: 1,
+            sha256: Some(format!("x{n}")),
+            upload_id: format!("u{n}"),
+            object_key: format!("o{n}"),
+            transport: "single",
+            part_size_bytes: 1,
+            concurrency: 1,
+            send_order: 0,
+            signed_until: at,
+            expires_at: at,
+        }],
+    }
 }
 
 #[tokio::test]
@@ -81,7 +121,7 @@ async fn on_sqlite() {
         if filled {
             fill(&catalog).await;
         }
-        let plans = plans(&catalog, "EXPLAIN QUERY PLAN", 3).await;
+        let plans = plans(&catalog, "EXPLAIN QUERY PLAN ", 3).await;
         for expected in [
             "PRIMARY KEY (tenant_id=? AND caller=? AND idempotency_key=?)",
             "captures_by_reference (tenant_id=? AND owner_id=? AND client_ref=?)",
@@ -106,7 +146,7 @@ async fn on_postgres() {
         if analyzed {
             write(&catalog, "ANALYZE".to_owned()).await;
         }
-        let plans = plans(&catalog, "EXPLAIN", 0).await;
+        let plans = plans(&catalog, "EXPLAIN ", 0).await;
         for expected in [
             "idempotency_pkey",
             "captures_by_reference",

@@ -1,6 +1,6 @@
 //! The rows that an initiation consists of.
 
-use crate::batch;
+use crate::batch::{Insert, insert};
 use crate::error::CatalogError;
 use crate::initiate::{FreshAsset, FreshCapture};
 use crate::transaction::Tx;
@@ -122,64 +122,46 @@ impl Rows {
             .sort_by_cached_key(|r| format!("{:?}", &r[..3]));
         self.captures
             .sort_by_cached_key(|r| format!("{:?}", (&r[0], &r[2], &r[3])));
-        let expected = (self.records.len(), self.captures.len());
-        let records = batch::run(
-            tx,
-            "INSERT INTO idempotency (tenant_id, caller, idempotency_key, operation, fingerprint, state, subject_id,
-                                      lease_until, expires_at)",
-            self.records,
-            "ON CONFLICT DO NOTHING RETURNING idempotency_key",
-        )
-        .await?;
-        let captures = batch::run(
-            tx,
-            "INSERT INTO captures (tenant_id, capture_id, owner_id, client_ref, mode, purpose, captured_at, device,
-                                   network, battery, created_at)",
-            self.captures,
-            "ON CONFLICT DO NOTHING RETURNING capture_id",
-        )
-        .await?;
-        if (records.len(), captures.len()) != expected {
+        let inserts = vec![
+            Insert {
+                into: "idempotency (tenant_id, caller, idempotency_key, operation, fingerprint, state, subject_id,
+                                    lease_until, expires_at)",
+                rows: self.records,
+            },
+            Insert {
+                into: "captures (tenant_id, capture_id, owner_id, client_ref, mode, purpose, captured_at, device,
+                                 network, battery, created_at)",
+                rows: self.captures,
+            },
+            Insert {
+                into: "capture_assets (tenant_id, capture_id, position, client_ref, role, asset_id)",
+                rows: self.members,
+            },
+            Insert {
+                into: "assets (tenant_id, asset_id, owner_id, capture_id, public_id, state, version, preview,
+                               created_at, updated_at)",
+                rows: self.assets,
+            },
+            Insert {
+                into: "resources (tenant_id, resource_id, asset_id, kind, filename, mime, size_bytes, sha256)",
+                rows: self.resources,
+            },
+            Insert {
+                into: "uploads (tenant_id, upload_id, owner_id, asset_id, resource_id, object_key, transport,
+                                part_size_bytes, concurrency, send_order, size_bytes, state, version,
+                                signed_until, expires_at, created_at)",
+                rows: self.uploads,
+            },
+            Insert {
+                into: "events (tenant_id, event_id, kind, owner_id, capture_id, at)",
+                rows: self.events,
+            },
+        ];
+        let expected: usize = inserts.iter().map(|i| i.rows.len()).sum();
+        // Fewer, where another process made one of them since it was asked for.
+        if insert(tx, inserts).await? != expected as u64 {
             return Err(CatalogError::Contended(sqlx::Error::RowNotFound));
         }
-        batch::run(
-            tx,
-            "INSERT INTO capture_assets (tenant_id, capture_id, position, client_ref, role, asset_id)",
-            self.members,
-            "",
-        )
-        .await?;
-        batch::run(
-            tx,
-            "INSERT INTO assets (tenant_id, asset_id, owner_id, capture_id, public_id, state, version, preview,
-                                 created_at, updated_at)",
-            self.assets,
-            "",
-        )
-        .await?;
-        batch::run(
-            tx,
-            "INSERT INTO resources (tenant_id, resource_id, asset_id, kind, filename, mime, size_bytes, sha256)",
-            self.resources,
-            "",
-        )
-        .await?;
-        batch::run(
-            tx,
-            "INSERT INTO uploads (tenant_id, upload_id, owner_id, asset_id, resource_id, object_key, transport,
-                                  part_size_bytes, concurrency, send_order, size_bytes, state, version,
-                                  signed_until, expires_at, created_at)",
-            self.uploads,
-            "",
-        )
-        .await?;
-        batch::run(
-            tx,
-            "INSERT INTO events (tenant_id, event_id, kind, owner_id, capture_id, at)",
-            self.events,
-            "",
-        )
-        .await?;
         Ok(())
     }
 }

@@ -64,9 +64,9 @@ impl Fixture {
 
 async fn connect(url: &str, clock: Option<Arc<dyn Clock>>) -> Catalog {
     Catalog::open(CatalogSettings {
-        url: url.to_owned(),
         connections: 16,
         clock,
+        ..CatalogSettings::for_url(url)
     })
     .await
     .unwrap()

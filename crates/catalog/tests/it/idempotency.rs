@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use safelight_catalog::Catalog;
 use safelight_catalog::idempotency::{self, Claim, Found};
-use safelight_model::clock::Clock as _;
+use safelight_model::clock::{Clock as _, Micros};
 use safelight_model::codes::Code;
 
 use crate::fixture::{Fixture, in_tx, on_both};
@@ -18,6 +18,7 @@ on_both!(
     an_operation_is_taken_over_after_its_lease,
     a_lease_that_is_kept_is_not_taken_over,
     a_forgotten_key_can_be_used_again,
+    who_comes_back_after_being_overtaken_changes_nothing,
     what_is_done_stays_done,
     old_records_are_pruned,
     one_of_many_begins,
@@ -43,24 +44,49 @@ async fn begin(catalog: &Catalog, claim: &Claim) -> Found {
     in_tx!(catalog, |tx| idempotency::begin(tx, &claim).await).unwrap()
 }
 
-async fn done(f: &Fixture, claim: &Claim, subject: Option<&'static str>, error: Option<Code>) {
-    let claim = claim.clone();
-    in_tx!(f.catalog, |tx| {
-        idempotency::done(tx, &claim, subject, error).await
-    })
-    .unwrap();
+/// Begins, and must.
+async fn take(catalog: &Catalog, claim: &Claim) -> i64 {
+    match begin(catalog, claim).await {
+        Found::Begin(fence) => fence,
+        other => panic!("{other:?}"),
+    }
 }
 
-async fn forget(f: &Fixture, claim: &Claim) {
+async fn done(
+    f: &Fixture,
+    claim: &Claim,
+    fence: i64,
+    subject: Option<&'static str>,
+    error: Option<Code>,
+) -> bool {
     let claim = claim.clone();
-    in_tx!(f.catalog, |tx| idempotency::forget(tx, &claim).await).unwrap();
+    in_tx!(f.catalog, |tx| {
+        idempotency::done(tx, &claim, fence, subject, error).await
+    })
+    .unwrap()
+}
+
+async fn keep(f: &Fixture, claim: &Claim, fence: i64, until: Micros) -> bool {
+    let claim = claim.clone();
+    in_tx!(f.catalog, |tx| {
+        idempotency::keep(tx, &claim, fence, until).await
+    })
+    .unwrap()
+}
+
+async fn forget(f: &Fixture, claim: &Claim, fence: i64) -> bool {
+    let claim = claim.clone();
+    in_tx!(f.catalog, |tx| {
+        idempotency::forget(tx, &claim, fence).await
+    })
+    .unwrap()
 }
 
 async fn a_key_is_in_flight_until_it_is_done(f: Fixture) {
     let first = claim(&f, "k");
-    assert_eq!(begin(&f.catalog, &first).await, Found::Begin);
+    let fence = take(&f.catalog, &first).await;
     assert_eq!(begin(&f.catalog, &first).await, Found::InFlight);
-    done(&f, &first, Some("upl_1"), None).await;
+    assert!(done(&f, &first, fence, Some("upl_1"), None).await);
     for _ in 0..2 {
         assert_eq!(
             begin(&f.catalog, &first).await,
@@ -71,8 +97,8 @@ async fn a_key_is_in_flight_until_it_is_done(f: Fixture) {
 
 async fn an_outcome_with_an_error_is_kept(f: Fixture) {
     let first = claim(&f, "k");
-    begin(&f.catalog, &first).await;
-    done(&f, &first, None, Some(Code::SizeMismatch)).await;
+    let fence = take(&f.catalog, &first).await;
+    assert!(done(&f, &first, fence, None, Some(Code::SizeMismatch)).await);
     assert_eq!(
         begin(&f.catalog, &first).await,
         Found::Done(None, Some(Code::SizeMismatch))
@@ -81,7 +107,7 @@ async fn an_outcome_with_an_error_is_kept(f: Fixture) {
 
 async fn another_request_is_a_mismatch(f: Fixture) {
     let first = claim(&f, "k");
-    begin(&f.catalog, &first).await;
+    let fence = take(&f.catalog, &first).await;
     let mut body = first.clone();
     body.fingerprint = "f2".into();
     let mut operation = first.clone();
@@ -95,7 +121,8 @@ async fn another_request_is_a_mismatch(f: Fixture) {
                 body.now = body.now.plus(Duration::from_secs(600));
                 operation.now = body.now;
             }
-            _ => done(&f, &first, None, None).await,
+            1 => assert!(done(&f, &first, fence, None, None).await),
+            _ => {}
         }
     }
 }
@@ -107,9 +134,9 @@ async fn keys_belong_to_tenant_and_caller(f: Fixture) {
     caller.caller = "owner ben".into();
     let mut tenant = first.clone();
     tenant.tenant_id = "ten_2".into();
-    assert_eq!(begin(&f.catalog, &caller).await, Found::Begin);
-    assert_eq!(begin(&f.catalog, &tenant).await, Found::Begin);
-    done(&f, &caller, None, None).await;
+    let fence = take(&f.catalog, &caller).await;
+    take(&f.catalog, &tenant).await;
+    assert!(done(&f, &caller, fence, None, None).await);
     assert_eq!(begin(&f.catalog, &first).await, Found::InFlight);
     assert_eq!(begin(&f.catalog, &tenant).await, Found::InFlight);
 }
@@ -123,7 +150,7 @@ async fn an_operation_is_taken_over_after_its_lease(f: Fixture) {
         "the lease lasts to its last microsecond"
     );
     f.clock.advance(Duration::from_micros(1));
-    assert_eq!(begin(&f.catalog, &claim(&f, "k")).await, Found::Begin);
+    take(&f.catalog, &claim(&f, "k")).await;
     // Whoever took it over has a lease of his own.
     f.clock.advance(Duration::from_secs(60));
     assert_eq!(begin(&f.catalog, &claim(&f, "k")).await, Found::InFlight);
@@ -131,15 +158,15 @@ async fn an_operation_is_taken_over_after_its_lease(f: Fixture) {
 
 async fn a_lease_that_is_kept_is_not_taken_over(f: Fixture) {
     let first = claim(&f, "k");
-    begin(&f.catalog, &first).await;
+    let fence = take(&f.catalog, &first).await;
     f.clock.advance(Duration::from_secs(50));
-    let (kept, until) = (first.clone(), f.clock.now().plus(Duration::from_secs(60)));
-    in_tx!(f.catalog, |tx| idempotency::keep(tx, &kept, until).await).unwrap();
+    let until = f.clock.now().plus(Duration::from_secs(60));
+    assert!(keep(&f, &first, fence, until).await);
     f.clock.advance(Duration::from_secs(55));
     assert_eq!(begin(&f.catalog, &claim(&f, "k")).await, Found::InFlight);
     // What is done is not touched by a late sign of life.
-    done(&f, &first, Some("s"), None).await;
-    in_tx!(f.catalog, |tx| idempotency::keep(tx, &first, until).await).unwrap();
+    assert!(done(&f, &first, fence, Some("s"), None).await);
+    assert!(!keep(&f, &first, fence, until).await);
     assert_eq!(
         begin(&f.catalog, &claim(&f, "k")).await,
         Found::Done(Some("s".into()), None)
@@ -148,20 +175,43 @@ async fn a_lease_that_is_kept_is_not_taken_over(f: Fixture) {
 
 async fn a_forgotten_key_can_be_used_again(f: Fixture) {
     let first = claim(&f, "k");
-    begin(&f.catalog, &first).await;
-    forget(&f, &first).await;
-    forget(&f, &first).await;
+    let fence = take(&f.catalog, &first).await;
+    assert!(forget(&f, &first, fence).await);
+    assert!(!forget(&f, &first, fence).await);
     let mut other = claim(&f, "k");
     other.fingerprint = "f2".into();
-    assert_eq!(begin(&f.catalog, &other).await, Found::Begin);
+    take(&f.catalog, &other).await;
+}
+
+async fn who_comes_back_after_being_overtaken_changes_nothing(f: Fixture) {
+    let first = claim(&f, "k");
+    let late = take(&f.catalog, &first).await;
+    f.clock.advance(Duration::from_secs(61));
+    let second = claim(&f, "k");
+    let fence = take(&f.catalog, &second).await;
+    assert!(fence > late);
+    let until = f.clock.now().plus(Duration::from_secs(3600));
+    assert!(!keep(&f, &first, late, until).await);
+    assert!(!forget(&f, &first, late).await);
+    assert!(!done(&f, &first, late, Some("late"), None).await);
+    assert_eq!(begin(&f.catalog, &claim(&f, "k")).await, Found::InFlight);
+    // What it left alone is still the other's: its lease ends, and its outcome counts.
+    f.clock.advance(Duration::from_secs(61));
+    let third = take(&f.catalog, &claim(&f, "k")).await;
+    assert!(!done(&f, &second, fence, Some("second"), None).await);
+    assert!(done(&f, &claim(&f, "k"), third, Some("third"), None).await);
+    assert_eq!(
+        begin(&f.catalog, &first).await,
+        Found::Done(Some("third".into()), None)
+    );
 }
 
 async fn what_is_done_stays_done(f: Fixture) {
     let first = claim(&f, "k");
-    begin(&f.catalog, &first).await;
-    done(&f, &first, Some("s1"), None).await;
-    forget(&f, &first).await;
-    done(&f, &first, Some("s2"), Some(Code::Internal)).await;
+    let fence = take(&f.catalog, &first).await;
+    assert!(done(&f, &first, fence, Some("s1"), None).await);
+    assert!(!forget(&f, &first, fence).await);
+    assert!(!done(&f, &first, fence, Some("s2"), Some(Code::Internal)).await);
     f.clock.advance(Duration::from_secs(600));
     assert_eq!(
         begin(&f.catalog, &claim(&f, "k")).await,
@@ -199,7 +249,10 @@ async fn one_of_many_begins(f: Fixture) {
             async move { begin(&catalog, &claim).await }
         })
         .await;
-        let begun = found.iter().filter(|x| **x == Found::Begin).count();
+        let begun = found
+            .iter()
+            .filter(|x| matches!(x, Found::Begin(_)))
+            .count();
         let waiting = found.iter().filter(|x| **x == Found::InFlight).count();
         assert_eq!((begun, waiting), (1, 15), "{found:?}");
     }
@@ -214,7 +267,10 @@ async fn one_of_many_takes_over(f: Fixture) {
             async move { begin(&catalog, &claim).await }
         })
         .await;
-        let begun = found.iter().filter(|x| **x == Found::Begin).count();
+        let begun = found
+            .iter()
+            .filter(|x| matches!(x, Found::Begin(_)))
+            .count();
         let waiting = found.iter().filter(|x| **x == Found::InFlight).count();
         assert_eq!((begun, waiting), (1, 15), "{found:?}");
     }

@@ -22,4 +22,5 @@ mod keys;
 mod kill;
 mod renditions;
 mod samples;
+mod schema;
 mod uploads;

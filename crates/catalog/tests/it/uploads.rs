@@ -21,6 +21,7 @@ on_both!(
     overdue_uploads_are_found_at_their_end,
     stuck_completions_are_found,
     ended_uploads_are_cleared_once_their_urls_are_dead,
+    what_is_postponed_does_not_hold_up_what_comes_behind,
     uploads_of_another_tenant_are_not_touched,
     an_unknown_state_is_named,
 );
@@ -276,8 +277,12 @@ async fn overdue_uploads_are_found_at_their_end(f: Fixture) {
 async fn stuck_completions_are_found(f: Fixture) {
     let all = some(&f, 3).await;
     let stuck = async |limit| {
-        let before = f.clock.now().minus(Duration::from_secs(30));
-        in_tx!(f.catalog, |tx| uploads::stuck(tx, before, limit).await).unwrap()
+        let now = f.clock.now();
+        let before = now.minus(Duration::from_secs(30));
+        in_tx!(f.catalog, |tx| {
+            uploads::stuck(tx, before, now, limit).await
+        })
+        .unwrap()
     };
     for upload in &all {
         assert!(begin(&f.catalog, upload, "{}".into(), f.clock.now()).await);
@@ -320,7 +325,7 @@ async fn ended_uploads_are_cleared_once_their_urls_are_dead(f: Fixture) {
     let all = some(&f, 4).await;
     let to_clear = async || {
         let now = f.clock.now();
-        in_tx!(f.catalog, |tx| uploads::to_clear(tx, now, 10).await).unwrap()
+        in_tx!(f.catalog, |tx| uploads::to_clear(tx, now, now, 10).await).unwrap()
     };
     let cleared = async |upload: &Upload| {
         let (upload, now) = (upload.clone(), f.clock.now());
@@ -356,6 +361,42 @@ async fn ended_uploads_are_cleared_once_their_urls_are_dead(f: Fixture) {
         ids(&to_clear().await),
         [&all[3].upload_id, &all[1].upload_id]
     );
+}
+
+async fn what_is_postponed_does_not_hold_up_what_comes_behind(f: Fixture) {
+    let all = some(&f, 3).await;
+    let postpone = async |upload: &Upload| {
+        let (upload, until) = (upload.clone(), f.clock.now().plus(Duration::from_secs(60)));
+        in_tx!(f.catalog, |tx| {
+            uploads::postpone(tx, &upload, until).await
+        })
+        .unwrap();
+    };
+    f.clock.advance(all[0].expires_at.since(f.clock.now()));
+    let first = overdue(&f, 1).await;
+    postpone(&first[0]).await;
+    let behind = overdue(&f, 1).await;
+    assert_ne!(ids(&behind), ids(&first));
+    assert_eq!(overdue(&f, 10).await.len(), 2);
+    // The same holds for completions that stopped and for what is to be cleared.
+    let (one, two) = (&first[0], &behind[0]);
+    assert!(begin(&f.catalog, two, "{}".into(), f.clock.now()).await);
+    assert!(change(&f.catalog, one, UploadState::Open, UploadState::Expired).await);
+    postpone(two).await;
+    let (stuck, to_clear) = (
+        async || {
+            let now = f.clock.now();
+            in_tx!(f.catalog, |tx| uploads::stuck(tx, now, now, 10).await).unwrap()
+        },
+        async || {
+            let now = f.clock.now();
+            in_tx!(f.catalog, |tx| uploads::to_clear(tx, now, now, 10).await).unwrap()
+        },
+    );
+    assert!(stuck().await.is_empty() && to_clear().await.is_empty());
+    f.clock.advance(Duration::from_secs(60));
+    assert_eq!(ids(&stuck().await), ids(&behind));
+    assert_eq!(ids(&to_clear().await), ids(&first));
 }
 
 async fn uploads_of_another_tenant_are_not_touched(f: Fixture) {

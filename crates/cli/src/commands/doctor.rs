@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use safelight_catalog::{SCHEMA_VERSION, Schema};
 use safelight_imaging::{Limits, encode_jpeg};
 use safelight_model::{ids, limits, preset};
 use safelight_objects::{ObjectKey, PutOptions};
@@ -85,13 +86,9 @@ pub async fn run(args: DoctorArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
             return report(&findings, global.json);
         }
     };
-    match share(&settings, temporary).await {
+    match share(&settings, schema_at_hand(&settings), temporary).await {
         Ok(Shared { context, .. }) => {
-            findings.push(finding(
-                "database",
-                database(&context).await,
-                "look at catalog_url, and whether it runs",
-            ));
+            findings.push(database(&context).await);
             findings.push(clock(&context).await);
             findings.push(finding(
                 "store",
@@ -194,19 +191,55 @@ async fn store_at_hand(settings: &Resolved) -> anyhow::Result<Option<String>> {
     Ok(Some(endpoint))
 }
 
-async fn database(context: &Context) -> anyhow::Result<String> {
-    context.catalog.ping().await?;
-    let version = context.catalog.schema_version().await?;
-    let began = Instant::now();
-    context
-        .catalog
-        .write(|tx| Box::pin(async move { tx.now().await }))
-        .await?;
-    Ok(format!(
-        "{:?} answers, schema version {version}, an empty commit takes {:.1} ms",
-        context.catalog.backend(),
-        began.elapsed().as_secs_f64() * 1e3
-    ))
+/// A catalog that is there is looked at as it is: bringing it up to date is for `migrate` and `serve`. Where
+/// there is none yet, one is made.
+fn schema_at_hand(settings: &Resolved) -> Schema {
+    let file = settings
+        .text("catalog_url")
+        .strip_prefix("sqlite:")
+        .map(|path| path.trim_start_matches("//"));
+    match file {
+        Some(path) if !std::path::Path::new(path).exists() => Schema::BringUpToDate,
+        _ => Schema::LeaveAsItIs,
+    }
+}
+
+async fn database(context: &Context) -> Finding {
+    let outcome: anyhow::Result<(i64, String)> = async {
+        context.catalog.ping().await?;
+        let version = context.catalog.schema_version().await?;
+        let began = Instant::now();
+        context
+            .catalog
+            .write(|tx| Box::pin(async move { tx.now().await }))
+            .await?;
+        let found = format!(
+            "{:?} answers, schema version {version}, an empty commit takes {:.1} ms",
+            context.catalog.backend(),
+            began.elapsed().as_secs_f64() * 1e3
+        );
+        Ok((version, found))
+    }
+    .await;
+    match outcome {
+        Ok((version, found)) if version < SCHEMA_VERSION => Finding {
+            check: "database",
+            verdict: Verdict::Warning,
+            found: format!("{found}; this program works with {SCHEMA_VERSION}"),
+            what_to_do: Some("run safelight migrate; serve does so by itself"),
+        },
+        Ok((version, found)) if version > SCHEMA_VERSION => Finding {
+            check: "database",
+            verdict: Verdict::Wrong,
+            found: format!("{found}; this program knows versions up to {SCHEMA_VERSION}"),
+            what_to_do: Some("use the version of Safelight that made it, or a later one"),
+        },
+        other => finding(
+            "database",
+            other.map(|(_, found)| found),
+            "look at catalog_url, and whether the database runs",
+        ),
+    }
 }
 
 /// Leases go by the database's clock, links and presigned URLs by this machine's.

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use safelight_catalog::Schema;
+
 use crate::commands::serve::ServerArgs;
 use crate::global::GlobalArgs;
 use crate::output;
@@ -16,7 +18,7 @@ pub struct MigrateArgs {
 
 pub async fn run(args: MigrateArgs, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
     let settings = args.source.resolve(global)?;
-    let catalog = compose::open_catalog(&settings).await?;
+    let catalog = compose::open_catalog(&settings, Schema::BringUpToDate).await?;
     let version = catalog.schema_version().await?;
     if global.json {
         output::json(&serde_json::json!({ "schema_version": version }))?;

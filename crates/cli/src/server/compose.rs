@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use safelight_catalog::{Catalog, CatalogSettings, keys as catalog_keys};
+use safelight_catalog::{Catalog, CatalogSettings, Schema, keys as catalog_keys};
 use safelight_model::clock::{Clock, SystemClock};
 use safelight_model::{entropy, ids};
 use safelight_service::context::{Context, ServiceSettings};
@@ -40,9 +40,10 @@ pub struct Server {
 }
 
 /// Opens the catalog of the settings.
-pub async fn open_catalog(settings: &Resolved) -> anyhow::Result<Catalog> {
+pub async fn open_catalog(settings: &Resolved, schema: Schema) -> anyhow::Result<Catalog> {
     keys::private_dir(&settings.data_dir)?;
     let mut catalog = CatalogSettings::for_url(settings.text("catalog_url"));
+    catalog.schema = schema;
     catalog.connections =
         u32::try_from(settings.number("catalog_connections", 2)?).unwrap_or(u32::MAX);
     Ok(Catalog::open(catalog).await?)
@@ -74,13 +75,17 @@ pub struct Shared {
 }
 
 /// Opens catalog, keys and the client of the store.
-pub async fn share(settings: &Resolved, store_endpoint: Option<String>) -> anyhow::Result<Shared> {
+pub async fn share(
+    settings: &Resolved,
+    schema: Schema,
+    store_endpoint: Option<String>,
+) -> anyhow::Result<Shared> {
     let entropy: Arc<dyn entropy::Entropy> = Arc::new(SystemEntropy);
     let keys = Arc::new(keys::open(&settings.path("keys_dir"), entropy.as_ref())?);
     keys::private_dir(&settings.path("scratch_dir"))?;
     let number = |key: &str| settings.number(key, 0);
     let context = Context {
-        catalog: open_catalog(settings).await?,
+        catalog: open_catalog(settings, schema).await?,
         objects: store::connect(settings, &keys, store_endpoint)?,
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,
         entropy,
@@ -146,7 +151,7 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
     } else {
         None
     };
-    let Shared { context, keys } = share(settings, None).await?;
+    let Shared { context, keys } = share(settings, Schema::BringUpToDate, None).await?;
     let store = match store::backend(settings) {
         Backend::Disk(root) if settings.has_role("store") => {
             let listener = bind(settings, "store_listen").await?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use safelight_testkit::media;
 use safelight_testkit::server::peak_memory_bytes;
+use safelight_testkit::wait;
 use serde_json::Value;
 
 use crate::http_rig::{Database, Rig, fetch, text};
@@ -32,6 +33,8 @@ const TOLERANCE: u32 = 48;
 const SERVER_BYTES: u64 = 300_000_000;
 /// What a decoding child may hold: its limit.
 const CHILD_BYTES: u64 = 1024 * 1024 * 1024;
+/// A run that takes longer has failed.
+const LONGEST_RUN: Duration = Duration::from_secs(900);
 
 /// What becomes of each hostile file: `ready`, or the code that it fails with.
 const HOSTILE: [(&str, &str); 18] = [
@@ -98,10 +101,10 @@ async fn upload(rig: &Rig, files: &[PathBuf]) -> (Output, BTreeMap<PathBuf, Valu
     (output, by_path.collect())
 }
 
-/// Watches the memory of a server and its children until dropped.
+/// Watches the memory of a server and its children until told to end.
 struct Watch {
     stop: Arc<AtomicBool>,
-    watching: Option<std::thread::JoinHandle<(u64, u64)>>,
+    watching: tokio::task::JoinHandle<(u64, u64)>,
 }
 
 impl Watch {
@@ -109,9 +112,9 @@ impl Watch {
         let stop = Arc::new(AtomicBool::new(false));
         let (pid, stopped) = (rig.server.pid().unwrap(), stop.clone());
         let children = format!("/proc/{pid}/task");
-        let watching = std::thread::spawn(move || {
+        let watching = tokio::spawn(async move {
             let (mut own, mut largest) = (0, 0);
-            while !stopped.load(Ordering::Relaxed) {
+            let looked = wait::until(LONGEST_RUN, async || {
                 own = own.max(peak_memory_bytes(pid).unwrap_or(0));
                 for thread in std::fs::read_dir(&children).into_iter().flatten().flatten() {
                     let list = std::fs::read_to_string(thread.path().join("children"));
@@ -120,20 +123,18 @@ impl Watch {
                         largest = largest.max(peak.unwrap_or(0));
                     }
                 }
-                std::thread::sleep(Duration::from_millis(20));
-            }
+                stopped.load(Ordering::Relaxed)
+            });
+            looked.await.unwrap();
             (own, largest)
         });
-        Self {
-            stop,
-            watching: Some(watching),
-        }
+        Self { stop, watching }
     }
 
     /// Checks what was seen.
-    fn end(mut self) {
+    async fn end(self) {
         self.stop.store(true, Ordering::Relaxed);
-        let (own, child) = self.watching.take().unwrap().join().unwrap();
+        let (own, child) = self.watching.await.unwrap();
         println!(
             "most memory: server {} MB, a decoding child {} MB",
             own / 1_000_000,
@@ -353,7 +354,7 @@ async fn real_photos_are_shown_upright_and_without_metadata() {
             }
         }
     }
-    watch.end();
+    watch.end().await;
     without_metadata(&folder, 3 * photos.len());
     // For people: everything on one sheet.
     let covers: Vec<String> = covers.iter().map(|p| p.display().to_string()).collect();
@@ -403,7 +404,7 @@ async fn hostile_files_fail_by_name_or_are_shown_right() {
             assert_eq!(ann.original(asset_id).await, bytes, "{name} is kept");
         }
     }
-    watch.end();
+    watch.end().await;
     assert!(wrong.is_empty(), "{wrong:#?}");
     without_metadata(&folder, 3 * shown);
     assert!(ann.get("/readyz").await.status == 200);

@@ -1,7 +1,7 @@
 //! API keys: made, listed, revoked. Only a hash of the secret is kept.
 
-use safelight_catalog::CatalogError;
 use safelight_catalog::keys::{self, ApiKey};
+use safelight_catalog::{CatalogError, Tx};
 use safelight_model::codes::Code;
 use safelight_model::ids;
 
@@ -51,39 +51,39 @@ pub fn fresh_secret(context: &Context) -> String {
     format!("sk_{}", ids::base62(32, context.entropy.as_ref()))
 }
 
-/// Makes a key for a tenant with the given secret; its id.
+/// A key of a tenant, to be stored.
 ///
 /// # Errors
-/// If label or scopes are wrong, or the catalog fails.
-pub async fn create(
+/// If label or scopes are wrong.
+pub fn prepare(
     context: &Context,
     tenant_id: &str,
     label: &str,
     scopes: &[String],
-    secret: &str,
-) -> Result<String, KeyError> {
+) -> Result<ApiKey, KeyError> {
     if !safelight_model::text::is_reference(label, 128) {
         return Err(KeyError::Label);
     }
     if scopes.is_empty() || scopes.iter().any(|s| !SCOPES.contains(&s.as_str())) {
         return Err(KeyError::Scopes);
     }
-    let key = ApiKey {
+    Ok(ApiKey {
         tenant_id: tenant_id.to_owned(),
         key_id: context.fresh_id(ids::API_KEY),
         label: label.to_owned(),
         scopes: scopes.join(" "),
         created_at: context.now(),
         revoked_at: None,
-    };
-    let (hash, id) = (secret_hash(secret), key.key_id.clone());
-    context
-        .catalog
-        .write(move |tx| {
-            Box::pin(async move { keys::insert(tx, &key, &hash).await.map_err(KeyError::from) })
-        })
-        .await?;
-    Ok(id)
+    })
+}
+
+/// Stores a key under the hash of its secret; its id.
+///
+/// # Errors
+/// If the catalog fails.
+pub async fn store(tx: &mut Tx<'_>, key: &ApiKey, hash: &str) -> Result<String, CatalogError> {
+    keys::insert(tx, key, hash).await?;
+    Ok(key.key_id.clone())
 }
 
 /// All keys of a tenant.

@@ -1,9 +1,11 @@
-//! Writes of more than one step, under their idempotency key.
+//! Writes under their idempotency key, those of one step and those of more.
 
 use std::future::Future;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use safelight_catalog::idempotency::{self, Claim, Found};
+use safelight_catalog::{CatalogError, Tx};
 use safelight_model::codes::Code;
 use safelight_model::limits;
 use tokio_util::task::AbortOnDropHandle;
@@ -49,6 +51,89 @@ fn is_outcome(code: Code) -> bool {
     )
 }
 
+/// What a key that came before asks of this request.
+enum Earlier {
+    /// Nothing: go on with this fence.
+    Begin(i64),
+    /// It was carried out, and was about this.
+    Done(String),
+}
+
+impl Write<'_> {
+    fn claim(&self, context: &Context) -> Claim {
+        let now = context.now();
+        Claim {
+            tenant_id: self.caller.tenant_id.clone(),
+            caller: self.caller.caller.clone(),
+            key: self.key.clone(),
+            operation: self.operation,
+            fingerprint: self.fingerprint.clone(),
+            now,
+            lease_until: now.plus(TAKEN_FOR),
+            expires_at: now.plus(limits::IDEMPOTENCY_RECORD),
+        }
+    }
+}
+
+fn earlier(found: Found) -> Result<Earlier, Refused> {
+    match found {
+        Found::Begin(fence) => Ok(Earlier::Begin(fence)),
+        Found::Done(subject, None) => Ok(Earlier::Done(subject.unwrap_or_default())),
+        Found::Done(_, Some(code)) => Err(Refused::because(
+            code,
+            "this request was carried out before, with this outcome",
+        )),
+        Found::InFlight => Err(Refused::because(
+            Code::IdempotencyKeyInFlight,
+            "the first request with this key is still running: wait, then repeat it",
+        )),
+        Found::Mismatch => Err(Refused::because(
+            Code::IdempotencyKeyMismatch,
+            "this Idempotency-Key came before with another request: use a fresh key for a fresh request",
+        )),
+    }
+}
+
+/// Carries `work`, which needs the catalog alone, out under the key: it and its record are committed
+/// together, so that it happens once whatever dies. The id that it answers, or answered the first time;
+/// the flag says which.
+///
+/// # Errors
+/// What `work` says; or that the key is in flight, or came before with another request.
+pub async fn in_one_commit<F>(
+    context: &Context,
+    write: Write<'_>,
+    work: F,
+) -> Result<(String, bool), Refused>
+where
+    F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<String, CatalogError>>
+        + Send
+        + 'static,
+{
+    let claim = write.claim(context);
+    let found = context
+        .catalog
+        .write(move |tx| {
+            Box::pin(async move {
+                let found = idempotency::begin(tx, &claim).await?;
+                let Found::Begin(fence) = found else {
+                    return Ok((found, true));
+                };
+                let subject = work(tx).await?;
+                idempotency::done(tx, &claim, fence, Some(&subject), None).await?;
+                Ok::<_, CatalogError>((Found::Done(Some(subject), None), false))
+            })
+        })
+        .await?;
+    match (earlier(found.0)?, found.1) {
+        (Earlier::Done(subject), replayed) => Ok((subject, replayed)),
+        (Earlier::Begin(_), _) => Err(Refused::because(
+            Code::Internal,
+            "the operation began and did not end",
+        )),
+    }
+}
+
 /// Carries `run` out under the key. It answers the id that it was about and its value. A repetition is
 /// given that id and answers with `replay`, rendered anew; the flag in the answer says so.
 ///
@@ -64,64 +149,42 @@ where
     Run: Future<Output = Result<(String, T), Refused>>,
     Replay: Future<Output = Result<T, Refused>>,
 {
-    let now = context.now();
-    let claim = Claim {
-        tenant_id: write.caller.tenant_id.clone(),
-        caller: write.caller.caller.clone(),
-        key: write.key,
-        operation: write.operation,
-        fingerprint: write.fingerprint,
-        now,
-        lease_until: now.plus(TAKEN_FOR),
-        expires_at: now.plus(limits::IDEMPOTENCY_RECORD),
-    };
+    let claim = write.claim(context);
     let asked = claim.clone();
     let found = context
         .catalog
         .write(move |tx| Box::pin(async move { idempotency::begin(tx, &asked).await }))
         .await?;
-    match found {
-        Found::Begin => {}
-        Found::Done(_, Some(code)) => {
-            return Err(Refused::because(
-                code,
-                "this request was carried out before, with this outcome",
-            ));
-        }
-        Found::Done(subject, None) => {
-            return Ok((replay(subject.unwrap_or_default()).await?, true));
-        }
-        Found::InFlight => {
-            return Err(Refused::because(
-                Code::IdempotencyKeyInFlight,
-                "the first request with this key is still running: wait, then repeat it",
-            ));
-        }
-        Found::Mismatch => {
-            return Err(Refused::because(
-                Code::IdempotencyKeyMismatch,
-                "this Idempotency-Key came before with another request: use a fresh key for a fresh request",
-            ));
-        }
-    }
-    let alive = AbortOnDropHandle::new(tokio::spawn(stay_alive(context.clone(), claim.clone())));
+    let fence = match earlier(found)? {
+        Earlier::Begin(fence) => fence,
+        Earlier::Done(subject) => return Ok((replay(subject).await?, true)),
+    };
+    let alive = AbortOnDropHandle::new(tokio::spawn(stay_alive(
+        context.clone(),
+        claim.clone(),
+        fence,
+    )));
     let outcome = run.await;
     drop(alive);
     let (subject, error) = match &outcome {
         Ok((subject, _)) => (Some(subject.clone()), None),
         Err(refused) if is_outcome(refused.code) => (None, Some(refused.code)),
         Err(_) => {
-            let forgotten = context
-                .catalog
-                .write(move |tx| Box::pin(async move { idempotency::forget(tx, &claim).await }));
+            let forgotten = context.catalog.write(move |tx| {
+                Box::pin(async move { idempotency::forget(tx, &claim, fence).await })
+            });
             forgotten.await?;
             return outcome.map(|(_, value)| (value, false));
         }
     };
+    // One that was overtaken leaves the record to the other; what it did stands, as operations that come
+    // this way end alike however often they run.
     context
         .catalog
         .write(move |tx| {
-            Box::pin(async move { idempotency::done(tx, &claim, subject.as_deref(), error).await })
+            Box::pin(async move {
+                idempotency::done(tx, &claim, fence, subject.as_deref(), error).await
+            })
         })
         .await?;
     outcome.map(|(_, value)| (value, false))
@@ -129,16 +192,20 @@ where
 
 /// Keeps the key taken while its operation runs. It ends with the process, so that whoever repeats the
 /// request after a crash need not wait for long.
-async fn stay_alive(context: Context, claim: Claim) {
+async fn stay_alive(context: Context, claim: Claim, fence: i64) {
     loop {
         tokio::time::sleep(SIGN_OF_LIFE).await;
         let (claim, until) = (claim.clone(), context.now().plus(TAKEN_FOR));
         let kept = context
             .catalog
-            .write(move |tx| Box::pin(async move { idempotency::keep(tx, &claim, until).await }))
+            .write(move |tx| {
+                Box::pin(async move { idempotency::keep(tx, &claim, fence, until).await })
+            })
             .await;
-        if let Err(error) = kept {
-            tracing::warn!(%error, "an idempotency key was not kept");
+        match kept {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => tracing::warn!(%error, "an idempotency key was not kept"),
         }
     }
 }

@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(15);
+/// Most of a request that is held before somebody reads it; a head must fit in.
+const HEAD_BYTES: usize = 32 * 1024;
 /// Connections at once; further ones wait to be accepted.
 const CONNECTIONS: usize = 4096;
 /// How long running requests may go on after the order to stop.
@@ -26,7 +28,8 @@ pub async fn listen(listener: TcpListener, router: Router, stop: CancellationTok
     server
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME);
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_BYTES);
     server
         .http2()
         .timer(TokioTimer::new())

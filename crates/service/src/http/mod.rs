@@ -1,6 +1,7 @@
 //! The edge: routes, authentication, idempotency, problem responses, limits. Thin: what a request
 //! does stands in the stages.
 
+pub mod body;
 pub mod idempotency;
 pub mod listen;
 pub mod problem;

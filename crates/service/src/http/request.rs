@@ -1,7 +1,6 @@
-//! What handlers take from a request.
+//! What handlers take from a request's head.
 
-use axum::extract::{FromRequest, FromRequestParts, Request};
-use bytes::Bytes;
+use axum::extract::FromRequestParts;
 use http::header;
 use http::request::Parts;
 use safelight_api::paths;
@@ -97,48 +96,6 @@ fn unquote(text: &str) -> Option<String> {
         None => text.to_owned(),
     };
     (!key.is_empty() && key.len() <= limits::MAX_IDEMPOTENCY_KEY).then_some(key)
-}
-
-/// A JSON body, with its bytes for the fingerprint.
-pub struct Body<T> {
-    /// What it says.
-    pub value: T,
-    /// How it came.
-    pub raw: Bytes,
-}
-
-impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = Refused;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
-        let raw = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| {
-                if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
-                    Refused::because(
-                        Code::ByteLimitExceeded,
-                        "a request body may have at most 1 MiB",
-                    )
-                } else {
-                    Refused::because(
-                        Code::ValidationFailed,
-                        "the request body could not be read to its end",
-                    )
-                }
-            })?;
-        // No body says the same as an empty object.
-        let value = if raw.is_empty() {
-            T::default()
-        } else {
-            serde_json::from_slice(&raw).map_err(|e| {
-                Refused::because(
-                    Code::ValidationFailed,
-                    format!("the body is not what is expected: {e}"),
-                )
-            })?
-        };
-        Ok(Self { value, raw })
-    }
 }
 
 /// What stands in a path's places.

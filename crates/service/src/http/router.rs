@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::DefaultBodyLimit;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
@@ -36,6 +35,8 @@ pub struct AppState {
     pub metrics: PrometheusHandle,
     /// Room for requests.
     pub room: Arc<Semaphore>,
+    /// Room for what their bodies hold, in bytes.
+    pub body_room: Arc<Semaphore>,
 }
 
 impl AppState {
@@ -46,6 +47,7 @@ impl AppState {
             initiations: InitiationQueue::start(context.catalog.clone()),
             remembered: Arc::default(),
             room: Arc::new(Semaphore::new(context.settings.max_requests)),
+            body_room: Arc::new(Semaphore::new(limits::BODIES_AT_ONCE_BYTES)),
             metrics,
             context,
         }
@@ -143,7 +145,6 @@ pub fn router(state: AppState, roles: Roles) -> Router {
             )
             .into_response()
         }))
-        .layer(DefaultBodyLimit::max(limits::MAX_JSON_BYTES))
         .layer(middleware::from_fn_with_state(state.clone(), surround))
         // Answers even when there is no room.
         .route(paths::HEALTH, get(operations::health))

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use safelight_catalog::CatalogError;
-use safelight_catalog::uploads::{self, UploadState};
+use safelight_catalog::uploads::{self, Upload, UploadState};
 use safelight_model::codes::Code;
 
 use super::abort_upload::end;
@@ -16,8 +16,10 @@ use crate::context::{Context, Owner};
 const SILENCE: Duration = Duration::from_secs(45);
 /// Why an asset is expired.
 const TOO_LATE: &str = "the upload's time ended before its bytes were whole";
-/// Uploads in one round.
-const ROUND: i64 = 100;
+/// Uploads that are read at once.
+const PAGE: i64 = 100;
+/// An upload at which the store or the catalog failed is passed over for so long.
+const POSTPONED: Duration = Duration::from_secs(60);
 
 /// What a round did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,45 +30,93 @@ pub struct Reconciled {
     pub expired: usize,
 }
 
-/// Does one round.
+/// Does one round: all there is to do, but when a whole page of uploads fails, the rest is left for the
+/// next round, which then passes that page over.
 ///
 /// # Errors
-/// If the catalog fails. A store that fails leaves its upload for the next round.
+/// If the catalog fails. A store that fails leaves its upload for later.
 pub async fn reconcile(context: &Context) -> Result<Reconciled, CatalogError> {
-    let now = context.now();
     let mut done = Reconciled::default();
-    let stuck = uploads::stuck(
-        &mut context.catalog.reader().await?.tx(),
-        now.minus(SILENCE),
-        ROUND,
-    )
-    .await?;
-    for upload in stuck {
-        match settle(context, &upload).await {
-            Ok(()) => done.settled += 1,
-            Err(error) => {
-                tracing::warn!(upload_id = upload.upload_id, %error, "a completion stays open")
-            }
+    loop {
+        let now = context.now();
+        let stuck = uploads::stuck(
+            &mut context.catalog.reader().await?.tx(),
+            now.minus(SILENCE),
+            now,
+            PAGE,
+        )
+        .await?;
+        let (count, before) = (stuck.len(), done);
+        for upload in stuck {
+            end_completion(context, &upload, &mut done).await?;
+        }
+        if is_last(count, done != before) {
+            break;
         }
     }
-    let overdue = uploads::overdue(&mut context.catalog.reader().await?.tx(), now, ROUND).await?;
-    for upload in overdue {
-        // Bytes that all arrived are not thrown away because nobody said so.
-        let owner = Owner {
-            tenant_id: upload.tenant_id.clone(),
-            owner_id: upload.owner_id.clone(),
-        };
-        match complete_upload(context, &owner, &upload.upload_id).await {
-            Ok(_) => done.settled += 1,
-            Err(error) if matches!(error.code(), Code::UploadIncomplete | Code::SizeMismatch) => {
-                if end(context, &upload, UploadState::Expired, TOO_LATE).await? {
-                    done.expired += 1;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(upload_id = upload.upload_id, %error, "an overdue upload stays open")
-            }
+    loop {
+        let now = context.now();
+        let overdue =
+            uploads::overdue(&mut context.catalog.reader().await?.tx(), now, PAGE).await?;
+        let (count, before) = (overdue.len(), done);
+        for upload in overdue {
+            complete_or_expire(context, &upload, &mut done).await?;
+        }
+        if is_last(count, done != before) {
+            break;
         }
     }
     Ok(done)
+}
+
+fn is_last(count: usize, any_succeeded: bool) -> bool {
+    count < PAGE.unsigned_abs() as usize || !any_succeeded
+}
+
+async fn end_completion(
+    context: &Context,
+    upload: &Upload,
+    done: &mut Reconciled,
+) -> Result<(), CatalogError> {
+    match settle(context, upload).await {
+        Ok(()) => done.settled += 1,
+        Err(error) => {
+            tracing::warn!(upload_id = upload.upload_id, %error, "a completion stays open");
+            postpone(context, upload).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Bytes that all arrived are not thrown away because nobody said so.
+async fn complete_or_expire(
+    context: &Context,
+    upload: &Upload,
+    done: &mut Reconciled,
+) -> Result<(), CatalogError> {
+    let owner = Owner {
+        tenant_id: upload.tenant_id.clone(),
+        owner_id: upload.owner_id.clone(),
+    };
+    match complete_upload(context, &owner, &upload.upload_id).await {
+        Ok(_) => done.settled += 1,
+        Err(error) if matches!(error.code(), Code::UploadIncomplete | Code::SizeMismatch) => {
+            if end(context, upload, UploadState::Expired, TOO_LATE).await? {
+                done.expired += 1;
+            }
+        }
+        Err(error) => {
+            tracing::warn!(upload_id = upload.upload_id, %error, "an overdue upload stays open");
+            postpone(context, upload).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn postpone(context: &Context, upload: &Upload) -> Result<(), CatalogError> {
+    let (upload, until) = (upload.clone(), context.now().plus(POSTPONED));
+    context
+        .catalog
+        .write(move |tx| Box::pin(async move { uploads::postpone(tx, &upload, until).await }))
+        .await
 }

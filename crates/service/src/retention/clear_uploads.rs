@@ -12,35 +12,45 @@ use crate::context::Context;
 
 /// A store asks whether a URL works when a request begins: one that began in time may still be sending.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(3600);
-/// Uploads in one round.
-const ROUND: i64 = 100;
+/// Uploads that are read at once.
+const PAGE: i64 = 100;
+/// An upload that could not be cleared is passed over for so long.
+const POSTPONED: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Clears up to a round of uploads; how many.
+/// Clears all there is to clear; how many. When a whole page fails, the rest is left for the next round,
+/// which then passes that page over.
 ///
 /// # Errors
-/// If the catalog fails. A store that fails leaves its upload for the next round.
+/// If the catalog fails. A store that fails leaves its upload for later.
 pub async fn clear_uploads(context: &Context) -> Result<usize, CatalogError> {
-    let now = context.now();
-    let waiting = uploads::to_clear(
-        &mut context.catalog.reader().await?.tx(),
-        now.minus(GRACE),
-        ROUND,
-    )
-    .await?;
     let mut cleared = 0;
-    for upload in waiting {
-        match clear(context, &upload).await {
-            Ok(true) => {
-                mark(context, upload, now).await?;
-                cleared += 1;
-            }
-            Ok(false) => {}
-            Err(error) => {
-                tracing::warn!(upload_id = upload.upload_id, %error, "an ended upload is not cleared yet")
+    loop {
+        let now = context.now();
+        let waiting = uploads::to_clear(
+            &mut context.catalog.reader().await?.tx(),
+            now.minus(GRACE),
+            now,
+            PAGE,
+        )
+        .await?;
+        let (count, before) = (waiting.len(), cleared);
+        for upload in waiting {
+            match clear(context, &upload).await {
+                Ok(true) => {
+                    mark(context, upload, now).await?;
+                    cleared += 1;
+                }
+                Ok(false) => postpone(context, upload, now).await?,
+                Err(error) => {
+                    tracing::warn!(upload_id = upload.upload_id, %error, "an ended upload is not cleared yet");
+                    postpone(context, upload, now).await?;
+                }
             }
         }
+        if count < PAGE.unsigned_abs() as usize || cleared == before {
+            return Ok(cleared);
+        }
     }
-    Ok(cleared)
 }
 
 /// Whether nothing of it is left.
@@ -68,5 +78,13 @@ async fn mark(context: &Context, upload: Upload, now: Micros) -> Result<(), Cata
     context
         .catalog
         .write(move |tx| Box::pin(async move { uploads::cleared(tx, &upload, now).await }))
+        .await
+}
+
+async fn postpone(context: &Context, upload: Upload, now: Micros) -> Result<(), CatalogError> {
+    let until = now.plus(POSTPONED);
+    context
+        .catalog
+        .write(move |tx| Box::pin(async move { uploads::postpone(tx, &upload, until).await }))
         .await
 }

@@ -173,9 +173,9 @@ impl Fixture {
 async fn connect(url: &str, clock: &Arc<ManualClock>) -> Catalog {
     let clock: Arc<dyn Clock> = clock.clone();
     let settings = CatalogSettings {
-        url: url.to_owned(),
         connections: 16,
         clock: Some(clock),
+        ..CatalogSettings::for_url(url)
     };
     Catalog::open(settings).await.unwrap()
 }

@@ -11,9 +11,10 @@ use serde::Deserialize;
 use super::answered;
 use crate::delivery::grant_original;
 use crate::delivery::read_asset::{self, Fields};
+use crate::http::body::Body;
 use crate::http::idempotency::{Write, fingerprint, under_key};
 use crate::http::problem::Refused;
-use crate::http::request::{Body, IdempotencyKey, Media, Path, Query};
+use crate::http::request::{IdempotencyKey, Media, Path, Query};
 use crate::http::router::AppState;
 
 /// The query of reading one asset.

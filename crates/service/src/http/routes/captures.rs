@@ -8,9 +8,10 @@ use safelight_api::captures::{Capture, CaptureInitiated, InitiateCapture};
 use safelight_api::problem::Problem;
 
 use super::answered;
+use crate::http::body::Body;
 use crate::http::idempotency::fingerprint;
 use crate::http::problem::Refused;
-use crate::http::request::{Body, IdempotencyKey, Media, Path};
+use crate::http::request::{IdempotencyKey, Media, Path};
 use crate::http::router::AppState;
 use crate::intake::initiate_capture::{self, Key};
 use crate::intake::read_capture;

@@ -10,9 +10,10 @@ use safelight_api::problem::Problem;
 use super::answered;
 use crate::context::Owner;
 use crate::governance::{api_keys, tokens};
-use crate::http::idempotency::{Write, fingerprint, under_key};
+use crate::http::body::Body;
+use crate::http::idempotency::{Write, fingerprint, in_one_commit, under_key};
 use crate::http::problem::Refused;
-use crate::http::request::{Authenticated, Body, IdempotencyKey, Path};
+use crate::http::request::{Authenticated, IdempotencyKey, Path};
 use crate::http::router::AppState;
 
 /// Makes an API key of the caller's tenant. Its secret is in this answer and nowhere else.
@@ -37,27 +38,19 @@ pub(in crate::http) async fn create(
         operation: "create_key",
         fingerprint: fingerprint("create_key", "", &body.raw),
     };
-    let run = async {
-        let secret = api_keys::fresh_secret(&state.context);
-        let CreateKey { label, scopes } = &body.value;
-        let key_id =
-            api_keys::create(&state.context, &caller.tenant_id, label, scopes, &secret).await?;
-        Ok((
-            key_id.clone(),
-            KeyCreated {
-                key_id,
-                secret: Some(secret),
-            },
-        ))
+    let CreateKey { label, scopes } = &body.value;
+    let secret = api_keys::fresh_secret(&state.context);
+    let key = api_keys::prepare(&state.context, &caller.tenant_id, label, scopes)?;
+    let hash = api_keys::secret_hash(&secret);
+    let (key_id, replayed) = in_one_commit(&state.context, write, move |tx| {
+        Box::pin(async move { api_keys::store(tx, &key, &hash).await })
+    })
+    .await?;
+    let created = KeyCreated {
+        key_id,
+        secret: (!replayed).then_some(secret),
     };
-    let again = |key_id| async {
-        Ok(KeyCreated {
-            key_id,
-            secret: None,
-        })
-    };
-    let (value, replayed) = under_key(&state.context, write, run, again).await?;
-    Ok(answered(StatusCode::CREATED, value, replayed))
+    Ok(answered(StatusCode::CREATED, created, replayed))
 }
 
 /// All API keys of the caller's tenant.

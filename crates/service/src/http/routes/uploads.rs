@@ -10,9 +10,10 @@ use safelight_api::uploads::{
 };
 
 use super::answered;
+use crate::http::body::Body;
 use crate::http::idempotency::{Write, fingerprint, under_key};
 use crate::http::problem::Refused;
-use crate::http::request::{Body, IdempotencyKey, Media, Path};
+use crate::http::request::{IdempotencyKey, Media, Path};
 use crate::http::router::AppState;
 use crate::intake::{abort_upload, complete_upload, read_upload, sign_urls};
 
