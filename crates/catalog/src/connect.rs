@@ -12,6 +12,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, Executor as _, PgPool, SqliteConnection, SqlitePool};
+use tokio::fs::File;
 use tokio::sync::Notify;
 
 use crate::checkpoint::{Folder, LONGEST_LOG_PAGES};
@@ -130,7 +131,10 @@ impl Catalog {
                 .await
                 .map_err(CatalogError::Migrate)?;
         }
-        let folder = Folder::start(SqliteConnection::connect_with(&options).await?);
+        let file = File::open(options.get_filename())
+            .await
+            .map_err(sqlx::Error::Io)?;
+        let folder = Folder::start(SqliteConnection::connect_with(&options).await?, file);
         let readers = SqlitePoolOptions::new()
             .max_connections(settings.connections)
             .acquire_timeout(Duration::from_secs(5))

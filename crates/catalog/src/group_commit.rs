@@ -113,10 +113,11 @@ impl Writer {
                 }
             }
             // The last one out folds the rest and removes the log.
-            folder.stop().await;
+            let file = folder.stop().await;
             if let Err(error) = conn.close().await {
                 tracing::warn!(%error, "the catalog was not closed cleanly");
             }
+            drop(file);
             drop(ended);
         });
         Self {

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use safelight_testkit::media;
 use safelight_testkit::server::peak_memory_bytes;
-use safelight_testkit::wait;
 use serde_json::Value;
 
 use crate::http_rig::{Database, Rig, fetch, text};
@@ -33,8 +32,6 @@ const TOLERANCE: u32 = 48;
 const SERVER_BYTES: u64 = 300_000_000;
 /// What a decoding child may hold: its limit.
 const CHILD_BYTES: u64 = 1024 * 1024 * 1024;
-/// A run that takes longer has failed.
-const LONGEST_RUN: Duration = Duration::from_secs(900);
 
 /// What becomes of each hostile file: `ready`, or the code that it fails with.
 const HOSTILE: [(&str, &str); 18] = [
@@ -101,10 +98,10 @@ async fn upload(rig: &Rig, files: &[PathBuf]) -> (Output, BTreeMap<PathBuf, Valu
     (output, by_path.collect())
 }
 
-/// Watches the memory of a server and its children until told to end.
+/// Watches the memory of a server and its children until dropped.
 struct Watch {
     stop: Arc<AtomicBool>,
-    watching: tokio::task::JoinHandle<(u64, u64)>,
+    watching: Option<std::thread::JoinHandle<(u64, u64)>>,
 }
 
 impl Watch {
@@ -112,9 +109,9 @@ impl Watch {
         let stop = Arc::new(AtomicBool::new(false));
         let (pid, stopped) = (rig.server.pid().unwrap(), stop.clone());
         let children = format!("/proc/{pid}/task");
-        let watching = tokio::spawn(async move {
+        let watching = std::thread::spawn(move || {
             let (mut own, mut largest) = (0, 0);
-            let looked = wait::until(LONGEST_RUN, async || {
+            while !stopped.load(Ordering::Relaxed) {
                 own = own.max(peak_memory_bytes(pid).unwrap_or(0));
                 for thread in std::fs::read_dir(&children).into_iter().flatten().flatten() {
                     let list = std::fs::read_to_string(thread.path().join("children"));
@@ -123,18 +120,20 @@ impl Watch {
                         largest = largest.max(peak.unwrap_or(0));
                     }
                 }
-                stopped.load(Ordering::Relaxed)
-            });
-            looked.await.unwrap();
+                std::thread::sleep(Duration::from_millis(20));
+            }
             (own, largest)
         });
-        Self { stop, watching }
+        Self {
+            stop,
+            watching: Some(watching),
+        }
     }
 
     /// Checks what was seen.
-    async fn end(self) {
+    fn end(mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        let (own, child) = self.watching.await.unwrap();
+        let (own, child) = self.watching.take().unwrap().join().unwrap();
         println!(
             "most memory: server {} MB, a decoding child {} MB",
             own / 1_000_000,
@@ -354,7 +353,7 @@ async fn real_photos_are_shown_upright_and_without_metadata() {
             }
         }
     }
-    watch.end().await;
+    watch.end();
     without_metadata(&folder, 3 * photos.len());
     // For people: everything on one sheet.
     let covers: Vec<String> = covers.iter().map(|p| p.display().to_string()).collect();
@@ -404,7 +403,7 @@ async fn hostile_files_fail_by_name_or_are_shown_right() {
             assert_eq!(ann.original(asset_id).await, bytes, "{name} is kept");
         }
     }
-    watch.end().await;
+    watch.end();
     assert!(wrong.is_empty(), "{wrong:#?}");
     without_metadata(&folder, 3 * shown);
     assert!(ann.get("/readyz").await.status == 200);
