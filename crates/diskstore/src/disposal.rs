@@ -42,7 +42,7 @@ impl Doomed {
     /// The doomed parts that a file in `tmp/` is the note of.
     pub(crate) fn noted(store: &DiskStore, file_name: &str) -> Option<(String, Self)> {
         let (bucket, upload_id) = file_name.strip_prefix("doom.")?.rsplit_once('.')?;
-        (store.inner.has_bucket(bucket) && Ids::is_id(upload_id))
+        (store.inner.bucket(bucket).is_some() && Ids::is_id(upload_id))
             .then(|| (bucket.to_owned(), Self::of(store, bucket, upload_id)))
     }
 

@@ -1,4 +1,5 @@
-//! What happens around s3s: time-outs of bodies, draining, early refusals.
+//! What happens around s3s: time-outs of bodies, draining, early refusals, and
+//! what browsers need: preflights, CORS headers and forms.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -10,10 +11,11 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use s3s::service::S3Service;
-use s3s::{Body, HttpError, StdError};
+use s3s::{Body, HttpError, S3Error, S3Result, StdError, s3_error};
 use tokio::time::{Instant, Sleep};
 
 use crate::store::DiskStore;
+use crate::{cors, form};
 
 /// A refused body is read up to here, so that a client which sends before it
 /// reads gets the answer rather than a reset.
@@ -36,13 +38,24 @@ pub(crate) async fn answer(
     let waits_for_continue = request.headers().contains_key(header::EXPECT);
     let (parts, body) = request.into_parts();
     let body = SharedBody::wrap(body, store.inner.settings.body_idle);
-    let refusal = refuse_early(&parts);
-    let mut response = match refusal {
-        Some(refusal) => refusal,
-        None => {
-            let request = Request::from_parts(parts, Body::http_body(body.clone()));
-            service.call(request).await?
-        }
+    let place = store.inner.hosts.place(&parts);
+    let place = place.as_ref();
+    let mut response = if parts.method == Method::OPTIONS {
+        cors::preflight(&store, place, &parts)
+    } else {
+        let told = cors::headers(&store, place, &parts);
+        let sent = Body::http_body(body.clone());
+        let mut response = if let Err(refusal) = refuse_version_2(&parts) {
+            error_response(refusal)
+        } else if form::is_form(&parts) {
+            form::post_object(&store, place, &parts, sent)
+                .await
+                .unwrap_or_else(error_response)
+        } else {
+            service.call(Request::from_parts(parts, sent)).await?
+        };
+        response.headers_mut().extend(told);
+        response
     };
     if !body.drain(waits_for_continue).await {
         response
@@ -57,54 +70,36 @@ pub(crate) async fn answer(
     Ok(response)
 }
 
-/// Refuses what s3s would do and this store must not: Signature Version 2,
-/// which signs neither lengths nor checksums, and forms, which s3s would read
-/// into memory.
-fn refuse_early(parts: &http::request::Parts) -> Option<Response<Body>> {
-    let text = |name| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-            .unwrap_or_default()
-    };
+/// Refuses Signature Version 2, which s3s would take: it signs neither lengths
+/// nor checksums.
+fn refuse_version_2(parts: &http::request::Parts) -> S3Result<()> {
+    let authorization = parts
+        .headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let query = parts.uri.query().unwrap_or_default();
-    let version_2 = text(header::AUTHORIZATION).starts_with("AWS ")
+    let version_2 = authorization.starts_with("AWS ")
         || query
             .split('&')
             .any(|pair| pair == "Signature" || pair.starts_with("Signature="));
     if version_2 {
-        return Some(refusal(
-            StatusCode::BAD_REQUEST,
-            "InvalidRequest",
-            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+        return Err(s3_error!(
+            InvalidRequest,
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
         ));
     }
-    let form = text(header::CONTENT_TYPE)
-        .trim_start()
-        .to_ascii_lowercase()
-        .starts_with("multipart/form-data");
-    if parts.method == Method::POST && form {
-        return Some(refusal(
-            StatusCode::NOT_IMPLEMENTED,
-            "NotImplemented",
-            "This store does not implement POST policies.",
-        ));
-    }
-    None
+    Ok(())
 }
 
-fn refusal(status: StatusCode, code: &str, message: &str) -> Response<Body> {
-    let xml = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
-    );
-    let mut response = Response::new(Body::from(xml));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/xml"),
-    );
-    response
+/// An error as a client gets it.
+pub(crate) fn error_response(error: S3Error) -> Response<Body> {
+    error.to_http_response().unwrap_or_else(|error| {
+        tracing::error!(%error, "an error cannot be written");
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    })
 }
 
 /// A request's body that fails when nothing comes for too long, and of which

@@ -2,28 +2,33 @@
 
 use s3s::S3Result;
 
+use crate::buckets::Entered;
 use crate::conditions::WriteConditions;
 use crate::disposal::Doomed;
+use crate::events::Cause;
 use crate::fault::io_fault;
 use crate::record::ObjectRecord;
 use crate::store::DiskStore;
 use crate::temp::Temp;
 
-/// Makes a sealed and synced file the object of the key, if the conditions
+/// Makes a sealed and synced file the object of its record's key, if the conditions
 /// hold. Returns when the name is on the disk; what the key held before is
-/// then gone. Blocks; takes the key's lock.
+/// then gone. Blocks; enters the bucket and takes the key's lock.
 pub(crate) fn publish(
     store: &DiskStore,
     bucket: &str,
-    key: &str,
+    record: &ObjectRecord,
     temp: Temp,
     conditions: &WriteConditions,
+    cause: Cause,
 ) -> S3Result<()> {
     let doomed = {
+        let entered = store.inner.enter(bucket)?;
+        let key = &record.key;
         let _guard = store.inner.locks.write(bucket, key);
         let current = store.inner.object(bucket, key)?.map(|sealed| sealed.record);
         conditions.check(current.as_ref())?;
-        replace(store, bucket, key, temp, current.as_ref())?
+        replace(store, &entered, record, temp, current.as_ref(), cause)?
     };
     if let Some(doomed) = doomed {
         doomed.carry_out(store);
@@ -31,16 +36,19 @@ pub(crate) fn publish(
     Ok(())
 }
 
-/// The same, when the lock is held and the conditions were checked. Returns the
-/// parts of the former object, to be removed when the lock is free.
+/// The same, when the bucket is entered, the lock is held and the conditions
+/// were checked. Returns the parts of the former object, to be removed when the
+/// lock is free.
 pub(crate) fn replace(
     store: &DiskStore,
-    bucket: &str,
-    key: &str,
+    entered: &Entered<'_>,
+    record: &ObjectRecord,
     temp: Temp,
     current: Option<&ObjectRecord>,
+    cause: Cause,
 ) -> S3Result<Option<Doomed>> {
-    let path = store.inner.object_path(bucket, key);
+    let bucket = entered.bucket();
+    let path = store.inner.object_path(bucket, &record.key);
     let doomed = Doomed::announce(store, bucket, current).map_err(io_fault)?;
     store
         .inner
@@ -48,6 +56,9 @@ pub(crate) fn replace(
         .publish(temp.path(), &path)
         .map_err(io_fault)?;
     temp.published();
+    store
+        .inner
+        .announce(bucket, &record.key, cause, Some(record));
     if let Some(doomed) = &doomed {
         doomed.close().map_err(io_fault)?;
     }

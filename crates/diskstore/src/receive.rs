@@ -74,29 +74,80 @@ impl Writing {
     }
 }
 
-/// Receives a body of the declared length. Nothing stays if this fails or is
-/// dropped.
+/// What is known of a body's length before it comes, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Length {
+    /// What the client declared; it must be exactly that.
+    Declared(Option<i64>),
+    /// The least and the most.
+    Between(u64, u64),
+}
+
+impl Length {
+    /// The least and the most, within what the store takes.
+    fn bounds(self, store: &DiskStore) -> S3Result<(u64, u64)> {
+        let most = store.inner.settings.max_put_bytes;
+        match self {
+            Self::Declared(declared) => {
+                let declared = declared
+                    .and_then(|length| u64::try_from(length).ok())
+                    .ok_or_else(|| {
+                        s3_error!(
+                            MissingContentLength,
+                            "You must provide the Content-Length HTTP header."
+                        )
+                    })?;
+                if declared > most {
+                    return Err(too_large());
+                }
+                Ok((declared, declared))
+            }
+            Self::Between(least, of_client) => Ok((least, of_client.min(most))),
+        }
+    }
+
+    /// What to say of a body that is shorter than it may be.
+    fn too_short(self) -> S3Error {
+        match self {
+            Self::Declared(_) => s3_error!(
+                IncompleteBody,
+                "You did not provide the number of bytes specified by the Content-Length HTTP header."
+            ),
+            Self::Between(..) => s3_error!(
+                EntityTooSmall,
+                "Your proposed upload is smaller than the minimum allowed size"
+            ),
+        }
+    }
+
+    /// What to say of a body that is longer than it may be.
+    fn too_long(self) -> S3Error {
+        match self {
+            Self::Declared(_) => s3_error!(
+                IncompleteBody,
+                "The body is longer than its Content-Length."
+            ),
+            Self::Between(..) => too_large(),
+        }
+    }
+}
+
+fn too_large() -> S3Error {
+    s3_error!(
+        EntityTooLarge,
+        "Your proposed upload exceeds the maximum allowed size."
+    )
+}
+
+/// Receives a body. Nothing stays if this fails or is dropped.
 pub(crate) async fn receive(
     store: &DiskStore,
     body: Option<StreamingBlob>,
-    declared_bytes: Option<i64>,
+    length: Length,
     trailers: Option<TrailingHeaders>,
     mut expectation: Expectation,
 ) -> S3Result<Received> {
-    let declared = declared_bytes
-        .and_then(|length| u64::try_from(length).ok())
-        .ok_or_else(|| {
-            s3_error!(
-                MissingContentLength,
-                "You must provide the Content-Length HTTP header."
-            )
-        })?;
-    if declared > store.inner.settings.max_put_bytes {
-        return Err(s3_error!(
-            EntityTooLarge,
-            "Your proposed upload exceeds the maximum allowed size."
-        ));
-    }
+    let (least, most) = length.bounds(store)?;
     let mut body = body.unwrap_or_else(|| StreamingBlob::from(s3s::Body::empty()));
     let mut batch = Batch::default();
     let mut writing = Writing::Idle(Box::new(Sink {
@@ -105,7 +156,7 @@ pub(crate) async fn receive(
         hasher: expectation.hasher(),
     }));
     let (sink, last) = loop {
-        let more = batch.fill(&mut body, declared).await?;
+        let more = batch.fill(&mut body, most, length).await?;
         let bytes = std::mem::take(&mut batch.bytes);
         let mut sink = writing.settle().await?;
         if !more {
@@ -117,16 +168,13 @@ pub(crate) async fn receive(
         }));
     };
     expectation.take_trailer(trailers.and_then(|handle| handle.take()))?;
-    if batch.received != declared {
-        return Err(s3_error!(
-            IncompleteBody,
-            "You did not provide the number of bytes specified by the Content-Length HTTP header."
-        ));
+    if batch.received < least {
+        return Err(length.too_short());
     }
     Ok(Received {
         sink,
         last,
-        size_bytes: declared,
+        size_bytes: batch.received,
         expectation,
     })
 }
@@ -155,7 +203,12 @@ struct Batch {
 
 impl Batch {
     /// Gathers bytes; `false` when the body has ended.
-    async fn fill(&mut self, body: &mut StreamingBlob, declared: u64) -> S3Result<bool> {
+    async fn fill(
+        &mut self,
+        body: &mut StreamingBlob,
+        most: u64,
+        length: Length,
+    ) -> S3Result<bool> {
         let mut gathered = 0;
         while gathered < BATCH_BYTES {
             let Some(chunk) = body.next().await else {
@@ -164,11 +217,8 @@ impl Batch {
             let chunk = chunk.map_err(body_error)?;
             gathered += chunk.len();
             self.received += chunk.len() as u64;
-            if self.received > declared {
-                return Err(s3_error!(
-                    IncompleteBody,
-                    "The body is longer than its Content-Length."
-                ));
+            if self.received > most {
+                return Err(length.too_long());
             }
             self.bytes.push(chunk);
         }
@@ -178,7 +228,7 @@ impl Batch {
 
 /// Why a body's stream failed, as the client is told. The errors of s3s's
 /// streams are private, so they are known by what they say.
-fn body_error(error: StdError) -> S3Error {
+pub(crate) fn body_error(error: StdError) -> S3Error {
     if error.downcast_ref::<Idle>().is_some() {
         return s3_error!(
             RequestTimeout,

@@ -6,6 +6,9 @@ use s3s::dto;
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::{Algorithm, Checksums, Coverage};
+use crate::cors::CorsRule;
+use crate::events::Subscription;
+use crate::lifecycle::LifecycleRule;
 
 /// The headers that a client gave an object and gets back with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +58,8 @@ pub(crate) struct PartRecord {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct UploadRecord {
     pub key: String,
+    /// When it was begun.
+    pub initiated_us: i64,
     pub attributes: Attributes,
     /// The checksum of the object that Complete will make.
     pub algorithm: Algorithm,
@@ -63,10 +68,16 @@ pub(crate) struct UploadRecord {
     pub declared: bool,
 }
 
-/// A bucket.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A bucket and its configuration.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct BucketRecord {
     pub created_us: i64,
+    /// Its CORS rules, if it has its own.
+    pub cors: Option<Vec<CorsRule>>,
+    pub lifecycle: Option<Vec<LifecycleRule>>,
+    /// Who is told of its objects.
+    #[serde(default)]
+    pub notifications: Vec<Subscription>,
 }
 
 impl ObjectRecord {

@@ -9,13 +9,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::access::SignedOnly;
+use crate::access::Guard;
 use crate::gate;
 use crate::store::DiskStore;
 
@@ -25,13 +24,16 @@ const HEADER_TIME: Duration = Duration::from_secs(30);
 const UNREAD_MS: u32 = 120_000;
 /// Running requests have so long to end after the signal to stop.
 const GRACE: Duration = Duration::from_secs(10);
+/// And then the events that wait have so long to be sent.
+const EVENT_GRACE: Duration = Duration::from_secs(5);
 /// More connections wait in the listener's queue.
 const MOST_CONNECTIONS: usize = 1024;
 /// The pause after the system refused a connection, for lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the store until `shutdown` ends; then no new request is taken and
-/// running ones get ten seconds.
+/// Serves the store until `shutdown` ends; then no new request is taken,
+/// running ones get ten seconds and the events that wait another five. Events
+/// are sent by the first call for a store.
 ///
 /// # Errors
 /// None today; the listener's passing errors are waited out.
@@ -47,6 +49,11 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut connections = JoinSet::new();
+    let (stop_events, stopping) = watch::channel(false);
+    let mut senders = JoinSet::new();
+    for outbox in store.inner.events.take_outboxes() {
+        senders.spawn(outbox.send_all(store.inner.settings.event_retry, stopping.clone()));
+    }
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = async {
@@ -85,17 +92,20 @@ pub async fn serve(
         tracing::warn!("requests were cut off because they did not end in time");
     }
     connections.shutdown().await;
+    let _ = stop_events.send(true);
+    let sent = async { while senders.join_next().await.is_some() {} };
+    if tokio::time::timeout(EVENT_GRACE, sent).await.is_err() {
+        tracing::warn!("events that a webhook did not take in time are lost");
+    }
     Ok(())
 }
 
 fn service(store: &DiskStore) -> S3Service {
-    let settings = &store.inner.settings;
     let mut builder = S3ServiceBuilder::new(store.clone());
-    builder.set_auth(SimpleAuth::from_single(
-        settings.access_key.clone(),
-        settings.secret_key.clone(),
-    ));
-    builder.set_access(SignedOnly);
+    let guard = Guard::with(Arc::clone(&store.inner.keys));
+    builder.set_auth(guard.clone());
+    builder.set_access(guard);
+    builder.set_host(store.inner.hosts.clone());
     builder.build()
 }
 

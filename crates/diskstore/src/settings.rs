@@ -4,16 +4,33 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::events::EventTarget;
+use crate::keys::AccessKey;
+
 /// Where the store lives and who may use it.
 #[derive(Clone)]
 pub struct Settings {
     /// The directory; made if it does not exist, refused if it holds anything
     /// else.
     pub root: PathBuf,
-    /// The only access key that is known.
+    /// The store's own access key, which may do everything.
     pub access_key: String,
     /// The secret that requests with this access key are signed with.
     pub secret_key: String,
+    /// Further keys, each with what it may do.
+    pub keys: Vec<AccessKey>,
+    /// Names of the store's host, without ports. A request to
+    /// `bucket.name` is for that bucket, in the virtual-hosted style; where
+    /// there are none every request names its bucket in the path.
+    pub hosts: Vec<String>,
+    /// Origins such as `https://app.example` whose pages may use buckets that
+    /// have no CORS rules of their own. `*` stands for any text, once in each.
+    pub cors_origins: Vec<String>,
+    /// Who can be told of events, if a bucket's configuration asks for it.
+    pub event_targets: Vec<EventTarget>,
+    /// The wait before an event is sent again that was not taken; it doubles
+    /// each time, up to five minutes.
+    pub event_retry: Duration,
     /// The region that `HeadBucket` reports. Signatures for any region hold.
     pub region: String,
     /// Buckets that exist once the store is open.
@@ -28,8 +45,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Settings with the defaults: region `us-east-1`, no buckets, no least
-    /// part size, 5 GiB a request, as Amazon S3 has, 60 s of patience.
+    /// Settings with the defaults: region `us-east-1`, no buckets, no other
+    /// keys, hosts, origins or targets, no least part size, 5 GiB a request, as
+    /// Amazon S3 has, 60 s of patience, 1 s before an event is sent again.
     pub fn new(
         root: impl Into<PathBuf>,
         access_key: impl Into<String>,
@@ -39,6 +57,11 @@ impl Settings {
             root: root.into(),
             access_key: access_key.into(),
             secret_key: secret_key.into(),
+            keys: Vec::new(),
+            hosts: Vec::new(),
+            cors_origins: Vec::new(),
+            event_targets: Vec::new(),
+            event_retry: Duration::from_secs(1),
             region: "us-east-1".to_owned(),
             buckets: Vec::new(),
             min_part_bytes: 0,
@@ -53,6 +76,11 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("root", &self.root)
             .field("access_key", &self.access_key)
+            .field("keys", &self.keys)
+            .field("hosts", &self.hosts)
+            .field("cors_origins", &self.cors_origins)
+            .field("event_targets", &self.event_targets)
+            .field("event_retry", &self.event_retry)
             .field("region", &self.region)
             .field("buckets", &self.buckets)
             .field("min_part_bytes", &self.min_part_bytes)

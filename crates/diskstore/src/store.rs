@@ -1,25 +1,24 @@
 //! The open store: where things are.
 
-use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
-use s3s::{S3Result, s3_error};
-
-use crate::clock::now_us;
+use crate::buckets::Buckets;
+use crate::events::{Events, InvalidTarget};
 use crate::fault::Fault;
+use crate::hosts::Hosts;
 use crate::ids::Ids;
 use crate::keypath;
+use crate::keys::{InvalidKey, Keyring};
 use crate::leases::Leases;
 use crate::locks::KeyLocks;
-use crate::record::{BucketRecord, ObjectRecord};
+use crate::record::ObjectRecord;
 use crate::sealed::{self, Sealed};
 use crate::settings::Settings;
 use crate::sweep::sweep;
-use crate::temp::Temp;
 use crate::tree::{Tree, sync_dir};
 
 const FORMAT: &str = "safelight-diskstore 1\n";
@@ -35,7 +34,10 @@ pub struct DiskStore {
 pub(crate) struct Inner {
     pub settings: Settings,
     root: PathBuf,
-    buckets: RwLock<BTreeSet<String>>,
+    pub hosts: Hosts,
+    pub keys: Arc<Keyring>,
+    pub events: Events,
+    pub buckets: Buckets,
     pub tree: Tree,
     pub locks: KeyLocks,
     pub leases: Arc<Leases>,
@@ -56,6 +58,18 @@ pub enum OpenError {
     /// Another process has it open.
     #[error("{0} is in use by another process")]
     InUse(PathBuf),
+    /// An access key cannot be used.
+    #[error(transparent)]
+    InvalidKey(#[from] InvalidKey),
+    /// Nobody can be told of events in this way.
+    #[error(transparent)]
+    InvalidTarget(#[from] InvalidTarget),
+    /// An origin with more than one `*`.
+    #[error("{0:?} is not an origin; it may have one * at most")]
+    InvalidOrigin(String),
+    /// A host cannot have this name.
+    #[error("{0:?} is not the name of a host (without a port)")]
+    InvalidHost(String),
     /// The path is longer than 800 bytes, which leaves too little for keys.
     #[error("{0} is too long a path for a store")]
     PathTooLong(PathBuf),
@@ -94,6 +108,14 @@ impl DiskStore {
                 return Err(OpenError::InvalidBucketName(bucket.clone()));
             }
         }
+        for origin in &settings.cors_origins {
+            if origin.is_empty() || origin.matches('*').count() > 1 {
+                return Err(OpenError::InvalidOrigin(origin.clone()));
+            }
+        }
+        let keys = Arc::new(Keyring::of(&settings)?);
+        let events = Events::to(&settings.event_targets)?;
+        let hosts = Hosts::of(&settings.hosts).map_err(OpenError::InvalidHost)?;
         let at = |path: &Path| {
             let path = path.to_owned();
             move |source| OpenError::Io { path, source }
@@ -107,7 +129,10 @@ impl DiskStore {
         let store = Self {
             inner: Arc::new(Inner {
                 root: root.clone(),
-                buckets: RwLock::default(),
+                hosts,
+                keys,
+                events,
+                buckets: Buckets::none(),
                 tree,
                 locks: KeyLocks::build(),
                 leases: Arc::default(),
@@ -128,41 +153,11 @@ impl DiskStore {
         // What a former process renamed but had not synced when it was killed
         // is visible now, so it must be lasting before anybody sees it.
         rustix::fs::syncfs(File::open(&this.root)?)?;
-        for entry in fs::read_dir(this.buckets_dir())? {
-            if let Ok(name) = entry?.file_name().into_string() {
-                this.write_buckets().insert(name);
-            }
-        }
+        this.read_buckets()?;
         sweep(self)?;
         for bucket in &this.settings.buckets {
             self.make_bucket(bucket)?;
         }
-        Ok(())
-    }
-
-    /// Makes a bucket if there is none of this name.
-    pub(crate) fn make_bucket(&self, bucket: &str) -> io::Result<()> {
-        let this = &self.inner;
-        let _guard = this.locks.write(bucket, "");
-        if this.has_bucket(bucket) {
-            return Ok(());
-        }
-        let made = this.tmp_path();
-        DirBuilder::new().mode(0o700).create(&made)?;
-        for name in ["objects", "uploads"] {
-            DirBuilder::new().mode(0o700).create(made.join(name))?;
-        }
-        let mut record = Temp::create(made.join("bucket"))?;
-        record.seal(
-            0,
-            &BucketRecord {
-                created_us: now_us(),
-            },
-        )?;
-        record.published();
-        sync_dir(&made)?;
-        this.tree.publish(&made, &this.bucket_dir(bucket))?;
-        this.write_buckets().insert(bucket.to_owned());
         Ok(())
     }
 }
@@ -193,13 +188,14 @@ impl Inner {
         keypath::object_path(&self.objects_dir(bucket), key)
     }
 
+    pub(crate) fn uploads_dir(&self, bucket: &str) -> PathBuf {
+        self.bucket_dir(bucket).join("uploads")
+    }
+
     /// The directory of an upload. `upload_id` must be an id.
     pub(crate) fn upload_dir(&self, bucket: &str, upload_id: &str) -> PathBuf {
         let shard = upload_id.get(..2).unwrap_or_default();
-        self.bucket_dir(bucket)
-            .join("uploads")
-            .join(shard)
-            .join(upload_id)
+        self.uploads_dir(bucket).join(shard).join(upload_id)
     }
 
     /// What the key holds. For the answer to stay true, hold the key's lock.
@@ -209,35 +205,6 @@ impl Inner {
         key: &str,
     ) -> Result<Option<Sealed<ObjectRecord>>, Fault> {
         sealed::open(&self.object_path(bucket, key))
-    }
-
-    /// The buckets in order.
-    pub(crate) fn buckets(&self) -> Vec<String> {
-        self.read_buckets().iter().cloned().collect()
-    }
-
-    pub(crate) fn has_bucket(&self, bucket: &str) -> bool {
-        self.read_buckets().contains(bucket)
-    }
-
-    /// Refuses with `NoSuchBucket`.
-    pub(crate) fn require_bucket(&self, bucket: &str) -> S3Result<()> {
-        if self.has_bucket(bucket) {
-            Ok(())
-        } else {
-            Err(s3_error!(
-                NoSuchBucket,
-                "The specified bucket does not exist."
-            ))
-        }
-    }
-
-    fn read_buckets(&self) -> std::sync::RwLockReadGuard<'_, BTreeSet<String>> {
-        self.buckets.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write_buckets(&self) -> std::sync::RwLockWriteGuard<'_, BTreeSet<String>> {
-        self.buckets.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -338,6 +305,12 @@ mod tests {
         assert!(matches!(
             DiskStore::open(Settings::new(dir.path(), "", "secret")),
             Err(OpenError::EmptyCredentials)
+        ));
+        let mut wrong = settings(dir.path());
+        wrong.hosts.push("store.example:7601".to_owned());
+        assert!(matches!(
+            DiskStore::open(wrong),
+            Err(OpenError::InvalidHost(_))
         ));
         let long = dir.path().join("x".repeat(200));
         let long = (0..4).fold(long, |path, _| path.join("y".repeat(200)));

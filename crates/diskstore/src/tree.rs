@@ -92,6 +92,15 @@ impl Tree {
         Ok(())
     }
 
+    /// Renames a directory away. Whoever publishes below its old name meanwhile
+    /// does so before or makes that directory again; callers hold them off.
+    pub(crate) fn withdraw(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        fs::rename(from, to)?;
+        known.retain(|dir| !dir.starts_with(from));
+        Ok(())
+    }
+
     /// Removes a file and returns when its name is gone from the disk, then
     /// the directories that this left empty, up to `floor`. `false` if there
     /// was no such file.
@@ -165,6 +174,24 @@ mod tests {
             tree.publish(&source, &target).unwrap();
             fs::remove_dir_all(tree.root().join("a")).unwrap();
         }
+    }
+
+    #[test]
+    fn below_a_directory_that_was_renamed_away_nothing_is_known() {
+        let base = tempfile::tempdir().unwrap();
+        let tree = Tree::below(base.path()).unwrap();
+        let target = tree.root().join("a/b/file");
+        let publish = || {
+            let source = tree.root().join("source");
+            fs::write(&source, b"x").unwrap();
+            tree.publish(&source, &target).unwrap();
+        };
+        publish();
+        let aside = tree.root().join("aside");
+        tree.withdraw(&tree.root().join("a"), &aside).unwrap();
+        assert!(!target.exists() && aside.join("b/file").exists());
+        publish();
+        assert!(target.exists());
     }
 
     #[test]

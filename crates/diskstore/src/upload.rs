@@ -10,6 +10,7 @@ use crate::ids::Ids;
 use crate::record::{PartRecord, UploadRecord};
 use crate::sealed;
 use crate::store::DiskStore;
+use crate::tree::sync_dir;
 
 /// The highest part number of S3.
 pub(crate) const MAX_PARTS: i32 = 10_000;
@@ -51,6 +52,25 @@ pub(crate) fn open_upload(
         return Err(no_such_upload());
     }
     Ok(upload)
+}
+
+/// Removes an upload that is open, with its parts; else `NoSuchUpload`. Blocks;
+/// enters the bucket and takes the key's lock.
+pub(crate) fn abort(store: &DiskStore, bucket: &str, key: &str, upload_id: &str) -> S3Result<()> {
+    let aside = store.inner.tmp_path();
+    {
+        let _entered = store.inner.enter(bucket)?;
+        let _guard = store.inner.locks.write(bucket, key);
+        open_upload(store, bucket, key, upload_id)?;
+        let dir = store.inner.upload_dir(bucket, upload_id);
+        fs::rename(&dir, &aside).map_err(io_fault)?;
+        // Its new name must last, too: from there the next start goes on.
+        sync_dir(&store.inner.tmp_dir()).map_err(io_fault)?;
+        if let Some(shard) = dir.parent() {
+            sync_dir(shard).map_err(io_fault)?;
+        }
+    }
+    fs::remove_dir_all(&aside).map_err(io_fault)
 }
 
 pub(crate) fn no_such_upload() -> S3Error {

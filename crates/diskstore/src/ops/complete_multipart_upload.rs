@@ -10,6 +10,7 @@ use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 use crate::checksum::{Algorithm, Checksums, Coverage, given_checksums, of_parts, put_checksums};
 use crate::clock::now_us;
 use crate::conditions::WriteConditions;
+use crate::events::Cause;
 use crate::fault::{blocking, io_fault};
 use crate::ids::Ids;
 use crate::publish::replace;
@@ -114,6 +115,7 @@ fn complete(
     upload_id: &str,
     wish: &Wish,
 ) -> S3Result<ObjectRecord> {
+    let entered = store.inner.enter(bucket)?;
     let guard = store.inner.locks.write(bucket, key);
     let current = store.inner.object(bucket, key)?.map(|sealed| sealed.record);
     if let Some(done) = &current
@@ -142,11 +144,19 @@ fn complete(
     sync_dir(&dir).map_err(io_fault)?;
     let mut temp = Temp::create(store.inner.tmp_path()).map_err(io_fault)?;
     temp.seal(0, &record).map_err(io_fault)?;
-    let doomed = replace(store, bucket, key, temp, current.as_ref())?;
+    let doomed = replace(
+        store,
+        &entered,
+        &record,
+        temp,
+        current.as_ref(),
+        Cause::Complete,
+    )?;
     if let Some(manifest) = &record.manifest {
         tidy(&dir, &manifest.parts);
     }
     drop(guard);
+    drop(entered);
     if let Some(doomed) = doomed {
         doomed.carry_out(store);
     }

@@ -7,6 +7,7 @@ use s3s::dto::{ChecksumAlgorithm, CreateMultipartUploadInput, CreateMultipartUpl
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::checksum::{Algorithm, Coverage};
+use crate::clock::now_us;
 use crate::fault::{blocking, io_fault};
 use crate::record::{UploadRecord, attributes_of};
 use crate::store::DiskStore;
@@ -45,6 +46,7 @@ pub(super) async fn create_multipart_upload(
     }
     let record = UploadRecord {
         key: input.key.clone(),
+        initiated_us: now_us(),
         attributes: attributes_of!(input),
         algorithm,
         coverage,
@@ -65,6 +67,7 @@ pub(super) async fn create_multipart_upload(
 
 /// Makes the upload's directory aside and then gives it its name.
 fn create(store: &DiskStore, bucket: &str, record: &UploadRecord) -> S3Result<String> {
+    let _entered = store.inner.enter(bucket)?;
     let upload_id = store.inner.ids.next();
     let aside = store.inner.tmp_path();
     let made = || {

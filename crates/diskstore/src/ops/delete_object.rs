@@ -4,8 +4,9 @@ use s3s::dto::{DeleteObjectInput, DeleteObjectOutput};
 use s3s::{S3Request, S3Response, S3Result};
 
 use crate::conditions::WriteConditions;
-use crate::disposal::Doomed;
-use crate::fault::{blocking, io_fault};
+use crate::events::Cause;
+use crate::fault::blocking;
+use crate::remove::remove;
 use crate::store::DiskStore;
 use crate::unsupported::{not_implemented, refuse_version};
 
@@ -25,26 +26,9 @@ pub(super) async fn delete_object(
     };
     let (store, bucket, key) = (store.clone(), input.bucket, input.key);
     blocking(move || {
-        let doomed = {
-            let _guard = store.inner.locks.write(&bucket, &key);
-            let current = store
-                .inner
-                .object(&bucket, &key)?
-                .map(|sealed| sealed.record);
-            conditions.check(current.as_ref())?;
-            let doomed = Doomed::announce(&store, &bucket, current.as_ref()).map_err(io_fault)?;
-            let path = store.inner.object_path(&bucket, &key);
-            let floor = store.inner.objects_dir(&bucket);
-            store.inner.tree.remove(&path, &floor).map_err(io_fault)?;
-            if let Some(doomed) = &doomed {
-                doomed.close().map_err(io_fault)?;
-            }
-            doomed
-        };
-        if let Some(doomed) = doomed {
-            doomed.carry_out(&store);
-        }
-        Ok(())
+        remove(&store, &bucket, &key, Cause::Delete, |current| {
+            conditions.check(current).map(|()| true)
+        })
     })
     .await?;
     Ok(S3Response::new(DeleteObjectOutput::default()))

@@ -6,11 +6,12 @@ use s3s::{S3Request, S3Response, S3Result};
 use crate::checksum::{Algorithm, Coverage, put_checksums};
 use crate::clock::now_us;
 use crate::conditions::WriteConditions;
+use crate::events::Cause;
 use crate::expectation::Expectation;
 use crate::fault::{blocking, io_fault};
 use crate::ids::Ids;
 use crate::publish::publish;
-use crate::receive::receive;
+use crate::receive::{Length, receive};
 use crate::record::{ObjectRecord, attributes_of};
 use crate::store::DiskStore;
 use crate::unsupported::refuse;
@@ -18,6 +19,17 @@ use crate::unsupported::refuse;
 pub(super) async fn put_object(
     store: &DiskStore,
     request: S3Request<PutObjectInput>,
+) -> S3Result<S3Response<PutObjectOutput>> {
+    let length = Length::Declared(request.input.content_length);
+    put(store, request, length, Cause::Put).await
+}
+
+/// Stores an object that comes in one piece, by whatever operation.
+pub(crate) async fn put(
+    store: &DiskStore,
+    request: S3Request<PutObjectInput>,
+    length: Length,
+    cause: Cause,
 ) -> S3Result<S3Response<PutObjectOutput>> {
     refuse(&request.headers)?;
     let mut expectation = Expectation::of_request(&request.headers, &request.uri)?;
@@ -34,7 +46,7 @@ pub(super) async fn put_object(
     let received = receive(
         store,
         input.body,
-        input.content_length,
+        length,
         request.trailing_headers,
         expectation,
     )
@@ -59,7 +71,7 @@ pub(super) async fn put_object(
             .temp
             .seal(record.size_bytes, &record)
             .map_err(io_fault)?;
-        publish(&store, &bucket, &record.key, stored.temp, &conditions)?;
+        publish(&store, &bucket, &record, stored.temp, &conditions, cause)?;
         Ok(record)
     })
     .await?;

@@ -10,7 +10,7 @@ use crate::checksum::{Coverage, put_checksums};
 use crate::clock::now_us;
 use crate::expectation::Expectation;
 use crate::fault::{blocking, io_fault};
-use crate::receive::receive;
+use crate::receive::{Length, receive};
 use crate::record::{PartRecord, UploadRecord};
 use crate::store::DiskStore;
 use crate::temp::Temp;
@@ -42,7 +42,7 @@ pub(super) async fn upload_part(
     let received = receive(
         store,
         input.body,
-        input.content_length,
+        Length::Declared(input.content_length),
         request.trailing_headers,
         expectation,
     )
@@ -92,6 +92,7 @@ impl Target {
         let inner = &self.store.inner;
         let dir = inner.upload_dir(&self.bucket, &self.upload_id);
         let opened = {
+            let _entered = inner.enter(&self.bucket)?;
             let _guard = inner.locks.read(&self.bucket, &self.key);
             open_upload(&self.store, &self.bucket, &self.key, &self.upload_id)?;
             let moved = File::open(&dir).and_then(|opened| {

@@ -22,6 +22,7 @@ pub const SECRET_KEY: &str = "test-secret-key";
 /// A store that listens on a free port.
 pub struct Running {
     pub endpoint: String,
+    pub store: DiskStore,
     root: PathBuf,
     _dir: Option<TempDir>,
     stop: Option<oneshot::Sender<()>>,
@@ -59,11 +60,12 @@ impl Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(serve(store, listener, async {
+        let task = tokio::spawn(serve(store.clone(), listener, async {
             let _ = stopped.await;
         }));
         Self {
             endpoint,
+            store,
             root,
             _dir: None,
             stop: Some(stop),
@@ -83,6 +85,28 @@ impl Running {
     /// A client with the SDK's defaults: CRCs in trailers.
     pub fn default_client(&self) -> Client {
         client(&self.endpoint, RequestChecksumCalculation::WhenSupported)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        self.endpoint.strip_prefix("http://").unwrap()
+    }
+
+    /// A client that puts the bucket into the host's name, for URLs that others send.
+    pub fn virtual_host_client(&self, name: &str) -> Client {
+        let port = self.address().rsplit_once(':').unwrap().1;
+        let config = config(
+            &format!("http://{name}:{port}"),
+            RequestChecksumCalculation::WhenRequired,
+        );
+        Client::from_conf(config.force_path_style(false).build())
+    }
+
+    /// A client with another key.
+    pub fn client_of(&self, access_key: &str, secret: &str) -> Client {
+        let config = config(&self.endpoint, RequestChecksumCalculation::WhenRequired);
+        let credentials = Credentials::new(access_key, secret, None, None, "test");
+        Client::from_conf(config.credentials_provider(credentials).build())
     }
 
     /// Stops it and waits until it has.
@@ -106,7 +130,11 @@ impl Running {
 }
 
 pub fn client(endpoint: &str, calculation: RequestChecksumCalculation) -> Client {
-    let config = aws_sdk_s3::Config::builder()
+    Client::from_conf(config(endpoint, calculation).build())
+}
+
+fn config(endpoint: &str, calculation: RequestChecksumCalculation) -> aws_sdk_s3::config::Builder {
+    aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test"))
@@ -116,8 +144,6 @@ pub fn client(endpoint: &str, calculation: RequestChecksumCalculation) -> Client
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .retry_config(RetryConfig::disabled())
         .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .build();
-    Client::from_conf(config)
 }
 
 pub fn files_below(dir: &Path) -> Vec<PathBuf> {

@@ -39,7 +39,8 @@ fn child_server() {
     });
 }
 
-fn spawn(root: &Path) -> (Child, String) {
+/// Starts it over a directory; returns where it listens.
+pub fn spawn(root: &Path) -> (Child, String) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "kill::child_server", "--nocapture"])
         .env(ROOT, root)

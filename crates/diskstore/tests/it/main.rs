@@ -7,11 +7,19 @@
     reason = "all of this is tests"
 )]
 
+mod access;
 mod basics;
+mod buckets;
 mod checksums;
+mod cors;
+mod events;
+mod forms;
 mod harness;
+mod hosts;
 mod keys;
 mod kill;
+mod kill_buckets;
+mod lifecycle;
 mod listing;
 mod multipart;
 mod presigned;
