@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::keys::{self, Keys};
 use super::settings::Resolved;
 use super::store::{self, Backend};
+use super::store_upkeep;
 
 /// The tenant of a server's first start. The same everywhere, so that machines which start at once
 /// make one.
@@ -35,7 +36,8 @@ pub struct Server {
     edge: Option<JoinHandle<()>>,
     work: Option<(Executor, Sandbox)>,
     janitor: Option<JoinHandle<()>>,
-    store: Option<JoinHandle<std::io::Result<()>>>,
+    /// The store, and its upkeep.
+    store: Option<(JoinHandle<std::io::Result<()>>, JoinHandle<()>)>,
     catalog: Catalog,
 }
 
@@ -156,11 +158,13 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
         Backend::Disk(root) if settings.has_role("store") => {
             let listener = bind(settings, "store_listen").await?;
             let disk = store::open_disk(settings, &keys, root)?;
+            let upkeep = store_upkeep::run(disk.clone(), context.clock.clone(), stop_work.clone());
             let stop = stop_store.clone();
-            Some(tokio::spawn(async move {
+            let serving = tokio::spawn(async move {
                 safelight_diskstore::serve(disk, listener, async move { stop.cancelled().await })
                     .await
-            }))
+            });
+            Some((serving, tokio::spawn(upkeep)))
         }
         _ => None,
     };
@@ -223,8 +227,9 @@ impl Server {
             janitor.await?;
         }
         self.stop_store.cancel();
-        if let Some(store) = self.store {
-            store.await??;
+        if let Some((serving, upkeep)) = self.store {
+            upkeep.await?;
+            serving.await??;
         }
         self.catalog.close().await;
         Ok(())

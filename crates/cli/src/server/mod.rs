@@ -4,3 +4,5 @@ pub mod compose;
 pub mod keys;
 pub mod settings;
 pub mod store;
+mod store_access;
+mod store_upkeep;

@@ -58,9 +58,15 @@ settings! {
         |of| format!("disk://{}/store", of("data_dir"));
     store_bucket: "The bucket of the embedded store" = |_| "safelight".into();
     store_region: "The region that requests to the store are signed for" = |_| "us-east-1".into();
+    store_hosts: "Names of the embedded store's host, separated by commas: bucket.NAME is a bucket" =
+        |of| host_name(&of("store_public_url"));
+    store_cors_origins: "Origins whose web pages may use the embedded store, separated by commas; empty for none" =
+        |_| "*".into();
+    keys_dir: "Where the keys are that sign tokens and links" = |of| format!("{}/keys", of("data_dir"));
+    store_access_file: "Further keys of the embedded store, and webhooks for its events; may be missing" =
+        |of| format!("{}/store.toml", of("keys_dir"));
     store_access_key: "The store's access key; the embedded store makes its own" = |_| String::new();
     store_secret_key: "The store's secret key; the embedded store makes its own" = |_| String::new();
-    keys_dir: "Where the keys are that sign tokens and links" = |of| format!("{}/keys", of("data_dir"));
     scratch_dir: "Where originals are put while they are read" = |of| format!("{}/scratch", of("data_dir"));
     workers: "Jobs done at once" = |_| std::thread::available_parallelism().map_or(2, usize::from).max(2).to_string();
     max_requests: "API requests under way at once; further ones are answered 503" = |_| "256".into();
@@ -72,6 +78,9 @@ settings! {
     log: "What is logged: error, warn, info, debug, or a filter such as safelight_service=debug" = |_| "info".into();
     log_format: "How it is logged: text or json" = |_| "text".into();
 }
+
+/// Whence a setting comes that nobody has set.
+const DEFAULT: &str = "default";
 
 /// The settings, with where each came from.
 #[derive(Clone, Debug)]
@@ -109,7 +118,7 @@ pub fn resolve(sources: &Sources<'_>) -> anyhow::Result<Resolved> {
         }
         (Some(dir), _) => (dir.clone(), "flag --data-dir".to_owned()),
         (None, Some((dir, from))) => (PathBuf::from(dir), from.clone()),
-        (None, None) => (PathBuf::from("safelight-data"), "default".to_owned()),
+        (None, None) => (PathBuf::from("safelight-data"), DEFAULT.to_owned()),
     };
     let data_dir = std::path::absolute(&data_dir).context("data_dir is not a path")?;
     let mut values: BTreeMap<&'static str, (String, String)> = BTreeMap::new();
@@ -131,7 +140,7 @@ pub fn resolve(sources: &Sources<'_>) -> anyhow::Result<Resolved> {
                         .map(|(v, _)| v.clone())
                         .unwrap_or_default()
                 };
-                ((setting.default)(&of), "default".to_owned())
+                ((setting.default)(&of), DEFAULT.to_owned())
             }
         };
         values.insert(key, found);
@@ -208,6 +217,23 @@ impl Resolved {
         self.text(key)
             .parse()
             .map_err(|_| self.wrong(key, "an address and port such as 127.0.0.1:7600"))
+    }
+
+    /// The texts of a setting that is a list.
+    pub fn list(&self, key: &str) -> Vec<String> {
+        self.text(key)
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Whether nobody has set a setting.
+    pub fn is_default(&self, key: &str) -> bool {
+        self.values
+            .get(key)
+            .is_some_and(|(_, from)| from == DEFAULT)
     }
 
     /// The path of a setting.
@@ -293,6 +319,21 @@ impl Resolved {
                 (key.to_owned(), value, from, meaning.to_owned())
             })
             .collect()
+    }
+}
+
+/// The name of a URL's host; `localhost` where that is an address, before which no bucket can stand.
+fn host_name(url: &str) -> String {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = authority.split(['/', '?']).next().unwrap_or_default();
+    let name = match authority.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => authority,
+    };
+    if name.starts_with('[') || name.parse::<std::net::IpAddr>().is_ok() {
+        "localhost".to_owned()
+    } else {
+        name.to_owned()
     }
 }
 
@@ -393,6 +434,30 @@ mod tests {
                 .to_string()
                 .contains("roles")
         );
+    }
+
+    #[test]
+    fn buckets_stand_before_a_name() {
+        for (url, name) in [
+            ("http://127.0.0.1:7601", "localhost"),
+            ("http://[::1]:7601/", "localhost"),
+            ("https://store.example", "store.example"),
+            ("https://store.example:8443/", "store.example"),
+        ] {
+            assert_eq!(host_name(url), name);
+        }
+        let found = resolved(SettingArgs::default(), &[], None).unwrap();
+        assert_eq!(found.list("store_hosts"), ["localhost"]);
+        assert_eq!(found.list("store_cors_origins"), ["*"]);
+        assert!(
+            found
+                .text("store_access_file")
+                .ends_with("/keys/store.toml")
+        );
+        let none = [("SAFELIGHT_STORE_CORS_ORIGINS", "")];
+        let found = resolved(SettingArgs::default(), &none, None).unwrap();
+        assert!(found.list("store_cors_origins").is_empty());
+        assert!(!found.is_default("store_cors_origins"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use safelight_objects::{Objects, StoreSettings};
 
 use super::keys::Keys;
 use super::settings::Resolved;
+use super::store_access;
 
 /// Where the bytes are.
 pub enum Backend {
@@ -31,6 +32,14 @@ pub fn open_disk(settings: &Resolved, keys: &Keys, root: PathBuf) -> anyhow::Res
     let mut disk = DiskSettings::new(root, &keys.store.0, &keys.store.1);
     disk.buckets = vec![settings.text("store_bucket").to_owned()];
     disk.region = settings.text("store_region").to_owned();
+    disk.hosts = settings.list("store_hosts");
+    disk.cors_origins = settings.list("store_cors_origins");
+    let access = store_access::read(
+        &settings.path("store_access_file"),
+        !settings.is_default("store_access_file"),
+    )?;
+    disk.keys = access.keys;
+    disk.event_targets = access.targets;
     DiskStore::open(disk).with_context(|| format!("cannot open the store in {shown}"))
 }
 

@@ -90,8 +90,13 @@ impl Rig {
     pub async fn start(database: Database, args: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let options = options(dir.path().join("server"), database.fresh(), args);
+        Self::around(Server::start(options).await.unwrap(), dir)
+    }
+
+    /// Around a server that was started with more than arguments, and its directory.
+    pub fn around(server: Server, dir: tempfile::TempDir) -> Self {
         Self {
-            server: Server::start(options).await.unwrap(),
+            server,
             http: http(),
             _dir: dir,
         }

@@ -7,6 +7,7 @@
 )]
 
 mod arrows;
+mod embedded_store;
 mod error_pages;
 mod http_delivery;
 mod http_idempotency;
