@@ -14,6 +14,7 @@ use s3s::service::S3Service;
 use s3s::{Body, HttpError, S3Error, S3Result, StdError, s3_error};
 use tokio::time::{Instant, Sleep};
 
+use crate::region::correction;
 use crate::store::DiskStore;
 use crate::{cors, form};
 
@@ -47,6 +48,8 @@ pub(crate) async fn answer(
         let sent = Body::http_body(body.clone());
         let mut response = if let Err(refusal) = refuse_version_2(&parts) {
             error_response(refusal)
+        } else if let Some(correction) = correction(&parts, &store.inner.settings.region) {
+            correction
         } else if form::is_form(&parts) {
             form::post_object(&store, place, &parts, sent)
                 .await

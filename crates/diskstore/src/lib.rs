@@ -142,6 +142,7 @@ mod publish;
 mod read;
 mod receive;
 mod record;
+mod region;
 mod remove;
 mod sealed;
 mod serve;

@@ -16,6 +16,7 @@ use crate::keys::{InvalidKey, Keyring};
 use crate::leases::Leases;
 use crate::locks::KeyLocks;
 use crate::record::ObjectRecord;
+use crate::region::is_region;
 use crate::sealed::{self, Sealed};
 use crate::settings::Settings;
 use crate::sweep::sweep;
@@ -67,6 +68,9 @@ pub enum OpenError {
     /// An origin with more than one `*`.
     #[error("{0:?} is not an origin; it may have one * at most")]
     InvalidOrigin(String),
+    /// A region cannot have this name.
+    #[error("{0:?} is not a region's name: small letters, digits and -")]
+    InvalidRegion(String),
     /// A host cannot have this name.
     #[error("{0:?} is not the name of a host (without a port)")]
     InvalidHost(String),
@@ -112,6 +116,9 @@ impl DiskStore {
             if origin.is_empty() || origin.matches('*').count() > 1 {
                 return Err(OpenError::InvalidOrigin(origin.clone()));
             }
+        }
+        if !is_region(&settings.region) {
+            return Err(OpenError::InvalidRegion(settings.region));
         }
         let keys = Arc::new(Keyring::of(&settings)?);
         let events = Events::to(&settings.event_targets)?;
@@ -305,6 +312,18 @@ mod tests {
         assert!(matches!(
             DiskStore::open(Settings::new(dir.path(), "", "secret")),
             Err(OpenError::EmptyCredentials)
+        ));
+        let mut wrong = settings(dir.path());
+        wrong.region = "US".to_owned();
+        assert!(matches!(
+            DiskStore::open(wrong),
+            Err(OpenError::InvalidRegion(_))
+        ));
+        let mut wrong = settings(dir.path());
+        wrong.cors_origins.push("https://*.*".to_owned());
+        assert!(matches!(
+            DiskStore::open(wrong),
+            Err(OpenError::InvalidOrigin(_))
         ));
         let mut wrong = settings(dir.path());
         wrong.hosts.push("store.example:7601".to_owned());

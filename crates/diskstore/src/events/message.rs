@@ -3,7 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 
 /// Who owns everything in the store.
 pub(crate) const OWNER: &str = "diskstore";
@@ -81,10 +81,12 @@ impl Event {
 
     /// RFC 3339 with milliseconds.
     fn time(&self) -> String {
-        let ms = self.at_us.div_euclid(1000);
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
+        let layout = format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+        );
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.at_us) * 1000)
             .ok()
-            .and_then(|at| at.format(&Rfc3339).ok())
+            .and_then(|at| at.format(layout).ok())
             .unwrap_or_default()
     }
 }
@@ -108,6 +110,7 @@ mod tests {
         };
         let gone = Event {
             name: "ObjectRemoved:Delete",
+            at_us: 0,
             size_bytes: None,
             etag: None,
             ..put.clone()
@@ -122,5 +125,9 @@ mod tests {
         assert_eq!(record["s3"]["object"], object);
         let object = json!({ "key": "o/a+b%2B%C3%A4.jpg", "sequencer": "0A" });
         assert_eq!(message["Records"][1]["s3"]["object"], object);
+        assert_eq!(
+            message["Records"][1]["eventTime"],
+            "1970-01-01T00:00:00.000Z"
+        );
     }
 }

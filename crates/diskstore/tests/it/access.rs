@@ -190,3 +190,22 @@ async fn who_is_not_known_is_told_so() {
     let guessing = store.client_of("READER", "guess");
     assert_eq!(read(&guessing, "o/a").await, "SignatureDoesNotMatch");
 }
+
+#[tokio::test]
+async fn who_signs_for_no_region_is_told_which_it_is() {
+    let store = Running::start().await;
+    let url = format!("{}/{BUCKET}", store.endpoint);
+    let signed = [(
+        "authorization",
+        format!(
+            "AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/20260101/US/s3/aws4_request, SignedHeaders=host, Signature=00"
+        ),
+    )];
+    let answer = send("GET", &url, &signed, b"").await;
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (400, "AuthorizationHeaderMalformed")
+    );
+    let text = String::from_utf8(answer.body).unwrap();
+    assert!(text.contains("<Region>us-east-1</Region>"), "{text}");
+}
