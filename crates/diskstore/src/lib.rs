@@ -113,6 +113,7 @@
 //!   meanwhile may or may not appear.
 //! * Parts that a Complete leaves out are removed after it; if the process dies
 //!   at that moment they stay until the object is deleted or Complete repeated.
+//! * Objects have no tags yet, so a lifecycle rule with a tag chooses none.
 //! * A bucket whose record is damaged is opened without its configuration, and
 //!   the log says so.
 //! * If the disk is full the answer is 507 `DiskFull` and nothing is kept.
