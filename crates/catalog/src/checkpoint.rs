@@ -4,9 +4,11 @@
 //! longer: the writer would do it in the middle of somebody's commit. So another connection does it,
 //! again and again while there are commits. SQLite itself syncs the file only when a folding reaches the end
 //! of the log, and then everything at once, which commits would wait behind; so the file is synced here, a
-//! little each time. The log begins anew only when all of it is folded, and under
-//! load there is always a commit more; so once it is long it is folded several times without a pause, each
-//! time what came during the time before, and then the writer is asked for the little that is left.
+//! little each time.
+//!
+//! The log begins anew only when all of it is folded, and under load there is always a commit more; so once it
+//! is long it is folded several times without a pause, each time what came during the time before, and then
+//! the writer is asked for the little that is left.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,17 +36,19 @@ pub(crate) struct Folder {
     committed: Arc<Notify>,
     remainder: Arc<Notify>,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<File>,
+    task: JoinHandle<()>,
+    file: Arc<File>,
 }
 
 impl Folder {
     /// Starts folding on a connection of its own. `file` is the catalog's.
     pub(crate) fn start(conn: SqliteConnection, file: File) -> Self {
+        let file = Arc::new(file);
         let (committed, remainder) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(keep_folding(
             conn,
-            file,
+            file.clone(),
             committed.clone(),
             remainder.clone(),
             stopped,
@@ -54,6 +58,7 @@ impl Folder {
             remainder,
             stop,
             task,
+            file,
         }
     }
 
@@ -70,19 +75,20 @@ impl Folder {
     /// Returns when the connection is closed. What it returns is to be dropped after every connection of
     /// this process: closing any handle on a file gives up the process's locks on it (fcntl(2)), SQLite's
     /// included.
-    pub(crate) async fn stop(self) -> Option<File> {
+    pub(crate) async fn stop(self) -> Arc<File> {
         let _ = self.stop.send(());
-        self.task.await.ok()
+        let _ = self.task.await;
+        self.file
     }
 }
 
 async fn keep_folding(
     mut conn: SqliteConnection,
-    file: File,
+    file: Arc<File>,
     committed: Arc<Notify>,
     remainder: Arc<Notify>,
     mut stop: oneshot::Receiver<()>,
-) -> File {
+) {
     loop {
         tokio::select! {
             _ = &mut stop => break,
@@ -108,7 +114,6 @@ async fn keep_folding(
     if let Err(error) = conn.close().await {
         tracing::warn!(%error, "a connection of the catalog was not closed cleanly");
     }
-    file
 }
 
 /// What matters for safety SQLite syncs itself; this only takes work off that sync.

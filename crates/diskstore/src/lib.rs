@@ -105,7 +105,8 @@
 //!
 //! * ETags are opaque. One that is put with a SHA-256 depends on the content
 //!   alone, so that a repetition changes nothing for its readers; every other
-//!   write gets a fresh random one, even if the content is the same.
+//!   write gets a fresh random one, even if the content is the same. None looks
+//!   like an MD5, which many clients would hold against the content.
 //! * An object or part without a checksum from the client gets a CRC64NVME.
 //! * An upload with composite checksums needs one with every part, in
 //!   UploadPart and in Complete, and consecutive part numbers.

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use safelight_testkit::media;
@@ -32,6 +31,8 @@ const TOLERANCE: u32 = 48;
 const SERVER_BYTES: u64 = 300_000_000;
 /// What a decoding child may hold: its limit.
 const CHILD_BYTES: u64 = 1024 * 1024 * 1024;
+/// How often memory is looked at. Peaks are the kernel's own: only a child that ends between is missed.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// What becomes of each hostile file: `ready`, or the code that it fails with.
 const HOSTILE: [(&str, &str); 18] = [
@@ -100,18 +101,18 @@ async fn upload(rig: &Rig, files: &[PathBuf]) -> (Output, BTreeMap<PathBuf, Valu
 
 /// Watches the memory of a server and its children until dropped.
 struct Watch {
-    stop: Arc<AtomicBool>,
+    stop: Option<mpsc::Sender<()>>,
     watching: Option<std::thread::JoinHandle<(u64, u64)>>,
 }
 
 impl Watch {
     fn over(rig: &Rig) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (pid, stopped) = (rig.server.pid().unwrap(), stop.clone());
+        let (stop, stopped) = mpsc::channel();
+        let pid = rig.server.pid().unwrap();
         let children = format!("/proc/{pid}/task");
         let watching = std::thread::spawn(move || {
             let (mut own, mut largest) = (0, 0);
-            while !stopped.load(Ordering::Relaxed) {
+            loop {
                 own = own.max(peak_memory_bytes(pid).unwrap_or(0));
                 for thread in std::fs::read_dir(&children).into_iter().flatten().flatten() {
                     let list = std::fs::read_to_string(thread.path().join("children"));
@@ -120,19 +121,20 @@ impl Watch {
                         largest = largest.max(peak.unwrap_or(0));
                     }
                 }
-                std::thread::sleep(Duration::from_millis(20));
+                if stopped.recv_timeout(BETWEEN_LOOKS) != Err(RecvTimeoutError::Timeout) {
+                    return (own, largest);
+                }
             }
-            (own, largest)
         });
         Self {
-            stop,
+            stop: Some(stop),
             watching: Some(watching),
         }
     }
 
     /// Checks what was seen.
     fn end(mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        drop(self.stop.take());
         let (own, child) = self.watching.take().unwrap().join().unwrap();
         println!(
             "most memory: server {} MB, a decoding child {} MB",

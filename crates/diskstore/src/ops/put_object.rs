@@ -59,7 +59,7 @@ pub(crate) async fn put(
             size_bytes: stored.size_bytes,
             etag: match stored.checksums.get(&Algorithm::Sha256) {
                 Some(sha256) => Ids::of_content(sha256),
-                None => store.inner.ids.next(),
+                None => store.inner.ids.next_etag(),
             },
             modified_us: now_us(),
             attributes,

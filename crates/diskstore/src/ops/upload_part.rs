@@ -52,7 +52,7 @@ pub(super) async fn upload_part(
         let record = PartRecord {
             number,
             size_bytes: stored.size_bytes,
-            etag: target.store.inner.ids.next(),
+            etag: target.store.inner.ids.next_etag(),
             modified_us: now_us(),
             checksums: stored.checksums,
         };

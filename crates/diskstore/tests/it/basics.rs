@@ -1,6 +1,7 @@
 //! Buckets, and single objects with their headers, ranges and conditions.
 
 use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::ChecksumAlgorithm;
 
 use crate::harness::*;
 
@@ -94,6 +95,19 @@ async fn every_write_gets_a_new_etag() {
     let first = put(&client, "k", b"same").await;
     let second = put(&client, "k", b"same").await;
     assert_ne!(first, second);
+    let hashed = client
+        .put_object()
+        .bucket(BUCKET)
+        .key("k")
+        .checksum_algorithm(ChecksumAlgorithm::Sha256)
+        .body(b"same".to_vec().into())
+        .send()
+        .await
+        .unwrap();
+    // Tools that find 32 digits alone compare them with the content's MD5.
+    for etag in [&first, &second, hashed.e_tag.as_ref().unwrap()] {
+        assert!(etag.trim_matches('"').ends_with("-1"), "{etag}");
+    }
 }
 
 #[tokio::test]
