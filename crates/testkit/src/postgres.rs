@@ -51,7 +51,11 @@ pub enum Durability {
 impl Durability {
     fn settings(self) -> &'static str {
         match self {
-            Self::Durable => "fsync = on\nsynchronous_commit = on",
+            // The log's sizes as docs/guide/running.md advises them.
+            Self::Durable => {
+                "fsync = on\nsynchronous_commit = on\n\
+                 max_wal_size = 4GB\nmin_wal_size = 1GB\nwal_compression = on"
+            }
             Self::Relaxed => "fsync = off\nsynchronous_commit = off\nfull_page_writes = off",
         }
     }
@@ -153,6 +157,24 @@ impl Cluster {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Makes a checkpoint: what was written so far is in its tables, and the log's files are used again.
+    ///
+    /// # Errors
+    /// The cluster does not answer.
+    pub fn checkpoint(&self) -> anyhow::Result<()> {
+        let output = self
+            .program("psql")
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", USER])
+            .args(["-d", "postgres", "-c", "CHECKPOINT"])
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "psql: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(())
     }
 
     /// Stops the cluster at once, without a checkpoint: every connection breaks.
