@@ -30,14 +30,12 @@ pub struct Bench {
     pub scratch: PathBuf,
 }
 
-const GROUPS: [&str; 2] = ["intake", "cover"];
+const GROUPS: [&str; 3] = ["intake", "cover", "diskstore"];
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [name, address, size] = arguments.as_slice()
-        && name == floor::NAME
-    {
-        return floor::serve(address, size.parse()?);
+    if let Some(served) = floor::serve(&arguments) {
+        return served;
     }
     if let Some(unknown) = arguments.iter().find(|a| !GROUPS.contains(&a.as_str())) {
         bail!("{unknown} is not a group; there are {}", GROUPS.join(", "));
@@ -75,7 +73,8 @@ async fn run(groups: &[String]) -> anyhow::Result<()> {
         }
         let measured = match name {
             "intake" => groups::intake::run(&bench).await,
-            _ => groups::cover::run(&bench).await,
+            "cover" => groups::cover::run(&bench).await,
+            _ => groups::diskstore::run(&bench).await,
         };
         rows.extend(measured.with_context(|| format!("group {name}"))?);
     }

@@ -45,7 +45,15 @@ impl Row {
 
     /// Good when the value is `goal` or more.
     pub fn at_least(mut self, goal: f64) -> Self {
+        let goal = rounded(goal);
         (self.goal, self.met) = (Some(format!(">= {goal}")), Some(self.value >= goal));
+        self
+    }
+
+    /// Good when the value is `goal` or less.
+    pub fn at_most(mut self, goal: f64) -> Self {
+        let goal = rounded(goal);
+        (self.goal, self.met) = (Some(format!("<= {goal}")), Some(self.value <= goal));
         self
     }
 

@@ -50,6 +50,8 @@ pub struct Server {
     log: PathBuf,
     /// Where the API listens.
     pub api: SocketAddr,
+    /// Where the embedded store listens.
+    pub store: SocketAddr,
     /// The administrator's key.
     pub admin: String,
 }
@@ -88,6 +90,7 @@ impl Server {
             child,
             log,
             api,
+            store,
             admin: String::new(),
         };
         let ready = wait_for(&mut server.child, async || is_ready(api).await).await;

@@ -8,6 +8,9 @@ use anyhow::{Context as _, bail, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+/// Room for what is read at once of a body that is not kept.
+const LARGE_BYTES: usize = 256 << 10;
+
 /// A connection that is kept open.
 pub struct Connection {
     stream: TcpStream,
@@ -55,15 +58,7 @@ impl Connection {
     /// Sends a whole request, given in pieces, and reads its answer.
     pub async fn exchange(&mut self, request: &[&[u8]]) -> anyhow::Result<Answer<'_>> {
         self.send(request).await?;
-        self.received.clear();
-        let head = loop {
-            let from = self.received.len().saturating_sub(3);
-            self.read_more().await?;
-            let fresh = self.received.get(from..).unwrap_or_default();
-            if let Some(at) = fresh.windows(4).position(|w| w == b"\r\n\r\n") {
-                break from + at + 4;
-            }
-        };
+        let head = self.read_head().await?;
         let (status, length) = parse(&self.received[..head])?;
         while self.received.len() < head + length {
             self.read_more().await?;
@@ -72,6 +67,26 @@ impl Connection {
             status,
             body: &self.received[head..head + length],
         })
+    }
+
+    /// Sends a whole request and reads its answer without keeping the body: its status and how many bytes the
+    /// body had. The beginning of a refusal's body is the error.
+    pub async fn exchange_large(&mut self, request: &[&[u8]]) -> anyhow::Result<(u16, u64)> {
+        self.send(request).await?;
+        let head = self.read_head().await?;
+        let (status, length) = parse(&self.received[..head])?;
+        let mut left = (head + length).saturating_sub(self.received.len());
+        if status >= 400 {
+            let text = String::from_utf8_lossy(&self.received[head..]).into_owned();
+            bail!("answered {status}: {text}");
+        }
+        while left > 0 {
+            self.received.clear();
+            self.received.reserve(LARGE_BYTES);
+            self.read_more().await?;
+            left = left.saturating_sub(self.received.len());
+        }
+        Ok((status, length as u64))
     }
 
     async fn send(&mut self, pieces: &[&[u8]]) -> anyhow::Result<()> {
@@ -85,6 +100,19 @@ impl Connection {
             IoSlice::advance_slices(&mut left, written);
         }
         Ok(())
+    }
+
+    /// Reads until the head is whole; its length.
+    async fn read_head(&mut self) -> anyhow::Result<usize> {
+        self.received.clear();
+        loop {
+            let from = self.received.len().saturating_sub(3);
+            self.read_more().await?;
+            let fresh = self.received.get(from..).unwrap_or_default();
+            if let Some(at) = fresh.windows(4).position(|w| w == b"\r\n\r\n") {
+                return Ok(from + at + 4);
+            }
+        }
     }
 
     async fn read_more(&mut self) -> anyhow::Result<()> {

@@ -157,7 +157,7 @@ async fn tokens(server: &Server) -> anyhow::Result<Vec<String>> {
 
 /// The same requests to the same HTTP server without a catalog.
 async fn floor(source: &Source, size_bytes: usize) -> anyhow::Result<Closed> {
-    let floor = Floor::start(size_bytes).await?;
+    let floor = Floor::constant(size_bytes).await?;
     let meter = Meter {
         roots: vec![floor.pid()],
     };

@@ -1,4 +1,5 @@
 //! The groups of measurements, one file each.
 
 pub mod cover;
+pub mod diskstore;
 pub mod intake;

@@ -8,4 +8,5 @@ pub mod ports;
 pub mod postgres;
 pub mod proxy;
 pub mod server;
+pub mod stores;
 pub mod wait;

@@ -185,8 +185,7 @@ impl Server {
                 Some(Ok(None)) => {}
                 _ => return Some(false),
             }
-            let up = self.log().matches(READY).count() > said
-                && (!self.has_edge() || self.answers("/readyz"));
+            let up = self.log().matches(READY).count() > said && self.answers("/readyz");
             up.then_some(true)
         })
         .await;
@@ -222,16 +221,6 @@ impl Server {
             );
         die_with_parent(&mut command);
         Ok(command.spawn()?)
-    }
-
-    /// Whether a role runs that listens for API or delivery.
-    fn has_edge(&self) -> bool {
-        let args = &self.options.extra_args;
-        let roles = args
-            .iter()
-            .position(|a| a == "--roles")
-            .and_then(|i| args.get(i + 1));
-        roles.is_none_or(|r| r.contains("api") || r.contains("delivery"))
     }
 
     fn answers(&self, path: &str) -> bool {

@@ -1,5 +1,6 @@
 //! `safelight serve`: runs the server until it is told to stop.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -107,7 +108,10 @@ fn start_log(settings: &Resolved) -> anyhow::Result<()> {
         .context("log is not a filter")?;
     // The protocol library calls every refusal an error; the store tells of its own faults itself.
     let wanted = wanted.with_target("s3s", LevelFilter::OFF);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        // Colours are for eyes; a file or a collector gets plain text.
+        .with_ansi(std::io::stderr().is_terminal());
     let registry = tracing_subscriber::registry();
     match settings.text("log_format") {
         "json" => registry.with(lines.json().with_filter(wanted)).init(),

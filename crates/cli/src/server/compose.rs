@@ -33,7 +33,7 @@ pub struct Server {
     stop_edge: CancellationToken,
     stop_work: CancellationToken,
     stop_store: CancellationToken,
-    edge: Option<JoinHandle<()>>,
+    edge: JoinHandle<()>,
     work: Option<(Executor, Sandbox)>,
     janitor: Option<JoinHandle<()>>,
     /// The store, and its upkeep.
@@ -148,11 +148,8 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
         CancellationToken::new(),
         CancellationToken::new(),
     );
-    let edge_listener = if settings.has_role("api") || settings.has_role("delivery") {
-        Some(bind(settings, "listen").await?)
-    } else {
-        None
-    };
+    // Whatever its roles, a process can be asked how it is.
+    let edge_listener = bind(settings, "listen").await?;
     let Shared { context, keys } = share(settings, Schema::BringUpToDate, None).await?;
     let store = match store::backend(settings) {
         Backend::Disk(root) if settings.has_role("store") => {
@@ -191,14 +188,12 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
     let janitor = settings
         .has_role("janitor")
         .then(|| tokio::spawn(janitor::run(context.clone(), stop_work.clone())));
-    let edge = edge_listener.map(|listener| {
-        let roles = Roles {
-            api: settings.has_role("api"),
-            delivery: settings.has_role("delivery"),
-        };
-        let routes = router(AppState::start(context.clone(), metrics), roles);
-        tokio::spawn(listen(listener, routes, stop_edge.clone()))
-    });
+    let roles = Roles {
+        api: settings.has_role("api"),
+        delivery: settings.has_role("delivery"),
+    };
+    let routes = router(AppState::start(context.clone(), metrics), roles);
+    let edge = tokio::spawn(listen(edge_listener, routes, stop_edge.clone()));
     Ok(Server {
         stop_edge,
         stop_work,
@@ -215,9 +210,7 @@ impl Server {
     /// Stops in order: no new requests, running ones end; running jobs end; then store and catalog.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop_edge.cancel();
-        if let Some(edge) = self.edge {
-            edge.await?;
-        }
+        self.edge.await?;
         self.stop_work.cancel();
         if let Some((executor, sandbox)) = self.work {
             executor.drained().await;

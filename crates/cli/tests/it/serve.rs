@@ -129,7 +129,11 @@ async fn roles_run_apart() {
     let cover = fetch(&ann.http, text(&asset["cover_url"])).await;
     assert_eq!(cover.status, 200);
     assert_eq!(ann.original(&asset_id).await, file);
-    assert!(TcpStream::connect(back.url().replace("http://", "")).is_err());
+    // It can be asked how it is, and nothing else.
+    for (path, status) in [("/healthz", 200), ("/metrics", 200), ("/v1/assets", 404)] {
+        let answer = fetch(&ann.http, &format!("{}{path}", back.url())).await;
+        assert_eq!(answer.status, status, "{path}");
+    }
     assert_eq!(back.terminate().await.unwrap().code(), Some(0));
 }
 
