@@ -22,8 +22,9 @@ build)
     has c++ || missing+=(g++)
     has cmake || missing+=(cmake)
     has nasm || missing+=(nasm)
+    has pkg-config || missing+=(pkg-config)
     needs='building needs'
-    by_hand='a C and C++ compiler, cmake, nasm'
+    by_hand='a C and C++ compiler, cmake, nasm, pkg-config'
     ;;
 test)
     { has_initdb && has psql; } || missing+=(postgresql)
