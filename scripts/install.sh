@@ -23,8 +23,10 @@ build)
     has cmake || missing+=(cmake)
     has nasm || missing+=(nasm)
     has pkg-config || missing+=(pkg-config)
+    has meson || missing+=(meson)
+    has ninja || missing+=(ninja-build)
     needs='building needs'
-    by_hand='a C and C++ compiler, cmake, nasm, pkg-config'
+    by_hand='a C and C++ compiler, cmake, nasm, pkg-config, meson, ninja'
     ;;
 test)
     { has_initdb && has psql; } || missing+=(postgresql)

@@ -1,26 +1,20 @@
-//! Decodes a coded picture of AV1 through rav1d, on this thread alone.
+//! Decodes a coded picture of AV1 through dav1d, on this thread alone.
 
+use std::ffi::c_int;
 use std::mem::MaybeUninit;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
-use rav1d::Dav1dResult;
-use rav1d::include::dav1d::data::Dav1dData;
-use rav1d::include::dav1d::dav1d::{Dav1dContext, Dav1dLogger, Dav1dSettings};
-use rav1d::include::dav1d::headers::{
+use libdav1d_sys as sys;
+use sys::Dav1dPixelLayout::{
     DAV1D_PIXEL_LAYOUT_I400, DAV1D_PIXEL_LAYOUT_I420, DAV1D_PIXEL_LAYOUT_I422,
 };
-use rav1d::include::dav1d::picture::Dav1dPicture;
-use rav1d::src::lib as sys;
 
 use super::frame::{Chroma, Frame, Plane};
 use super::properties::Cicp;
 use crate::ImagingError;
 
-/// What the decoder answers: success, a wish for more data, memory refused, a picture too large.
-const OK: Dav1dResult = Dav1dResult(0);
-const AGAIN: Dav1dResult = Dav1dResult(-libc::EAGAIN);
-const NO_MEMORY: Dav1dResult = Dav1dResult(-libc::ENOMEM);
-const TOO_LARGE: Dav1dResult = Dav1dResult(-libc::ERANGE);
+/// What the decoder answers for a picture that is larger than it was told.
+const TOO_LARGE: c_int = sys::DAV1D_ERR(libc::ERANGE);
 
 /// Decodes the first picture in `payload`, which has to be of `size`, and hands it to `seen`.
 ///
@@ -37,33 +31,26 @@ pub(super) fn decode<T>(
     seen(&picture.frame(size)?)
 }
 
-/// An instance of the decoder.
-struct Decoder(Option<Dav1dContext>);
+/// An instance of the native decoder.
+struct Decoder(*mut sys::Dav1dContext);
 
 impl Decoder {
     /// Without threads, and for pictures that are not larger than `size`.
     fn start((width, height): (u32, u32)) -> Result<Self, ImagingError> {
-        let mut settings = MaybeUninit::<Dav1dSettings>::uninit();
-        // SAFETY: the pointer is valid to write to, and written to.
+        let mut settings = MaybeUninit::<sys::Dav1dSettings>::uninit();
+        // SAFETY: the pointer is valid to write to, and everything behind it is written.
         let mut settings = unsafe {
-            sys::dav1d_default_settings(NonNull::from(&mut settings).cast());
+            sys::dav1d_default_settings(settings.as_mut_ptr());
             settings.assume_init()
         };
         settings.n_threads = 1;
         settings.max_frame_delay = 1;
         settings.all_layers = 0;
         settings.frame_size_limit = width.saturating_mul(height);
-        // SAFETY: without a function there is nothing to keep to.
-        settings.logger = unsafe { Dav1dLogger::new(None, None) };
-        let mut context = None;
+        settings.logger.callback = None;
+        let mut context = ptr::null_mut();
         // SAFETY: both pointers are valid; the settings are copied.
-        let status = unsafe {
-            sys::dav1d_open(
-                Some(NonNull::from(&mut context)),
-                Some(NonNull::from(&mut settings)),
-            )
-        };
-        check(status)?;
+        check(unsafe { sys::dav1d_open(&mut context, &settings) })?;
         Ok(Self(context))
     }
 
@@ -72,15 +59,14 @@ impl Decoder {
         let mut input = Input::copy(payload)?;
         loop {
             // SAFETY: the context is open; the pointer is valid.
-            let sent = unsafe { sys::dav1d_send_data(self.0, Some(NonNull::from(&mut input.0))) };
-            if sent != AGAIN {
+            let sent = unsafe { sys::dav1d_send_data(self.0, &mut input.0) };
+            if sent != sys::DAV1D_ERR_AGAIN {
                 check(sent)?;
             }
-            let mut picture = Picture(Dav1dPicture::default());
+            let mut picture = Picture::empty();
             // SAFETY: the context is open; the pointer is valid.
-            let got =
-                unsafe { sys::dav1d_get_picture(self.0, Some(NonNull::from(&mut picture.0))) };
-            if got != AGAIN {
+            let got = unsafe { sys::dav1d_get_picture(self.0, &mut picture.0) };
+            if got != sys::DAV1D_ERR_AGAIN {
                 check(got)?;
                 return Ok(picture);
             }
@@ -94,28 +80,27 @@ impl Decoder {
 impl Drop for Decoder {
     fn drop(&mut self) {
         // SAFETY: the context is open, and not used again.
-        unsafe { sys::dav1d_close(Some(NonNull::from(&mut self.0))) };
+        unsafe { sys::dav1d_close(&mut self.0) };
     }
 }
 
 /// Data on the way into the decoder.
-struct Input(Dav1dData);
+struct Input(sys::Dav1dData);
 
 impl Input {
     fn copy(payload: &[u8]) -> Result<Self, ImagingError> {
         if payload.is_empty() {
             return Err(ImagingError::corrupt("no AV1 data"));
         }
-        let mut input = Self(Dav1dData::default());
+        // SAFETY: plain data, for which zeros mean nothing.
+        let mut input = Self(unsafe { MaybeUninit::zeroed().assume_init() });
         // SAFETY: the pointer is valid.
-        let start =
-            unsafe { sys::dav1d_data_create(Some(NonNull::from(&mut input.0)), payload.len()) };
-        let start = NonNull::new(start)
-            .ok_or_else(|| ImagingError::memory("the AV1 decoder was refused a buffer"))?;
-        // SAFETY: allocated just now with this length.
-        unsafe {
-            std::ptr::copy_nonoverlapping(payload.as_ptr(), start.as_ptr(), payload.len());
+        let start = unsafe { sys::dav1d_data_create(&mut input.0, payload.len()) };
+        if start.is_null() {
+            return Err(ImagingError::memory("the AV1 decoder was refused a buffer"));
         }
+        // SAFETY: allocated just now with this length.
+        unsafe { ptr::copy_nonoverlapping(payload.as_ptr(), start, payload.len()) };
         Ok(input)
     }
 }
@@ -123,14 +108,19 @@ impl Input {
 impl Drop for Input {
     fn drop(&mut self) {
         // SAFETY: the pointer is valid; what the decoder took is gone from it.
-        unsafe { sys::dav1d_data_unref(Some(NonNull::from(&mut self.0))) };
+        unsafe { sys::dav1d_data_unref(&mut self.0) };
     }
 }
 
 /// A decoded picture.
-struct Picture(Dav1dPicture);
+struct Picture(sys::Dav1dPicture);
 
 impl Picture {
+    fn empty() -> Self {
+        // SAFETY: plain data, for which zeros mean nothing.
+        Self(unsafe { MaybeUninit::zeroed().assume_init() })
+    }
+
     fn frame(&self, size: (u32, u32)) -> Result<Frame<'_>, ImagingError> {
         let refused = || ImagingError::corrupt("AV1: a picture of another size");
         let side = |n: i32| u32::try_from(n).map_err(|_| refused());
@@ -153,8 +143,18 @@ impl Picture {
             let size = if n == 0 { size } else { small };
             *plane = self.plane(n, size).ok_or_else(samples)?;
         }
-        // SAFETY: the header lives as long as the picture.
-        let header = unsafe { self.0.seq_hdr.map(|header| header.as_ref()) }.ok_or_else(samples)?;
+        let header = NonNull::new(self.0.seq_hdr).ok_or_else(samples)?.as_ptr();
+        // SAFETY: the header lives as long as the picture. Its code points are read as the numbers
+        // that they are, since those without a name would be no values of the bindings' enums.
+        let [primaries, transfer, matrix] = unsafe {
+            [
+                (&raw const (*header).pri).cast::<u32>().read(),
+                (&raw const (*header).trc).cast::<u32>().read(),
+                (&raw const (*header).mtrx).cast::<u32>().read(),
+            ]
+        };
+        // SAFETY: as above.
+        let full_range = unsafe { (*header).color_range } != 0;
         let code = |value: u32| u8::try_from(value).unwrap_or(u8::MAX);
         Ok(Frame {
             width,
@@ -162,10 +162,10 @@ impl Picture {
             chroma,
             planes,
             cicp: Cicp {
-                primaries: code(header.pri),
-                transfer: code(header.trc),
-                matrix: code(header.mtrx),
-                full_range: header.color_range != 0,
+                primaries: code(primaries),
+                transfer: code(transfer),
+                matrix: code(matrix),
+                full_range,
             },
         })
     }
@@ -178,7 +178,7 @@ impl Picture {
         let last_row = width as usize * if bits > 8 { 2 } else { 1 };
         let rows = (height as usize).checked_sub(1)?;
         let len = stride_bytes.checked_mul(rows)?.checked_add(last_row)?;
-        let start = (*self.0.data.get(n)?)?;
+        let start = NonNull::new(*self.0.data.get(n)?)?;
         (last_row <= stride_bytes).then_some(Plane {
             // SAFETY: the decoder allocated at least `height` rows of `stride` bytes, and they live
             // as long as the picture.
@@ -192,16 +192,16 @@ impl Picture {
 impl Drop for Picture {
     fn drop(&mut self) {
         // SAFETY: the pointer is valid; a picture that was never filled in is empty.
-        unsafe { sys::dav1d_picture_unref(Some(NonNull::from(&mut self.0))) };
+        unsafe { sys::dav1d_picture_unref(&mut self.0) };
     }
 }
 
-fn check(status: Dav1dResult) -> Result<(), ImagingError> {
+fn check(status: c_int) -> Result<(), ImagingError> {
     match status {
-        OK => Ok(()),
-        NO_MEMORY => Err(ImagingError::memory("the AV1 decoder ran out")),
+        0 => Ok(()),
+        sys::DAV1D_ERR_NOMEM => Err(ImagingError::memory("the AV1 decoder ran out")),
         TOO_LARGE => Err(ImagingError::corrupt("AV1: a picture of another size")),
-        Dav1dResult(code) => {
+        code => {
             let text = std::io::Error::from_raw_os_error(-code);
             Err(ImagingError::corrupt(format!("AV1: {text}")))
         }

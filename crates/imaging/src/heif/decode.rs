@@ -12,9 +12,9 @@ use crate::pixels::{Decoded, Extent, Kind, Pixels, Profile};
 use crate::shrink;
 use crate::{ImagingError, Limits};
 
-/// What a decoder holds for each pixel of the tile that it decodes: planes of up to 16 bits, a
-/// copy of them for the filters, and what it notes about each block of 4 by 4 and more.
-const DECODER_BYTES_PER_PIXEL: u64 = 8;
+/// What a decoder holds for each pixel of the tile that it decodes: planes of 4:2:0 and 8 bits, a
+/// copy of them for a filter, and notes on blocks. More bits take more: there the process decides.
+const DECODER_BYTES_PER_PIXEL: u64 = 5;
 
 /// Decodes `bytes`, not smaller than twice `long_edge` unless the file's is.
 pub(crate) fn decode(

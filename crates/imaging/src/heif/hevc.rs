@@ -1,6 +1,6 @@
 //! Decodes a coded picture of HEVC through libde265, on this thread alone.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_int};
 use std::ptr::NonNull;
 
 use libde265_sys2 as sys;
@@ -8,6 +8,7 @@ use libde265_sys2 as sys;
 use super::frame::{Chroma, Frame, Plane};
 use super::properties::Cicp;
 use super::reader::Reader;
+use super::sps::announced;
 use crate::ImagingError;
 
 /// Fixed fields of an `hvcC` box before its parameter sets (ISO/IEC 14496-15, 8.3.3.1).
@@ -15,6 +16,7 @@ const CONFIG_HEAD_BYTES: usize = 21;
 /// Kinds of NAL units (ITU-T H.265, table 7-1): pictures that need no other, and parameter sets.
 const INTRA_PICTURES: std::ops::RangeInclusive<u8> = 16..=21;
 const PARAMETER_SETS: std::ops::RangeInclusive<u8> = 32..=34;
+const SEQUENCE_PARAMETER_SET: u8 = 33;
 /// Columns or rows that may be stored beyond those that are seen: a coding block on each side.
 const MAX_PADDING: u32 = 128;
 
@@ -29,90 +31,91 @@ pub(super) fn decode<T>(
     size: (u32, u32),
     seen: impl FnOnce(&Frame<'_>) -> Result<T, ImagingError>,
 ) -> Result<T, ImagingError> {
-    let mut bounds = Bounds {
+    let mut input = Input {
+        decoder: Decoder::start()?,
         size,
-        left: 1,
-        exceeded: false,
+        pictures: 0,
     };
-    let decoder = Decoder::start(&mut bounds)?;
-    let cut = || ImagingError::corrupt("HEVC data cut short");
-    let length_bytes = decoder.push_config(config).ok_or_else(cut)?;
-    decoder
-        .push_payload(payload, length_bytes)
-        .ok_or_else(cut)?;
-    let outcome = decoder.run();
-    if bounds.exceeded {
-        return Err(ImagingError::corrupt("HEVC: a picture of another size"));
-    }
-    outcome?;
+    let length_bytes = input.push_config(config)?;
+    input.push_payload(payload, length_bytes)?;
+    let decoder = input.decoder;
+    decoder.run()?;
     let frame = decoder.picture(size)?;
     seen(&frame)
 }
 
-/// What the decoder may allocate: one picture of the size that the container says.
-struct Bounds {
+/// What is pushed into a decoder: parameter sets that announce the size that is expected, and one
+/// picture.
+struct Input {
+    decoder: Decoder,
     size: (u32, u32),
-    left: u32,
-    exceeded: bool,
+    pictures: u32,
 }
 
-impl Bounds {
-    fn allow(&mut self, spec: &sys::de265_image_spec) -> bool {
-        let fits = |visible: c_int, stored: c_int, side: u32| {
-            let [visible, stored] = [visible, stored].map(u32::try_from);
-            // What is stored beyond the visible part only fills up the last coding blocks.
-            visible == Ok(side)
-                && stored.is_ok_and(|stored| stored.saturating_sub(side) <= MAX_PADDING)
+impl Input {
+    /// Pushes the parameter sets of an `hvcC` box; returns how many bytes the length of a NAL unit
+    /// takes in the payload.
+    fn push_config(&mut self, config: &[u8]) -> Result<usize, ImagingError> {
+        let mut reader = Reader::new(config);
+        reader.take(CONFIG_HEAD_BYTES).ok_or_else(cut)?;
+        let length_bytes = (reader.u8().ok_or_else(cut)? & 3) + 1;
+        for _ in 0..reader.u8().ok_or_else(cut)? {
+            let _kind = reader.u8();
+            for _ in 0..reader.u16().ok_or_else(cut)? {
+                let length = usize::from(reader.u16().ok_or_else(cut)?);
+                self.push(reader.take(length).ok_or_else(cut)?)?;
+            }
+        }
+        Ok(usize::from(length_bytes))
+    }
+
+    fn push_payload(&mut self, payload: &[u8], length_bytes: usize) -> Result<(), ImagingError> {
+        let mut reader = Reader::new(payload);
+        while !reader.rest().is_empty() {
+            let length = reader.take(length_bytes).ok_or_else(cut)?;
+            let length = length.iter().fold(0, |n, byte| n << 8 | usize::from(*byte));
+            self.push(reader.take(length).ok_or_else(cut)?)?;
+        }
+        Ok(())
+    }
+
+    /// Pushes a NAL unit, if it is one that the first picture is made of.
+    fn push(&mut self, unit: &[u8]) -> Result<(), ImagingError> {
+        let [first, second, ..] = unit else {
+            return Ok(());
         };
-        let (width, height) = self.size;
-        let fits = fits(spec.visible_width, spec.width, width)
-            && fits(spec.visible_height, spec.height, height);
-        let allowed = fits && self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        self.exceeded |= !allowed;
-        allowed
+        let kind = first >> 1 & 63;
+        let layer = (first & 1) << 5 | second >> 3;
+        if layer != 0 {
+            return Ok(());
+        }
+        if INTRA_PICTURES.contains(&kind) {
+            // The first bit of a slice says whether a picture begins with it.
+            let begins = unit.get(2).is_some_and(|flags| flags & 0x80 != 0);
+            self.pictures += u32::from(begins);
+        } else if !PARAMETER_SETS.contains(&kind) {
+            return Ok(());
+        }
+        if self.pictures > 1 {
+            return Ok(());
+        }
+        if kind == SEQUENCE_PARAMETER_SET {
+            let announced =
+                announced(unit).ok_or_else(|| ImagingError::corrupt("HEVC: no size"))?;
+            let padding = |stored: u32, visible: u32| stored - visible <= MAX_PADDING;
+            if announced.visible != self.size
+                || !padding(announced.stored.0, announced.visible.0)
+                || !padding(announced.stored.1, announced.visible.1)
+            {
+                return Err(ImagingError::corrupt("HEVC: a picture of another size"));
+            }
+        }
+        self.decoder.push(unit)
     }
 }
 
-unsafe extern "C" fn get_buffer(
-    context: *mut sys::de265_decoder_context,
-    spec: *mut sys::de265_image_spec,
-    image: *mut sys::de265_image,
-    bounds: *mut c_void,
-) -> c_int {
-    // SAFETY: the library passes its own specification, and the pointer that it was given with this
-    // function, whose target outlives the decoder and is not used while it decodes.
-    let allowed = unsafe {
-        match (spec.as_ref(), bounds.cast::<Bounds>().as_mut()) {
-            (Some(spec), Some(bounds)) => bounds.allow(spec),
-            _ => false,
-        }
-    };
-    if !allowed {
-        return 0;
-    }
-    // SAFETY: the library's own functions, with the library's own arguments.
-    unsafe {
-        let own = sys::de265_get_default_image_allocation_functions();
-        match own.as_ref().and_then(|own| own.get_buffer) {
-            Some(allocate) => allocate(context, spec, image, bounds),
-            None => 0,
-        }
-    }
-}
-
-unsafe extern "C" fn release_buffer(
-    context: *mut sys::de265_decoder_context,
-    image: *mut sys::de265_image,
-    bounds: *mut c_void,
-) {
-    // SAFETY: the library's own functions, with the library's own arguments.
-    unsafe {
-        let own = sys::de265_get_default_image_allocation_functions();
-        if let Some(release) = own.as_ref().and_then(|own| own.release_buffer) {
-            release(context, image, bounds);
-        }
-    }
+fn cut() -> ImagingError {
+    ImagingError::corrupt("HEVC data cut short")
 }
 
 /// An instance of the native decoder.
@@ -120,68 +123,21 @@ struct Decoder(NonNull<sys::de265_decoder_context>);
 
 impl Decoder {
     /// Without threads: the library starts some only when it is asked to.
-    fn start(bounds: &mut Bounds) -> Result<Self, ImagingError> {
+    fn start() -> Result<Self, ImagingError> {
         // SAFETY: no preconditions; null is checked.
-        let context = NonNull::new(unsafe { sys::de265_new_decoder() })
-            .ok_or_else(|| ImagingError::memory("no HEVC decoder"))?;
-        let mut allocation = sys::de265_image_allocation {
-            get_buffer: Some(get_buffer),
-            release_buffer: Some(release_buffer),
-        };
-        // SAFETY: the decoder is alive, copies the functions, and gives the pointer to no others.
-        unsafe {
-            sys::de265_set_image_allocation_functions(
-                context.as_ptr(),
-                &mut allocation,
-                (&raw mut *bounds).cast(),
-            );
-        }
-        Ok(Self(context))
+        NonNull::new(unsafe { sys::de265_new_decoder() })
+            .map(Self)
+            .ok_or_else(|| ImagingError::memory("no HEVC decoder"))
     }
 
-    /// Pushes the parameter sets of an `hvcC` box; returns how many bytes the length of a NAL unit
-    /// takes in the payload.
-    fn push_config(&self, config: &[u8]) -> Option<u8> {
-        let mut reader = Reader::new(config);
-        reader.take(CONFIG_HEAD_BYTES)?;
-        let length_bytes = (reader.u8()? & 3) + 1;
-        for _ in 0..reader.u8()? {
-            let _kind = reader.u8()?;
-            for _ in 0..reader.u16()? {
-                let length = usize::from(reader.u16()?);
-                self.push(reader.take(length)?)?;
-            }
-        }
-        Some(length_bytes)
-    }
-
-    fn push_payload(&self, payload: &[u8], length_bytes: u8) -> Option<()> {
-        let mut reader = Reader::new(payload);
-        while !reader.rest().is_empty() {
-            let length = reader.take(usize::from(length_bytes))?;
-            let length = length.iter().fold(0, |n, byte| n << 8 | usize::from(*byte));
-            self.push(reader.take(length)?)?;
-        }
-        Some(())
-    }
-
-    /// Pushes a NAL unit, if it is one that a still picture is made of.
-    fn push(&self, unit: &[u8]) -> Option<()> {
-        let [first, second, ..] = unit else {
-            return Some(());
-        };
-        let kind = first >> 1 & 63;
-        let layer = (first & 1) << 5 | second >> 3;
-        if layer != 0 || !(INTRA_PICTURES.contains(&kind) || PARAMETER_SETS.contains(&kind)) {
-            return Some(());
-        }
-        let length = c_int::try_from(unit.len()).ok()?;
+    fn push(&self, unit: &[u8]) -> Result<(), ImagingError> {
+        let length = c_int::try_from(unit.len())
+            .map_err(|_| ImagingError::memory("a NAL unit that is too long"))?;
         // SAFETY: the decoder is alive, and copies the bytes of a live slice.
-        let status = unsafe {
+        check(unsafe {
             let user = std::ptr::null_mut();
             sys::de265_push_NAL(self.0.as_ptr(), unit.as_ptr().cast(), length, 0, user)
-        };
-        (status == sys::de265_error::DE265_OK).then_some(())
+        })
     }
 
     /// Decodes until there is a picture, or nothing is left to decode.
@@ -213,6 +169,12 @@ impl Decoder {
             sys::de265_chroma::de265_chroma_422 => Chroma::TwoByOne,
             _ => Chroma::OneByOne,
         };
+        let same = |side: c_int, expected: u32| u32::try_from(side) == Ok(expected);
+        if !same(unsafe { sys::de265_get_image_width(image, 0) }, width)
+            || !same(unsafe { sys::de265_get_image_height(image, 0) }, height)
+        {
+            return Err(ImagingError::corrupt("HEVC: a picture of another size"));
+        }
         let mut planes = [Plane::NONE; 3];
         let count = if chroma == Chroma::Monochrome { 1 } else { 3 };
         for (plane, channel) in planes.iter_mut().take(count).zip(0..) {

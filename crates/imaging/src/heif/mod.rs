@@ -1,8 +1,8 @@
 //! HEIF: pictures coded by HEVC (HEIC) or AV1 (AVIF), one or a grid of them.
 //!
 //! The container is read here, in plain Rust, item by item and with a bound on everything that is
-//! counted; only coded pictures go to native decoders: libde265 for HEVC, and rav1d, which is
-//! dav1d in Rust, for AV1. Both work on the calling thread alone and are told how large a picture
+//! counted; only coded pictures go to native decoders: libde265 for HEVC, and dav1d for
+//! AV1. Both work on the calling thread alone and are told how large a picture
 //! may be. A grid is decoded tile by tile, and each tile is shrunk as it comes, so that neither
 //! the whole of the planes nor the whole of the pixels is ever in memory.
 //!
@@ -21,6 +21,7 @@ mod placement;
 mod properties;
 mod reader;
 mod sampler;
+mod sps;
 mod ycbcr;
 
 pub(crate) use decode::decode;

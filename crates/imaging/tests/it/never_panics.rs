@@ -147,11 +147,11 @@ fn mutate(mut bytes: Vec<u8>, changes: &Changes, cut: Option<prop::sample::Index
 }
 
 #[test]
-fn any_bit_of_a_heif_file_flipped() {
+fn a_bit_of_any_byte_of_a_heif_file_flipped() {
     for seed in heif_seeds() {
-        for bit in 0..seed.len() * 8 {
+        for at in 0..seed.len() {
             let mut bytes = seed.clone();
-            bytes[bit / 8] ^= 1 << (bit % 8);
+            bytes[at] ^= 1 << (at * 5 % 8);
             try_all(&bytes);
         }
     }
