@@ -8,6 +8,7 @@ use safelight_model::preset::{ALL, COVER, Preset};
 use crate::fixtures::*;
 use crate::heif_coded::*;
 use crate::heif_writer::*;
+use crate::vips::{reference, similarity};
 
 const RED: [u8; 4] = [220, 40, 30, 255];
 const GREEN: [u8; 4] = [25, 190, 65, 255];
@@ -130,6 +131,22 @@ fn turned_and_mirrored() {
                 let first = (0..quarters_left).fold(mirror(axis, scene), |seen, _| turn(seen));
                 check(coded.item().mirrored(axis).turned(quarters_left), first);
             }
+        }
+    }
+}
+
+/// Not only as it is understood here.
+#[test]
+fn turned_and_mirrored_like_the_reference() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("turned");
+    for (brand, coded) in scenes() {
+        for (quarters, axis) in [0, 1, 2, 3].into_iter().flat_map(|q| [(q, 0), (q, 1)]) {
+            let file = heif(brand, &[coded.item().turned(quarters).mirrored(axis)]);
+            std::fs::write(&path, &file).unwrap();
+            let (seen, expected) = (shown(&file), reference(&path, 4096));
+            let alike = similarity(&seen, &expected);
+            assert!(alike > 0.9, "{quarters} {axis}: {alike}");
         }
     }
 }
