@@ -3,8 +3,8 @@
 //! The container is read here, in plain Rust, item by item and with a bound on everything that is
 //! counted; only coded pictures go to native decoders: libde265 for HEVC, and dav1d for
 //! AV1. Both work on the calling thread alone and are told how large a picture
-//! may be. A grid is decoded tile by tile, and each tile is shrunk as it comes, so that neither
-//! the whole of the planes nor the whole of the pixels is ever in memory.
+//! may be. A grid is decoded tile by tile, and each tile is shrunk as it comes, so that its planes
+//! are never all in memory, nor its pixels where a smaller picture is wanted.
 //!
 //! What is shown is the primary item: `irot`, `imir` and `clap` place it, EXIF does not (the
 //! standard has EXIF's orientation follow them), its alpha plane belongs to it. Thumbnails, gain
