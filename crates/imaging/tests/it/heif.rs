@@ -8,7 +8,7 @@ use safelight_model::preset::{ALL, COVER, Preset};
 use crate::fixtures::*;
 use crate::heif_coded::*;
 use crate::heif_writer::*;
-use crate::vips::{reference, similarity};
+use crate::vips::reference;
 
 const RED: [u8; 4] = [220, 40, 30, 255];
 const GREEN: [u8; 4] = [25, 190, 65, 255];
@@ -135,7 +135,8 @@ fn turned_and_mirrored() {
     }
 }
 
-/// Not only as it is understood here.
+/// Not only as it is understood here. By the mean difference of samples, since structure is mostly
+/// how chroma is spread at the edges, in a picture this small; another way up is 60 and more away.
 #[test]
 fn turned_and_mirrored_like_the_reference() {
     let folder = tempfile::tempdir().unwrap();
@@ -145,8 +146,12 @@ fn turned_and_mirrored_like_the_reference() {
             let file = heif(brand, &[coded.item().turned(quarters).mirrored(axis)]);
             std::fs::write(&path, &file).unwrap();
             let (seen, expected) = (shown(&file), reference(&path, 4096));
-            let alike = similarity(&seen, &expected);
-            assert!(alike > 0.9, "{quarters} {axis}: {alike}");
+            let differences = seen.rgba.iter().zip(&expected.rgba);
+            let sum: u32 = differences.map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+            let mean = f64::from(sum) / f64::from(seen.width * seen.height * 3);
+            assert_eq!((seen.width, seen.height), (expected.width, expected.height));
+            let kind = String::from_utf8_lossy(brand);
+            assert!(mean < 10.0, "{kind} {quarters} {axis}: {mean} apart");
         }
     }
 }
