@@ -22,8 +22,11 @@ build)
     has c++ || missing+=(g++)
     has cmake || missing+=(cmake)
     has nasm || missing+=(nasm)
+    has pkg-config || missing+=(pkg-config)
+    has meson || missing+=(meson)
+    has ninja || missing+=(ninja-build)
     needs='building needs'
-    by_hand='a C and C++ compiler, cmake, nasm'
+    by_hand='a C and C++ compiler, cmake, nasm, pkg-config, meson, ninja'
     ;;
 test)
     { has_initdb && has psql; } || missing+=(postgresql)

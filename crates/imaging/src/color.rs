@@ -1,18 +1,21 @@
 //! From a picture's own colours to sRGB.
 
-use moxcms::{ColorProfile, DataColorSpace, Layout, Transform8BitExecutor, TransformOptions};
+use moxcms::{
+    CicpColorPrimaries, CicpProfile, ColorProfile, DataColorSpace, Layout, MatrixCoefficients,
+    TransferCharacteristics, Transform8BitExecutor, TransformOptions,
+};
 use std::sync::Arc;
 
 use crate::ImagingError;
-use crate::pixels::{Kind, Pixels};
+use crate::pixels::{Kind, Pixels, Profile};
 
 /// Difference up to which a profile is taken for sRGB: rounding, not colour.
 const SAME: u8 = 1;
 
 /// Converts to sRGB: gray and ink become RGB, alpha stays. A profile that is broken, or made for
 /// another kind of pixels, is ignored.
-pub(crate) fn to_srgb(pixels: Pixels, icc: Option<&[u8]>) -> Result<Pixels, ImagingError> {
-    match (transform(pixels.kind, icc), pixels.kind) {
+pub(crate) fn to_srgb(pixels: Pixels, profile: Option<&Profile>) -> Result<Pixels, ImagingError> {
+    match (transform(pixels.kind, profile), pixels.kind) {
         (None, Kind::Rgb | Kind::Rgba) => Ok(pixels),
         (Some(transform), kind) => {
             let to_kind = if kind == Kind::Rgba {
@@ -54,8 +57,14 @@ fn plain(pixels: Pixels) -> Result<Pixels, ImagingError> {
 }
 
 /// The way to sRGB, or nothing where there is none to go.
-fn transform(kind: Kind, icc: Option<&[u8]>) -> Option<Arc<Transform8BitExecutor>> {
-    let profile = ColorProfile::new_from_slice(icc?).ok()?;
+fn transform(kind: Kind, profile: Option<&Profile>) -> Option<Arc<Transform8BitExecutor>> {
+    let profile = match profile? {
+        Profile::Icc(bytes) => ColorProfile::new_from_slice(bytes).ok()?,
+        Profile::CodePoints {
+            primaries,
+            transfer,
+        } => of_code_points(*primaries, *transfer)?,
+    };
     let (space, from, to) = match kind {
         Kind::Gray => (DataColorSpace::Gray, Layout::Gray, Layout::Rgb),
         Kind::Rgb => (DataColorSpace::Rgb, Layout::Rgb, Layout::Rgb),
@@ -74,6 +83,38 @@ fn transform(kind: Kind, icc: Option<&[u8]>) -> Option<Arc<Transform8BitExecutor
         )
         .ok()?;
     (space != DataColorSpace::Rgb || !is_identity(kind, &transform)).then_some(transform)
+}
+
+/// The profile that code points stand for; nothing where they are those of sRGB, or unknown.
+///
+/// The transfer functions of BT.601, BT.709 and BT.2020 are those of cameras; what they make is
+/// meant for displays like sRGB's, and shown so everywhere. PQ and HLG are taken for the same, as
+/// by viewers that know of neither: flat, but recognisable.
+fn of_code_points(primaries: u8, transfer: u8) -> Option<ColorProfile> {
+    const GAMMA_22: u8 = 4;
+    const GAMMA_28: u8 = 5;
+    const LINEAR: u8 = 8;
+    let transfer_characteristics = match transfer {
+        GAMMA_22 | GAMMA_28 | LINEAR => TransferCharacteristics::try_from(transfer).ok()?,
+        _ => TransferCharacteristics::Srgb,
+    };
+    let color_primaries = match CicpColorPrimaries::try_from(primaries) {
+        Ok(CicpColorPrimaries::Unspecified | CicpColorPrimaries::Reserved) | Err(_) => {
+            CicpColorPrimaries::Bt709
+        }
+        Ok(known) => known,
+    };
+    if color_primaries == CicpColorPrimaries::Bt709
+        && transfer_characteristics == TransferCharacteristics::Srgb
+    {
+        return None;
+    }
+    Some(ColorProfile::new_from_cicp(CicpProfile {
+        color_primaries,
+        transfer_characteristics,
+        matrix_coefficients: MatrixCoefficients::Identity,
+        full_range: true,
+    }))
 }
 
 /// Whether a transform leaves a sample of colours as they are.

@@ -2,7 +2,7 @@
 
 use crate::orientation::Orientation;
 use crate::sniff::{MediaType, sniff};
-use crate::{ImagingError, Limits, jpeg, png, webp};
+use crate::{ImagingError, Limits, heif, jpeg, png, webp};
 
 /// What the header says. Nothing here has been proven by decoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Header {
     }
 }
 
-/// Reads the header of a JPEG, PNG or WebP and checks it against `limits`.
+/// Reads the header of a JPEG, PNG, WebP, HEIC or AVIF and checks it against `limits`.
 ///
 /// # Errors
 /// [`ImagingError::Unsupported`] for every other kind of file, [`ImagingError::Corrupt`] when the
@@ -49,9 +49,13 @@ pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
             let found = webp::read(bytes)?;
             (found.width, found.height, found.orientation)
         }
+        MediaType::Heic | MediaType::Avif => {
+            let found = heif::read(bytes)?;
+            // What is cut off has to be decoded as well.
+            check_pixels(found.coded, limits)?;
+            (found.width, found.height, found.orientation)
+        }
         MediaType::Gif
-        | MediaType::Heic
-        | MediaType::Avif
         | MediaType::Tiff
         | MediaType::Dng
         | MediaType::Svg
@@ -59,6 +63,16 @@ pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
         | MediaType::Mov
         | MediaType::ThreeGp => return Err(ImagingError::unsupported(media.mime())),
     };
+    check_pixels((width, height), limits)?;
+    Ok(Header {
+        media,
+        width,
+        height,
+        orientation,
+    })
+}
+
+fn check_pixels((width, height): (u32, u32), limits: &Limits) -> Result<(), ImagingError> {
     if width == 0 || height == 0 {
         return Err(ImagingError::corrupt("a picture without pixels"));
     }
@@ -69,10 +83,5 @@ pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
             max_pixels: limits.max_pixels,
         });
     }
-    Ok(Header {
-        media,
-        width,
-        height,
-        orientation,
-    })
+    Ok(())
 }

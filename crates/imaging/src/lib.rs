@@ -9,6 +9,7 @@ mod color;
 mod encode_jpeg;
 mod error;
 mod header;
+mod heif;
 mod jpeg;
 mod limits;
 mod orientation;

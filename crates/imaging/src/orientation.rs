@@ -65,6 +65,53 @@ impl Orientation {
         }
     }
 
+    /// Where the pixel seen upright at `x` and `y` is stored in a picture of this stored size.
+    pub(crate) fn stored_at(self, x: u32, y: u32, width: u32, height: u32) -> (u32, u32) {
+        let (right, bottom) = (width - 1, height - 1);
+        match self {
+            Self::Upright => (x, y),
+            Self::MirrorHorizontal => (right - x, y),
+            Self::Rotate180 => (right - x, bottom - y),
+            Self::MirrorVertical => (x, bottom - y),
+            Self::Transpose => (y, x),
+            Self::Rotate90 => (y, bottom - x),
+            Self::Transverse => (right - y, bottom - x),
+            Self::Rotate270 => (right - y, x),
+        }
+    }
+
+    /// Turned as `self` says, and then as `next` says.
+    #[must_use]
+    pub(crate) fn then(self, next: Self) -> Self {
+        let (swaps, mirrors_x, mirrors_y) = self.parts();
+        let (next_swaps, next_x, next_y) = next.parts();
+        let (next_x, next_y) = if swaps {
+            (next_y, next_x)
+        } else {
+            (next_x, next_y)
+        };
+        match (
+            swaps != next_swaps,
+            mirrors_x != next_x,
+            mirrors_y != next_y,
+        ) {
+            (false, false, false) => Self::Upright,
+            (false, true, false) => Self::MirrorHorizontal,
+            (false, true, true) => Self::Rotate180,
+            (false, false, true) => Self::MirrorVertical,
+            (true, false, false) => Self::Transpose,
+            (true, false, true) => Self::Rotate90,
+            (true, true, true) => Self::Transverse,
+            (true, true, false) => Self::Rotate270,
+        }
+    }
+
+    /// Whether the sides are swapped, and whether stored columns and stored rows count backwards.
+    fn parts(self) -> (bool, bool, bool) {
+        let (x, y) = self.stored_at(0, 0, 2, 2);
+        (self.swaps_sides(), x == 1, y == 1)
+    }
+
     /// Reads the orientation from a TIFF structure. Whatever is wrong with it, the picture can
     /// still be shown: then it is upright.
     pub(crate) fn from_tiff(tiff: &[u8]) -> Self {
@@ -98,17 +145,6 @@ impl Orientation {
 
     fn turn<const N: usize>(self, from: &Pixels) -> Pixels {
         let (width, height) = self.upright_size(from.width, from.height);
-        let (right, bottom) = (from.width - 1, from.height - 1);
-        let source = |x: u32, y: u32| match self {
-            Self::Upright => (x, y),
-            Self::MirrorHorizontal => (right - x, y),
-            Self::Rotate180 => (right - x, bottom - y),
-            Self::MirrorVertical => (x, bottom - y),
-            Self::Transpose => (y, x),
-            Self::Rotate90 => (y, bottom - x),
-            Self::Transverse => (right - y, bottom - x),
-            Self::Rotate270 => (right - y, x),
-        };
         let stride = from.width as usize;
         let (stored, _) = from.bytes.as_chunks::<N>();
         let mut bytes = vec![0; from.bytes.len()];
@@ -117,7 +153,7 @@ impl Orientation {
             for left in (0..width).step_by(TILE as usize) {
                 for y in top..height.min(top + TILE) {
                     for x in left..width.min(left + TILE) {
-                        let (sx, sy) = source(x, y);
+                        let (sx, sy) = self.stored_at(x, y, from.width, from.height);
                         let at = y as usize * width as usize + x as usize;
                         upright[at] = stored[sy as usize * stride + sx as usize];
                     }
@@ -129,6 +165,30 @@ impl Orientation {
             height,
             kind: from.kind,
             bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pixels::Kind;
+
+    #[test]
+    fn one_turn_after_another() {
+        let picture = Pixels {
+            width: 3,
+            height: 2,
+            kind: Kind::Gray,
+            bytes: vec![1, 2, 3, 4, 5, 6],
+        };
+        for first in (1..=8).map(Orientation::from_exif) {
+            for second in (1..=8).map(Orientation::from_exif) {
+                let twice = second.apply(&first.apply(&picture));
+                let once = first.then(second).apply(&picture);
+                assert_eq!((once.width, once.height), (twice.width, twice.height));
+                assert_eq!(once.bytes, twice.bytes, "{first:?}, {second:?}");
+            }
         }
     }
 }

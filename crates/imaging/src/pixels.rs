@@ -77,9 +77,44 @@ pub(crate) fn zeroed(len: usize) -> Result<Vec<u8>, ImagingError> {
 #[derive(Debug)]
 pub(crate) struct Decoded {
     pub pixels: Pixels,
-    /// How many of the decoded columns and rows the picture covers. Not whole where it was shrunk
-    /// while decoding and the last cell is cut.
-    pub extent: (f64, f64),
-    /// The embedded colour profile.
-    pub icc: Option<Vec<u8>>,
+    /// Which of the decoded columns and rows the picture covers.
+    pub extent: Extent,
+    /// What its colours mean, where the file says so.
+    pub profile: Option<Profile>,
+}
+
+/// A part of pixels. Not whole where they were shrunk while decoding and the last cell is cut, or
+/// where the file has more than it shows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Extent {
+    pub left: f64,
+    pub top: f64,
+    pub width: f64,
+    pub height: f64,
+}
+
+impl Extent {
+    /// The first columns and rows.
+    pub(crate) fn from_corner(width: f64, height: f64) -> Self {
+        Self {
+            left: 0.0,
+            top: 0.0,
+            width,
+            height,
+        }
+    }
+
+    /// All columns and rows of a picture of this size.
+    pub(crate) fn whole(width: u32, height: u32) -> Self {
+        Self::from_corner(f64::from(width), f64::from(height))
+    }
+}
+
+/// What colours mean.
+#[derive(Clone, Debug)]
+pub(crate) enum Profile {
+    /// An ICC profile.
+    Icc(Vec<u8>),
+    /// Coding-independent code points (ISO/IEC 23091-2).
+    CodePoints { primaries: u8, transfer: u8 },
 }

@@ -6,12 +6,12 @@ use safelight_model::preset::{Format, Preset};
 use crate::color::to_srgb;
 use crate::header::header;
 use crate::orientation::Orientation;
-use crate::pixels::{Kind, Pixels};
+use crate::pixels::{Extent, Kind, Pixels};
 use crate::resize::{fit, resize};
 use crate::sniff::MediaType;
 use crate::thumbhash::{THUMBHASH_EDGE, thumbhash};
 use crate::webp::encode_webp;
-use crate::{ImagingError, Limits, encode_jpeg, jpeg, png, webp};
+use crate::{ImagingError, Limits, encode_jpeg, heif, jpeg, png, webp};
 
 /// What came of a picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,7 @@ pub fn render(
     let decoded = match header.media {
         MediaType::Png => png::decode(input, long_edge, limits)?,
         MediaType::Webp => webp::decode(input, &webp::read(input)?, long_edge, limits)?,
+        MediaType::Heic | MediaType::Avif => heif::decode(input, long_edge, limits)?,
         // `header` lets nothing else through but JPEG.
         _ => jpeg::decode(input, long_edge, limits)?,
     };
@@ -72,7 +73,8 @@ pub fn render(
     order.sort_by_key(|i| std::cmp::Reverse(presets.get(*i).map_or(0, |p| p.long_edge)));
     let mut resizer = Resizer::new();
     let target = fit(header.width, header.height, long_edge);
-    let first = if (decoded.pixels.width, decoded.pixels.height) == target {
+    let whole = Extent::whole(decoded.pixels.width, decoded.pixels.height);
+    let first = if whole == Extent::whole(target.0, target.1) && decoded.extent == whole {
         decoded.pixels
     } else {
         resize(
@@ -83,7 +85,7 @@ pub fn render(
             target.1,
         )?
     };
-    let mut current = to_srgb(first, decoded.icc.as_deref())?;
+    let mut current = to_srgb(first, decoded.profile.as_ref())?;
     if current.kind == Kind::Rgba && current.bytes.as_chunks::<4>().0.iter().all(|p| p[3] == 255) {
         current = without_alpha(&current)?;
     }
@@ -121,7 +123,7 @@ fn shrink_to(
     if (from.width, from.height) == (width, height) {
         return Ok(from);
     }
-    let extent = (f64::from(from.width), f64::from(from.height));
+    let extent = Extent::whole(from.width, from.height);
     resize(resizer, &from, extent, width, height)
 }
 

@@ -4,7 +4,7 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::ImagingError;
-use crate::pixels::{Kind, Pixels};
+use crate::pixels::{Extent, Kind, Pixels};
 
 /// The size of a picture whose longer edge is to be `long_edge`, never enlarged, no side below 1.
 pub(crate) fn fit(width: u32, height: u32, long_edge: u32) -> (u32, u32) {
@@ -24,7 +24,7 @@ pub(crate) fn fit(width: u32, height: u32, long_edge: u32) -> (u32, u32) {
 pub(crate) fn resize(
     resizer: &mut Resizer,
     from: &Pixels,
-    extent: (f64, f64),
+    extent: Extent,
     width: u32,
     height: u32,
 ) -> Result<Pixels, ImagingError> {
@@ -42,7 +42,7 @@ pub(crate) fn resize(
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
         .use_alpha(from.kind == Kind::Rgba)
-        .crop(0.0, 0.0, extent.0, extent.1);
+        .crop(extent.left, extent.top, extent.width, extent.height);
     resizer
         .resize(&source, &mut target, &options)
         .map_err(|e| failed(&e))?;

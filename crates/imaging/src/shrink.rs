@@ -1,7 +1,7 @@
 //! Averages blocks of pixels while rows arrive, so that a large picture is never whole in memory.
 
 use crate::ImagingError;
-use crate::pixels::{Kind, Pixels};
+use crate::pixels::{Extent, Kind, Pixels};
 
 /// Largest block side: sums of 64 by 64 products of two bytes stay within 32 bits.
 const MAX_FACTOR: u32 = 64;
@@ -118,12 +118,12 @@ impl Shrinker {
     }
 
     /// The averaged picture, and how many of its columns and rows a source of `height` rows covers.
-    pub(crate) fn finish(mut self, height: u32) -> (Pixels, (f64, f64)) {
+    pub(crate) fn finish(mut self, height: u32) -> (Pixels, Extent) {
         if self.rows_in_sum > 0 {
             self.flush();
         }
         let factor = f64::from(self.factor);
-        let extent = (
+        let extent = Extent::from_corner(
             (f64::from(self.source_width) / factor).max(1.0),
             (f64::from(height) / factor).max(1.0),
         );
@@ -148,7 +148,7 @@ mod tests {
         let (pixels, extent) = shrinker.finish(3);
         assert_eq!((pixels.width, pixels.height), (2, 2));
         assert_eq!(pixels.bytes, [3, 10, 2, 7]);
-        assert_eq!(extent, (1.5, 1.5));
+        assert_eq!(extent, Extent::from_corner(1.5, 1.5));
     }
 
     #[test]

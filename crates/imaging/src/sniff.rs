@@ -52,6 +52,21 @@ impl MediaType {
             Self::ThreeGp => "video/3gpp",
         }
     }
+
+    /// Whether [`crate::render`] knows this kind.
+    #[must_use]
+    pub fn is_decodable(self) -> bool {
+        match self {
+            Self::Jpeg | Self::Png | Self::Webp | Self::Heic | Self::Avif => true,
+            Self::Gif
+            | Self::Tiff
+            | Self::Dng
+            | Self::Svg
+            | Self::Mp4
+            | Self::Mov
+            | Self::ThreeGp => false,
+        }
+    }
 }
 
 /// The kind of file that starts with `head`, if it is known. The first 64 bytes suffice for all

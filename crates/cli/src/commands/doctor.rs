@@ -313,24 +313,48 @@ async fn bytes(context: &Context) -> anyhow::Result<String> {
     ))
 }
 
-/// Has a picture decoded and encoded in the sandbox.
+/// A picture of 96 by 64 in four colours, coded by x265 and by libaom (`heif-enc -q 60`, `-A`).
+const SAMPLE_HEIC: &[u8] = include_bytes!("doctor/sample.heic");
+const SAMPLE_AVIF: &[u8] = include_bytes!("doctor/sample.avif");
+
+/// Has a picture of each native decoder's kind decoded in the sandbox, and encoded.
 async fn codecs(settings: &Resolved) -> anyhow::Result<String> {
     let mut confined = sandbox_settings(settings)?;
     confined.processes = 1;
     let sandbox = Sandbox::start(confined)?;
-    let picture = encode_jpeg(64, 48, &[128; 64 * 48 * 3], 90)?;
-    let mut file = tempfile::tempfile_in(&settings.data_dir)?;
-    std::io::Write::write_all(&mut file, &picture)?;
-    std::io::Seek::rewind(&mut file)?;
-    let task = RenderTask {
-        presets: preset::ALL.to_vec(),
-        limits: Limits::default(),
-        want_thumbhash: true,
-    };
-    let reply = sandbox.render(OwnedFd::from(file), task).await;
+    let jpeg = encode_jpeg(64, 48, &[128; 64 * 48 * 3], 90)?;
+    let samples = [
+        ("JPEG", jpeg.as_slice()),
+        ("HEIC", SAMPLE_HEIC),
+        ("AVIF", SAMPLE_AVIF),
+    ];
+    let outcome = decode(&sandbox, settings, &samples).await;
     sandbox.shutdown().await;
     Ok(format!(
-        "{} renditions made in a child process",
-        reply?.renditions.len()
+        "{} decoded and {} renditions made in a child process",
+        samples.map(|(name, _)| name).join(", "),
+        outcome?
     ))
+}
+
+/// Renders each sample; returns how many renditions came of it.
+async fn decode(
+    sandbox: &Sandbox,
+    settings: &Resolved,
+    samples: &[(&str, &[u8])],
+) -> anyhow::Result<usize> {
+    let mut made = 0;
+    for (name, picture) in samples {
+        let mut file = tempfile::tempfile_in(&settings.data_dir)?;
+        std::io::Write::write_all(&mut file, picture)?;
+        std::io::Seek::rewind(&mut file)?;
+        let task = RenderTask {
+            presets: preset::ALL.to_vec(),
+            limits: Limits::default(),
+            want_thumbhash: true,
+        };
+        let reply = sandbox.render(OwnedFd::from(file), task).await;
+        made += reply.with_context(|| format!("a {name}"))?.renditions.len();
+    }
+    Ok(made)
 }

@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_int};
 use turbojpeg::raw;
 
 use super::structure::{Structure, walk};
-use crate::pixels::{Decoded, Kind, Pixels};
+use crate::pixels::{Decoded, Extent, Kind, Pixels, Profile};
 use crate::{ImagingError, Limits};
 
 /// Baseline, extended sequential and progressive, Huffman or arithmetic. The rest is lossless or
@@ -99,9 +99,9 @@ pub(crate) fn decode(
     }
     let extent = |side: u32| (f64::from(side) * f64::from(eighths) / 8.0).max(1.0);
     Ok(Decoded {
-        extent: (extent(frame.width), extent(frame.height)),
+        extent: Extent::from_corner(extent(frame.width), extent(frame.height)),
         pixels,
-        icc: structure.icc(bytes),
+        profile: structure.icc(bytes).map(Profile::Icc),
     })
 }
 

@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use png::{BitDepth, ColorType, Decoder, DecodingError, Reader, Transformations};
 
-use crate::pixels::{Decoded, Kind, zeroed};
+use crate::pixels::{Decoded, Kind, Profile, zeroed};
 use crate::shrink::{Shrinker, factor};
 use crate::{ImagingError, Limits};
 
@@ -78,7 +78,7 @@ pub(crate) fn decode(
     Ok(Decoded {
         pixels,
         extent,
-        icc,
+        profile: icc.map(Profile::Icc),
     })
 }
 

@@ -6,7 +6,7 @@ use std::ptr;
 use libwebp_sys as sys;
 
 use super::chunks::Chunks;
-use crate::pixels::{Decoded, Kind, Pixels};
+use crate::pixels::{Decoded, Extent, Kind, Pixels, Profile};
 use crate::shrink::factor;
 use crate::{ImagingError, Limits};
 
@@ -82,13 +82,13 @@ pub(crate) fn decode(
         pixels
     };
     Ok(Decoded {
-        extent: (f64::from(pixels.width), f64::from(pixels.height)),
+        extent: Extent::whole(pixels.width, pixels.height),
         pixels,
-        icc: chunks
+        profile: chunks
             .icc
             .clone()
             .and_then(|range| bytes.get(range))
-            .map(<[u8]>::to_vec),
+            .map(|icc| Profile::Icc(icc.to_vec())),
     })
 }
 

@@ -10,8 +10,12 @@
 mod colors;
 mod damaged;
 mod fixtures;
+mod heif;
+mod heif_coded;
+mod heif_writer;
 mod kinds;
 mod limits;
 mod never_panics;
 mod real_files;
 mod upright;
+mod vips;

@@ -7,6 +7,8 @@ use safelight_imaging::{Limits, encode_webp, header, render, sniff};
 use safelight_model::preset::ALL;
 
 use crate::fixtures::*;
+use crate::heif_coded::*;
+use crate::heif_writer::{grid, heif};
 
 /// Valid files of every kind, small, with metadata and profiles.
 fn seeds() -> Vec<Vec<u8>> {
@@ -39,6 +41,32 @@ fn seeds() -> Vec<Vec<u8>> {
         ],
     );
     vec![jpeg, progressive, turned, webp, extended]
+}
+
+/// The same for HEIF: a picture with all that can belong to it, and a grid, in both codings.
+fn heif_seeds() -> Vec<Vec<u8>> {
+    const URN: &str = "urn:mpeg:mpegB:cicp:systems:auxiliary:alpha";
+    let p3 = ColorProfile::new_display_p3().encode().unwrap();
+    let full = |brand, coded: Coded, alpha: Coded| {
+        let picture = coded.item().cropped((90, 60), (1, -1)).turned(1);
+        let picture = picture.mirrored(1).profiled(&p3).colored(12, 13, 6, true);
+        heif(brand, &[picture, alpha.item().auxiliary(1, URN)])
+    };
+    let gridded = |brand, coded: Coded| {
+        let (width, height) = coded.size;
+        let size = (width as u16 * 2 - 5, height as u16 * 2 - 3);
+        let tiles = (0..4).map(|_| coded.item());
+        let items = std::iter::once(grid(2, 2, size, &[2, 3, 4, 5])).chain(tiles);
+        heif(brand, &items.collect::<Vec<_>>())
+    };
+    vec![
+        full(b"heic", HEVC_SCENE, HEVC_ALPHA),
+        full(b"avif", AV1_SCENE, AV1_ALPHA),
+        gridded(b"heic", HEVC_RED),
+        gridded(b"avif", AV1_SCENE),
+        heif(b"heic", &[HEVC_10_BIT.item()]),
+        heif(b"avif", &[AV1_10_BIT_444.item()]),
+    ]
 }
 
 fn try_all(bytes: &[u8]) {
@@ -77,15 +105,54 @@ proptest! {
         cut in prop::option::of(any::<prop::sample::Index>()),
         early in any::<bool>(),
     ) {
-        let mut bytes = seeds()[seed].clone();
-        // Headers and profiles matter more than pixels.
-        let range = if early { bytes.len().min(700) } else { bytes.len() };
-        for (at, value) in changes {
-            bytes[at.index(range)] = value;
+        mutate(seeds()[seed].clone(), &changes, cut, early);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 2048,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn mutated_heif_files(
+        seed in 0..6_usize,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+        early in any::<bool>(),
+    ) {
+        mutate(heif_seeds()[seed].clone(), &changes, cut, early);
+    }
+}
+
+type Changes = [(prop::sample::Index, u8)];
+
+/// Changes some bytes, perhaps cuts the rest off, and tries the file.
+fn mutate(mut bytes: Vec<u8>, changes: &Changes, cut: Option<prop::sample::Index>, early: bool) {
+    // Headers and profiles matter more than pixels.
+    let range = if early {
+        bytes.len().min(700)
+    } else {
+        bytes.len()
+    };
+    for (at, value) in changes {
+        bytes[at.index(range)] = *value;
+    }
+    if let Some(cut) = cut {
+        bytes.truncate(cut.index(bytes.len()));
+    }
+    try_all(&bytes);
+}
+
+#[test]
+fn a_bit_of_any_byte_of_a_heif_file_flipped() {
+    for seed in heif_seeds() {
+        for at in 0..seed.len() {
+            let mut bytes = seed.clone();
+            bytes[at] ^= 1 << (at * 5 % 8);
+            try_all(&bytes);
         }
-        if let Some(cut) = cut {
-            bytes.truncate(cut.index(bytes.len()));
-        }
-        try_all(&bytes);
     }
 }

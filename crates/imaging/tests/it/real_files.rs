@@ -1,18 +1,23 @@
 //! Files of real phones, and hostile ones, from the folder that `SAFELIGHT_MEDIA` names.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use image_hasher::{HashAlg, HasherConfig, ImageHash};
-use safelight_imaging::{Limits, Rendered, Rendition, render};
+use image_hasher::ImageHash;
+use safelight_imaging::{Limits, Rendered, render};
 use safelight_model::codes::Code;
 use safelight_model::preset::{ALL, COVER};
 
 use crate::fixtures::*;
+use crate::vips::{hash, reference, similarity};
 
 /// Of 256 bits: what two decoders and a resize may differ by in the same picture. The same picture
 /// turned or mirrored is 60 and more away.
 const SAME_PICTURE_BITS: u32 = 26;
+/// Structural similarity that is left of two decoders of the same picture after one of them was
+/// encoded lossily.
+const SAME_PICTURE_SIMILARITY: f64 = 0.9;
+/// Of 255: how far the means of a channel may be apart.
+const SAME_COLOR: f64 = 2.0;
 
 fn media() -> Option<PathBuf> {
     let folder = std::env::var_os("SAFELIGHT_MEDIA").map(PathBuf::from);
@@ -38,55 +43,38 @@ fn render_file(path: &Path) -> Rendered {
     rendered.unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-fn hash(width: u32, height: u32, rgba: Vec<u8>) -> ImageHash {
-    let image = image::RgbaImage::from_raw(width, height, rgba).unwrap();
-    HasherConfig::new()
-        .hash_alg(HashAlg::Gradient)
-        .hash_size(16, 16)
-        .to_hasher()
-        .hash_image(&image)
+/// All of HEIC, and all of AVIF.
+fn heif_files(media: &Path) -> Vec<PathBuf> {
+    let avif = files(&media.join("formats")).into_iter();
+    let avif = avif.filter(|path| path.extension().is_some_and(|e| e == "avif"));
+    let paths: Vec<PathBuf> = files(&media.join("heic")).into_iter().chain(avif).collect();
+    assert!(paths.len() >= 6, "{paths:?}");
+    paths
 }
 
-fn hash_of(rendition: &Rendition) -> ImageHash {
-    let shown = seen(rendition);
-    hash(shown.width, shown.height, shown.rgba)
-}
-
-/// The same file as libvips shows it: upright, sRGB, the cover's size.
-fn reference(path: &Path) -> ImageHash {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("reference.png");
-    let status = Command::new("vips")
-        .arg("thumbnail")
-        .args([path, out.as_path()])
-        .args([
-            "320",
-            "--height",
-            "320",
-            "--size",
-            "down",
-            "--export-profile",
-            "srgb",
-        ])
-        .status()
-        .unwrap_or_else(|e| panic!("vips (Debian package libvips-tools): {e}"));
-    assert!(status.success(), "vips on {}", path.display());
-    let bytes = std::fs::read(out).unwrap();
-    let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
-    decoder.set_transformations(
-        png::Transformations::EXPAND | png::Transformations::STRIP_16 | png::Transformations::ALPHA,
-    );
-    let mut reader = decoder.read_info().unwrap();
-    let mut samples = vec![0; reader.output_buffer_size().unwrap()];
-    let frame = reader.next_frame(&mut samples).unwrap();
-    let rgba = match frame.color_type {
-        png::ColorType::GrayscaleAlpha => samples
-            .chunks_exact(2)
-            .flat_map(|p| [p[0], p[0], p[0], p[1]])
-            .collect(),
-        _ => samples,
-    };
-    hash(frame.width, frame.height, rgba)
+/// Pixel by pixel, in the structure of each block, and in every rendition's own size.
+#[test]
+fn heic_and_avif_are_decoded_like_the_reference() {
+    let Some(media) = media() else { return };
+    for path in heif_files(&media) {
+        for rendition in render_file(&path).renditions {
+            let (name, preset) = (path.display(), rendition.preset.name);
+            let (got, expected) = (
+                seen(&rendition),
+                reference(&path, rendition.preset.long_edge),
+            );
+            let alike = similarity(&got, &expected);
+            let mean = |seen: &Seen, channel: usize| {
+                let values = seen.rgba.iter().skip(channel).step_by(4);
+                values.map(|v| f64::from(*v)).sum::<f64>() / f64::from(seen.width * seen.height)
+            };
+            let apart = (0..3).map(|channel| mean(&got, channel) - mean(&expected, channel));
+            let apart = apart.map(f64::abs).fold(0.0, f64::max);
+            println!("{name} {preset}: similarity {alike:.4}, mean colour {apart:.2} apart");
+            assert!(alike >= SAME_PICTURE_SIMILARITY, "{name} {preset}: {alike}");
+            assert!(apart <= SAME_COLOR, "{name} {preset}: {apart}");
+        }
+    }
 }
 
 #[test]
@@ -100,7 +88,8 @@ fn photos_render_like_the_reference() {
     for name in ["screenshot_1170x2532.png", "denali.webp", "cmyk.jpg"] {
         paths.push(media.join("formats").join(name));
     }
-    assert!(paths.len() > 25, "{paths:?}");
+    paths.extend(heif_files(&media));
+    assert!(paths.len() > 30, "{paths:?}");
     for path in paths {
         let rendered = render_file(&path);
         let name = path.display();
@@ -129,9 +118,9 @@ fn photos_render_like_the_reference() {
         if rendered.width < 16 {
             continue;
         }
-        let expected = reference(&path);
+        let expected = hash(&reference(&path, 320));
         for rendition in &rendered.renditions {
-            let distance = hash_of(rendition).dist(&expected);
+            let distance = hash(&seen(rendition)).dist(&expected);
             assert!(
                 distance <= SAME_PICTURE_BITS,
                 "{name}: {} is {distance} bits from the reference",
@@ -149,7 +138,7 @@ fn all_orientations_look_alike() {
             let path = media.join(format!("orientation/landscape_{n}.jpg"));
             let rendered = render_file(&path);
             assert_eq!((rendered.width, rendered.height), (1800, 1200), "{n}");
-            (n, hash_of(&rendered.renditions[0]))
+            (n, hash(&seen(&rendered.renditions[0])))
         })
         .collect();
     for (n, a) in &covers {
@@ -176,7 +165,10 @@ fn hostile_files_fail_with_their_code_or_show_their_picture() {
             "png_named.jpg" => Ok((64, 64)),
             "exif_thumb_out_of_range.jpg" => Ok((700, 840)),
             "polyglot_html.jpg" => Ok((840, 700)),
-            "truncated_60pct.jpg" | "progressive_400_scans.jpg" => Err(Code::MediaCorrupt),
+            "heic_named.jpg" => Ok((1440, 1440)),
+            "truncated_60pct.jpg" | "progressive_400_scans.jpg" | "truncated.heic" => {
+                Err(Code::MediaCorrupt)
+            }
             _ => Err(Code::UnsupportedMediaType),
         };
         assert_eq!(got, expected, "{name}");

@@ -107,7 +107,7 @@ pub(super) async fn fetch_original(context: &Context, blob: &Blob) -> Result<Fet
             }
             let media = sniff(&head);
             kind = Some(media);
-            if media.is_some_and(is_decodable) {
+            if media.is_some_and(MediaType::is_decodable) {
                 let mut scratch = scratch_file(context).await?;
                 scratch
                     .write_all(&head)
@@ -136,11 +136,6 @@ pub(super) async fn fetch_original(context: &Context, blob: &Blob) -> Result<Fet
         size_bytes,
         sha256: hex::encode(hash.finalize()),
     })
-}
-
-/// Whether this version decodes files of this kind.
-fn is_decodable(media: MediaType) -> bool {
-    matches!(media, MediaType::Jpeg | MediaType::Png | MediaType::Webp)
 }
 
 async fn scratch_file(context: &Context) -> Result<tokio::fs::File, JobError> {

@@ -57,6 +57,9 @@ pub fn confine() -> io::Result<()> {
     if unsafe { libc::close_range(3, libc::c_uint::MAX, 0) } != 0 {
         return Err(io::Error::last_os_error());
     }
+    // Nobody reads standard error before the child is dead: what native decoders say there must
+    // not hold it up once the pipe is full.
+    rustix::fs::fcntl_setfl(io::stderr(), rustix::fs::OFlags::NONBLOCK)?;
     // Fails only where the process leads a session already.
     let _ = rustix::process::setsid();
     for (resource, value) in [

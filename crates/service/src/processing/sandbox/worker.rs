@@ -26,8 +26,8 @@ use super::protocol::{
 const LAST_BREATH: Duration = Duration::from_secs(1);
 /// How much is kept of what a dying child writes to standard error.
 const LAST_WORDS_BYTES: u64 = 4096;
-/// How the standard library's allocation failure reads before it aborts.
-const ALLOCATION_FAILED: &str = "memory allocation of";
+/// How an allocation that failed reads before the process aborts: the standard library's, and C++'s.
+const ALLOCATION_FAILED: [&str; 2] = ["memory allocation of", "std::bad_alloc"];
 
 /// A child that waits for a task. Dropping it kills the process.
 pub(super) struct Worker {
@@ -166,7 +166,7 @@ fn judge(status: ExitStatus, words: &str, wall_clock: Duration) -> SandboxError 
     match status.signal() {
         Some(libc::SIGXCPU) => SandboxError::TimedOut { wall_clock },
         Some(libc::SIGKILL) => SandboxError::Killed,
-        Some(libc::SIGABRT) if words.contains(ALLOCATION_FAILED) => {
+        Some(libc::SIGABRT) if ALLOCATION_FAILED.iter().any(|last| words.contains(last)) => {
             SandboxError::OutOfMemory { detail: said }
         }
         _ => SandboxError::Crashed {
@@ -212,6 +212,11 @@ mod tests {
             (
                 libc::SIGABRT,
                 "memory allocation of 9 bytes failed",
+                Code::DecodeMemory,
+            ),
+            (
+                libc::SIGABRT,
+                "terminate called after throwing an instance of 'std::bad_alloc'",
                 Code::DecodeMemory,
             ),
             (libc::SIGABRT, "", Code::DecodeCrashed),
