@@ -2,6 +2,7 @@
 //! is signed, and its key may do what it asks for.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use s3s::access::{S3Access, S3AccessContext};
@@ -13,10 +14,17 @@ use s3s::dto::{
 use s3s::path::S3Path;
 use s3s::{S3Request, S3Result, s3_error};
 
+use crate::hoist::Hoisted;
 use crate::keys::{Keyring, Permission, Policy, denied};
+use crate::unsupported::refuse;
 
 /// The longest life of a presigned URL in S3, in seconds.
 const LONGEST_URL_S: u64 = 604_800;
+
+/// Which of the keys that a request names its key may not touch; they are
+/// refused one by one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DeniedKeys(pub HashSet<String>);
 
 /// Refuses what is not signed, and what the key may not do.
 #[derive(Clone)]
@@ -70,10 +78,12 @@ impl S3Auth for Guard {
 #[async_trait::async_trait]
 impl S3Access for Guard {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        let Some(credentials) = cx.credentials() else {
+        if cx.credentials().is_none() {
             return Err(s3_error!(AccessDenied, "Signature is required."));
-        };
+        }
         check_signed(cx)?;
+        refuse(cx.headers())?;
+        let credentials = cx.credentials().ok_or_else(denied)?;
         let policy = self.keys.policy(&credentials.access_key)?;
         let Some(permission) = permission(cx.s3_op().name()) else {
             return match cx.s3_path().get_bucket_name() {
@@ -110,9 +120,13 @@ impl S3Access for Guard {
     async fn delete_objects(&self, request: &mut S3Request<DeleteObjectsInput>) -> S3Result<()> {
         let policy = self.policy_of(request)?;
         let input = &request.input;
-        for object in &input.delete.objects {
-            policy.check_key(Permission::Delete, &input.bucket, &object.key)?;
-        }
+        let is_denied = |key: &str| {
+            let checked = policy.check_key(Permission::Delete, &input.bucket, key);
+            checked.is_err()
+        };
+        let keys = input.delete.objects.iter().map(|object| &object.key);
+        let denied = keys.filter(|key| is_denied(key)).cloned().collect();
+        request.extensions.insert(DeniedKeys(denied));
         Ok(())
     }
 
@@ -158,7 +172,7 @@ fn permission(operation: &str) -> Option<Permission> {
 /// Refuses presigned URLs that live too long, and requests with `x-amz-*`
 /// headers that are not among the signed ones: whoever was handed a presigned
 /// URL could otherwise add some.
-fn check_signed(cx: &S3AccessContext<'_>) -> S3Result<()> {
+fn check_signed(cx: &mut S3AccessContext<'_>) -> S3Result<()> {
     let query = cx.uri().query().unwrap_or_default();
     if let Some(expires) = parameter(query, "X-Amz-Expires")
         && expires.parse::<u64>().is_ok_and(|s| s > LONGEST_URL_S)
@@ -180,12 +194,15 @@ fn check_signed(cx: &S3AccessContext<'_>) -> S3Result<()> {
             .to_owned(),
     };
     let signed: Vec<&str> = signed.split(';').collect();
+    let hoisted = cx.extensions_mut().get::<Hoisted>().cloned();
     for name in cx.headers().keys() {
+        let in_query = hoisted.as_ref().is_some_and(|h| h.0.contains(name));
         let name = name.as_str();
         if name.starts_with("x-amz-")
             // It can only make the check of the body stricter.
             && name != "x-amz-content-sha256"
             && !signed.contains(&name)
+            && !in_query
         {
             return Err(s3_error!(
                 AccessDenied,

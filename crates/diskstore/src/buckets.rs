@@ -136,7 +136,7 @@ impl DiskStore {
         }
         let made = this.tmp_path();
         DirBuilder::new().mode(0o700).create(&made)?;
-        for name in ["objects", "uploads"] {
+        for name in ["objects", "uploads", "pending"] {
             DirBuilder::new().mode(0o700).create(made.join(name))?;
         }
         let record = BucketRecord {

@@ -31,12 +31,18 @@ impl Doomed {
         let Some(upload_id) = current.and_then(ObjectRecord::upload_id) else {
             return Ok(None);
         };
+        Self::note(store, bucket, upload_id).map(Some)
+    }
+
+    /// Writes the note for parts that no record names yet: unless one will, they
+    /// are removed at the next start.
+    pub(crate) fn note(store: &DiskStore, bucket: &str, upload_id: &str) -> io::Result<Self> {
         let doomed = Self::of(store, bucket, upload_id);
         if !doomed.note.exists() {
             Temp::create(doomed.note.clone())?.published();
         }
         sync_dir(&store.inner.tmp_dir())?;
-        Ok(Some(doomed))
+        Ok(doomed)
     }
 
     /// The doomed parts that a file in `tmp/` is the note of.

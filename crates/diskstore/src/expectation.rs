@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, StatusCode};
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Md5, Sha1, Sha256};
-use s3s::{S3Result, s3_error};
+use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
 use crate::checksum::{Algorithm, Checksums};
 
@@ -24,54 +24,36 @@ pub(crate) struct Expectation {
 }
 
 impl Expectation {
-    /// Reads the headers; in a presigned URL the checksum may also stand in
-    /// the query.
-    pub(crate) fn of_request(headers: &HeaderMap, uri: &Uri) -> S3Result<Self> {
+    /// Reads the headers.
+    pub(crate) fn of_headers(headers: &HeaderMap) -> S3Result<Self> {
         let mut this = Self::default();
         for algorithm in Algorithm::ALL {
-            let name = algorithm.header();
-            let value = match headers.get(&name) {
-                Some(value) => Some(value.to_str().unwrap_or_default().to_owned()),
-                None => query_value(uri, name.as_str()),
-            };
-            if let Some(value) = value {
-                this.values.insert(algorithm, algorithm.canonical(&value)?);
+            if let Some(value) = headers.get(algorithm.header()) {
+                let value = value.to_str().unwrap_or_default();
+                this.values.insert(algorithm, algorithm.canonical(value)?);
             }
         }
-        if this.values.len() > 1 {
-            return Err(s3_error!(
-                InvalidRequest,
-                "Expecting a single x-amz-checksum- header."
-            ));
+        if let Some(names) = header(headers, "x-amz-trailer") {
+            this.trailer = announced(names)?;
         }
         this.compute.extend(this.values.keys());
-        for name in header(headers, "x-amz-trailer")
-            .unwrap_or_default()
-            .split(',')
-        {
-            let name = name.trim();
-            if name.starts_with("x-amz-checksum-") {
-                let algorithm = Algorithm::ALL
-                    .into_iter()
-                    .find(|algorithm| algorithm.header() == name)
-                    .ok_or_else(|| s3_error!(InvalidRequest, "Unknown trailer {name}."))?;
-                this.trailer = Some(algorithm);
-                this.compute.insert(algorithm);
-            }
+        this.compute.extend(this.trailer);
+        if this.values.len() + this.trailer.iter().len() > 1 {
+            return Err(s3_error!(
+                InvalidRequest,
+                "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
+            ));
         }
         if let Some(name) = header(headers, "x-amz-sdk-checksum-algorithm") {
             this.compute.insert(Algorithm::parse(name)?);
-        }
-        if let Some(value) = header(headers, "content-md5") {
-            let bytes = BASE64.decode(value).unwrap_or_default();
-            if bytes.len() != 16 {
+            if this.compute.len() > 1 {
                 return Err(s3_error!(
-                    InvalidDigest,
-                    "The Content-MD5 you specified is not valid."
+                    InvalidRequest,
+                    "Value for x-amz-sdk-checksum-algorithm header is invalid."
                 ));
             }
-            this.md5 = Some(BASE64.encode(bytes));
         }
+        this.md5 = given_md5(headers)?;
         this.proven_sha256 = header(headers, "x-amz-content-sha256")
             .filter(|value| value.len() == 64)
             .and_then(|value| hex::decode(value).ok())
@@ -79,9 +61,36 @@ impl Expectation {
         Ok(this)
     }
 
+    /// Only what `Content-MD5` says, for bodies that other checksums in the
+    /// headers are not about.
+    pub(crate) fn of_md5(headers: &HeaderMap) -> S3Result<Self> {
+        Ok(Self {
+            md5: given_md5(headers)?,
+            ..Self::default()
+        })
+    }
+
+    /// The body's MD5 in hexadecimal, if the client gave it.
+    pub(crate) fn md5_hex(&self) -> Option<String> {
+        self.md5
+            .as_ref()
+            .and_then(|md5| BASE64.decode(md5).ok())
+            .map(hex::encode)
+    }
+
+    /// Whether the client said what the body is.
+    pub(crate) fn is_given(&self) -> bool {
+        !self.values.is_empty() || self.md5.is_some()
+    }
+
     /// The algorithms that the client named.
     pub(crate) fn algorithms(&self) -> &BTreeSet<Algorithm> {
         &self.compute
+    }
+
+    /// Whether anything is to be computed for its own sake.
+    pub(crate) fn computes(&self) -> bool {
+        !self.compute.is_empty()
     }
 
     /// Has this algorithm computed, too.
@@ -91,18 +100,16 @@ impl Expectation {
 
     /// Takes the value that came after the body.
     pub(crate) fn take_trailer(&mut self, trailers: Option<HeaderMap>) -> S3Result<()> {
-        let Some(algorithm) = self.trailer else {
-            return Ok(());
-        };
-        let name = algorithm.header();
         let trailers = trailers.unwrap_or_default();
-        let Some(value) = header(&trailers, name.as_str()) else {
-            return Err(s3_error!(
-                IncompleteBody,
-                "The trailer {name} was announced and did not come."
-            ));
-        };
-        self.values.insert(algorithm, algorithm.canonical(value)?);
+        let announced = self.trailer.map(Algorithm::header);
+        if trailers.keys().any(|name| Some(name) != announced.as_ref()) {
+            return Err(malformed_trailer());
+        }
+        if let Some(algorithm) = self.trailer {
+            let value = header(&trailers, algorithm.header().as_str());
+            let value = value.ok_or_else(malformed_trailer)?;
+            self.values.insert(algorithm, algorithm.canonical(value)?);
+        }
         Ok(())
     }
 
@@ -182,15 +189,44 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn query_value(uri: &Uri, wanted: &str) -> Option<String> {
-    uri.query()?.split('&').find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        name.eq_ignore_ascii_case(wanted).then(|| {
-            percent_encoding::percent_decode_str(value)
-                .decode_utf8_lossy()
-                .into_owned()
-        })
-    })
+fn malformed_trailer() -> S3Error {
+    let mut error = S3Error::with_message(
+        S3ErrorCode::Custom("MalformedTrailerError".into()),
+        "The request contained trailing data that was not well-formed or did not conform to our published schema.",
+    );
+    error.set_status_code(StatusCode::BAD_REQUEST);
+    error
+}
+
+/// The checksum that is to come in a trailer.
+fn announced(names: &str) -> S3Result<Option<Algorithm>> {
+    let mut found = None;
+    for name in names.split(',').map(str::trim) {
+        let algorithm = Algorithm::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.header().as_str().eq_ignore_ascii_case(name));
+        if algorithm.is_none() || found.is_some() {
+            return Err(s3_error!(
+                InvalidRequest,
+                "The value specified in the x-amz-trailer header is not supported."
+            ));
+        }
+        found = algorithm;
+    }
+    Ok(found)
+}
+
+fn given_md5(headers: &HeaderMap) -> S3Result<Option<String>> {
+    let Some(value) = headers.get("content-md5") else {
+        return Ok(None);
+    };
+    match BASE64.decode(value.as_bytes()) {
+        Ok(bytes) if bytes.len() == 16 => Ok(Some(BASE64.encode(bytes))),
+        _ => Err(s3_error!(
+            InvalidDigest,
+            "The Content-MD5 you specified is not valid."
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -202,12 +238,13 @@ mod tests {
         let parse = |name: &'static str, value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().unwrap());
-            Expectation::of_request(&headers, &Uri::from_static("/"))
+            Expectation::of_headers(&headers)
         };
         assert!(parse("x-amz-checksum-sha256", "AAAA").is_err());
         assert!(parse("x-amz-checksum-crc32", "????").is_err());
         assert!(parse("content-md5", "AAAA").is_err());
         assert!(parse("x-amz-trailer", "x-amz-checksum-crc7").is_err());
+        assert!(parse("x-amz-trailer", "x-amz-checksum-crc32,x-amz-checksum-sha1").is_err());
         assert!(parse("x-amz-sdk-checksum-algorithm", "CRC7").is_err());
         assert!(parse("x-amz-checksum-crc32", "AAAAAA==").is_ok());
     }

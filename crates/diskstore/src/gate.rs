@@ -14,6 +14,9 @@ use s3s::service::S3Service;
 use s3s::{Body, HttpError, S3Error, S3Result, StdError, s3_error};
 use tokio::time::{Instant, Sleep};
 
+use crate::chunked::{self, ShortChunks};
+use crate::document;
+use crate::hoist::hoist;
 use crate::region::correction;
 use crate::store::DiskStore;
 use crate::{cors, form};
@@ -37,29 +40,39 @@ pub(crate) async fn answer(
 ) -> Result<Response<Body>, HttpError> {
     let request_id = store.inner.ids.next();
     let waits_for_continue = request.headers().contains_key(header::EXPECT);
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let body = SharedBody::wrap(body, store.inner.settings.body_idle);
+    hoist(&mut parts);
+    let is_head = parts.method == Method::HEAD;
     let place = store.inner.hosts.place(&parts);
     let place = place.as_ref();
     let mut response = if parts.method == Method::OPTIONS {
         cors::preflight(&store, place, &parts)
     } else {
         let told = cors::headers(&store, place, &parts);
-        let sent = Body::http_body(body.clone());
         let mut response = if let Err(refusal) = refuse_version_2(&parts) {
             error_response(refusal)
         } else if let Some(correction) = correction(&parts, &store.inner.settings.region) {
             correction
         } else if form::is_form(&parts) {
+            let sent = Body::http_body(body.clone());
             form::post_object(&store, place, &parts, sent)
                 .await
                 .unwrap_or_else(error_response)
         } else {
+            let sent = match chunked::cuts(&parts.headers) {
+                Some(cut) => Body::http_body(ShortChunks::of(body.clone(), cut)),
+                None => Body::http_body(document::watch(&mut parts, body.clone())),
+            };
             service.call(Request::from_parts(parts, sent)).await?
         };
         response.headers_mut().extend(told);
         response
     };
+    // s3s answers a HEAD for a range as it would without one.
+    if is_head && response.headers().contains_key(header::CONTENT_RANGE) {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
     if !body.drain(waits_for_continue).await {
         response
             .headers_mut()

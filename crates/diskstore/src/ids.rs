@@ -35,19 +35,10 @@ impl Ids {
         hex::encode(&hasher.finalize()[..16])
     }
 
-    /// An ETag that nothing had before. What stands behind the dash keeps clients from taking it for an MD5,
-    /// as they do with 32 hexadecimal digits alone: they would call every object damaged.
-    pub(crate) fn next_etag(&self) -> String {
-        format!("{}-1", self.next())
-    }
-
-    /// The ETag of content with this SHA-256: the same bytes sent twice are the same version, so that a
-    /// late repetition of a PUT takes nothing from a reader who holds on to an ETag. No MD5 either.
-    pub(crate) fn of_content(sha256: &str) -> String {
-        let mut hasher = Sha256::new();
-        hasher.update(b"safelight etag 1\n");
-        hasher.update(sha256.as_bytes());
-        format!("{}-1", hex::encode(&hasher.finalize()[..16]))
+    /// The same for an upload that begins now. Those of later moments sort after
+    /// it, as S3 lists uploads of one key by the time they began.
+    pub(crate) fn of_upload(&self, now_us: i64) -> String {
+        format!("{now_us:016x}{}", &self.next()[..16])
     }
 
     /// Whether this may be such an id: safe as the name of a directory.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::ids::Ids;
+
 /// A segment is cut after each so many bytes. Percent-encoded they still fit
 /// into a file name of 255 bytes.
 pub(crate) const CHUNK_BYTES: usize = 64;
@@ -11,7 +13,7 @@ const EMPTY: &str = "%";
 /// those that the directories above it stand for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Name {
-    /// The end of a key.
+    /// The end of a key, with or without the id of an upload to it.
     Leaf(Vec<u8>),
     /// Bytes that more keys begin with; a segment's end if it ends in `/`.
     Dir(Vec<u8>),
@@ -24,6 +26,14 @@ pub(crate) fn object_path(objects: &Path, key: &str) -> PathBuf {
     name.push('=');
     path.push(name);
     path
+}
+
+/// The file of one of the uploads to a key, below the directory of all that are
+/// pending.
+pub(crate) fn pending_path(pending: &Path, key: &str, upload_id: &str) -> PathBuf {
+    let mut path = object_path(pending, key).into_os_string();
+    path.push(upload_id);
+    path.into()
 }
 
 /// The deepest directory below which every key with this prefix is, and the
@@ -61,8 +71,9 @@ pub(crate) fn decode_name(name: &str) -> Option<Name> {
     if name == EMPTY {
         return Some(Name::Dir(b"/".to_vec()));
     }
-    if let Some(leaf) = name.strip_suffix('=') {
-        return decode(leaf).map(Name::Leaf);
+    if let Some((leaf, upload_id)) = name.split_once('=') {
+        let known = upload_id.is_empty() || Ids::is_id(upload_id);
+        return decode(leaf).filter(|_| known).map(Name::Leaf);
     }
     if let Some(chunk) = name.strip_suffix('+') {
         return decode(chunk).map(Name::Dir);
@@ -167,6 +178,19 @@ mod tests {
             prop_assert!(object_path(Path::new("x"), &key).starts_with(&dir));
             prop_assert!(prefix.starts_with(base));
         }
+    }
+
+    #[test]
+    fn an_upload_has_the_path_of_its_key() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let path = pending_path(Path::new("x"), "a/B", id);
+        assert_eq!(path, Path::new("x/a/%42=0123456789abcdef0123456789abcdef"));
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap();
+        assert_eq!(decode_name(name), Some(Name::Leaf(b"B".to_vec())));
+        assert!(name.len() <= 255);
+        assert_eq!(decode_name("b=else"), None);
+        let longest = pending_path(Path::new(""), &"A".repeat(CHUNK_BYTES - 1), id);
+        assert!(longest.as_os_str().len() <= 255);
     }
 
     #[test]

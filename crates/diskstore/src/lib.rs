@@ -5,17 +5,27 @@
 //!
 //! # What it speaks
 //!
-//! PutObject, GetObject (ranges, conditions), HeadObject, DeleteObject,
-//! ListObjectsV2, multipart uploads (Create, UploadPart, ListParts, Complete,
-//! Abort), PostObject (browsers' forms with a policy), and buckets: Create,
-//! Head, List, Delete, location, CORS, lifecycle and notification
-//! configurations. Path style, and virtual-host style for the host names in
-//! [`Settings::hosts`]; Signature Version 4 in headers, in presigned URLs and in
-//! policies. Everything else answers `NotImplemented`; so does a request that
-//! asks for something the store would have to ignore (encryption, tags, locks,
-//! ACL grants). What tools ask of every bucket and no bucket has here (versions,
-//! a policy, a website ...) is answered as Amazon S3 does for a bucket that
-//! never had it.
+//! * objects: PutObject, GetObject and HeadObject (ranges, parts, conditions),
+//!   GetObjectAttributes, CopyObject, DeleteObject, DeleteObjects,
+//!   Put-, Get- and DeleteObjectTagging, PostObject (browsers' forms with a
+//!   policy);
+//! * multipart uploads: Create, UploadPart, UploadPartCopy, ListParts, Complete,
+//!   Abort, ListMultipartUploads;
+//! * listings: ListObjects and ListObjectsV2;
+//! * buckets: Create, Head, List, Delete, location, CORS, lifecycle and
+//!   notification configurations;
+//! * what tools ask of every object and bucket: that the owner has full control
+//!   (the ACLs), and what no bucket has here (versions, a policy, a website ...),
+//!   which is answered as Amazon S3 does for a bucket that never had it.
+//!
+//! Path style, and virtual-host style for the host names in [`Settings::hosts`];
+//! Signature Version 4 in headers, in presigned URLs and in policies; bodies plain
+//! or `aws-chunked`, with or without signatures and trailers; `Content-MD5` and
+//! all checksum algorithms of S3, of parts, composite and of full objects.
+//!
+//! Everything else answers `NotImplemented`; so does a request with an `x-amz-*`
+//! header that the store would have to ignore (encryption, locks, ACL grants,
+//! storage classes other than `STANDARD`).
 //!
 //! # Who may do what
 //!
@@ -47,7 +57,7 @@
 //! Directories have mode 0700 and files 0600. One process owns it, by a lock.
 //!
 //! ```text
-//! format                        "safelight-diskstore 1"
+//! format                        "safelight-diskstore 2"
 //! lock                          held by the process that has the store open
 //! tmp/<id>                      bodies and records that are being written
 //! tmp/<id>/                     a bucket or an upload that is being removed
@@ -56,6 +66,7 @@
 //! buckets/<bucket>/objects/...  one file per object, see below
 //! buckets/<bucket>/uploads/<xx>/<upload>/upload    what Create was told
 //! buckets/<bucket>/uploads/<xx>/<upload>/00001     part 1, and so on
+//! buckets/<bucket>/pending/...=<upload>            empty; an upload not completed
 //! ```
 //!
 //! Every file that holds a record ends with it: the body's bytes first, then
@@ -73,6 +84,13 @@
 //! a page costs as much as the directories it reads, so spread keys (by date,
 //! for example) rather than putting millions under one prefix.
 //!
+//! Uploads have directories by their ids, so that completing one moves nothing.
+//! Those that are not completed are found by key in `pending`, which is laid out
+//! like `objects`, so listing them costs as much as there are of them, whatever
+//! the number of objects. An upload's file there is on the disk before the upload
+//! is and goes after it. It is a hint where to look and nothing more: a file that
+//! stands for no open upload is skipped and removed.
+//!
 //! # Life of an object
 //!
 //! A body is written to `tmp/` while its hashes are computed, in one pass and
@@ -89,6 +107,27 @@
 //! disagree. A second Complete with the same parts answers as the first did,
 //! for as long as that object lives.
 //!
+//! Tags stand in the object's record, like its headers and metadata, and so come,
+//! change and go with it. To change what is known of an object, by
+//! PutObjectTagging or a copy onto itself, a new record takes the place of the
+//! old one by one rename, and no byte of the body is written. If the old record
+//! stands behind its body, that file first gets a second name, as the only part
+//! in the directory of an upload of its own, which the new record lists. A note
+//! in `tmp/` is on the disk before that name is: after a crash there is either
+//! the old record, and the next start removes the name by the note, or the new
+//! one, and only the note goes. Where the file system has no second names, the
+//! body is copied this once.
+//!
+//! A copy to another key is a file of its own, made like that of a PutObject: in
+//! `tmp/`, sealed, synced and renamed when it is whole, so a crash leaves all of it
+//! or nothing. The system copies the bytes, and where the file system can (Btrfs,
+//! XFS) it shares them instead. A checksum that the source has is kept; another
+//! one is computed from what was written, and then the source's is compared as
+//! well. The source is held like one that is being read, without a lock: it may be
+//! overwritten or deleted meanwhile. So a copy reads at one moment and is
+//! published at a later one, as in S3; one of an object onto itself takes nothing
+//! back that others wrote in between.
+//!
 //! Deleting or overwriting removes an object's file, by which it is gone, and
 //! then its parts, under a note in `tmp/` that survives a crash. A read that
 //! has begun gets all its bytes: parts are kept until their last reader ends.
@@ -103,54 +142,74 @@
 //!
 //! # What to know
 //!
-//! * ETags are opaque. One that is put with a SHA-256 depends on the content
-//!   alone, so that a repetition changes nothing for its readers; every other
-//!   write gets a fresh random one, even if the content is the same. None looks
-//!   like an MD5, which many clients would hold against the content.
+//! * ETags are opaque, and only one that is an MD5 looks like one, since some
+//!   clients compare. It is the MD5 if `Content-MD5` came in a request with
+//!   credentials; of an object whose parts all came so, the MD5 of those. Through
+//!   a presigned URL it never is: whoever has one could make two bodies with one
+//!   MD5. One that is put with a SHA-256 depends on the content alone, so that a
+//!   repetition changes nothing for its readers; a copy has that of its source;
+//!   every other write gets a fresh random one, even if the content is the same.
 //! * An object or part without a checksum from the client gets a CRC64NVME.
 //! * An upload with composite checksums needs one with every part, in
 //!   UploadPart and in Complete, and consecutive part numbers.
-//! * `ListObjectsV2` reads the tree without a lock: what is written or deleted
-//!   meanwhile may or may not appear.
+//! * A copy is in one piece; one of an object with a composite checksum gets one of
+//!   the same algorithm over all bytes. An object that is copied onto itself
+//!   keeps its parts, unless a checksum is asked for.
+//! * Listings read the tree without a lock: what is written or deleted meanwhile
+//!   may or may not appear.
+//! * Uploads of one key are listed in the order of their ids, which begin with the
+//!   time.
 //! * Parts that a Complete leaves out are removed after it; if the process dies
 //!   at that moment they stay until the object is deleted or Complete repeated.
-//! * Objects have no tags yet, so a lifecycle rule with a tag chooses none.
 //! * A bucket whose record is damaged is opened without its configuration, and
 //!   the log says so.
 //! * If the disk is full the answer is 507 `DiskFull` and nothing is kept.
+//! * s3s answers `InvalidArgument` to a `Range` that is not one range of bytes,
+//!   and puts the ETag of GetObjectAttributes in quotation marks; Amazon S3 ignores
+//!   such a range, and has no quotation marks there.
 
 mod access;
 mod acl;
 mod buckets;
 mod checksum;
+mod chunked;
 mod clock;
 mod conditions;
+mod copy;
 mod cors;
 mod disposal;
+mod document;
+mod etag;
 mod events;
 mod expectation;
 mod fault;
 mod form;
 mod gate;
+mod hoist;
 mod hosts;
 mod ids;
 mod keypath;
 mod keys;
 mod leases;
 mod lifecycle;
+mod listing;
 mod locks;
 mod ops;
+mod pending;
 mod publish;
 mod read;
 mod receive;
 mod record;
 mod region;
 mod remove;
+mod rewrite;
 mod sealed;
+mod selection;
 mod serve;
 mod settings;
 mod store;
 mod sweep;
+mod tags;
 mod temp;
 mod tree;
 mod unsupported;

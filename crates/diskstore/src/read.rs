@@ -16,6 +16,8 @@ use crate::upload::part_path;
 
 /// So much is read at a time.
 const CHUNK_BYTES: u64 = 256 << 10;
+/// So much is copied at a time: whole blocks, or they could not be shared.
+const STEP_BYTES: u64 = 16 << 20;
 
 /// Bytes of an object that will be read, held against deletion.
 pub(crate) struct Reading {
@@ -103,11 +105,31 @@ impl Reading {
             let mut bytes = Vec::with_capacity(wanted as usize);
             let got = file.take(wanted).read_to_end(&mut bytes)? as u64;
             if got < wanted {
-                tracing::error!("a file of an object is shorter than its record says");
-                return Err(io::ErrorKind::UnexpectedEof.into());
+                return Err(shorter());
             }
             *left -= got;
             return Ok(Some(bytes.into()));
+        }
+    }
+
+    /// Appends the next bytes to a file, and tells how many; 0 at the end. Where
+    /// the file system can, none are copied but both files share them.
+    pub(crate) fn copy_some(&mut self, to: &mut File) -> io::Result<u64> {
+        loop {
+            let Some((file, left)) = &mut self.current else {
+                return Ok(0);
+            };
+            if *left == 0 {
+                self.open_next()?;
+                continue;
+            }
+            // On Linux this is copy_file_range, which clones where that works.
+            let copied = io::copy(&mut file.take((*left).min(STEP_BYTES)), to)?;
+            if copied == 0 {
+                return Err(shorter());
+            }
+            *left -= copied;
+            return Ok(copied);
         }
     }
 
@@ -121,4 +143,9 @@ impl Reading {
             task.await.map_err(io::Error::other)?
         })
     }
+}
+
+fn shorter() -> io::Error {
+    tracing::error!("a file of an object is shorter than its record says");
+    io::ErrorKind::UnexpectedEof.into()
 }

@@ -11,6 +11,7 @@ use s3s::{S3Error, S3ErrorCode, S3Result, StdError, TrailingHeaders, s3_error};
 use tokio::task::JoinHandle;
 
 use crate::checksum::Checksums;
+use crate::chunked::FramingError;
 use crate::expectation::{Expectation, Hasher};
 use crate::fault::{died, io_fault};
 use crate::gate::Idle;
@@ -229,13 +230,16 @@ impl Batch {
 /// Why a body's stream failed, as the client is told. The errors of s3s's
 /// streams are private, so they are known by what they say.
 pub(crate) fn body_error(error: StdError) -> S3Error {
-    if error.downcast_ref::<Idle>().is_some() {
+    let text = error.to_string();
+    if text.contains(&Idle.to_string()) {
         return s3_error!(
             RequestTimeout,
             "Your socket connection to the server was not read from or written to within the timeout period."
         );
     }
-    let text = error.to_string();
+    if text.contains(&FramingError::TooLong.to_string()) {
+        return s3_error!(InvalidRequest, "A signed chunk may have 8 MiB at most.");
+    }
     if text.contains("Sha256Mismatch") {
         let mut mismatch = S3Error::with_message(
             S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into()),

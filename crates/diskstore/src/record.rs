@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use s3s::dto;
+use s3s::{S3Result, dto, s3_error};
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::{Algorithm, Checksums, Coverage};
 use crate::cors::CorsRule;
 use crate::events::Subscription;
 use crate::lifecycle::LifecycleRule;
+use crate::tags::Tags;
+
+/// The most user metadata of an object.
+const MOST_METADATA_BYTES: usize = 2048;
 
 /// The headers that a client gave an object and gets back with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,24 +28,45 @@ pub(crate) struct Attributes {
     pub metadata: BTreeMap<String, String>,
 }
 
+impl Attributes {
+    /// Refuses more user metadata than S3 has: 2 KiB, names and values together.
+    pub(crate) fn check(&self) -> S3Result<()> {
+        let bytes: usize = self.metadata.iter().map(|(k, v)| k.len() + v.len()).sum();
+        if bytes > MOST_METADATA_BYTES {
+            return Err(s3_error!(
+                MetadataTooLarge,
+                "Your metadata headers exceed the maximum allowed metadata size."
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// An object. Its bytes stand before the record, or in the parts it lists.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ObjectRecord {
     pub key: String,
     pub size_bytes: u64,
     pub etag: String,
     pub modified_us: i64,
     pub attributes: Attributes,
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
+    pub tags: Tags,
     pub checksums: Checksums,
     pub coverage: Coverage,
     pub manifest: Option<Manifest>,
 }
 
-/// The parts of an object that came as a multipart upload, in order.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// The files that hold an object's bytes, in order, where its record does not
+/// stand behind them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
+    /// The upload in whose directory they are.
     pub upload_id: String,
     pub parts: Vec<PartRecord>,
+    /// Whether a client uploaded these parts. If not, the object came in one
+    /// piece and its record was rewritten since.
+    pub uploaded: bool,
 }
 
 /// A part of an upload.
@@ -61,6 +86,8 @@ pub(crate) struct UploadRecord {
     /// When it was begun.
     pub initiated_us: i64,
     pub attributes: Attributes,
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
+    pub tags: Tags,
     /// The checksum of the object that Complete will make.
     pub algorithm: Algorithm,
     pub coverage: Coverage,
@@ -80,10 +107,32 @@ pub(crate) struct BucketRecord {
     pub notifications: Vec<Subscription>,
 }
 
+impl UploadRecord {
+    /// That of an upload which could have made this object.
+    pub(crate) fn of_object(object: &ObjectRecord) -> Self {
+        let algorithm = object.checksums.keys().next();
+        Self {
+            key: object.key.clone(),
+            initiated_us: object.modified_us,
+            attributes: object.attributes.clone(),
+            tags: object.tags.clone(),
+            algorithm: algorithm.copied().unwrap_or(Algorithm::Crc64nvme),
+            coverage: object.coverage,
+            declared: false,
+        }
+    }
+}
+
 impl ObjectRecord {
     /// The upload whose parts hold the bytes.
     pub(crate) fn upload_id(&self) -> Option<&str> {
         self.manifest.as_ref().map(|m| m.upload_id.as_str())
+    }
+
+    /// The parts that a client uploaded, if it did so in parts.
+    pub(crate) fn uploaded_parts(&self) -> Option<&[PartRecord]> {
+        let manifest = self.manifest.as_ref().filter(|m| m.uploaded)?;
+        Some(&manifest.parts)
     }
 
     /// The ETag as a response carries it.
@@ -92,11 +141,11 @@ impl ObjectRecord {
     }
 }
 
-/// Takes the attributes out of the input of PutObject or
-/// CreateMultipartUpload, which name them alike.
+/// Takes the attributes out of the input of an operation that makes an object,
+/// if they are within the limits.
 macro_rules! attributes_of {
-    ($input:expr) => {
-        $crate::record::Attributes {
+    ($input:expr) => {{
+        let attributes = $crate::record::Attributes {
             content_type: $input.content_type.take(),
             content_disposition: $input.content_disposition.take(),
             content_encoding: $crate::record::stored_encoding($input.content_encoding.take()),
@@ -112,8 +161,9 @@ macro_rules! attributes_of {
                 .unwrap_or_default()
                 .into_iter()
                 .collect(),
-        }
-    };
+        };
+        attributes.check().map(|()| attributes)
+    }};
 }
 pub(crate) use attributes_of;
 

@@ -22,7 +22,7 @@ use crate::settings::Settings;
 use crate::sweep::sweep;
 use crate::tree::{Tree, sync_dir};
 
-const FORMAT: &str = "safelight-diskstore 1\n";
+const FORMAT: &str = "safelight-diskstore 2\n";
 /// Paths hold at most 4096 bytes; a key of 1024 may need 3200 of them.
 const LONGEST_ROOT_BYTES: usize = 800;
 
@@ -201,8 +201,14 @@ impl Inner {
 
     /// The directory of an upload. `upload_id` must be an id.
     pub(crate) fn upload_dir(&self, bucket: &str, upload_id: &str) -> PathBuf {
-        let shard = upload_id.get(..2).unwrap_or_default();
+        // An id begins with the time, so its end spreads better.
+        let shard = upload_id.get(30..).unwrap_or_default();
         self.uploads_dir(bucket).join(shard).join(upload_id)
+    }
+
+    /// The tree of the uploads that are not completed.
+    pub(crate) fn pending_dir(&self, bucket: &str) -> PathBuf {
+        self.bucket_dir(bucket).join("pending")
     }
 
     /// What the key holds. For the answer to stay true, hold the key's lock.

@@ -1,9 +1,9 @@
 //! Directories that come and go, and names in them that last.
 
 use std::collections::HashSet;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -46,15 +46,32 @@ impl Tree {
     /// Renames `from` to `to`, makes the directories above `to` where they are
     /// missing, and returns when the name is on the disk.
     pub(crate) fn publish(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let dir = parent(to)?;
+        self.change(parent(to)?, || fs::rename(from, to))
+    }
+
+    /// Makes an empty file, and the directories above it where they are missing,
+    /// and returns when its name is on the disk.
+    pub(crate) fn touch(&self, path: &Path) -> io::Result<()> {
+        self.change(parent(path)?, || {
+            OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)
+                .map(drop)
+        })
+    }
+
+    /// Changes the names in a directory, which is made if there is none, and
+    /// returns when they are on the disk.
+    fn change(&self, dir: &Path, work: impl Fn() -> io::Result<()>) -> io::Result<()> {
         for _ in 0..ATTEMPTS {
             {
                 let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
                 if known.contains(dir) {
-                    let moved =
-                        File::open(dir).and_then(|opened| fs::rename(from, to).map(|()| opened));
+                    let changed = File::open(dir).and_then(|opened| work().map(|()| opened));
                     drop(known);
-                    match moved {
+                    match changed {
                         Ok(opened) => return opened.sync_all(),
                         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                         Err(error) => return Err(error),
@@ -113,15 +130,21 @@ impl Tree {
             Err(error) => return Err(error),
         }
         if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none()) {
-            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            for above in dir.ancestors() {
-                if above == floor || !above.starts_with(floor) || fs::remove_dir(above).is_err() {
-                    break;
-                }
-                known.remove(above);
-            }
+            self.prune(dir, floor);
         }
         Ok(true)
+    }
+
+    /// Removes a directory if it is empty, then those above it that this left
+    /// empty, up to `floor`.
+    pub(crate) fn prune(&self, dir: &Path, floor: &Path) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        for above in dir.ancestors() {
+            if above == floor || !above.starts_with(floor) || fs::remove_dir(above).is_err() {
+                break;
+            }
+            known.remove(above);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use s3s::{S3Error, S3Result, s3_error};
 
 use crate::fault::{Fault, io_fault};
 use crate::ids::Ids;
+use crate::pending;
 use crate::record::{PartRecord, UploadRecord};
 use crate::sealed;
 use crate::store::DiskStore;
@@ -69,6 +70,7 @@ pub(crate) fn abort(store: &DiskStore, bucket: &str, key: &str, upload_id: &str)
         if let Some(shard) = dir.parent() {
             sync_dir(shard).map_err(io_fault)?;
         }
+        pending::leave(store, bucket, key, upload_id);
     }
     fs::remove_dir_all(&aside).map_err(io_fault)
 }

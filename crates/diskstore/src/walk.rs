@@ -11,6 +11,8 @@ use crate::keypath::{Name, decode_name, prefix_dir};
 pub(crate) enum Resume {
     /// From the first key.
     Start,
+    /// From this key on.
+    From(Vec<u8>),
     /// After this key.
     After(Vec<u8>),
     /// After all keys that begin with this.
@@ -21,6 +23,7 @@ impl Resume {
     fn skips_key(&self, key: &[u8]) -> bool {
         match self {
             Self::Start => false,
+            Self::From(first) => key < first.as_slice(),
             Self::After(last) => key <= last.as_slice(),
             Self::Past(last) => key <= last.as_slice() || key.starts_with(last),
         }
@@ -30,7 +33,9 @@ impl Resume {
     fn skips_dir(&self, base: &[u8]) -> bool {
         match self {
             Self::Start => false,
-            Self::After(last) => base < last.as_slice() && !last.starts_with(base),
+            Self::From(last) | Self::After(last) => {
+                base < last.as_slice() && !last.starts_with(base)
+            }
             Self::Past(last) => {
                 base.starts_with(last) || (base < last.as_slice() && !last.starts_with(base))
             }
@@ -43,6 +48,8 @@ pub(crate) struct Walk {
     prefix: Vec<u8>,
     resume: Resume,
     stack: Vec<Frame>,
+    /// Directories in which nothing was.
+    empty: Vec<PathBuf>,
 }
 
 struct Frame {
@@ -68,7 +75,13 @@ impl Walk {
             prefix,
             resume,
             stack: first.into_iter().collect(),
+            empty: Vec::new(),
         })
+    }
+
+    /// The directories without entries that it came through.
+    pub(crate) fn into_empty(self) -> Vec<PathBuf> {
+        self.empty
     }
 
     /// Skips the rest of the keys that begin with this.
@@ -94,7 +107,11 @@ impl Walk {
                 && !self.resume.skips_dir(&bytes)
                 && let Some(below) = Frame::read(path, bytes)?
             {
-                self.stack.push(below);
+                if below.entries.len() == 0 {
+                    self.empty.push(below.path);
+                } else {
+                    self.stack.push(below);
+                }
             }
         }
         Ok(None)
@@ -126,8 +143,11 @@ impl Frame {
             });
         }
         // A leaf and a directory add the same bytes only where a segment was
-        // cut: the key that ends there comes before those that go on.
-        entries.sort_unstable_by(|a, b| (&a.adds, !a.leaf).cmp(&(&b.adds, !b.leaf)));
+        // cut: the key that ends there comes before those that go on. Leaves of
+        // one key differ in the id of the upload.
+        entries.sort_unstable_by(|a, b| {
+            (&a.adds, !a.leaf, &a.file_name).cmp(&(&b.adds, !b.leaf, &b.file_name))
+        });
         Ok(Some(Self {
             path,
             base,
@@ -191,6 +211,10 @@ mod tests {
                     .collect()
             };
             prop_assert_eq!(walk(dir.path(), &prefix, Resume::Start), expected(&|_| true));
+            prop_assert_eq!(
+                walk(dir.path(), &prefix, Resume::From(after.clone().into_bytes())),
+                expected(&|key| *key >= after)
+            );
             prop_assert_eq!(
                 walk(dir.path(), &prefix, Resume::After(after.clone().into_bytes())),
                 expected(&|key| *key > after)

@@ -26,6 +26,7 @@ use crate::keys::Permission;
 use crate::ops::put;
 use crate::receive::Length;
 use crate::store::DiskStore;
+use crate::unsupported::refuse;
 
 /// Whether a request is such an upload.
 pub(crate) fn is_form(parts: &Parts) -> bool {
@@ -66,6 +67,7 @@ pub(crate) async fn post_object(
     let (least, most) = policy.length_range(store.inner.settings.max_put_bytes);
     let file = StreamingBlob::from(head.file.into_body());
     let request = fields.request(file)?;
+    refuse(&request.headers)?;
     let stored = put(store, request, Length::Between(least, most), Cause::Post).await?;
     answer::stored(&fields, &stored.output)
 }

@@ -242,10 +242,8 @@ fn expire_if_due(
 /// Removes an object unless another was written to its key.
 fn remove_unchanged(store: &DiskStore, bucket: &str, seen: &ObjectRecord) -> S3Result<bool> {
     remove(store, bucket, &seen.key, Cause::Expire, |current| {
-        // The same bytes may have been written again under the same ETag.
-        Ok(current.is_some_and(|current| {
-            current.etag == seen.etag && current.modified_us == seen.modified_us
-        }))
+        // The same bytes may have been written again under the same ETag, or its tags changed.
+        Ok(current == Some(seen))
     })
 }
 
@@ -311,6 +309,7 @@ mod tests {
             etag: etag.to_owned(),
             modified_us,
             attributes: Attributes::default(),
+            tags: crate::tags::Tags::default(),
             checksums: Checksums::new(),
             coverage: Coverage::FullObject,
             manifest: None,

@@ -61,17 +61,8 @@ impl LifecycleRule {
         object.key.starts_with(&self.prefix)
             && self.more_bytes_than.is_none_or(|n| object.size_bytes > n)
             && self.fewer_bytes_than.is_none_or(|n| object.size_bytes < n)
-            && self
-                .tags
-                .iter()
-                .all(|(key, value)| tags(object).iter().any(|(of, is)| of == key && is == value))
+            && object.tags.include(&self.tags)
     }
-}
-
-/// The tags of an object, by which rules choose. The store has no tags yet, so
-/// a rule with a tag chooses nothing.
-fn tags(_: &ObjectRecord) -> BTreeMap<String, String> {
-    BTreeMap::new()
 }
 
 /// So many days after a moment, rounded up to midnight UTC, as Amazon S3 does.
@@ -88,6 +79,7 @@ mod tests {
     use super::*;
     use crate::checksum::{Checksums, Coverage};
     use crate::record::Attributes;
+    use crate::tags::Tags;
 
     const HOUR_US: i64 = DAY_US / 24;
 
@@ -111,6 +103,7 @@ mod tests {
             etag: String::new(),
             modified_us: 10 * HOUR_US,
             attributes: Attributes::default(),
+            tags: Tags::default(),
             checksums: Checksums::new(),
             coverage: Coverage::FullObject,
             manifest: None,
@@ -154,6 +147,12 @@ mod tests {
             tags: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
             ..rule()
         };
-        assert!(!tagged.expires(&object("tmp/a", 1), late));
+        let with = |tags: &str| ObjectRecord {
+            tags: Tags::of_header(Some(tags)).unwrap(),
+            ..object("tmp/a", 1)
+        };
+        for (tags, goes) in [("", false), ("a=c", false), ("a=b&c=d", true)] {
+            assert_eq!(tagged.expires(&with(tags), late), goes, "{tags}");
+        }
     }
 }

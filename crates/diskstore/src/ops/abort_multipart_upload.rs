@@ -5,7 +5,6 @@ use s3s::{S3Request, S3Response, S3Result};
 
 use crate::fault::blocking;
 use crate::store::DiskStore;
-use crate::unsupported::not_implemented;
 use crate::upload::abort;
 
 pub(super) async fn abort_multipart_upload(
@@ -13,9 +12,6 @@ pub(super) async fn abort_multipart_upload(
     request: S3Request<AbortMultipartUploadInput>,
 ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
     let input = request.input;
-    if input.if_match_initiated_time.is_some() {
-        return Err(not_implemented("this condition"));
-    }
     store.inner.require_bucket(&input.bucket)?;
     let store = store.clone();
     blocking(move || abort(&store, &input.bucket, &input.key, &input.upload_id)).await?;

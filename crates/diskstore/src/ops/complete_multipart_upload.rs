@@ -10,22 +10,24 @@ use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 use crate::checksum::{Algorithm, Checksums, Coverage, given_checksums, of_parts, put_checksums};
 use crate::clock::now_us;
 use crate::conditions::WriteConditions;
+use crate::document;
+use crate::etag;
 use crate::events::Cause;
 use crate::fault::{blocking, io_fault};
 use crate::ids::Ids;
+use crate::pending;
 use crate::publish::replace;
 use crate::record::{Manifest, ObjectRecord, PartRecord, UploadRecord};
 use crate::store::DiskStore;
 use crate::temp::Temp;
 use crate::tree::sync_dir;
-use crate::unsupported::refuse;
 use crate::upload::{no_such_upload, open_upload, part, part_number, part_numbers, part_path};
 
 pub(super) async fn complete_multipart_upload(
     store: &DiskStore,
     request: S3Request<CompleteMultipartUploadInput>,
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-    refuse(&request.headers)?;
+    document::verify(&request)?;
     let mut input = request.input;
     store.inner.require_bucket(&input.bucket)?;
     if !Ids::is_id(&input.upload_id) {
@@ -46,10 +48,7 @@ pub(super) async fn complete_multipart_upload(
             None => None,
         },
         size_bytes: input.mpu_object_size,
-        conditions: WriteConditions {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-        },
+        conditions: WriteConditions::of_write(input.if_match, input.if_none_match)?,
     };
     let (store, bucket, key) = (store.clone(), input.bucket.clone(), input.key.clone());
     let record = blocking(move || complete(&store, &bucket, &key, &input.upload_id, &wish)).await?;
@@ -121,6 +120,7 @@ fn complete(
     if let Some(done) = &current
         && let Some(manifest) = &done.manifest
         && manifest.upload_id == upload_id
+        && manifest.uploaded
     {
         // A repeated Complete. If the first one's tidying was cut off, do it.
         let same = manifest.parts.len() == wish.parts.len()
@@ -155,6 +155,7 @@ fn complete(
     if let Some(manifest) = &record.manifest {
         tidy(&dir, &manifest.parts);
     }
+    pending::leave(store, bucket, key, upload_id);
     drop(guard);
     drop(entered);
     if let Some(doomed) = doomed {
@@ -251,14 +252,16 @@ fn assemble(
     Ok(ObjectRecord {
         key: key.to_owned(),
         size_bytes,
-        etag: format!("{}-{}", store.inner.ids.next(), parts.len()),
+        etag: etag::of_parts(&store.inner.ids, &parts),
         modified_us: now_us(),
         attributes: upload.attributes,
+        tags: upload.tags,
         checksums,
         coverage: upload.coverage,
         manifest: Some(Manifest {
             upload_id: upload_id.to_owned(),
             parts,
+            uploaded: true,
         }),
     })
 }

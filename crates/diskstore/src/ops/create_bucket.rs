@@ -5,7 +5,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::fault::{blocking, io_fault};
 use crate::store::DiskStore;
-use crate::unsupported::{not_implemented, refuse};
+use crate::unsupported::not_implemented;
 
 /// Amazon S3's first region, which is more patient than the others with those
 /// who make a bucket that they have.
@@ -15,7 +15,6 @@ pub(super) async fn create_bucket(
     store: &DiskStore,
     request: S3Request<CreateBucketInput>,
 ) -> S3Result<S3Response<CreateBucketOutput>> {
-    refuse(&request.headers)?;
     let input = request.input;
     if input.object_lock_enabled_for_bucket == Some(true) {
         return Err(not_implemented("object locks"));

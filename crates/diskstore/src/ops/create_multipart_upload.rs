@@ -9,17 +9,17 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 use crate::checksum::{Algorithm, Coverage};
 use crate::clock::now_us;
 use crate::fault::{blocking, io_fault};
+use crate::pending;
 use crate::record::{UploadRecord, attributes_of};
 use crate::store::DiskStore;
+use crate::tags::Tags;
 use crate::temp::Temp;
 use crate::tree::sync_dir;
-use crate::unsupported::refuse;
 
 pub(super) async fn create_multipart_upload(
     store: &DiskStore,
     request: S3Request<CreateMultipartUploadInput>,
 ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-    refuse(&request.headers)?;
     let mut input = request.input;
     store.inner.require_bucket(&input.bucket)?;
     let declared = match &input.checksum_algorithm {
@@ -47,7 +47,8 @@ pub(super) async fn create_multipart_upload(
     let record = UploadRecord {
         key: input.key.clone(),
         initiated_us: now_us(),
-        attributes: attributes_of!(input),
+        attributes: attributes_of!(input)?,
+        tags: Tags::of_header(input.tagging.as_deref())?,
         algorithm,
         coverage,
         declared: declared.is_some(),
@@ -68,7 +69,7 @@ pub(super) async fn create_multipart_upload(
 /// Makes the upload's directory aside and then gives it its name.
 fn create(store: &DiskStore, bucket: &str, record: &UploadRecord) -> S3Result<String> {
     let _entered = store.inner.enter(bucket)?;
-    let upload_id = store.inner.ids.next();
+    let upload_id = store.inner.ids.of_upload(record.initiated_us);
     let aside = store.inner.tmp_path();
     let made = || {
         DirBuilder::new().mode(0o700).create(&aside)?;
@@ -77,6 +78,8 @@ fn create(store: &DiskStore, bucket: &str, record: &UploadRecord) -> S3Result<St
         file.published();
         sync_dir(&aside)?;
         let dir = store.inner.upload_dir(bucket, &upload_id);
+        let _guard = store.inner.locks.read(bucket, &record.key);
+        pending::enter(store, bucket, &record.key, &upload_id)?;
         store.inner.tree.publish(&aside, &dir)
     };
     match made() {

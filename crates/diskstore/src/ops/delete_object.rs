@@ -8,7 +8,7 @@ use crate::events::Cause;
 use crate::fault::blocking;
 use crate::remove::remove;
 use crate::store::DiskStore;
-use crate::unsupported::{not_implemented, refuse_version};
+use crate::unsupported::refuse_version;
 
 pub(super) async fn delete_object(
     store: &DiskStore,
@@ -16,13 +16,10 @@ pub(super) async fn delete_object(
 ) -> S3Result<S3Response<DeleteObjectOutput>> {
     let input = request.input;
     refuse_version(input.version_id.as_deref())?;
-    if input.if_match_last_modified_time.is_some() || input.if_match_size.is_some() {
-        return Err(not_implemented("this condition"));
-    }
     store.inner.require_bucket(&input.bucket)?;
     let conditions = WriteConditions {
         if_match: input.if_match,
-        if_none_match: None,
+        ..WriteConditions::default()
     };
     let (store, bucket, key) = (store.clone(), input.bucket, input.key);
     blocking(move || {

@@ -1,4 +1,4 @@
-//! GetBucketAcl.
+//! GetBucketAcl. The owner has full control, which cannot be changed.
 
 use s3s::dto::{GetBucketAclInput, GetBucketAclOutput};
 use s3s::{S3Request, S3Response, S3Result};

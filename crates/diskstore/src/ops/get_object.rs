@@ -3,23 +3,20 @@
 use s3s::dto::{GetObjectInput, GetObjectOutput, StreamingBlob};
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use super::head_object::{describe, resolve};
+use super::head_object::describe;
 use crate::conditions::ReadConditions;
 use crate::fault::{blocking, io_fault};
 use crate::read::Reading;
+use crate::selection::Selection;
 use crate::store::DiskStore;
-use crate::unsupported::{not_implemented, refuse, refuse_version};
+use crate::unsupported::refuse_version;
 
 pub(super) async fn get_object(
     store: &DiskStore,
     request: S3Request<GetObjectInput>,
 ) -> S3Result<S3Response<GetObjectOutput>> {
-    refuse(&request.headers)?;
     let input = request.input;
     refuse_version(input.version_id.as_deref())?;
-    if input.part_number.is_some() {
-        return Err(not_implemented("partNumber"));
-    }
     store.inner.require_bucket(&input.bucket)?;
     let conditions = ReadConditions {
         if_match: input.if_match,
@@ -27,24 +24,25 @@ pub(super) async fn get_object(
         if_modified_since: input.if_modified_since,
         if_unmodified_since: input.if_unmodified_since,
     };
-    let (store, bucket, key, asked) = (store.clone(), input.bucket, input.key, input.range);
-    let (record, reading, range, content_range) = blocking(move || {
+    let (store, bucket, key) = (store.clone(), input.bucket, input.key);
+    let (range, part) = (input.range, input.part_number);
+    let (record, reading, selection) = blocking(move || {
         let _guard = store.inner.locks.read(&bucket, &key);
         let Some(object) = store.inner.object(&bucket, &key)? else {
             return Err(s3_error!(NoSuchKey, "The specified key does not exist."));
         };
         conditions.check(&object.record)?;
-        let (range, content_range) = resolve(asked, object.record.size_bytes)?;
+        let selection = Selection::of(&object.record, range, part)?;
         let (record, reading) =
-            Reading::begin(&store, &bucket, object, range.clone()).map_err(io_fault)?;
-        Ok((record, reading, range, content_range))
+            Reading::begin(&store, &bucket, object, selection.bytes.clone()).map_err(io_fault)?;
+        Ok((record, reading, selection))
     })
     .await?;
     let mut output = GetObjectOutput {
-        content_range,
         body: Some(StreamingBlob::wrap(reading.into_stream())),
+        tag_count: record.tags.count(),
         ..GetObjectOutput::default()
     };
-    describe!(output, record, range, input.checksum_mode);
+    describe!(output, record, selection, input.checksum_mode);
     Ok(S3Response::new(output))
 }

@@ -1,10 +1,10 @@
-//! GetObjectAcl.
+//! GetObjectAcl. The owner has full control, which cannot be changed.
 
 use s3s::dto::{GetObjectAclInput, GetObjectAclOutput};
-use s3s::{S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3Request, S3Response, S3Result};
 
+use super::head_object::read_record;
 use crate::acl::{grants, owner};
-use crate::fault::blocking;
 use crate::store::DiskStore;
 use crate::unsupported::refuse_version;
 
@@ -14,19 +14,10 @@ pub(super) async fn get_object_acl(
 ) -> S3Result<S3Response<GetObjectAclOutput>> {
     let input = request.input;
     refuse_version(input.version_id.as_deref())?;
-    store.inner.require_bucket(&input.bucket)?;
-    let store = store.clone();
-    blocking(move || {
-        let _guard = store.inner.locks.read(&input.bucket, &input.key);
-        match store.inner.object(&input.bucket, &input.key)? {
-            Some(_) => Ok(()),
-            None => Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
-        }
-    })
-    .await?;
+    read_record(store, input.bucket, input.key).await?;
     Ok(S3Response::new(GetObjectAclOutput {
         grants: Some(grants()),
         owner: Some(owner()),
-        request_charged: None,
+        ..GetObjectAclOutput::default()
     }))
 }

@@ -1,27 +1,30 @@
 //! HeadObject.
 
-use std::ops::Range;
-
-use s3s::dto::{self, ChecksumMode, HeadObjectInput, HeadObjectOutput};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use s3s::dto::{HeadObjectInput, HeadObjectOutput};
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::conditions::ReadConditions;
 use crate::fault::blocking;
 use crate::record::ObjectRecord;
+use crate::selection::Selection;
 use crate::store::DiskStore;
-use crate::unsupported::{not_implemented, refuse, refuse_version};
+use crate::unsupported::refuse_version;
 
-/// Writes what is known of an object into the output of Head or Get.
+/// Writes what is known of an object, and of what was selected of it, into the
+/// output of Head or Get.
 macro_rules! describe {
-    ($output:expr, $record:expr, $range:expr, $mode:expr) => {{
-        let record = &$record;
+    ($output:expr, $record:expr, $selection:expr, $mode:expr) => {{
+        let (record, selection) = (&$record, &$selection);
         let attributes = record.attributes.clone();
-        if $crate::ops::head_object::tells_checksums($mode.as_ref(), &$range, record) {
-            $crate::checksum::put_checksums!($output, record.checksums);
+        if let Some(checksums) = selection.checksums(record, $mode.as_ref()) {
+            $crate::checksum::put_checksums!($output, checksums);
             $output.checksum_type = Some(record.coverage.dto());
         }
         $output.accept_ranges = Some("bytes".to_owned());
-        $output.content_length = i64::try_from($range.end - $range.start).ok();
+        $output.content_range = selection.content_range(record.size_bytes);
+        $output.content_length = i64::try_from(selection.bytes.end - selection.bytes.start).ok();
+        $output.parts_count = selection.parts_count(record);
         $output.e_tag = Some(record.e_tag());
         $output.last_modified = Some($crate::clock::timestamp(record.modified_us));
         $output.content_type = Some(
@@ -45,63 +48,66 @@ pub(super) async fn head_object(
     store: &DiskStore,
     request: S3Request<HeadObjectInput>,
 ) -> S3Result<S3Response<HeadObjectOutput>> {
-    refuse(&request.headers)?;
     let input = request.input;
     refuse_version(input.version_id.as_deref())?;
-    if input.part_number.is_some() {
-        return Err(not_implemented("partNumber"));
-    }
-    store.inner.require_bucket(&input.bucket)?;
     let conditions = ReadConditions {
         if_match: input.if_match,
         if_none_match: input.if_none_match,
         if_modified_since: input.if_modified_since,
         if_unmodified_since: input.if_unmodified_since,
     };
-    let (store, bucket, key) = (store.clone(), input.bucket, input.key);
-    let record = blocking(move || {
+    let record = read_record(store, input.bucket, input.key).await?;
+    conditions.check(&record)?;
+    let selection = Selection::of(&record, input.range, input.part_number)?;
+    let mut output = HeadObjectOutput::default();
+    describe!(output, record, selection, input.checksum_mode);
+    for (asked, told) in [
+        (input.response_cache_control, &mut output.cache_control),
+        (
+            input.response_content_disposition,
+            &mut output.content_disposition,
+        ),
+        (
+            input.response_content_encoding,
+            &mut output.content_encoding,
+        ),
+        (
+            input.response_content_language,
+            &mut output.content_language,
+        ),
+        (input.response_content_type, &mut output.content_type),
+    ] {
+        if asked.is_some() {
+            *told = asked;
+        }
+    }
+    if input.response_expires.is_some() {
+        output.expires = input.response_expires;
+    }
+    let tag_count = tag_count_header(record.tags.count());
+    Ok(S3Response::with_headers(output, tag_count))
+}
+
+/// What is known of an object, or `NoSuchBucket` or `NoSuchKey`.
+pub(super) async fn read_record(
+    store: &DiskStore,
+    bucket: String,
+    key: String,
+) -> S3Result<ObjectRecord> {
+    store.inner.require_bucket(&bucket)?;
+    let store = store.clone();
+    blocking(move || {
         let _guard = store.inner.locks.read(&bucket, &key);
         match store.inner.object(&bucket, &key)? {
             Some(object) => Ok(object.record),
             None => Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
         }
     })
-    .await?;
-    conditions.check(&record)?;
-    let (range, content_range) = resolve(input.range, record.size_bytes)?;
-    let mut output = HeadObjectOutput {
-        content_range,
-        ..HeadObjectOutput::default()
-    };
-    describe!(output, record, range, input.checksum_mode);
-    Ok(S3Response::new(output))
+    .await
 }
 
-/// The bytes that a range names, and the header that says so.
-pub(super) fn resolve(
-    range: Option<dto::Range>,
-    size_bytes: u64,
-) -> S3Result<(Range<u64>, Option<String>)> {
-    let Some(range) = range else {
-        return Ok((0..size_bytes, None));
-    };
-    let bytes = range.check(size_bytes).unwrap_or(0..0);
-    if bytes.is_empty() {
-        return Err(s3_error!(
-            InvalidRange,
-            "The requested range is not satisfiable."
-        ));
-    }
-    let header = format!("bytes {}-{}/{size_bytes}", bytes.start, bytes.end - 1);
-    Ok((bytes, Some(header)))
-}
-
-/// Whether to tell the checksums: on demand, and only with all of the bytes.
-pub(super) fn tells_checksums(
-    mode: Option<&ChecksumMode>,
-    range: &Range<u64>,
-    record: &ObjectRecord,
-) -> bool {
-    mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED)
-        && *range == (0..record.size_bytes)
+/// The header that s3s does not have for HeadObject.
+fn tag_count_header(count: Option<i32>) -> HeaderMap {
+    let name = HeaderName::from_static("x-amz-tagging-count");
+    HeaderMap::from_iter(count.map(|count| (name, HeaderValue::from(count))))
 }

@@ -2,12 +2,15 @@
 
 mod abort_multipart_upload;
 mod complete_multipart_upload;
+mod copy_object;
 mod create_bucket;
 mod create_multipart_upload;
 mod delete_bucket;
 mod delete_bucket_cors;
 mod delete_bucket_lifecycle;
 mod delete_object;
+mod delete_object_tagging;
+mod delete_objects;
 mod get_bucket_acl;
 mod get_bucket_cors;
 mod get_bucket_lifecycle_configuration;
@@ -17,17 +20,23 @@ mod get_bucket_request_payment;
 mod get_bucket_versioning;
 mod get_object;
 mod get_object_acl;
+mod get_object_attributes;
+mod get_object_tagging;
 mod head_bucket;
 mod head_object;
 mod list_buckets;
+mod list_multipart_uploads;
+mod list_objects;
 mod list_objects_v2;
 mod list_parts;
 mod put_bucket_cors;
 mod put_bucket_lifecycle_configuration;
 mod put_bucket_notification_configuration;
 mod put_object;
+mod put_object_tagging;
 mod unset;
 mod upload_part;
+mod upload_part_copy;
 
 pub(crate) use put_object::put;
 use s3s::dto::*;
@@ -63,12 +72,15 @@ macro_rules! operations {
 operations! {
     abort_multipart_upload: AbortMultipartUploadInput => AbortMultipartUploadOutput,
     complete_multipart_upload: CompleteMultipartUploadInput => CompleteMultipartUploadOutput,
+    copy_object: CopyObjectInput => CopyObjectOutput,
     create_bucket: CreateBucketInput => CreateBucketOutput,
     create_multipart_upload: CreateMultipartUploadInput => CreateMultipartUploadOutput,
     delete_bucket: DeleteBucketInput => DeleteBucketOutput,
     delete_bucket_cors: DeleteBucketCorsInput => DeleteBucketCorsOutput,
     delete_bucket_lifecycle: DeleteBucketLifecycleInput => DeleteBucketLifecycleOutput,
     delete_object: DeleteObjectInput => DeleteObjectOutput,
+    delete_object_tagging: DeleteObjectTaggingInput => DeleteObjectTaggingOutput,
+    delete_objects: DeleteObjectsInput => DeleteObjectsOutput,
     get_bucket_acl: GetBucketAclInput => GetBucketAclOutput,
     get_bucket_cors: GetBucketCorsInput => GetBucketCorsOutput,
     get_bucket_encryption: GetBucketEncryptionInput => GetBucketEncryptionOutput,
@@ -84,16 +96,22 @@ operations! {
     get_bucket_website: GetBucketWebsiteInput => GetBucketWebsiteOutput,
     get_object: GetObjectInput => GetObjectOutput,
     get_object_acl: GetObjectAclInput => GetObjectAclOutput,
+    get_object_attributes: GetObjectAttributesInput => GetObjectAttributesOutput,
     get_object_lock_configuration: GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput,
+    get_object_tagging: GetObjectTaggingInput => GetObjectTaggingOutput,
     get_public_access_block: GetPublicAccessBlockInput => GetPublicAccessBlockOutput,
     head_bucket: HeadBucketInput => HeadBucketOutput,
     head_object: HeadObjectInput => HeadObjectOutput,
     list_buckets: ListBucketsInput => ListBucketsOutput,
+    list_multipart_uploads: ListMultipartUploadsInput => ListMultipartUploadsOutput,
+    list_objects: ListObjectsInput => ListObjectsOutput,
     list_objects_v2: ListObjectsV2Input => ListObjectsV2Output,
     list_parts: ListPartsInput => ListPartsOutput,
     put_bucket_cors: PutBucketCorsInput => PutBucketCorsOutput,
     put_bucket_lifecycle_configuration: PutBucketLifecycleConfigurationInput => PutBucketLifecycleConfigurationOutput,
     put_bucket_notification_configuration: PutBucketNotificationConfigurationInput => PutBucketNotificationConfigurationOutput,
     put_object: PutObjectInput => PutObjectOutput,
+    put_object_tagging: PutObjectTaggingInput => PutObjectTaggingOutput,
     upload_part: UploadPartInput => UploadPartOutput,
+    upload_part_copy: UploadPartCopyInput => UploadPartCopyOutput,
 }

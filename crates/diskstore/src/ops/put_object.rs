@@ -6,15 +6,15 @@ use s3s::{S3Request, S3Response, S3Result};
 use crate::checksum::{Algorithm, Coverage, put_checksums};
 use crate::clock::now_us;
 use crate::conditions::WriteConditions;
+use crate::etag;
 use crate::events::Cause;
 use crate::expectation::Expectation;
 use crate::fault::{blocking, io_fault};
-use crate::ids::Ids;
 use crate::publish::publish;
 use crate::receive::{Length, receive};
 use crate::record::{ObjectRecord, attributes_of};
 use crate::store::DiskStore;
-use crate::unsupported::refuse;
+use crate::tags::Tags;
 
 pub(super) async fn put_object(
     store: &DiskStore,
@@ -31,18 +31,20 @@ pub(crate) async fn put(
     length: Length,
     cause: Cause,
 ) -> S3Result<S3Response<PutObjectOutput>> {
-    refuse(&request.headers)?;
-    let mut expectation = Expectation::of_request(&request.headers, &request.uri)?;
+    let mut expectation = Expectation::of_headers(&request.headers)?;
+    // A form is as good as a presigned URL.
+    let md5 = match cause {
+        Cause::Put => etag::trusted_md5(&expectation, &request.uri),
+        _ => None,
+    };
     if expectation.algorithms().is_empty() {
         expectation.also(Algorithm::Crc64nvme);
     }
     let mut input = request.input;
     store.inner.require_bucket(&input.bucket)?;
-    let attributes = attributes_of!(input);
-    let conditions = WriteConditions {
-        if_match: input.if_match,
-        if_none_match: input.if_none_match,
-    };
+    let attributes = attributes_of!(input)?;
+    let tags = Tags::of_header(input.tagging.as_deref())?;
+    let conditions = WriteConditions::of_write(input.if_match, input.if_none_match)?;
     let received = receive(
         store,
         input.body,
@@ -57,12 +59,10 @@ pub(crate) async fn put(
         let record = ObjectRecord {
             key,
             size_bytes: stored.size_bytes,
-            etag: match stored.checksums.get(&Algorithm::Sha256) {
-                Some(sha256) => Ids::of_content(sha256),
-                None => store.inner.ids.next_etag(),
-            },
+            etag: etag::of_body(&store.inner.ids, md5, &stored.checksums),
             modified_us: now_us(),
             attributes,
+            tags,
             checksums: stored.checksums,
             coverage: Coverage::FullObject,
             manifest: None,

@@ -8,21 +8,21 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::checksum::{Coverage, put_checksums};
 use crate::clock::now_us;
+use crate::etag;
 use crate::expectation::Expectation;
 use crate::fault::{blocking, io_fault};
 use crate::receive::{Length, receive};
 use crate::record::{PartRecord, UploadRecord};
 use crate::store::DiskStore;
 use crate::temp::Temp;
-use crate::unsupported::refuse;
 use crate::upload::{no_such_upload, open_upload, part_number, part_path};
 
 pub(super) async fn upload_part(
     store: &DiskStore,
     request: S3Request<UploadPartInput>,
 ) -> S3Result<S3Response<UploadPartOutput>> {
-    refuse(&request.headers)?;
-    let mut expectation = Expectation::of_request(&request.headers, &request.uri)?;
+    let mut expectation = Expectation::of_headers(&request.headers)?;
+    let md5 = etag::trusted_md5(&expectation, &request.uri);
     let input = request.input;
     store.inner.require_bucket(&input.bucket)?;
     let number = part_number(input.part_number)?;
@@ -52,7 +52,7 @@ pub(super) async fn upload_part(
         let record = PartRecord {
             number,
             size_bytes: stored.size_bytes,
-            etag: target.store.inner.ids.next_etag(),
+            etag: etag::of_body(&target.store.inner.ids, md5, &stored.checksums),
             modified_us: now_us(),
             checksums: stored.checksums,
         };
@@ -73,22 +73,22 @@ pub(super) async fn upload_part(
 }
 
 /// Which upload a part is for.
-struct Target {
-    store: DiskStore,
-    bucket: String,
-    key: String,
-    upload_id: String,
+pub(super) struct Target {
+    pub store: DiskStore,
+    pub bucket: String,
+    pub key: String,
+    pub upload_id: String,
 }
 
 impl Target {
-    fn open(&self) -> S3Result<UploadRecord> {
+    pub(super) fn open(&self) -> S3Result<UploadRecord> {
         let _guard = self.store.inner.locks.read(&self.bucket, &self.key);
         open_upload(&self.store, &self.bucket, &self.key, &self.upload_id)
     }
 
     /// Gives a part its name and returns when that is on the disk. Parts of
     /// one upload do not wait for each other's syncs.
-    fn publish(&self, temp: Temp, number: u16) -> S3Result<()> {
+    pub(super) fn publish(&self, temp: Temp, number: u16) -> S3Result<()> {
         let inner = &self.store.inner;
         let dir = inner.upload_dir(&self.bucket, &self.upload_id);
         let opened = {

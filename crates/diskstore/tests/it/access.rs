@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::types::{CorsConfiguration, CorsRule};
+use aws_sdk_s3::types::{CorsConfiguration, CorsRule, Delete, ObjectIdentifier};
 use safelight_diskstore::{AccessKey, Permission};
 
 use crate::harness::*;
@@ -61,6 +61,64 @@ async fn list(client: &Client, prefix: Option<&str>) -> String {
 }
 
 const DENIED: &str = "AccessDenied";
+
+#[tokio::test]
+async fn of_many_to_delete_those_elsewhere_are_refused() {
+    let store = Running::start_with(|settings| {
+        settings.keys = vec![key("TIDY", &[Permission::Delete], "o/")];
+    })
+    .await;
+    let own = store.client();
+    for name in ["o/a", "p/b"] {
+        put(&own, name, b"x").await;
+    }
+    let objects =
+        ["o/a", "p/b", "o/none"].map(|name| ObjectIdentifier::builder().key(name).build().unwrap());
+    let delete = Delete::builder().set_objects(Some(objects.to_vec()));
+    let answer = store
+        .client_of("TIDY", SECRET)
+        .delete_objects()
+        .bucket(BUCKET)
+        .delete(delete.build().unwrap())
+        .send()
+        .await
+        .unwrap();
+    let deleted: Vec<_> = answer.deleted().iter().filter_map(|d| d.key()).collect();
+    assert_eq!(deleted, ["o/a", "o/none"]);
+    let refused: Vec<_> = answer
+        .errors()
+        .iter()
+        .map(|e| (e.key(), e.code()))
+        .collect();
+    assert_eq!(refused, [(Some("p/b"), Some(DENIED))]);
+    assert_eq!(read(&own, "p/b").await, "ok");
+    assert_eq!(read(&own, "o/a").await, "NoSuchKey");
+}
+
+#[tokio::test]
+async fn a_copy_needs_leave_to_read_and_to_write() {
+    let store = Running::start_with(|settings| {
+        settings.keys = vec![
+            key("COPIER", &[Permission::Read, Permission::Write], "o/"),
+            key("WRITER", &[Permission::Write], "o/"),
+        ];
+    })
+    .await;
+    let own = store.client();
+    put(&own, "o/a", b"a").await;
+    put(&own, "p/b", b"b").await;
+    for (id, from, to, expected) in [
+        ("COPIER", "o/a", "o/c", "ok"),
+        ("COPIER", "p/b", "o/c", DENIED),
+        ("COPIER", "o/a", "p/c", DENIED),
+        ("WRITER", "o/a", "o/c", DENIED),
+    ] {
+        let client = store.client_of(id, SECRET);
+        let copy = client.copy_object().bucket(BUCKET).key(to);
+        let copy = copy.copy_source(format!("{BUCKET}/{from}"));
+        assert_eq!(outcome!(copy), expected, "{id}: {from} to {to}");
+    }
+}
 
 #[tokio::test]
 async fn a_reader_reads_and_lists_below_its_prefix() {

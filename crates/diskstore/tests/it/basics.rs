@@ -202,45 +202,6 @@ async fn reads_have_conditions() {
 }
 
 #[tokio::test]
-async fn writes_have_conditions() {
-    let store = Running::start().await;
-    let client = store.client();
-    let put_if = |body: &'static [u8]| {
-        client
-            .put_object()
-            .bucket(BUCKET)
-            .key("k")
-            .body(body.to_vec().into())
-    };
-    let missing = put_if(b"0").if_match("\"x\"").send().await.unwrap_err();
-    assert_eq!(missing.code_text(), "NoSuchKey");
-    let first = put_if(b"1").if_none_match("*").send().await.unwrap();
-    let error = put_if(b"2").if_none_match("*").send().await.unwrap_err();
-    assert_eq!(error.code_text(), "PreconditionFailed");
-    let second = put_if(b"3")
-        .if_match(first.e_tag().unwrap())
-        .send()
-        .await
-        .unwrap();
-    let error = put_if(b"4")
-        .if_match(first.e_tag().unwrap())
-        .send()
-        .await
-        .unwrap_err();
-    assert_eq!(error.code_text(), "PreconditionFailed");
-    assert_eq!(get(&client, "k").await, b"3");
-    let delete = || client.delete_object().bucket(BUCKET).key("k");
-    let error = delete().if_match(first.e_tag().unwrap()).send().await;
-    assert_eq!(error.unwrap_err().code_text(), "PreconditionFailed");
-    delete()
-        .if_match(second.e_tag().unwrap())
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(store.leftovers(), Vec::<std::path::PathBuf>::new());
-}
-
-#[tokio::test]
 async fn deleting_is_final_and_may_be_repeated() {
     let store = Running::start().await;
     let client = store.client();
@@ -273,48 +234,6 @@ async fn deleting_is_final_and_may_be_repeated() {
     );
     let objects = store.root().join("buckets").join(BUCKET).join("objects");
     assert_eq!(std::fs::read_dir(objects).unwrap().count(), 0);
-}
-
-#[tokio::test]
-async fn what_is_not_done_is_said() {
-    let store = Running::start().await;
-    let client = store.client();
-    put(&client, "k", b"x").await;
-    let copy = client
-        .copy_object()
-        .bucket(BUCKET)
-        .key("copy")
-        .copy_source(format!("{BUCKET}/k"))
-        .send()
-        .await
-        .unwrap_err();
-    assert_eq!(copy.code_text(), "NotImplemented");
-    let tagged = client
-        .put_object()
-        .bucket(BUCKET)
-        .key("k")
-        .tagging("a=b")
-        .send()
-        .await
-        .unwrap_err();
-    assert_eq!(tagged.code_text(), "NotImplemented");
-    let encrypted = client
-        .put_object()
-        .bucket(BUCKET)
-        .key("k")
-        .server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::Aes256)
-        .send()
-        .await
-        .unwrap_err();
-    assert_eq!(encrypted.code_text(), "NotImplemented");
-    let listed = client
-        .list_objects()
-        .bucket(BUCKET)
-        .send()
-        .await
-        .unwrap_err();
-    assert_eq!(listed.code_text(), "NotImplemented");
-    assert_eq!(get(&client, "k").await, b"x");
 }
 
 #[tokio::test]

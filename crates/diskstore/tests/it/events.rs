@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{
-    Event as EventName, FilterRule, FilterRuleName, NotificationConfiguration,
-    NotificationConfigurationFilter, QueueConfiguration, S3KeyFilter,
+    Delete, Event as EventName, FilterRule, FilterRuleName, MetadataDirective,
+    NotificationConfiguration, NotificationConfigurationFilter, ObjectIdentifier,
+    QueueConfiguration, S3KeyFilter, Tag, Tagging,
 };
 use safelight_diskstore::{Event, EventTarget, Receiver};
 use serde_json::Value;
@@ -141,8 +142,37 @@ async fn every_change_is_told_in_order() {
         .send()
         .await
         .unwrap();
+    // A copy onto itself changes the record only; tags are not told.
+    let onto = client.copy_object().bucket(BUCKET).key("o/ä b.jpg");
+    onto.copy_source(format!("{BUCKET}/o%2F%C3%A4%20b.jpg"))
+        .metadata_directive(MetadataDirective::Replace)
+        .send()
+        .await
+        .unwrap();
+    let tag = Tag::builder().key("a").value("b").build().unwrap();
+    client
+        .put_object_tagging()
+        .bucket(BUCKET)
+        .key("o/ä b.jpg")
+        .tagging(Tagging::builder().tag_set(tag).build().unwrap())
+        .send()
+        .await
+        .unwrap();
+    client
+        .copy_object()
+        .bucket(BUCKET)
+        .key("o/ä b.jpg")
+        .copy_source(format!("{BUCKET}/o/other.png"))
+        .send()
+        .await
+        .unwrap();
     for _ in 0..2 {
-        let delete = client.delete_object().bucket(BUCKET).key("o/ä b.jpg");
+        let object = ObjectIdentifier::builder()
+            .key("o/ä b.jpg")
+            .build()
+            .unwrap();
+        let delete = Delete::builder().objects(object).build().unwrap();
+        let delete = client.delete_objects().bucket(BUCKET).delete(delete);
         delete.send().await.unwrap();
     }
     let mut told = Vec::new();
@@ -160,13 +190,17 @@ async fn every_change_is_told_in_order() {
         [
             "ObjectCreated:Put",
             "ObjectCreated:CompleteMultipartUpload",
+            "ObjectCreated:Copy",
+            "ObjectCreated:Copy",
             "ObjectRemoved:Delete"
         ]
     );
     assert_eq!(told[0].size_bytes, Some(4));
     assert_eq!(told[0].etag.as_deref(), Some(etag.trim_matches('"')));
     assert_eq!(told[1].size_bytes, Some(1000));
-    assert_eq!(told[2].size_bytes, None);
+    assert_eq!(told[2].size_bytes, Some(1000));
+    assert_eq!(told[3].size_bytes, Some(8));
+    assert_eq!(told[4].size_bytes, None);
     assert!(told.is_sorted_by(|a, b| a.sequencer < b.sequencer));
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::RequestChecksumCalculation;
-use aws_sdk_s3::types::CompletedPart;
+use aws_sdk_s3::types::{CompletedPart, ObjectAttributes, Tag, Tagging};
 use safelight_diskstore::{DiskStore, serve};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -17,10 +17,13 @@ use tokio::task::JoinSet;
 
 use crate::harness::*;
 use crate::multipart::list;
+use crate::tags::tags_of;
 
 const ROOT: &str = "DISKSTORE_TEST_ROOT";
 const ROUNDS: u64 = 6;
 const WORKERS: u64 = 6;
+/// What the keys of copies end with.
+const COPY: &str = "/copy";
 
 /// The store that gets killed: this binary, started again by the test below.
 #[test]
@@ -65,14 +68,18 @@ struct Known {
     deleted: BTreeSet<String>,
     /// Keys whose deletion was asked for and not acknowledged.
     unsure: BTreeSet<String>,
+    /// By key: the version whose tags were acknowledged.
+    tags: BTreeMap<String, u64>,
     /// By key: the upload and its acknowledged parts, while Complete was not
     /// asked for.
     uploads: BTreeMap<String, (String, Vec<CompletedPart>)>,
 }
 
-/// The bytes of a version of a key; they name it.
+/// The bytes of a version of a key; they name it. Those of a copy are those of
+/// its source.
 fn body(key: &str, version: u64) -> Vec<u8> {
     let seed = key
+        .trim_end_matches(COPY)
         .bytes()
         .fold(version, |sum, b| sum.wrapping_mul(131) + u64::from(b));
     let mut bytes = version.to_le_bytes().to_vec();
@@ -80,7 +87,7 @@ fn body(key: &str, version: u64) -> Vec<u8> {
     bytes
 }
 
-/// Puts, overwrites, uploads and deletes until the store dies.
+/// Puts, overwrites, uploads, tags, copies and deletes until the store dies.
 async fn work(
     client: Client,
     worker: u64,
@@ -163,6 +170,43 @@ async fn work(
             }
         }
         acknowledge(&mut |known| known.objects.get_mut(&key).unwrap().0 = version);
+        // The tag of an object names its version.
+        if version.is_multiple_of(2) {
+            let tag = Tag::builder().key("version").value(version.to_string());
+            let tagging = Tagging::builder().tag_set(tag.build().unwrap()).build();
+            let tagged = client
+                .put_object_tagging()
+                .bucket(BUCKET)
+                .key(&key)
+                .tagging(tagging.unwrap())
+                .send()
+                .await;
+            if tagged.is_err() {
+                return;
+            }
+            acknowledge(&mut |known| {
+                known.tags.insert(key.clone(), version);
+            });
+        }
+        let copy = format!("{key}{COPY}");
+        known
+            .lock()
+            .unwrap()
+            .objects
+            .entry(copy.clone())
+            .or_default()
+            .1 = version;
+        let copied = client
+            .copy_object()
+            .bucket(BUCKET)
+            .key(&copy)
+            .copy_source(format!("{BUCKET}/{key}"))
+            .send()
+            .await;
+        if copied.is_err() {
+            return;
+        }
+        acknowledge(&mut |known| known.objects.get_mut(&copy).unwrap().0 = version);
         if version.is_multiple_of(5) {
             known.lock().unwrap().unsure.insert(key.clone());
             if client
@@ -200,6 +244,17 @@ async fn check(client: &Client, known: &Known) -> usize {
             let bytes = get(client, key).await;
             let version = u64::from_le_bytes(bytes[..8].try_into().unwrap());
             assert!(bytes == body(key, version), "{key} is not whole");
+            let tags = tags_of(client, key).await;
+            let tag = tags
+                .get("version")
+                .map(|value| value.parse::<u64>().unwrap());
+            assert!(
+                tag.is_none_or(|tag| tag == version),
+                "{key} has another's tags"
+            );
+            if known.tags.get(key) == Some(&version) {
+                assert_eq!(tag, Some(version), "{key} has lost its tags");
+            }
             if let Some((acked, sent)) = known.objects.get(key) {
                 assert!(
                     (*acked..=*sent).contains(&version),
@@ -295,30 +350,36 @@ async fn a_killed_store_keeps_what_it_acknowledged() {
         everything.deleted.append(&mut known.deleted);
         everything.unsure.append(&mut known.unsure);
         everything.uploads.append(&mut known.uploads);
+        everything.tags.append(&mut known.tags);
         let seen = check(&store.client(), &everything).await;
         println!("round {round}: killed after {enough} acknowledgements, {seen} objects are whole");
         // What nobody is sure of is settled now.
         all.retain(|key, (acked, _)| *acked > 0 && !everything.unsure.contains(key));
-        // Only what belongs to a live object is on the disk.
-        let manifests = store.part_files().len();
-        // Objects that came in parts here have three, and say so; what was put at once says 1.
-        let mut parts = 0;
+        // Only what belongs to a live object is on the disk: its parts, or its
+        // bytes if its record was rewritten.
+        let files = store.part_files().len();
+        let mut needed = 0;
         for key in listed(&store.client()).await {
-            let head = store
+            let attributes = store
                 .client()
-                .head_object()
+                .get_object_attributes()
                 .bucket(BUCKET)
                 .key(&key)
+                .object_attributes(ObjectAttributes::ObjectParts)
                 .send()
                 .await
                 .unwrap();
-            let etag = head.e_tag().unwrap().trim_matches('"').to_owned();
-            parts += match etag.split_once('-').unwrap().1.parse().unwrap() {
-                1 => 0,
-                count => count,
+            let parts = attributes
+                .object_parts()
+                .and_then(|parts| parts.total_parts_count());
+            let tagged = !tags_of(&store.client(), &key).await.is_empty();
+            needed += match parts {
+                Some(parts) => parts as usize,
+                None => usize::from(tagged && !key.ends_with(COPY)),
             };
         }
-        let forgotten = manifests - parts;
+        assert!(files >= needed, "{files} files of {needed}");
+        let forgotten = files - needed;
         assert!(
             forgotten <= (WORKERS * 3 * (round + 1)) as usize,
             "{forgotten} parts too many"

@@ -100,6 +100,25 @@ async fn objects_go_when_their_days_are_over() {
 }
 
 #[tokio::test]
+async fn only_objects_with_the_rule_s_tag_go() {
+    let store = Running::start().await;
+    let client = store.client();
+    for (key, tags) in [("a", ""), ("b", "keep=no&x=y"), ("c", "keep=yes")] {
+        let put = client.put_object().bucket(BUCKET).key(key).tagging(tags);
+        put.send().await.unwrap();
+    }
+    let tag = Tag::builder().key("keep").value("no").build().unwrap();
+    let filter = LifecycleRuleFilter::builder().tag(tag).build();
+    let tagged = rule("").filter(filter).expiration(after(1));
+    configure(&client, vec![tagged.build().unwrap()])
+        .await
+        .unwrap();
+    let written_us = written_us(&client, "a").await;
+    assert_eq!(pass(&store, written_us + 3 * DAY_US).await.expired, 1);
+    assert_eq!(keys(&client).await, ["a", "c"]);
+}
+
+#[tokio::test]
 async fn open_uploads_go_when_their_days_are_over() {
     let store = Running::start().await;
     let client = store.client();

@@ -8,10 +8,16 @@
 )]
 
 mod access;
+mod algorithms;
+mod attributes;
 mod basics;
 mod buckets;
 mod checksums;
+mod conditions;
+mod copies;
+mod copy_sources;
 mod cors;
+mod deletes;
 mod events;
 mod forms;
 mod harness;
@@ -21,7 +27,15 @@ mod kill;
 mod kill_buckets;
 mod lifecycle;
 mod listing;
+mod model;
 mod multipart;
+mod part_copies;
 mod presigned;
+mod presigned_reads;
 mod races;
+mod refusals;
 mod robustness;
+mod signer;
+mod streaming;
+mod tags;
+mod uploads;

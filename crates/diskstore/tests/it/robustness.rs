@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use crate::harness::*;
 use crate::multipart::{complete, create, list, upload};
 use crate::presigned::{Answer, hour, send, split};
+use crate::tags::{retag, tags_of};
 
 /// Connects and sends the head of a PUT of so many bytes, and some of them.
 async fn half_a_put(store: &Running, key: &str, declared: usize, sent: &[u8]) -> TcpStream {
@@ -266,7 +267,7 @@ async fn a_crash_after_the_record_went_leaves_nothing() {
         if half_closed {
             let upload = bucket
                 .join("uploads")
-                .join(&id[..2])
+                .join(&id[30..])
                 .join(&id)
                 .join("upload");
             std::fs::remove_file(upload).unwrap();
@@ -275,6 +276,88 @@ async fn a_crash_after_the_record_went_leaves_nothing() {
         assert_eq!(store.part_files(), Vec::<PathBuf>::new());
         assert_eq!(store.leftovers(), Vec::<PathBuf>::new());
     }
+}
+
+/// A directory with an object in one piece whose record was rewritten, closed;
+/// with the id of the directory that its bytes went to.
+async fn closed_with_tags(dir: &std::path::Path) -> (Vec<u8>, String) {
+    let store = Running::open(settings(dir)).await;
+    let client = store.client();
+    let body = noise(5, 100_000);
+    put(&client, "k", &body).await;
+    retag(&client, "k", &[("a", "1")]).await;
+    let part = store.part_files().remove(0);
+    let id = part.parent().unwrap().file_name().unwrap();
+    let id = id.to_str().unwrap().to_owned();
+    drop(client);
+    store.stop().await;
+    (body, id)
+}
+
+#[tokio::test]
+async fn a_crash_after_tags_were_published_leaves_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (body, id) = closed_with_tags(dir.path()).await;
+    std::fs::write(dir.path().join(format!("tmp/doom.{BUCKET}.{id}")), b"").unwrap();
+    let store = Running::open(settings(dir.path())).await;
+    assert!(get(&store.client(), "k").await == body);
+    assert_eq!(tags_of(&store.client(), "k").await.len(), 1);
+    assert_eq!(store.part_files().len(), 1);
+    assert_eq!(store.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn a_crash_before_tags_were_published_leaves_the_object_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let (body, id) = closed_with_tags(dir.path()).await;
+    let bucket = dir.path().join("buckets").join(BUCKET);
+    // The bytes have their second name, and the old record still its own.
+    let part = bucket
+        .join("uploads")
+        .join(&id[30..])
+        .join(&id)
+        .join("00001");
+    std::fs::remove_file(bucket.join("objects/k=")).unwrap();
+    std::fs::hard_link(&part, bucket.join("objects/k=")).unwrap();
+    std::fs::write(dir.path().join(format!("tmp/doom.{BUCKET}.{id}")), b"").unwrap();
+    let store = Running::open(settings(dir.path())).await;
+    assert!(get(&store.client(), "k").await == body);
+    assert_eq!(tags_of(&store.client(), "k").await.len(), 0);
+    assert_eq!(store.part_files(), Vec::<PathBuf>::new());
+    assert_eq!(store.leftovers(), Vec::<PathBuf>::new());
+    // And can be tagged.
+    retag(&store.client(), "k", &[("b", "2")]).await;
+    assert!(get(&store.client(), "k").await == body);
+}
+
+#[tokio::test]
+async fn tags_change_under_a_reader_without_disturbing_it() {
+    let store = Running::start().await;
+    let client = store.client();
+    let body = noise(6, 12 << 20);
+    put(&client, "k", &body).await;
+    for tags in [&[("a", "1")][..], &[("b", "2")], &[]] {
+        let reading = client
+            .get_object()
+            .bucket(BUCKET)
+            .key("k")
+            .send()
+            .await
+            .unwrap();
+        retag(&client, "k", tags).await;
+        assert!(reading.body.collect().await.unwrap().to_vec() == body);
+    }
+    let reading = client
+        .get_object()
+        .bucket(BUCKET)
+        .key("k")
+        .send()
+        .await
+        .unwrap();
+    put(&client, "k", b"new").await;
+    assert!(reading.body.collect().await.unwrap().to_vec() == body);
+    eventually("the old bytes go", || store.part_files().is_empty()).await;
+    eventually("the notes go", || store.leftovers().is_empty()).await;
 }
 
 #[tokio::test]

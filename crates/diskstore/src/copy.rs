@@ -1,0 +1,212 @@
+//! Copying the bytes of an object to a file of their own.
+//!
+//! The source is held like one that is being read: overwriting or deleting it
+//! meanwhile does not disturb the copy. No lock is held while bytes move, and
+//! memory does not grow with them.
+
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use s3s::dto::CopySource;
+use s3s::{S3Result, s3_error};
+
+use crate::checksum::{Algorithm, Checksums, Coverage};
+use crate::conditions::ReadConditions;
+use crate::expectation::{Expectation, Hasher};
+use crate::fault::{Fault, blocking, io_fault};
+use crate::read::Reading;
+use crate::record::ObjectRecord;
+use crate::store::DiskStore;
+use crate::temp::Temp;
+use crate::unsupported::{not_implemented, refuse_version};
+
+/// So much is read back at a time to be hashed.
+const CHUNK_BYTES: u64 = 256 << 10;
+
+/// Bytes of an object that will be copied.
+pub(crate) struct Source {
+    pub record: ObjectRecord,
+    pub range: Range<u64>,
+    path: PathBuf,
+    reading: Reading,
+}
+
+/// Bytes that were copied.
+pub(crate) struct Copied {
+    pub temp: Temp,
+    /// The checksums that are of these bytes and no others.
+    pub checksums: Checksums,
+}
+
+/// A key of a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Location {
+    pub bucket: String,
+    pub key: String,
+}
+
+impl Location {
+    /// What `x-amz-copy-source` names.
+    pub(crate) fn of_source(source: &CopySource) -> S3Result<Self> {
+        let CopySource::Bucket {
+            bucket,
+            key,
+            version_id,
+        } = source
+        else {
+            return Err(not_implemented("access points"));
+        };
+        refuse_version(version_id.as_deref())?;
+        if key.is_empty() {
+            return Err(s3_error!(
+                InvalidArgument,
+                "You must specify a valid source key."
+            ));
+        }
+        Ok(Self {
+            bucket: bucket.to_string(),
+            key: key.to_string(),
+        })
+    }
+}
+
+impl Source {
+    /// Holds a source, if the conditions hold of it. `select` chooses the range
+    /// from the size. Blocks; takes the key's lock.
+    pub(crate) fn open(
+        store: &DiskStore,
+        Location { bucket, key }: &Location,
+        conditions: &ReadConditions,
+        select: impl FnOnce(u64) -> S3Result<Range<u64>>,
+    ) -> S3Result<Self> {
+        store.inner.require_bucket(bucket)?;
+        let _guard = store.inner.locks.read(bucket, key);
+        let Some(object) = store.inner.object(bucket, key)? else {
+            return Err(s3_error!(NoSuchKey, "The specified key does not exist."));
+        };
+        conditions.check_source(&object.record)?;
+        let range = select(object.record.size_bytes)?;
+        if range.end - range.start > store.inner.settings.max_put_bytes {
+            return Err(s3_error!(
+                InvalidRequest,
+                "The specified copy source is larger than the maximum allowable size for a copy source: {}",
+                store.inner.settings.max_put_bytes
+            ));
+        }
+        let (record, reading) =
+            Reading::begin(store, bucket, object, range.clone()).map_err(io_fault)?;
+        Ok(Self {
+            record,
+            range,
+            path: store.inner.object_path(bucket, key),
+            reading,
+        })
+    }
+
+    /// Whether it is all of the object.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.range == (0..self.record.size_bytes)
+    }
+
+    /// The checksums of these bytes that are known already.
+    fn known(&self) -> Checksums {
+        if self.is_whole() && self.record.coverage == Coverage::FullObject {
+            self.record.checksums.clone()
+        } else {
+            Checksums::new()
+        }
+    }
+
+    /// Copies the bytes, and has checksums of these algorithms; of the ones that
+    /// the source has if none is named. Only what is not known is computed, and
+    /// then what is known is compared. Nothing stays if this fails or is dropped.
+    pub(crate) async fn copy(self, store: &DiskStore, wanted: &[Algorithm]) -> S3Result<Copied> {
+        let mut known = self.known();
+        let wanted: Vec<Algorithm> = match wanted {
+            [] => self.record.checksums.keys().copied().collect(),
+            wanted => wanted.to_vec(),
+        };
+        let mut expectation = Expectation::default();
+        if wanted
+            .iter()
+            .any(|algorithm| !known.contains_key(algorithm))
+        {
+            for algorithm in wanted.iter().chain(known.keys()) {
+                expectation.also(*algorithm);
+            }
+        }
+        let hasher = expectation.computes().then(|| expectation.hasher());
+        let path = store.inner.tmp_path();
+        let temp = blocking(move || Temp::create(path).map_err(io_fault)).await?;
+        let mut copying = Copying {
+            reading: self.reading,
+            temp,
+            copied_bytes: 0,
+            hasher,
+        };
+        loop {
+            let (more, then) = blocking(move || copying.step()).await?;
+            copying = then;
+            if !more {
+                break;
+            }
+        }
+        if let Some(hasher) = copying.hasher {
+            let computed = expectation.verify(hasher)?;
+            if known
+                .iter()
+                .any(|(algorithm, value)| computed.get(algorithm) != Some(value))
+            {
+                return Err(Fault::Damaged {
+                    path: self.path,
+                    reason: "its bytes have other checksums than its record says",
+                }
+                .into());
+            }
+            known.extend(computed);
+        }
+        known.retain(|algorithm, _| wanted.contains(algorithm));
+        Ok(Copied {
+            temp: copying.temp,
+            checksums: known,
+        })
+    }
+}
+
+struct Copying {
+    reading: Reading,
+    temp: Temp,
+    copied_bytes: u64,
+    hasher: Option<Hasher>,
+}
+
+impl Copying {
+    /// Copies some bytes, and reads them back while they are at hand if they are
+    /// to be hashed.
+    fn step(mut self) -> S3Result<(bool, Self)> {
+        let copied = self.reading.copy_some(self.temp.file()).map_err(io_fault)?;
+        let range = self.copied_bytes..self.copied_bytes + copied;
+        if let Some(hasher) = &mut self.hasher {
+            hash(&mut self.temp, hasher, range).map_err(io_fault)?;
+        }
+        self.copied_bytes += copied;
+        Ok((copied > 0, self))
+    }
+}
+
+fn hash(temp: &mut Temp, hasher: &mut Hasher, range: Range<u64>) -> io::Result<()> {
+    let mut chunk = vec![0; (range.end - range.start).min(CHUNK_BYTES) as usize];
+    let mut at = range.start;
+    while at < range.end {
+        let wanted = (range.end - at).min(CHUNK_BYTES) as usize;
+        let Some(bytes) = chunk.get_mut(..wanted) else {
+            break;
+        };
+        temp.file().read_exact_at(bytes, at)?;
+        hasher.update(bytes);
+        at += wanted as u64;
+    }
+    Ok(())
+}

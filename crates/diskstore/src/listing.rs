@@ -1,0 +1,161 @@
+//! Pages of keys, for both versions of ListObjects.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use s3s::dto::{
+    ChecksumAlgorithm, CommonPrefix, CommonPrefixList, EncodingType, Object, ObjectList,
+    ObjectStorageClass, Owner,
+};
+use s3s::{S3Result, s3_error};
+
+use crate::clock::timestamp;
+use crate::fault::io_fault;
+use crate::record::ObjectRecord;
+use crate::sealed;
+use crate::store::DiskStore;
+use crate::walk::{Resume, Walk};
+
+/// The longest page of S3.
+const LONGEST_PAGE: i32 = 1000;
+/// What `encoding-type=url` leaves as it is.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/');
+
+/// What a page holds.
+#[derive(Default)]
+pub(crate) struct Page {
+    pub objects: Vec<ObjectRecord>,
+    /// Common prefixes.
+    pub common: Vec<String>,
+    /// Where the next one goes on, if there is more.
+    pub next: Option<Resume>,
+}
+
+/// The length of a page, from what the client wants by a parameter.
+pub(crate) fn page_length(name: &str, wanted: Option<i32>) -> S3Result<i32> {
+    match wanted.unwrap_or(LONGEST_PAGE).min(LONGEST_PAGE) {
+        ..0 => Err(s3_error!(InvalidArgument, "{name} must not be negative.")),
+        length => Ok(length),
+    }
+}
+
+/// Where a page goes on after a key or common prefix that was the last one of a
+/// page before. A common prefix comes before all keys that it stands for, so
+/// after any of these it has been.
+pub(crate) fn after(marker: &str, prefix: &str, delimiter: Option<&str>) -> Resume {
+    match common_prefix(marker, prefix, delimiter) {
+        Some(common) => Resume::Past(common.as_bytes().to_vec()),
+        None => Resume::After(marker.as_bytes().to_vec()),
+    }
+}
+
+/// The part of a key up to the first delimiter behind the prefix.
+pub(crate) fn common_prefix<'a>(
+    key: &'a str,
+    prefix: &str,
+    delimiter: Option<&str>,
+) -> Option<&'a str> {
+    let (rest, delimiter) = (key.strip_prefix(prefix)?, delimiter?);
+    let cut = prefix.len() + rest.find(delimiter)? + delimiter.len();
+    key.get(..cut)
+}
+
+/// Reads a page. Blocks.
+pub(crate) fn page(
+    store: &DiskStore,
+    bucket: &str,
+    prefix: &str,
+    delimiter: Option<&str>,
+    resume: Resume,
+    length: i32,
+) -> S3Result<Page> {
+    let mut page = Page::default();
+    let length = usize::try_from(length).unwrap_or_default();
+    if length == 0 {
+        return Ok(page);
+    }
+    let objects = store.inner.objects_dir(bucket);
+    let mut walk = Walk::start(&objects, prefix, resume).map_err(io_fault)?;
+    let mut last = None;
+    while let Some((key, path)) = walk.next().map_err(io_fault)? {
+        if page.objects.len() + page.common.len() == length {
+            page.next = last;
+            break;
+        }
+        let Ok(key) = String::from_utf8(key) else {
+            continue;
+        };
+        if let Some(common) = common_prefix(&key, prefix, delimiter) {
+            walk.skip_past(common.as_bytes());
+            last = Some(Resume::Past(common.as_bytes().to_vec()));
+            page.common.push(common.to_owned());
+        } else if let Some(object) = sealed::open::<ObjectRecord>(&path)? {
+            last = Some(Resume::After(key.into_bytes()));
+            page.objects.push(object.record);
+        }
+    }
+    Ok(page)
+}
+
+/// How names are written in an answer.
+#[derive(Clone, Copy)]
+pub(crate) struct Encoding {
+    url: bool,
+}
+
+impl Encoding {
+    pub(crate) fn of(wanted: Option<&EncodingType>) -> S3Result<Self> {
+        match wanted.map(EncodingType::as_str) {
+            None => Ok(Self { url: false }),
+            Some(EncodingType::URL) => Ok(Self { url: true }),
+            Some(_) => Err(s3_error!(
+                InvalidArgument,
+                "Invalid Encoding Method specified in Request"
+            )),
+        }
+    }
+
+    pub(crate) fn write(self, text: String) -> String {
+        if self.url {
+            utf8_percent_encode(&text, PLAIN).to_string()
+        } else {
+            text
+        }
+    }
+
+    /// Objects as both versions list them.
+    pub(crate) fn objects(self, objects: Vec<ObjectRecord>, owner: Option<&Owner>) -> ObjectList {
+        let object = |record: ObjectRecord| Object {
+            e_tag: Some(record.e_tag()),
+            checksum_algorithm: Some(
+                record
+                    .checksums
+                    .keys()
+                    .map(|algorithm| ChecksumAlgorithm::from_static(algorithm.name()))
+                    .collect(),
+            ),
+            checksum_type: Some(record.coverage.dto()),
+            last_modified: Some(timestamp(record.modified_us)),
+            owner: owner.cloned(),
+            size: i64::try_from(record.size_bytes).ok(),
+            storage_class: Some(ObjectStorageClass::from_static(
+                ObjectStorageClass::STANDARD,
+            )),
+            key: Some(self.write(record.key)),
+            ..Object::default()
+        };
+        objects.into_iter().map(object).collect()
+    }
+
+    pub(crate) fn common_prefixes(self, common: Vec<String>) -> CommonPrefixList {
+        common
+            .into_iter()
+            .map(|prefix| CommonPrefix {
+                prefix: Some(self.write(prefix)),
+            })
+            .collect()
+    }
+}
