@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the system packages that are missing: `install.sh build` what building needs,
-# `install.sh test` what the tests need besides. Says what it does before it does it.
+# `install.sh test` what the tests need besides, `install.sh tools` what those with foreign tools
+# need. Says what it does before it does it.
 set -euo pipefail
 
 die() {
@@ -35,7 +36,15 @@ test)
     needs='the tests need'
     by_hand='PostgreSQL 15 or later (initdb, pg_ctl, psql), exiftool, vips (the command line tool of libvips)'
     ;;
-*) die 'usage: install.sh build|test' ;;
+tools)
+    has rclone || missing+=(rclone)
+    has python3 || missing+=(python3)
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+    has curl || missing+=(curl)
+    needs='the tests with foreign tools need'
+    by_hand='rclone, Python 3 with venv, curl'
+    ;;
+*) die 'usage: install.sh build|test|tools' ;;
 esac
 
 if [[ ${#missing[@]} -eq 0 ]]; then

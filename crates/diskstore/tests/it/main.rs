@@ -36,6 +36,7 @@ mod races;
 mod refusals;
 mod robustness;
 mod signer;
+mod strangers;
 mod streaming;
 mod tags;
 mod uploads;
