@@ -5,7 +5,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-test demo test test-tools test-all lint bench clean
+.PHONY: help deps deps-test demo test test-stores test-tools test-all lint bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,11 +22,14 @@ demo: deps ## Upload a burst of 12 photos to a server of its own (PHOTOS=dir, PO
 test: deps deps-test ## Run every test
 	@scripts/test.sh
 
+test-stores: deps ## Run the tests on foreign S3 stores, built once and kept (STORES="garage versitygw")
+	@scripts/test-stores.sh
+
 test-tools: deps ## Run strangers' S3 tools against the embedded store (boto3, AWS CLI, rclone, s3cmd)
 	@scripts/install.sh tools
 	@scripts/test-tools.sh
 
-test-all: test test-tools ## Run every test, those with foreign tools included
+test-all: test test-stores test-tools ## Run every test, those on foreign stores and with foreign tools included
 
 lint: deps ## Check format, lints, licences and sources of dependencies
 	@scripts/lint.sh

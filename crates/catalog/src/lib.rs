@@ -22,6 +22,7 @@ pub mod initiate;
 pub mod jobs;
 pub mod keys;
 pub mod renditions;
+pub mod stores;
 pub mod uploads;
 
 mod batch;

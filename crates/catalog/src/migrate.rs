@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
-const SQLITE: [(i64, &str, &str); 2] = [
+const SQLITE: [(i64, &str, &str); 3] = [
     (
         1,
         "first",
@@ -17,8 +17,13 @@ const SQLITE: [(i64, &str, &str); 2] = [
         "fences",
         include_str!("../migrations/sqlite/0002_fences.sql"),
     ),
+    (
+        3,
+        "stores",
+        include_str!("../migrations/sqlite/0003_stores.sql"),
+    ),
 ];
-const POSTGRES: [(i64, &str, &str); 2] = [
+const POSTGRES: [(i64, &str, &str); 3] = [
     (
         1,
         "first",
@@ -28,6 +33,11 @@ const POSTGRES: [(i64, &str, &str); 2] = [
         2,
         "fences",
         include_str!("../migrations/postgres/0002_fences.sql"),
+    ),
+    (
+        3,
+        "stores",
+        include_str!("../migrations/postgres/0003_stores.sql"),
     ),
 ];
 

@@ -52,6 +52,28 @@ impl UploadState {
     }
 }
 
+/// What the parts of an upload carry besides their bytes, as the store was told when it was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartChecksum {
+    /// Nothing.
+    None,
+    /// Their SHA-256.
+    Sha256,
+}
+
+impl PartChecksum {
+    const ALL: [Self; 2] = [Self::None, Self::Sha256];
+
+    /// As in rows.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Sha256 => "sha256",
+        }
+    }
+}
+
 /// An upload with what its resource declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
@@ -69,6 +91,9 @@ pub struct Upload {
     pub object_key: String,
     /// The store's id of the multipart upload, once it was begun there.
     pub store_upload_id: Option<String>,
+    /// What its parts carry, once it was begun there. A version that did not write this down had
+    /// parts carry their SHA-256 where the file's was declared.
+    pub part_checksum: Option<PartChecksum>,
     /// How the bytes travel.
     pub transport: Transport,
     /// Size of a part.
@@ -102,7 +127,7 @@ pub struct Upload {
 pub(crate) const SELECT: &str =
     "SELECT u.tenant_id, u.upload_id, u.owner_id, u.asset_id, u.resource_id, u.object_key, u.store_upload_id,
             u.transport, u.part_size_bytes, u.concurrency, u.send_order, u.size_bytes, u.state, u.version, u.intent,
-            u.intent_at, u.signed_until, u.expires_at, r.kind, r.mime, r.sha256
+            u.intent_at, u.signed_until, u.expires_at, r.kind, r.mime, r.sha256, u.part_checksum
        FROM uploads u JOIN resources r ON r.tenant_id = u.tenant_id AND r.resource_id = u.resource_id";
 
 pub(crate) fn read(r: &Row) -> Result<Upload, CatalogError> {
@@ -138,7 +163,18 @@ pub(crate) fn read(r: &Row) -> Result<Upload, CatalogError> {
         kind: r.text(18)?,
         mime: r.maybe_text(19)?,
         sha256: r.maybe_text(20)?,
+        part_checksum: r.maybe_text(21)?.map(read_part_checksum).transpose()?,
     })
+}
+
+fn read_part_checksum(text: String) -> Result<PartChecksum, CatalogError> {
+    PartChecksum::ALL
+        .into_iter()
+        .find(|c| c.as_str() == text)
+        .ok_or(CatalogError::Unknown {
+            column: "uploads.part_checksum",
+            value: text,
+        })
 }
 
 /// One upload.
@@ -216,8 +252,8 @@ pub async fn extend_signed(
     Ok(changed == 1)
 }
 
-/// Records the store's id for the upload. `false` when it has one already, or is no longer open: the
-/// caller then aborts the one it made.
+/// Records the store's id for the upload, and what its parts carry. `false` when it has one already,
+/// or is no longer open: the caller then aborts the one it made.
 ///
 /// # Errors
 /// What the database says.
@@ -226,12 +262,13 @@ pub async fn bind_store_upload(
     tenant_id: &str,
     upload_id: &str,
     store_upload_id: &str,
+    part_checksum: PartChecksum,
 ) -> Result<bool, CatalogError> {
     let changed = tx
         .exec(
-            "UPDATE uploads SET store_upload_id = $3
+            "UPDATE uploads SET store_upload_id = $3, part_checksum = $4
               WHERE tenant_id = $1 AND upload_id = $2 AND state = 'open' AND store_upload_id IS NULL",
-            values![tenant_id, upload_id, store_upload_id],
+            values![tenant_id, upload_id, store_upload_id, part_checksum.as_str()],
         )
         .await?;
     Ok(changed == 1)
@@ -249,7 +286,7 @@ pub async fn unbind_store_upload(
 ) -> Result<bool, CatalogError> {
     let changed = tx
         .exec(
-            "UPDATE uploads SET store_upload_id = NULL
+            "UPDATE uploads SET store_upload_id = NULL, part_checksum = NULL
               WHERE tenant_id = $1 AND upload_id = $2 AND state = 'open' AND store_upload_id = $3",
             values![tenant_id, upload_id, store_upload_id],
         )

@@ -41,16 +41,24 @@ pub struct Plan {
     pub concurrency: u32,
 }
 
-/// Chooses the plan for a file of `size_bytes` from what the client speaks. Files of up to
-/// `single_max_bytes` go by one PUT ([`limits::SINGLE_MAX_BYTES`] by default).
+/// What a plan has to keep to, besides the file and the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Files of up to so many bytes go by one PUT ([`limits::SINGLE_MAX_BYTES`] by default).
+    pub single_max_bytes: i64,
+    /// The store takes no smaller part but the last, in bytes.
+    pub min_part_bytes: i64,
+}
+
+/// Chooses the plan for a file of `size_bytes` from what the client speaks.
 ///
 /// `None` when the client speaks no transport that can carry it: `single` carries files of up to
 /// 5 GiB when nothing else is spoken (S3's limit for one PUT), `multipart` any size above zero.
 #[must_use]
-pub fn choose(size_bytes: i64, spoken: &[Transport], single_max_bytes: i64) -> Option<Plan> {
+pub fn choose(size_bytes: i64, spoken: &[Transport], bounds: Bounds) -> Option<Plan> {
     const SINGLE_PUT_LIMIT: i64 = 5 * 1024 * 1024 * 1024;
     let speaks = |t| spoken.contains(&t);
-    if speaks(Transport::Single) && size_bytes <= single_max_bytes {
+    if speaks(Transport::Single) && size_bytes <= bounds.single_max_bytes {
         return Some(Plan {
             transport: Transport::Single,
             part_size_bytes: size_bytes,
@@ -58,7 +66,7 @@ pub fn choose(size_bytes: i64, spoken: &[Transport], single_max_bytes: i64) -> O
         });
     }
     if speaks(Transport::Multipart) {
-        let part_size_bytes = part_size(size_bytes);
+        let part_size_bytes = part_size(size_bytes, bounds.min_part_bytes);
         let parts = part_count(size_bytes, part_size_bytes);
         return Some(Plan {
             transport: Transport::Multipart,
@@ -73,10 +81,11 @@ pub fn choose(size_bytes: i64, spoken: &[Transport], single_max_bytes: i64) -> O
     })
 }
 
-/// The part size for a file: the default, doubled until 10,000 parts suffice.
+/// The part size for a file: the default, or what the store takes where that is more, doubled until
+/// 10,000 parts suffice. All parts but the last have it, as some stores demand.
 #[must_use]
-pub fn part_size(size_bytes: i64) -> i64 {
-    let mut size = limits::PART_BYTES;
+pub fn part_size(size_bytes: i64, min_part_bytes: i64) -> i64 {
+    let mut size = limits::PART_BYTES.max(min_part_bytes);
     while part_count(size_bytes, size) > limits::MAX_PARTS {
         size = size.saturating_mul(2);
     }
@@ -112,8 +121,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_cover_the_file_exactly(size in 1_i64..200_000_000_000) {
-            let part = part_size(size);
+        fn parts_cover_the_file_exactly(
+            size in 1_i64..200_000_000_000,
+            least in prop_oneof![Just(1_i64), 1_i64..100_000_000],
+        ) {
+            let part = part_size(size, least);
+            prop_assert!(part >= least && part >= limits::PART_BYTES);
             let count = part_count(size, part);
             prop_assert!(count <= limits::MAX_PARTS);
             let total: i64 = (1..=count).filter_map(|n| part_length(size, part, n)).sum();
@@ -124,37 +137,40 @@ mod tests {
         }
     }
 
+    const BOUNDS: Bounds = Bounds {
+        single_max_bytes: limits::SINGLE_MAX_BYTES,
+        min_part_bytes: 5 << 20,
+    };
+
     #[test]
     fn the_transport_follows_size_and_what_is_spoken() {
         let both = [Transport::Single, Transport::Multipart];
+        let transport = |size| choose(size, &both, BOUNDS).unwrap().transport;
+        assert_eq!(transport(1), Transport::Single);
+        assert_eq!(transport(limits::SINGLE_MAX_BYTES), Transport::Single);
         assert_eq!(
-            choose(1, &both, limits::SINGLE_MAX_BYTES)
-                .unwrap()
-                .transport,
-            Transport::Single
-        );
-        assert_eq!(
-            choose(limits::SINGLE_MAX_BYTES, &both, limits::SINGLE_MAX_BYTES)
-                .unwrap()
-                .transport,
-            Transport::Single
-        );
-        assert_eq!(
-            choose(
-                limits::SINGLE_MAX_BYTES + 1,
-                &both,
-                limits::SINGLE_MAX_BYTES
-            )
-            .unwrap()
-            .transport,
+            transport(limits::SINGLE_MAX_BYTES + 1),
             Transport::Multipart
         );
-        assert_eq!(
-            choose(100 << 20, &[Transport::Single], limits::SINGLE_MAX_BYTES)
-                .unwrap()
-                .part_size_bytes,
-            100 << 20
-        );
-        assert_eq!(choose(1, &[], limits::SINGLE_MAX_BYTES), None);
+        let one = choose(100 << 20, &[Transport::Single], BOUNDS).unwrap();
+        assert_eq!(one.part_size_bytes, 100 << 20);
+        assert_eq!(choose(1, &[], BOUNDS), None);
+    }
+
+    #[test]
+    fn parts_are_as_large_as_the_store_wants_them() {
+        let wants = |min_part_bytes| Bounds {
+            min_part_bytes,
+            ..BOUNDS
+        };
+        let part = |bounds| {
+            let plan = choose(100 << 20, &[Transport::Multipart], bounds).unwrap();
+            (plan.part_size_bytes, plan.concurrency)
+        };
+        assert_eq!(part(wants(1)), (limits::PART_BYTES, 4));
+        assert_eq!(part(wants(64 << 20)), (64 << 20, 2));
+        // The last part may always be small, so one part that is the whole file will do.
+        let short = choose(9 << 20, &[Transport::Multipart], wants(64 << 20)).unwrap();
+        assert_eq!(part_count(9 << 20, short.part_size_bytes), 1);
     }
 }

@@ -9,10 +9,12 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
     StalledStreamProtectionConfig,
 };
+use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 
 use crate::presign::Signer;
-use crate::{Inner, Objects, SettingsError, StoreSettings};
+use crate::{Capabilities, Inner, Objects, SettingsError, StoreSettings};
 
 /// A store that does not take a connection within this time is reported as unavailable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -26,11 +28,14 @@ const STALL_GRACE: Duration = Duration::from_secs(20);
 const IDLE_CONNECTIONS: usize = 64;
 
 impl Objects {
-    /// Checks the settings and makes the client; sends nothing yet.
+    /// Checks the settings and makes the client, which plans by `capabilities`; sends nothing yet.
     ///
     /// # Errors
     /// [`SettingsError`] names the setting that cannot work.
-    pub fn connect(settings: StoreSettings) -> Result<Self, SettingsError> {
+    pub fn connect(
+        settings: StoreSettings,
+        capabilities: Capabilities,
+    ) -> Result<Self, SettingsError> {
         settings.check()?;
         let signer = Signer::of(
             settings.public()?,
@@ -46,8 +51,31 @@ impl Objects {
                 region: settings.region,
                 complete_timeout: settings.complete_timeout,
                 signer,
+                capabilities,
             }),
         })
+    }
+
+    /// What the store is taken to be able to do.
+    #[must_use]
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.inner.capabilities
+    }
+}
+
+/// Carries single requests that are signed already; `plain` is without TLS.
+pub(crate) fn connector(plain: bool, patience: Duration) -> Connector {
+    let settings = HttpConnectorSettings::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(patience)
+        .build();
+    let builder = Connector::builder().connector_settings(settings);
+    if plain {
+        builder.build_http()
+    } else {
+        builder
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build()
     }
 }
 

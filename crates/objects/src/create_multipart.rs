@@ -6,7 +6,9 @@ use crate::{Metadata, ObjectKey, Objects, StoreError};
 
 impl Objects {
     /// Begins a multipart upload and returns the store's id for it. With `checksums` every part
-    /// must come with its SHA-256: some stores refuse parts without one from then on.
+    /// must come with its SHA-256: some stores refuse parts without one from then on. Ask for them
+    /// only where [`Capabilities::binds_part_sha256`](crate::Capabilities::binds_part_sha256), and
+    /// keep that with the upload.
     ///
     /// # Errors
     /// [`StoreError`]. After an unavailable store the upload may exist; nothing was stored in it.

@@ -113,6 +113,18 @@ impl StoreError {
         }
     }
 
+    /// An object that is not the one that was asked for, as a store that looks at conditions would
+    /// have said.
+    pub(crate) fn other_object(operation: &'static str, wanted: &str, found: &str) -> Self {
+        Self {
+            operation,
+            kind: StoreErrorKind::PreconditionFailed,
+            detail: format!("the object is {found}, not {wanted}"),
+            retry_after: None,
+            source: None,
+        }
+    }
+
     /// A body that broke off.
     pub(crate) fn broken_off(operation: &'static str, source: impl Into<Source>) -> Self {
         let source = source.into();
@@ -203,6 +215,8 @@ fn classify(status: u16, code: Option<&str>) -> StoreErrorKind {
         }
         "InsufficientCapacity" | "XMinioStorageFull" | "QuotaExceeded" => return Kind::Full,
         "InternalError" | "ServiceUnavailable" | "RequestTimeout" => return Kind::Unavailable,
+        // Asking again does not make a store learn it.
+        "NotImplemented" => return Kind::Invalid("NotImplemented".to_owned()),
         "BadDigest"
         | "InvalidDigest"
         | "XAmzContentSHA256Mismatch"
@@ -217,6 +231,7 @@ fn classify(status: u16, code: Option<&str>) -> StoreErrorKind {
         412 => Kind::PreconditionFailed,
         416 => Kind::RangeNotSatisfiable,
         429 => Kind::SlowDown,
+        501 => Kind::Invalid(code.unwrap_or("NotImplemented").to_owned()),
         507 => Kind::Full,
         200..=299 | 500..=599 => Kind::Unavailable,
         _ => Kind::Invalid(code.unwrap_or("none").to_owned()),
@@ -248,6 +263,12 @@ mod tests {
                 Kind::Invalid("InvalidPart".to_owned()),
             ),
             (301, None, Kind::Invalid("none".to_owned())),
+            (
+                501,
+                Some("NotImplemented"),
+                Kind::Invalid("NotImplemented".to_owned()),
+            ),
+            (501, None, Kind::Invalid("NotImplemented".to_owned())),
         ] {
             assert_eq!(classify(status, code), kind, "{status} {code:?}");
         }

@@ -111,6 +111,7 @@ impl Objects {
         range: Option<(u64, Option<u64>)>,
         if_match: Option<&str>,
     ) -> Result<Option<ObjectRead>, StoreError> {
+        let store = self.capabilities();
         let range = range.map(|(first, last)| match last {
             Some(last) => format!("bytes={first}-{last}"),
             None => format!("bytes={first}-"),
@@ -122,7 +123,11 @@ impl Objects {
             .bucket(&self.inner.bucket)
             .key(key.as_str())
             .set_range(range)
-            .set_if_match(if_match.map(str::to_owned))
+            .set_if_match(
+                if_match
+                    .filter(|_| store.sends_if_match())
+                    .map(str::to_owned),
+            )
             .send()
             .await;
         let answer = match asked.map_err(|e| StoreError::of(OPERATION, e)) {
@@ -136,6 +141,11 @@ impl Objects {
                 "the answer lacks a length or an ETag",
             ));
         };
+        if let Some(wanted) = if_match.filter(|_| !store.trusts_if_match())
+            && wanted != etag
+        {
+            return Err(StoreError::other_object(OPERATION, wanted, &etag));
+        }
         let size_bytes = match &answer.content_range {
             None => length_bytes,
             Some(text) => whole_length(text)

@@ -3,8 +3,12 @@
 //! [`Objects`] presigns URLs for phones and does the server's own reads and writes. Keys are made
 //! by [`keys`] and nowhere else. ETags are opaque: they are returned and sent back verbatim, quotes
 //! included.
+//!
+//! Stores differ. What this one can do is known ([`Capabilities`]) before anything is asked of it:
+//! [`Objects::probe_capabilities`] finds it out, and [`Objects::connect`] is told.
 
 mod abort;
+mod capabilities;
 mod complete;
 mod connect;
 mod create_multipart;
@@ -24,6 +28,10 @@ mod sha256;
 
 use std::sync::Arc;
 
+pub use capabilities::{
+    Assessment, BucketRule, Capabilities, ChecksumAlgorithm, Checksums, DuplicateComplete,
+    Lifecycle, ProbeError, Probed, Support, Treatment, Verdict,
+};
 pub use complete::{CompleteError, Completed};
 pub use error::{StoreError, StoreErrorKind};
 pub use get::{ObjectRead, ObjectStream};
@@ -49,4 +57,5 @@ struct Inner {
     region: String,
     complete_timeout: std::time::Duration,
     signer: presign::Signer,
+    capabilities: Capabilities,
 }

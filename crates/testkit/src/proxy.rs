@@ -1,4 +1,4 @@
-//! A TCP proxy that sees HTTP/1.1 requests pass, and can hold them up.
+//! A TCP proxy that sees HTTP/1.1 requests pass, and can hold up them or their answers.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -34,6 +34,7 @@ pub type Hook = Arc<dyn Fn(Passed) + Send + Sync>;
 pub struct Proxy {
     port: u16,
     held: watch::Sender<Option<String>>,
+    withheld: watch::Sender<Option<[String; 2]>>,
     waiting: Arc<Notify>,
     accepting: JoinHandle<()>,
 }
@@ -47,11 +48,13 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
         let (held, holding) = watch::channel(None);
+        let (withheld, withholding) = watch::channel(None);
         let waiting = Arc::new(Notify::new());
         let line = Line {
             target: SocketAddr::from((Ipv4Addr::LOCALHOST, target)),
             hook,
             holding,
+            withholding,
             waiting: waiting.clone(),
         };
         let accepting = tokio::spawn(async move {
@@ -62,6 +65,7 @@ impl Proxy {
         Ok(Self {
             port,
             held,
+            withheld,
             waiting,
             accepting,
         })
@@ -78,7 +82,14 @@ impl Proxy {
         self.held.send_replace(Some(start.to_owned()));
     }
 
-    /// Waits until a request is held.
+    /// Withholds the answers to requests whose line begins with `start` and has `inside` in it: they
+    /// are carried out, and nobody hears of it until [`Proxy::release`].
+    pub fn withhold(&self, start: &str, inside: &str) {
+        self.withheld
+            .send_replace(Some([start.to_owned(), inside.to_owned()]));
+    }
+
+    /// Waits until a request or an answer is held.
     pub async fn holds(&self) {
         self.waiting.notified().await;
     }
@@ -86,6 +97,7 @@ impl Proxy {
     /// Lets what is held go on.
     pub fn release(&self) {
         self.held.send_replace(None);
+        self.withheld.send_replace(None);
     }
 }
 
@@ -100,6 +112,7 @@ struct Line {
     target: SocketAddr,
     hook: Hook,
     holding: watch::Receiver<Option<String>>,
+    withholding: watch::Receiver<Option<[String; 2]>>,
     waiting: Arc<Notify>,
 }
 
@@ -115,10 +128,12 @@ impl Line {
         let (mut from_server, mut to_server) = server.into_split();
         let current: Arc<std::sync::Mutex<Option<Passed>>> = Arc::default();
         let answering = current.clone();
+        let mut answers = self.clone();
         let back = async move {
             let mut buffer = vec![0; 64 * 1024];
             while let Ok(n @ 1..) = from_server.read(&mut buffer).await {
                 if let Some(passed) = answering.lock().ok().and_then(|mut c| c.take()) {
+                    answers.wait_while_withheld(&passed.line).await;
                     passed.answered.store(true, Ordering::SeqCst);
                 }
                 if to_client.write_all(&buffer[..n]).await.is_err() {
@@ -153,6 +168,19 @@ impl Line {
         tokio::select! {
             () = back => {}
             () = forth => {}
+        }
+    }
+
+    async fn wait_while_withheld(&mut self, line: &str) {
+        let is_withheld = |withheld: &Option<[String; 2]>| {
+            withheld
+                .as_ref()
+                .is_some_and(|[start, inside]| line.starts_with(start) && line.contains(inside))
+        };
+        if is_withheld(&self.withholding.borrow()) {
+            self.waiting.notify_one();
+            let withheld = self.withholding.wait_for(|of| !is_withheld(of));
+            let _ = withheld.await;
         }
     }
 
@@ -212,6 +240,18 @@ mod tests {
         assert_eq!(seen.lock().unwrap().len(), 1);
         proxy.release();
         assert!(client.read(&mut buffer).await.unwrap() > 0);
+        proxy.withhold("POST /", "?uploadId=");
+        client
+            .write_all(b"POST /key?uploadId=1 HTTP/1.1\r\n\r\n")
+            .await
+            .unwrap();
+        proxy.holds().await;
+        let carried_out = seen.lock().unwrap().pop().unwrap();
+        assert_eq!(carried_out.line, "POST /key?uploadId=1 HTTP/1.1");
+        assert!(!carried_out.is_answered());
+        proxy.release();
+        assert!(client.read(&mut buffer).await.unwrap() > 0);
+        assert!(carried_out.is_answered());
         let seen = seen.lock().unwrap();
         assert_eq!(seen[1].line, "GET /held HTTP/1.1");
         assert!(seen.iter().all(Passed::is_answered));

@@ -23,4 +23,5 @@ mod kill;
 mod renditions;
 mod samples;
 mod schema;
+mod stores;
 mod uploads;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use safelight_catalog::uploads::{self, Upload, UploadState};
+use safelight_catalog::uploads::{self, PartChecksum, Upload, UploadState};
 use safelight_catalog::{Catalog, CatalogError};
 use safelight_model::clock::{Clock as _, Micros};
 
@@ -13,6 +13,7 @@ on_both!(
     the_signed_time_only_grows,
     only_open_uploads_are_signed_or_bound,
     one_of_many_binds_the_stores_upload,
+    what_parts_carry_stays_with_the_stores_upload,
     one_of_many_begins_to_complete,
     signing_and_binding_do_not_disturb_a_completion,
     a_change_needs_state_and_version,
@@ -54,9 +55,18 @@ async fn extend(catalog: &Catalog, upload: &Upload, until: Micros) -> bool {
 }
 
 async fn bind(catalog: &Catalog, upload: &Upload, store_upload_id: String) -> bool {
+    bind_with(catalog, upload, store_upload_id, PartChecksum::Sha256).await
+}
+
+async fn bind_with(
+    catalog: &Catalog,
+    upload: &Upload,
+    store_upload_id: String,
+    checksum: PartChecksum,
+) -> bool {
     let id = upload.upload_id.clone();
     in_tx!(catalog, |tx| {
-        uploads::bind_store_upload(tx, TENANT, &id, &store_upload_id).await
+        uploads::bind_store_upload(tx, TENANT, &id, &store_upload_id, checksum).await
     })
     .unwrap()
 }
@@ -139,6 +149,23 @@ async fn one_of_many_binds_the_stores_upload(f: Fixture) {
             find(&f.catalog, &upload.upload_id).await.store_upload_id,
             Some(format!("store{winner}"))
         );
+    }
+}
+
+async fn what_parts_carry_stays_with_the_stores_upload(f: Fixture) {
+    let upload = some(&f, 1).await.remove(0);
+    let id = upload.upload_id.clone();
+    assert_eq!(upload.part_checksum, None);
+    for checksum in [PartChecksum::None, PartChecksum::Sha256] {
+        assert!(bind_with(&f.catalog, &upload, "s".into(), checksum).await);
+        assert!(!bind_with(&f.catalog, &upload, "t".into(), PartChecksum::None).await);
+        assert_eq!(find(&f.catalog, &id).await.part_checksum, Some(checksum));
+        let (unbound, store_id) = (id.clone(), "s");
+        let forgotten = in_tx!(f.catalog, |tx| {
+            uploads::unbind_store_upload(tx, TENANT, &unbound, store_id).await
+        });
+        assert!(forgotten.unwrap());
+        assert_eq!(find(&f.catalog, &id).await.part_checksum, None);
     }
 }
 

@@ -30,7 +30,7 @@ pub struct ServeArgs {
 #[derive(Debug, clap::Args)]
 pub struct ServerArgs {
     /// The settings file [default: ./safelight.toml where it exists]
-    #[arg(long, env = "SAFELIGHT_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "SAFELIGHT_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     #[command(flatten)]
     pub settings: SettingArgs,

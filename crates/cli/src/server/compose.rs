@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use safelight_catalog::{Catalog, CatalogSettings, Schema, keys as catalog_keys};
 use safelight_model::clock::{Clock, SystemClock};
 use safelight_model::{entropy, ids};
+use safelight_objects::Objects;
 use safelight_service::context::{Context, ServiceSettings};
 use safelight_service::governance::api_keys;
 use safelight_service::http::{AppState, Roles, listen::listen, router};
@@ -20,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::keys::{self, Keys};
+use super::known_store::KnownStore;
 use super::settings::Resolved;
 use super::store::{self, Backend};
 use super::store_upkeep;
@@ -74,6 +76,8 @@ pub struct Shared {
     pub context: Context,
     /// The keys.
     pub keys: Arc<Keys>,
+    /// What is known of the object store.
+    pub store: KnownStore,
 }
 
 /// Opens catalog, keys and the client of the store.
@@ -86,9 +90,12 @@ pub async fn share(
     let keys = Arc::new(keys::open(&settings.path("keys_dir"), entropy.as_ref())?);
     keys::private_dir(&settings.path("scratch_dir"))?;
     let number = |key: &str| settings.number(key, 0);
+    let catalog = open_catalog(settings, schema).await?;
+    let store = KnownStore::look_up(settings, &catalog).await?;
+    let connection = store::connection(settings, &keys, store_endpoint)?;
     let context = Context {
-        catalog: open_catalog(settings, schema).await?,
-        objects: store::connect(settings, &keys, store_endpoint)?,
+        catalog,
+        objects: Objects::connect(connection, store.capabilities.clone())?,
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,
         entropy,
         keyring: Arc::new(keys.keyring.clone()),
@@ -101,7 +108,11 @@ pub async fn share(
             max_requests: usize::try_from(number("max_requests")?)?,
         }),
     };
-    Ok(Shared { context, keys })
+    Ok(Shared {
+        context,
+        keys,
+        store,
+    })
 }
 
 /// Makes the first tenant and its administrator's key unless they are there.
@@ -150,7 +161,12 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
     );
     // Whatever its roles, a process can be asked how it is.
     let edge_listener = bind(settings, "listen").await?;
-    let Shared { context, keys } = share(settings, Schema::BringUpToDate, None).await?;
+    let Shared {
+        context,
+        keys,
+        store: known,
+    } = share(settings, Schema::BringUpToDate, None).await?;
+    known.warn();
     let store = match store::backend(settings) {
         Backend::Disk(root) if settings.has_role("store") => {
             let listener = bind(settings, "store_listen").await?;

@@ -2,6 +2,8 @@
 
 pub mod compose;
 pub mod keys;
+pub mod known_store;
+pub mod s3_url;
 pub mod settings;
 pub mod store;
 mod store_access;

@@ -27,7 +27,7 @@ macro_rules! settings {
         pub struct SettingArgs {
             $(
                 #[doc = $meaning]
-                #[arg(long, value_name = "VALUE")]
+                #[arg(long, global = true, value_name = "VALUE")]
                 pub $key: Option<String>,
             )*
         }

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use safelight_diskstore::{DiskStore, Settings as DiskSettings};
-use safelight_objects::{Objects, StoreSettings};
+use safelight_objects::StoreSettings;
 
 use super::keys::Keys;
+use super::s3_url::S3Url;
 use super::settings::Resolved;
 use super::store_access;
 
@@ -43,15 +44,15 @@ pub fn open_disk(settings: &Resolved, keys: &Keys, root: PathBuf) -> anyhow::Res
     DiskStore::open(disk).with_context(|| format!("cannot open the store in {shown}"))
 }
 
-/// The client of the store. `endpoint` stands in for the one of the embedded store where that
-/// listens elsewhere.
-pub fn connect(
+/// How the client reaches the store. `endpoint` stands in for the one of the embedded store where
+/// that listens elsewhere.
+pub fn connection(
     settings: &Resolved,
     keys: &Keys,
     endpoint: Option<String>,
-) -> anyhow::Result<Objects> {
+) -> anyhow::Result<StoreSettings> {
     let text = |key: &str| settings.text(key).to_owned();
-    let own = match backend(settings) {
+    match backend(settings) {
         Backend::Disk(_) => {
             // Where the store runs on another machine, its public URL is the way to it.
             let inside = if settings.has_role("store") {
@@ -59,7 +60,7 @@ pub fn connect(
             } else {
                 text("store_public_url")
             };
-            StoreSettings {
+            Ok(StoreSettings {
                 endpoint: Some(endpoint.unwrap_or(inside)),
                 public_endpoint: Some(text("store_public_url")),
                 region: text("store_region"),
@@ -69,11 +70,10 @@ pub fn connect(
                 path_style: true,
                 request_timeout: StoreSettings::REQUEST_TIMEOUT,
                 complete_timeout: StoreSettings::COMPLETE_TIMEOUT,
-            }
+            })
         }
-        Backend::S3 => s3(settings)?,
-    };
-    Ok(Objects::connect(own)?)
+        Backend::S3 => s3(settings),
+    }
 }
 
 /// A wildcard address is reached through the loopback.
@@ -84,20 +84,7 @@ fn reachable(listen: &str) -> String {
 }
 
 fn s3(settings: &Resolved) -> anyhow::Result<StoreSettings> {
-    let url = settings.text("store_url").trim_start_matches("s3://");
-    let (bucket, query) = url.split_once('?').unwrap_or((url, ""));
-    let mut endpoint = None;
-    for pair in query.split('&').filter(|p| !p.is_empty()) {
-        match pair.split_once('=') {
-            Some(("endpoint", value)) => endpoint = Some(value.to_owned()),
-            _ => bail!(
-                "store_url: {pair:?} is not understood; use s3://bucket?endpoint=http://host:port"
-            ),
-        }
-    }
-    if bucket.is_empty() {
-        bail!("store_url must name a bucket: s3://bucket");
-    }
+    let S3Url { bucket, endpoint } = S3Url::parse(settings.text("store_url"))?;
     for key in ["store_access_key", "store_secret_key"] {
         if settings.text(key).is_empty() {
             bail!(
@@ -111,7 +98,7 @@ fn s3(settings: &Resolved) -> anyhow::Result<StoreSettings> {
         path_style: endpoint.is_some(),
         endpoint,
         region: settings.text("store_region").to_owned(),
-        bucket: bucket.to_owned(),
+        bucket,
         access_key: settings.text("store_access_key").to_owned(),
         secret_key: settings.text("store_secret_key").to_owned(),
         request_timeout: StoreSettings::REQUEST_TIMEOUT,

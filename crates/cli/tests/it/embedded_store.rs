@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use reqwest::{Method, Url};
-use safelight_objects::{Objects, StoreSettings};
+use safelight_objects::{Capabilities, Objects, StoreSettings};
 use safelight_testkit::server::Server;
 use serde_json::Value;
 
@@ -40,7 +40,7 @@ async fn a_tool_reads_originals_with_a_key_of_its_own() {
     let sent = photo(1);
     let asset_id = ann.upload(&sent).await;
     ann.ready(&asset_id).await;
-    let backup = Objects::connect(StoreSettings {
+    let settings = StoreSettings {
         endpoint: Some(rig.server.store_url()),
         public_endpoint: None,
         region: "us-east-1".to_owned(),
@@ -50,8 +50,8 @@ async fn a_tool_reads_originals_with_a_key_of_its_own() {
         path_style: true,
         request_timeout: StoreSettings::REQUEST_TIMEOUT,
         complete_timeout: StoreSettings::COMPLETE_TIMEOUT,
-    })
-    .unwrap();
+    };
+    let backup = Objects::connect(settings, Capabilities::embedded()).unwrap();
     let originals = objects(&backup, "o/").await;
     assert_eq!(originals, objects(&open_store(&rig.server), "o/").await);
     assert_eq!(originals.len(), 1);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use safelight_catalog::{Catalog, CatalogSettings, Row, Value as Arg};
-use safelight_objects::{Objects, StoreSettings};
+use safelight_objects::{Capabilities, Objects, StoreSettings};
 use safelight_testkit::camera::{self, Scene};
 use safelight_testkit::postgres::Cluster;
 use safelight_testkit::proxy::Proxy;
@@ -134,7 +134,7 @@ pub async fn open_catalog(server: &Server) -> Catalog {
 pub fn open_store(server: &Server) -> Objects {
     let key = std::fs::read_to_string(server.data_dir().join("keys/store.key")).unwrap();
     let (access_key, secret_key) = key.trim().split_once(':').unwrap();
-    Objects::connect(StoreSettings {
+    let settings = StoreSettings {
         endpoint: Some(server.store_url()),
         public_endpoint: None,
         region: "us-east-1".to_owned(),
@@ -144,8 +144,8 @@ pub fn open_store(server: &Server) -> Objects {
         path_style: true,
         request_timeout: StoreSettings::REQUEST_TIMEOUT,
         complete_timeout: StoreSettings::COMPLETE_TIMEOUT,
-    })
-    .unwrap()
+    };
+    Objects::connect(settings, Capabilities::embedded()).unwrap()
 }
 
 /// Every object below a prefix.

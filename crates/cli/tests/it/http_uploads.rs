@@ -14,6 +14,7 @@ on_both_databases!(
     a_small_photo_goes_by_one_put,
     a_large_photo_goes_by_parts_in_any_order,
     the_store_takes_no_other_bytes_than_were_signed,
+    a_url_without_a_hash_stores_once,
     what_arrived_is_compared_with_what_was_declared,
     an_upload_that_is_given_up_expires_and_leaves_nothing,
     a_completion_that_everybody_died_in_is_ended_by_itself,
@@ -157,6 +158,33 @@ async fn the_store_takes_no_other_bytes_than_were_signed(database: Database) {
     assert!((400..500).contains(&refused.status), "{refused:?}");
     let nothing = ann.get(&format!("/v1/uploads/{upload_id}")).await;
     assert_eq!(nothing.expect(200)["parts"], json!([]));
+}
+
+async fn a_url_without_a_hash_stores_once(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let (file, other) = (photo(9), photo(10));
+    let mut request = capture(&[&file]);
+    let resource = &mut request["assets"][0]["resources"][0];
+    resource.as_object_mut().unwrap().remove("sha256");
+    let made = ann.post("/v1/captures", &request).await.expect(201);
+    let asset = &made["assets"][0];
+    let url = &asset["uploads"][0]["urls"][0];
+    assert_eq!(url["headers"]["if-none-match"], "*");
+    ann.send(asset, &file).await;
+    // Its owner again, whose answer was lost; and somebody else with bytes of the same length.
+    let mut others = other.clone();
+    others.resize(file.len(), 0);
+    for bytes in [file.clone(), others] {
+        let again = put(&rig.http, url, bytes).await;
+        assert_eq!(again.status, 412, "{again:?}");
+    }
+    ann.complete(text(&asset["uploads"][0]["upload_id"]))
+        .await
+        .expect(200);
+    let asset_id = text(&asset["asset_id"]);
+    ann.ready(asset_id).await;
+    assert_eq!(ann.original(asset_id).await, file);
 }
 
 async fn what_arrived_is_compared_with_what_was_declared(database: Database) {

@@ -7,6 +7,7 @@
 )]
 
 mod arrows;
+mod doctor;
 mod embedded_store;
 mod error_pages;
 mod http_delivery;
@@ -20,6 +21,7 @@ mod http_uploads;
 mod kill;
 mod media;
 mod serve;
+mod stores;
 mod upload;
 
 #[path = "../../../client/tests/it/fake_server.rs"]

@@ -89,6 +89,20 @@ async fn a_named_time_to_wait_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_a_store_takes_once_are_not_sent_for_ever() {
+    let rig = Rig::start().await;
+    rig.server.fail("put", 0, Deed::LoseAnswer);
+    // The URL stores once, and has done so.
+    rig.server
+        .fail("put", 0, Deed::Refuse(412, "PreconditionFailed", None));
+    let outcomes = rig.upload(&[rig.file("a.jpg", 700)]).await;
+    assert_eq!(failures(&outcomes), [""; 0]);
+    let world = rig.server.world();
+    assert!(world.faults.is_empty());
+    assert_eq!(world.whole(), ["a.jpg"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_completion_that_hangs_is_overtaken_with_another_key() {
     let rig = Rig::start().await;
     let busy = Deed::Refuse(409, "idempotency_key_in_flight", Some(1));

@@ -9,8 +9,12 @@ use safelight_model::clock::Micros;
 
 use crate::{Metadata, ObjectKey, Objects, sha256};
 
+pub(crate) use sigv4::Request;
+use sigv4::Signed;
 pub(crate) use sigv4::Signer;
-use sigv4::{Request, Signed};
+
+/// What binds a body to its SHA-256.
+const SHA256_HEADER: &str = "x-amz-checksum-sha256";
 
 /// A URL that its holder may use until it expires, as often as it likes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +32,7 @@ pub struct Presigned {
 pub struct PutBinding<'a> {
     /// The exact number of bytes; another number is refused by the store.
     pub size_bytes: i64,
-    /// The bytes' SHA-256 in hex, where known; other bytes are refused by the store.
+    /// The bytes' SHA-256 in hex, where known; other bytes are refused by a store that checks it.
     pub sha256_hex: Option<&'a str>,
     /// The media type to keep with the object.
     pub content_type: Option<&'a str>,
@@ -85,7 +89,9 @@ impl PresignError {
 }
 
 impl Objects {
-    /// A URL that stores a whole object under `key`. Costs no request to the store.
+    /// A URL that stores a whole object under `key`. Costs no request to the store. One that could
+    /// be used again for other bytes works once, where the store can see to that: then the answer is
+    /// 412, and nothing is changed.
     ///
     /// # Errors
     /// When the binding or the lifetime is none that S3 accepts.
@@ -100,7 +106,12 @@ impl Objects {
         if let Some(mime) = binding.content_type {
             headers.insert("content-type".to_owned(), plain("content-type", mime)?);
         }
-        bind_hash(&mut headers, binding.sha256_hex)?;
+        let store = self.capabilities();
+        bind_hash(&mut headers, binding.sha256_hex, store.binds_put_sha256())?;
+        let is_hash_bound = headers.contains_key(SHA256_HEADER);
+        if store.writes_once(is_hash_bound) {
+            headers.insert("if-none-match".to_owned(), "*".to_owned());
+        }
         for (name, value) in binding.metadata.into_iter().flatten() {
             let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
             let sound = !name.is_empty() && name.bytes().all(lower);
@@ -146,7 +157,7 @@ impl Objects {
             return Err(PresignError::PartNumber(number));
         }
         let mut headers = BTreeMap::new();
-        bind_hash(&mut headers, sha256_hex)?;
+        bind_hash(&mut headers, sha256_hex, true)?;
         let signed = self.inner.signer.sign(&Request {
             method: "PUT",
             key: key.as_str(),
@@ -209,13 +220,16 @@ fn length(size_bytes: i64) -> Result<u64, PresignError> {
 fn bind_hash(
     headers: &mut BTreeMap<String, String>,
     sha256_hex: Option<&str>,
+    is_checked: bool,
 ) -> Result<(), PresignError> {
     let Some(hash) = sha256_hex else {
         return Ok(());
     };
     let encoded =
         sha256::base64_of_hex(hash).ok_or_else(|| PresignError::Sha256(hash.to_owned()))?;
-    headers.insert("x-amz-checksum-sha256".to_owned(), encoded);
+    if is_checked {
+        headers.insert(SHA256_HEADER.to_owned(), encoded);
+    }
     Ok(())
 }
 
@@ -231,13 +245,17 @@ fn plain(name: &str, value: &str) -> Result<String, PresignError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::StoreSettings;
+    use crate::{Capabilities, StoreSettings, Support, Treatment};
 
     const NOW: Micros = Micros(1_795_000_000_900_000);
     const TTL: Duration = Duration::from_secs(60);
 
     fn objects() -> Objects {
-        Objects::connect(StoreSettings {
+        on(Capabilities::embedded())
+    }
+
+    fn on(capabilities: Capabilities) -> Objects {
+        let settings = StoreSettings {
             endpoint: Some("http://127.0.0.1:7601".to_owned()),
             public_endpoint: Some("https://media.example.org".to_owned()),
             region: "us-east-1".to_owned(),
@@ -247,8 +265,8 @@ mod tests {
             path_style: false,
             request_timeout: StoreSettings::REQUEST_TIMEOUT,
             complete_timeout: StoreSettings::COMPLETE_TIMEOUT,
-        })
-        .unwrap()
+        };
+        Objects::connect(settings, capabilities).unwrap()
     }
 
     #[test]
@@ -261,6 +279,41 @@ mod tests {
         assert!(signed.url.starts_with(place), "{}", signed.url);
         // The signature counts whole seconds, so the URL dies 0.9 s before `NOW + TTL`.
         assert_eq!(signed.expires_at, Micros(1_795_000_060_000_000));
+    }
+
+    #[test]
+    fn urls_are_bound_to_what_the_store_checks() {
+        let key = ObjectKey::parse("x/t/a").unwrap();
+        let hash = "0".repeat(64);
+        let headers = |capabilities: &Capabilities, sha256_hex| {
+            let binding = PutBinding {
+                size_bytes: 5,
+                sha256_hex,
+                ..PutBinding::default()
+            };
+            let signed = on(capabilities.clone()).presign_put(&key, binding, NOW, TTL);
+            let names: Vec<String> = signed.unwrap().headers.into_keys().collect();
+            names.join(" ")
+        };
+        let (bound, once) = (SHA256_HEADER, "if-none-match");
+        let embedded = Capabilities::embedded();
+        assert_eq!(headers(&embedded, Some(&hash)), bound);
+        assert_eq!(headers(&embedded, None), once);
+        let mut own_keys = embedded.clone();
+        own_keys.repeat_keeps_etag = Support::No;
+        assert_eq!(headers(&own_keys, Some(&hash)), format!("{once} {bound}"));
+        let mut trusting = embedded;
+        trusting.put_checksums.clear();
+        assert_eq!(headers(&trusting, Some(&hash)), once);
+        trusting.put_if_none_match = Treatment::Ignored;
+        assert_eq!(headers(&trusting, Some(&hash)), "");
+        // A hash that is none is refused whatever the store does.
+        let nonsense = PutBinding {
+            size_bytes: 5,
+            sha256_hex: Some("abc"),
+            ..PutBinding::default()
+        };
+        assert!(on(trusting).presign_put(&key, nonsense, NOW, TTL).is_err());
     }
 
     #[test]

@@ -73,6 +73,11 @@ impl Signer {
         }
     }
 
+    /// Whether its URLs are without TLS.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.endpoint.scheme == "http"
+    }
+
     pub(crate) fn sign(&self, request: &Request<'_>) -> Result<Signed, PresignError> {
         let ttl_s = request.ttl.as_secs();
         if !(1..=MAX_TTL_S).contains(&ttl_s) {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use safelight_objects::{Objects, StoreSettings};
+use safelight_objects::{Capabilities, Objects, StoreSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -85,7 +85,7 @@ impl Canned {
 
     /// A client of this store.
     pub fn objects(&self) -> Objects {
-        Objects::connect(settings(&self.endpoint)).unwrap()
+        Objects::connect(settings(&self.endpoint), Capabilities::embedded()).unwrap()
     }
 
     /// The requests so far: heads and bodies.

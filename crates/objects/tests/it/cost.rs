@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use safelight_model::clock::Micros;
-use safelight_objects::{ObjectKey, Objects, PutBinding, ownership};
+use safelight_objects::{Capabilities, ObjectKey, Objects, PutBinding, ownership};
 
 use crate::canned::settings;
 
 #[test]
 fn print_the_cost_of_presigning() {
     const ROUNDS: u32 = 20_000;
-    let objects = Objects::connect(settings("http://127.0.0.1:7601")).unwrap();
+    let objects =
+        Objects::connect(settings("http://127.0.0.1:7601"), Capabilities::embedded()).unwrap();
     let key =
         ObjectKey::parse("o/ten_0123456789abcdefghjkmnpqrs/2026/11/23/0123456789abcdefghjkmnpqrs")
             .unwrap();

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use safelight_diskstore::{DiskStore, Settings, serve};
 use safelight_model::codes::Code;
 use safelight_objects::{
-    CompleteError, ObjectKey, Objects, Part, PutOptions, StoreErrorKind, StoreSettings, ownership,
+    Capabilities, CompleteError, ObjectKey, Objects, Part, PutOptions, StoreErrorKind,
+    StoreSettings, ownership,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -18,7 +19,7 @@ use crate::proxy::Proxy;
 use crate::suite::suite;
 
 /// A running store in a directory of its own.
-struct Embedded {
+pub struct Embedded {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     task: tokio::task::JoinHandle<()>,
@@ -26,11 +27,20 @@ struct Embedded {
 }
 
 impl Embedded {
-    async fn start() -> Self {
+    /// A store that wants parts as large as Amazon S3 does.
+    pub async fn start() -> Self {
+        Self::with(|own| own.min_part_bytes = 5 << 20).await
+    }
+
+    pub async fn start_with_defaults() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let root = tempfile::tempdir().unwrap();
         let mut own = Settings::new(root.path().join("store"), "test-key", "test-secret");
         own.buckets = vec!["safelight".to_owned()];
-        own.min_part_bytes = 5 << 20;
+        change(&mut own);
         let store = DiskStore::open(own).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -54,11 +64,11 @@ impl Embedded {
         settings(&format!("http://{}", self.address))
     }
 
-    fn objects(&self) -> Objects {
-        Objects::connect(self.settings()).unwrap()
+    pub fn objects(&self) -> Objects {
+        Objects::connect(self.settings(), Capabilities::embedded()).unwrap()
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.stop.send(()).unwrap();
         self.task.await.unwrap();
     }
@@ -84,7 +94,7 @@ async fn credentials_and_buckets_are_told_apart() {
     ] {
         let mut wrong = store.settings();
         change(&mut wrong);
-        let objects = Objects::connect(wrong).unwrap();
+        let objects = Objects::connect(wrong, Capabilities::embedded()).unwrap();
         let error = objects.probe().await.unwrap_err();
         assert_eq!(error.kind(), &StoreErrorKind::Denied, "{error}");
         let error = objects.head(&key()).await.unwrap_err();
@@ -92,7 +102,7 @@ async fn credentials_and_buckets_are_told_apart() {
     }
     let mut other = store.settings();
     other.bucket = "another".to_owned();
-    let objects = Objects::connect(other).unwrap();
+    let objects = Objects::connect(other, Capabilities::embedded()).unwrap();
     let lost = objects.probe().await.unwrap_err();
     assert_eq!(lost.kind(), &StoreErrorKind::NoBucket);
     assert_eq!(lost.code(), Code::StoreUnavailable);
@@ -107,7 +117,7 @@ async fn credentials_and_buckets_are_told_apart() {
 async fn connections_are_used_again() {
     let store = Embedded::start().await;
     let proxy = Proxy::start(store.address).await;
-    let objects = Objects::connect(settings(&proxy.endpoint)).unwrap();
+    let objects = Objects::connect(settings(&proxy.endpoint), Capabilities::embedded()).unwrap();
     let bytes = Bytes::from_static(b"hello");
     for _ in 0..10 {
         let options = PutOptions::default();
@@ -132,7 +142,8 @@ async fn uploaded(objects: &Objects, key: &ObjectKey) -> (String, Vec<Part>) {
     let to = objects
         .presign_part(key, &upload, 1, 5, None, now, ttl)
         .unwrap();
-    assert!(phone::put(&to, b"hello".to_vec()).await.status.is_success());
+    let sent = phone::put(&to, b"hello".to_vec()).await;
+    assert_eq!(sent.status, Some(reqwest::StatusCode::OK));
     let parts = objects.list_parts(key, &upload).await.unwrap().unwrap();
     (upload, parts)
 }
@@ -141,7 +152,7 @@ async fn uploaded(objects: &Objects, key: &ObjectKey) -> (String, Vec<Part>) {
 async fn an_uncertain_complete_is_settled_by_looking() {
     let store = Embedded::start().await;
     let proxy = Proxy::start(store.address).await;
-    let objects = Objects::connect(settings(&proxy.endpoint)).unwrap();
+    let objects = Objects::connect(settings(&proxy.endpoint), Capabilities::embedded()).unwrap();
     let (upload, parts) = uploaded(&objects, &key()).await;
     assert_eq!(objects.head(&key()).await.unwrap(), None);
 

@@ -6,9 +6,12 @@
 )]
 
 mod canned;
+mod capabilities;
 mod cost;
 mod embedded;
 mod misbehaving;
+mod odd_store;
 mod phone;
 mod proxy;
+mod stores;
 mod suite;

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use futures::StreamExt;
 use safelight_model::codes::Code;
 use safelight_objects::{
-    CompleteError, ObjectKey, Objects, Part, PutOptions, StoreError, StoreErrorKind,
+    Capabilities, ChecksumAlgorithm, CompleteError, ObjectKey, Objects, Part, PutOptions,
+    StoreError, StoreErrorKind, Treatment,
 };
 use tokio::net::TcpListener;
 
@@ -36,7 +37,11 @@ async fn a_dead_store_is_unavailable() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = port.local_addr().unwrap();
     drop(port);
-    let objects = Objects::connect(settings(&format!("http://{address}"))).unwrap();
+    let objects = Objects::connect(
+        settings(&format!("http://{address}")),
+        Capabilities::embedded(),
+    )
+    .unwrap();
     retried_soon(&objects.probe().await.unwrap_err());
     retried_soon(&objects.head(&key()).await.unwrap_err());
     retried_soon(&objects.get(&key(), None, None).await.unwrap_err());
@@ -53,7 +58,7 @@ async fn a_silent_store_is_unavailable_in_time() {
     let mut short = settings(&store.endpoint);
     short.request_timeout = Duration::from_millis(100);
     short.complete_timeout = Duration::from_millis(100);
-    let objects = Objects::connect(short).unwrap();
+    let objects = Objects::connect(short, Capabilities::embedded()).unwrap();
     retried_soon(&objects.head(&key()).await.unwrap_err());
     match objects.complete(&key(), "u", &[part()]).await.unwrap_err() {
         CompleteError::Store(error) => retried_soon(&error),
@@ -269,4 +274,52 @@ async fn a_store_that_lost_its_bucket_is_not_an_empty_one() {
     lost(objects.list_parts(&key(), "u").await.unwrap_err());
     lost(objects.delete(&key()).await.unwrap_err());
     lost(objects.abort(&key(), "u").await.unwrap_err());
+}
+
+#[tokio::test]
+async fn a_store_that_ignores_conditions_is_not_believed() {
+    let other = answer("200 OK", "etag: \"other\"\r\n", "other bytes");
+    let store = Canned::start(vec![other]).await;
+    let unprobed = Objects::connect(settings(&store.endpoint), Capabilities::unprobed()).unwrap();
+    let error = unprobed.get(&key(), None, Some("\"pinned\"")).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), &StoreErrorKind::PreconditionFailed, "{error}");
+    let itself = unprobed.get(&key(), None, Some("\"other\"")).await;
+    assert!(itself.unwrap().is_some());
+    let asked = store.asked().pop().unwrap().to_lowercase();
+    assert!(asked.contains("if-match: \"other\""), "{asked}");
+
+    let mut refusing = Capabilities::unprobed();
+    refusing.get_if_match = Treatment::Refused;
+    let refusing = Objects::connect(settings(&store.endpoint), refusing).unwrap();
+    let error = refusing.get(&key(), None, Some("\"pinned\"")).await;
+    assert_eq!(
+        error.unwrap_err().kind(),
+        &StoreErrorKind::PreconditionFailed
+    );
+    let asked = store.asked().pop().unwrap().to_lowercase();
+    assert!(!asked.contains("if-match"), "{asked}");
+}
+
+#[tokio::test]
+async fn own_objects_carry_a_checksum_that_the_store_checks() {
+    let sent = async |capabilities| {
+        let store = Canned::start(vec![answer("200 OK", "etag: \"e\"\r\n", "")]).await;
+        let objects = Objects::connect(settings(&store.endpoint), capabilities).unwrap();
+        let body = Bytes::from_static(b"123456789");
+        objects
+            .put(&key(), body, PutOptions::default())
+            .await
+            .unwrap();
+        store.asked().pop().unwrap().to_lowercase()
+    };
+    let none = sent(Capabilities::unprobed()).await;
+    assert!(!none.contains("checksum"), "{none}");
+    let mut crc = Capabilities::unprobed();
+    crc.put_checksums = [(ChecksumAlgorithm::Crc32c, Treatment::Enforced)].into();
+    let crc = sent(crc).await;
+    // The check value of the catalogues, e3069283.
+    assert!(crc.contains("x-amz-checksum-crc32c: 4wasgw=="), "{crc}");
+    assert!(!crc.contains("x-amz-checksum-sha256"), "{crc}");
+    assert!(!crc.contains("trailer"), "{crc}");
 }

@@ -7,8 +7,9 @@ use safelight_objects::Presigned;
 
 /// What a request came back with.
 pub struct Reply {
-    /// The status.
-    pub status: StatusCode,
+    /// The status; `None` where the store closed the connection before it had read the body, as some
+    /// do that refuse early.
+    pub status: Option<StatusCode>,
     /// The `etag`, verbatim.
     pub etag: Option<String>,
     /// The media type.
@@ -27,7 +28,18 @@ fn client() -> Client {
 }
 
 async fn reply(request: reqwest::RequestBuilder) -> Reply {
-    let answer = request.send().await.unwrap();
+    let answer = match request.send().await {
+        Ok(answer) => answer,
+        Err(error) if error.is_request() && !error.is_connect() && !error.is_timeout() => {
+            return Reply {
+                status: None,
+                etag: None,
+                content_type: None,
+                body: error.to_string().into_bytes(),
+            };
+        }
+        Err(error) => panic!("{error}"),
+    };
     let header = |name: &str| {
         answer
             .headers()
@@ -36,7 +48,7 @@ async fn reply(request: reqwest::RequestBuilder) -> Reply {
     };
     let (etag, content_type) = (header("etag"), header("content-type"));
     Reply {
-        status: answer.status(),
+        status: Some(answer.status()),
         etag,
         content_type,
         body: answer.bytes().await.unwrap().to_vec(),

@@ -353,6 +353,7 @@ mod tests {
             resource_id: "res_1".into(),
             object_key: "o/t/k".into(),
             store_upload_id: None,
+            part_checksum: None,
             transport,
             part_size_bytes,
             concurrency: 1,

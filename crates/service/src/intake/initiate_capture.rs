@@ -12,7 +12,7 @@ use safelight_catalog::initiate::{FreshAsset, FreshCapture, Initiated};
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
 use safelight_model::lifecycle::State;
-use safelight_model::plan::{self, Transport};
+use safelight_model::plan::{self, Bounds, Transport};
 use safelight_model::{ids, limits};
 use safelight_objects::ObjectKey;
 
@@ -160,6 +160,10 @@ fn prepare(
             .filter_map(|t| Transport::parse(t))
             .collect()
     };
+    let bounds = Bounds {
+        single_max_bytes: context.settings.single_max_bytes,
+        min_part_bytes: context.objects.capabilities().min_part_bytes,
+    };
     let mut assets = Vec::with_capacity(request.assets.len());
     let mut references = HashSet::new();
     for (i, asset) in request.assets.iter().enumerate() {
@@ -170,12 +174,7 @@ fn prepare(
                 "client_ref must be unique in the capture",
             ));
         }
-        let plan = plan::choose(
-            resource.size_bytes,
-            &spoken,
-            context.settings.single_max_bytes,
-        )
-        .ok_or_else(|| {
+        let plan = plan::choose(resource.size_bytes, &spoken, bounds).ok_or_else(|| {
             invalid(
                 "accept_transports",
                 "none of the accepted transports can carry this file: accept multipart",

@@ -4,7 +4,7 @@
 //! can be stored that nobody knows of.
 
 use safelight_api::uploads::{PartToSign, SignedUrl};
-use safelight_catalog::uploads::{self, Upload, UploadState};
+use safelight_catalog::uploads::{self, PartChecksum, Upload, UploadState};
 use safelight_catalog::{CatalogError, assets};
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
@@ -190,7 +190,7 @@ pub async fn sign_urls(
         };
     }
     let lengths = check(&upload, parts)?;
-    let store_upload_id = begin_at_store(context, &upload).await?;
+    let begun = begin_at_store(context, &upload).await?;
     let now = context.now();
     if !extend(context, &upload, now).await? {
         return Err(SignError::Ended);
@@ -202,10 +202,10 @@ pub async fn sign_urls(
         .map(|(part, length)| {
             let presigned = context.objects.presign_part(
                 &key,
-                &store_upload_id,
+                &begun.store_upload_id,
                 part.number,
                 length,
-                part.sha256.as_deref(),
+                part.sha256.as_deref().filter(|_| begun.binds_hashes),
                 now,
                 limits::PRESIGNED_URL,
             )?;
@@ -259,12 +259,38 @@ pub(super) async fn find(
     .ok_or(SignError::NotFound)
 }
 
+/// An upload as the store knows it.
+struct Begun {
+    store_upload_id: String,
+    /// Whether its parts carry their hashes: all, or none.
+    binds_hashes: bool,
+}
+
+impl Begun {
+    fn of(upload: &Upload) -> Option<Self> {
+        Some(Self {
+            store_upload_id: upload.store_upload_id.clone()?,
+            binds_hashes: match upload.part_checksum {
+                Some(checksum) => checksum == PartChecksum::Sha256,
+                None => upload.sha256.is_some(),
+            },
+        })
+    }
+}
+
 /// The store hears of the upload when its first part is signed. Of two that come at once one wins; the
 /// other takes its own back.
-async fn begin_at_store(context: &Context, upload: &Upload) -> Result<String, SignError> {
-    if let Some(id) = &upload.store_upload_id {
-        return Ok(id.clone());
+async fn begin_at_store(context: &Context, upload: &Upload) -> Result<Begun, SignError> {
+    if let Some(begun) = Begun::of(upload) {
+        return Ok(begun);
     }
+    let binds_hashes =
+        upload.sha256.is_some() && context.objects.capabilities().binds_part_sha256();
+    let checksum = if binds_hashes {
+        PartChecksum::Sha256
+    } else {
+        PartChecksum::None
+    };
     let key = ObjectKey::parse(&upload.object_key)?;
     let made = context
         .objects
@@ -272,7 +298,7 @@ async fn begin_at_store(context: &Context, upload: &Upload) -> Result<String, Si
             &key,
             upload.mime.as_deref(),
             &ownership(&upload.tenant_id, &upload.asset_id),
-            upload.sha256.is_some(),
+            binds_hashes,
         )
         .await?;
     let (tenant_id, upload_id, id) = (
@@ -283,21 +309,21 @@ async fn begin_at_store(context: &Context, upload: &Upload) -> Result<String, Si
     let bound = context
         .catalog
         .write(move |tx| {
-            Box::pin(
-                async move { uploads::bind_store_upload(tx, &tenant_id, &upload_id, &id).await },
-            )
+            Box::pin(async move {
+                uploads::bind_store_upload(tx, &tenant_id, &upload_id, &id, checksum).await
+            })
         })
         .await?;
     if bound {
-        return Ok(made);
+        return Ok(Begun {
+            store_upload_id: made,
+            binds_hashes,
+        });
     }
     context.objects.abort(&key, &made).await?;
     let owner = Owner {
         tenant_id: upload.tenant_id.clone(),
         owner_id: upload.owner_id.clone(),
     };
-    find(context, &owner, &upload.upload_id)
-        .await?
-        .store_upload_id
-        .ok_or(SignError::Ended)
+    Begun::of(&find(context, &owner, &upload.upload_id).await?).ok_or(SignError::Ended)
 }

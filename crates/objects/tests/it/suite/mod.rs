@@ -28,7 +28,9 @@ pub async fn suite(objects: &Objects) {
     run.presigned_put().await;
     run.presigned_put_without_a_hash().await;
     run.presigned_get().await;
-    run.multipart(true).await;
+    if objects.capabilities().binds_part_sha256() {
+        run.multipart(true).await;
+    }
     run.multipart(false).await;
     run.aborted_multipart().await;
 }
@@ -46,8 +48,8 @@ fn sha256_hex(bytes: &[u8]) -> String {
 
 fn refused(reply: &phone::Reply, what: &str) {
     assert!(
-        reply.status.is_client_error(),
-        "{what}: {} {}",
+        reply.status.is_none_or(|status| status.is_client_error()),
+        "{what}: {:?} {}",
         reply.status,
         String::from_utf8_lossy(&reply.body)
     );
@@ -55,7 +57,7 @@ fn refused(reply: &phone::Reply, what: &str) {
 
 fn taken(reply: &phone::Reply) -> String {
     let body = String::from_utf8_lossy(&reply.body);
-    assert_eq!(reply.status, StatusCode::OK, "{body}");
+    assert_eq!(reply.status, Some(StatusCode::OK), "{body}");
     reply.etag.clone().unwrap()
 }
 
@@ -116,7 +118,9 @@ impl<'a> Run<'a> {
         assert_eq!(head.etag, etag);
         assert_eq!(head.content_type.as_deref(), Some("image/webp"));
         assert_eq!(head.metadata, metadata);
-        assert_eq!(head.sha256_hex.as_ref(), Some(&hash));
+        if self.objects.capabilities().binds_put_sha256() {
+            assert_eq!(head.sha256_hex.as_ref(), Some(&hash));
+        }
         assert_eq!(head.composite_sha256, None);
         assert_eq!(self.content(&key).await, bytes);
 
@@ -125,17 +129,19 @@ impl<'a> Run<'a> {
             sha256_hex: Some(&other),
             ..options
         };
-        let error = self
-            .objects
-            .put(&key, Bytes::from_static(b"other bytes"), lie)
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), &StoreErrorKind::DigestMismatch, "{error}");
-        assert_eq!(
-            self.content(&key).await,
-            bytes,
-            "a refused put changes nothing"
-        );
+        if self.objects.capabilities().binds_put_sha256() {
+            let error = self
+                .objects
+                .put(&key, Bytes::from_static(b"other bytes"), lie)
+                .await
+                .unwrap_err();
+            assert_eq!(error.kind(), &StoreErrorKind::DigestMismatch, "{error}");
+            assert_eq!(
+                self.content(&key).await,
+                bytes,
+                "a refused put changes nothing"
+            );
+        }
 
         let empty = Bytes::new();
         let again = PutOptions::default();

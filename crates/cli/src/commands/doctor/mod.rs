@@ -1,5 +1,8 @@
 //! `safelight doctor`: what is wrong, and what to do about it.
 
+mod finding;
+mod store;
+
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -8,65 +11,37 @@ use anyhow::Context as _;
 use safelight_catalog::{SCHEMA_VERSION, Schema};
 use safelight_imaging::{Limits, encode_jpeg};
 use safelight_model::{ids, limits, preset};
-use safelight_objects::{ObjectKey, PutOptions};
+use safelight_objects::{ObjectKey, PutOptions, Verdict};
 use safelight_service::context::Context;
 use safelight_service::processing::sandbox::{RenderTask, Sandbox};
-use serde::Serialize;
-use tokio::net::TcpListener;
 
 use crate::commands::serve::ServerArgs;
 use crate::global::GlobalArgs;
 use crate::output;
 use crate::server::compose::{Shared, sandbox_settings, share};
+use crate::server::known_store::{self, KnownStore, Origin};
 use crate::server::settings::Resolved;
-use crate::server::store::{self, Backend};
+use finding::{Finding, finding, report};
 
 /// What `doctor` takes.
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {
+    #[command(subcommand)]
+    subject: Option<Subject>,
     #[command(flatten)]
     pub source: ServerArgs,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Verdict {
-    Ok,
-    Warning,
-    Wrong,
-}
-
-#[derive(Debug, Serialize)]
-struct Finding {
-    check: &'static str,
-    verdict: Verdict,
-    found: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    what_to_do: Option<&'static str>,
-}
-
-fn finding(
-    check: &'static str,
-    outcome: anyhow::Result<String>,
-    what_to_do: &'static str,
-) -> Finding {
-    match outcome {
-        Ok(found) => Finding {
-            check,
-            verdict: Verdict::Ok,
-            found,
-            what_to_do: None,
-        },
-        Err(error) => Finding {
-            check,
-            verdict: Verdict::Wrong,
-            found: format!("{error:#}"),
-            what_to_do: Some(what_to_do),
-        },
-    }
+#[derive(Debug, clap::Subcommand)]
+enum Subject {
+    /// Find out what an object store can do, and record it for the servers
+    Store(store::StoreArgs),
 }
 
 pub async fn run(args: DoctorArgs, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
+    if let Some(Subject::Store(store)) = args.subject {
+        return store::run(store, args.source, global).await;
+    }
     let settings = args.source.resolve(global)?;
     let mut findings = vec![finding(
         "settings",
@@ -78,7 +53,7 @@ pub async fn run(args: DoctorArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
         disk(&settings),
         "make the data directory writable by this user, and make room on its disk",
     ));
-    let temporary = match store_at_hand(&settings).await {
+    let temporary = match store::at_hand(&settings).await {
         Ok(temporary) => temporary,
         Err(error) => {
             let advice = "look at store_url, and at the directory it names";
@@ -87,7 +62,7 @@ pub async fn run(args: DoctorArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
         }
     };
     match share(&settings, schema_at_hand(&settings), temporary).await {
-        Ok(Shared { context, .. }) => {
+        Ok(Shared { context, store, .. }) => {
             findings.push(database(&context).await);
             findings.push(clock(&context).await);
             findings.push(finding(
@@ -95,6 +70,7 @@ pub async fn run(args: DoctorArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
                 bytes(&context).await,
                 "look at store_url and its keys, and whether the store runs and the bucket exists",
             ));
+            findings.push(capabilities(&store));
         }
         Err(error) => {
             findings.push(finding(
@@ -118,35 +94,6 @@ pub async fn run(args: DoctorArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
     report(&findings, global.json)
 }
 
-fn report(findings: &[Finding], json: bool) -> anyhow::Result<ExitCode> {
-    if json {
-        output::json(&findings)?;
-    } else {
-        let mut table = output::Table::with(&["CHECK", "", "FOUND", "WHAT TO DO"], &[]);
-        for f in findings {
-            let verdict = match f.verdict {
-                Verdict::Ok => "ok",
-                Verdict::Warning => "warning",
-                Verdict::Wrong => "WRONG",
-            };
-            let advice = f.what_to_do.unwrap_or_default().to_owned();
-            table.row([
-                f.check.to_owned(),
-                verdict.to_owned(),
-                f.found.clone(),
-                advice,
-            ]);
-        }
-        output::write(table.render().as_bytes())?;
-    }
-    let wrong = findings.iter().any(|f| f.verdict == Verdict::Wrong);
-    Ok(if wrong {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
-}
-
 fn disk(settings: &Resolved) -> anyhow::Result<String> {
     let dir = &settings.data_dir;
     crate::server::keys::private_dir(dir)?;
@@ -164,31 +111,6 @@ fn disk(settings: &Resolved) -> anyhow::Result<String> {
 fn free_bytes(dir: &std::path::Path) -> anyhow::Result<u64> {
     let stat = rustix::fs::statvfs(dir)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-/// Where the embedded store is not served at this moment, it is opened and served for the examination.
-async fn store_at_hand(settings: &Resolved) -> anyhow::Result<Option<String>> {
-    let Backend::Disk(root) = store::backend(settings) else {
-        return Ok(None);
-    };
-    if !settings.has_role("store")
-        || tokio::net::TcpStream::connect(settings.address("store_listen")?)
-            .await
-            .is_ok()
-    {
-        return Ok(None);
-    }
-    let source = safelight_service::system_entropy::SystemEntropy;
-    let keys = crate::server::keys::open(&settings.path("keys_dir"), &source)?;
-    let disk = store::open_disk(settings, &keys, root)?;
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let endpoint = format!("http://{}", listener.local_addr()?);
-    tokio::spawn(safelight_diskstore::serve(
-        disk,
-        listener,
-        std::future::pending(),
-    ));
-    Ok(Some(endpoint))
 }
 
 /// A catalog that is there is looked at as it is: bringing it up to date is for `migrate` and `serve`. Where
@@ -314,8 +236,36 @@ async fn bytes(context: &Context) -> anyhow::Result<String> {
 }
 
 /// A picture of 96 by 64 in four colours, coded by x265 and by libaom (`heif-enc -q 60`, `-A`).
-const SAMPLE_HEIC: &[u8] = include_bytes!("doctor/sample.heic");
-const SAMPLE_AVIF: &[u8] = include_bytes!("doctor/sample.avif");
+const SAMPLE_HEIC: &[u8] = include_bytes!("sample.heic");
+const SAMPLE_AVIF: &[u8] = include_bytes!("sample.avif");
+
+/// Whether it is known what the store can do, and whether that is enough.
+fn capabilities(store: &KnownStore) -> Finding {
+    let found = match &store.origin {
+        Origin::Embedded => "those of the embedded store".to_owned(),
+        Origin::Recorded(at) => format!("probed at {}", at.rfc3339()),
+        Origin::Unreadable(error) => format!("the record is not understood: {error}"),
+        Origin::Never => "nobody has looked what this store can do".to_owned(),
+    };
+    let wrong: Vec<&str> = store.wrong().iter().map(|a| a.capability).collect();
+    let (verdict, found, what_to_do) = match &store.origin {
+        _ if !wrong.is_empty() => (
+            Verdict::Wrong,
+            format!("{found}: {}", wrong.join(", ")),
+            Some("`safelight doctor store` says why, and what to do"),
+        ),
+        Origin::Embedded | Origin::Recorded(_) => (Verdict::Ok, found, None),
+        Origin::Unreadable(_) | Origin::Never => {
+            (Verdict::Warning, found, Some(known_store::ADVICE))
+        }
+    };
+    Finding {
+        check: "capabilities",
+        verdict,
+        found,
+        what_to_do,
+    }
+}
 
 /// Has a picture of each native decoder's kind decoded in the sandbox, and encoded.
 async fn codecs(settings: &Resolved) -> anyhow::Result<String> {
