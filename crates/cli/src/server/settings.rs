@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use safelight_model::limits;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::targets::Targets;
 
 /// A default that may depend on settings before it.
 type DefaultOf = fn(&dyn Fn(&str) -> String) -> String;
@@ -185,6 +187,9 @@ fn read_file(path: Option<&Path>) -> anyhow::Result<BTreeMap<String, (String, St
         .collect()
 }
 
+/// What S3 takes by one PUT, in bytes: 5 GiB.
+const MOST_SINGLE_BYTES: u64 = 5 << 30;
+
 impl Resolved {
     /// The text of a setting.
     pub fn text(&self, key: &str) -> &str {
@@ -262,8 +267,18 @@ impl Resolved {
         self.address("listen")?;
         self.address("store_listen")?;
         for key in ["public_url", "store_public_url"] {
-            if !(self.text(key).starts_with("http://") || self.text(key).starts_with("https://")) {
-                return Err(self.wrong(key, "an http or https URL"));
+            let url = self.text(key);
+            let is_web = url.starts_with("http://") || url.starts_with("https://");
+            if !is_web || url.contains(['?', '#', ' ']) {
+                return Err(self.wrong(key, "an http or https URL without ? and #"));
+            }
+        }
+        for origin in self.list("store_cors_origins") {
+            if origin != "*" && !origin.contains("://") {
+                return Err(self.wrong(
+                    "store_cors_origins",
+                    "origins such as https://app.example, or *",
+                ));
             }
         }
         let catalog = self.text("catalog_url");
@@ -295,11 +310,22 @@ impl Resolved {
         if !["text", "json"].contains(&self.text("log_format")) {
             return Err(self.wrong("log_format", "text or json"));
         }
-        self.text("log")
-            .parse::<tracing_subscriber::filter::targets::Targets>()
-            .map_err(|_| {
-                self.wrong("log", "error, warn, info, debug, or a list of target=level")
-            })?;
+        if self.number("single_max_bytes", 0)? > MOST_SINGLE_BYTES {
+            return Err(self.wrong(
+                "single_max_bytes",
+                "5368709120 (5 GiB, what S3 takes at once) at most",
+            ));
+        }
+        // A word alone would be taken for the name of a target, and everything else be silent.
+        let log = self.text("log");
+        let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+        let is_sound = log
+            .split(',')
+            .all(|w| w.contains('=') || is_level(w.trim()))
+            && log.parse::<Targets>().is_ok();
+        if !is_sound {
+            return Err(self.wrong("log", "error, warn, info, debug, or a list of target=level"));
+        }
         Ok(())
     }
 

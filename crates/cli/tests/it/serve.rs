@@ -148,6 +148,16 @@ async fn what_keeps_it_from_starting_is_said_in_one_line() {
         (["--catalog-url", "mysql://x"], "catalog_url must be"),
         (["--roles", "cook"], "roles must be"),
         (["--store-url", "ftp://x"], "store_url must be"),
+        (["--log", "verbose"], "log must be"),
+        (["--public-url", "http://x/y?z"], "public_url must be"),
+        (
+            ["--store-cors-origins", "app"],
+            "store_cors_origins must be",
+        ),
+        (
+            ["--single-max-bytes", "5368709121"],
+            "single_max_bytes must be",
+        ),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_safelight"))
             .arg("serve")

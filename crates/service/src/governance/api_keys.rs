@@ -22,6 +22,9 @@ pub enum KeyError {
     /// There is no such key.
     #[error("there is no such key")]
     NotFound,
+    /// Without it nobody could make keys any more.
+    #[error("this is the last key with the scope admin: make another one first")]
+    LastAdmin,
     /// The catalog failed.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -34,6 +37,7 @@ impl KeyError {
         match self {
             Self::Label | Self::Scopes => Code::ValidationFailed,
             Self::NotFound => Code::NotFound,
+            Self::LastAdmin => Code::Forbidden,
             Self::Catalog(e) => e.code(),
         }
     }
@@ -97,12 +101,24 @@ pub async fn list(context: &Context, tenant_id: &str) -> Result<Vec<ApiKey>, Key
 /// Revokes a key. It stops working within seconds everywhere.
 ///
 /// # Errors
-/// If there is no such key, or the catalog fails.
+/// If there is no such key, it is the last administrator's, or the catalog fails.
 pub async fn revoke(context: &Context, tenant_id: &str, key_id: &str) -> Result<(), KeyError> {
     let (tenant_id, key_id, at) = (tenant_id.to_owned(), key_id.to_owned(), context.now());
-    let found = context
-        .catalog
-        .write(move |tx| Box::pin(async move { keys::revoke(tx, &tenant_id, &key_id, at).await }))
-        .await?;
-    found.ok_or(KeyError::NotFound)
+    let outcome = context.catalog.write(move |tx| {
+        Box::pin(async move {
+            let administers = |k: &ApiKey| {
+                k.revoked_at.is_none() && k.scopes.split(' ').any(|scope| scope == "admin")
+            };
+            let all = keys::list(tx, &tenant_id).await?;
+            let (this, others): (Vec<_>, Vec<_>) = all.iter().partition(|k| k.key_id == key_id);
+            let is_last =
+                this.iter().any(|k| administers(k)) && !others.iter().any(|k| administers(k));
+            if is_last {
+                return Ok::<_, CatalogError>(Err(KeyError::LastAdmin));
+            }
+            let found = keys::revoke(tx, &tenant_id, &key_id, at).await?;
+            Ok(found.ok_or(KeyError::NotFound))
+        })
+    });
+    outcome.await?
 }

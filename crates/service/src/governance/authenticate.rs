@@ -94,6 +94,12 @@ impl Caller {
 pub struct Remembered(Mutex<HashMap<[u8; 32], (Caller, Micros)>>);
 
 impl Remembered {
+    /// Has every credential verified anew: one may have been revoked.
+    pub fn forget(&self) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clear();
+    }
+
     fn find(&self, hash: &[u8; 32], now: Micros) -> Option<Caller> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known

@@ -22,13 +22,50 @@ const CONNECTIONS: usize = 4096;
 /// How long running requests may go on after the order to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Returns when no request has begun in the time for a head. The library's own limit begins with the
+/// first bytes, so that who sends none would hold a connection for ever.
+async fn stays_silent(begun: CancellationToken, head_time: Duration) {
+    if tokio::time::timeout(head_time, begun.cancelled())
+        .await
+        .is_ok()
+    {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// A service that notes its first request.
+struct Noting<S> {
+    service: S,
+    begun: CancellationToken,
+}
+
+impl<R, S: hyper::service::Service<R>> hyper::service::Service<R> for Noting<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, request: R) -> S::Future {
+        self.begun.cancel();
+        self.service.call(request)
+    }
+}
+
 /// Serves `router` until told to stop; returns once requests have ended or their grace is over.
 pub async fn listen(listener: TcpListener, router: Router, stop: CancellationToken) {
+    accept(listener, router, stop, HEAD_TIME).await;
+}
+
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+    head_time: Duration,
+) {
     let mut server = Builder::new(TokioExecutor::new());
     server
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(head_time)
         .max_buf_size(HEAD_BYTES);
     server
         .http2()
@@ -37,12 +74,13 @@ pub async fn listen(listener: TcpListener, router: Router, stop: CancellationTok
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok(held) = room.clone().acquire_owned().await else {
-            break;
+        let accepted = async {
+            let held = room.clone().acquire_owned().await;
+            (held, listener.accept().await)
         };
-        let accepted = tokio::select! {
+        let (held, accepted) = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            accepted = accepted => accepted,
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
@@ -55,15 +93,22 @@ pub async fn listen(listener: TcpListener, router: Router, stop: CancellationTok
         };
         // Answers are small and whole: nothing is gained by holding them back.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
+        let begun = CancellationToken::new();
+        let service = Noting {
+            service: TowerToHyperService::new(router.clone()),
+            begun: begun.clone(),
+        };
         let connection = server
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
             let _held = held;
-            if let Err(error) = watched.await {
-                tracing::debug!(%error, "a connection broke");
+            tokio::select! {
+                ended = watched => if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection broke");
+                },
+                () = stays_silent(begun, head_time) => tracing::debug!("a connection asked for nothing"),
             }
         });
     }
@@ -73,5 +118,38 @@ pub async fn listen(listener: TcpListener, router: Router, stop: CancellationTok
         .is_err()
     {
         tracing::warn!("requests were still running when their grace was over");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_asks_for_nothing_is_let_go() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new();
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(accept(
+            listener,
+            router,
+            stop.clone(),
+            Duration::from_millis(100),
+        ));
+        // Nothing, the first byte of either version's beginning, and a head without an end.
+        for beginning in ["", "P", "GET / HTTP/1.1\r\n"] {
+            let mut silent = TcpStream::connect(address).await.unwrap();
+            silent.write_all(beginning.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            let _ = silent.read_to_end(&mut answer).await;
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(!answer.contains("200"), "{beginning:?}: {answer}");
+        }
+        stop.cancel();
+        server.await.unwrap();
     }
 }

@@ -80,7 +80,8 @@ pub(in crate::http) async fn list(
     Ok(Json(KeyList { items }))
 }
 
-/// Revokes an API key. It stops working within seconds.
+/// Revokes an API key, but not the last one with the scope `admin`. It stops working at once, at other
+/// servers within seconds.
 #[utoipa::path(
     delete, path = "/v1/keys/{key_id}", tag = "keys",
     params(
@@ -99,6 +100,7 @@ pub(in crate::http) async fn revoke(
 ) -> Result<StatusCode, Refused> {
     caller.require("admin")?;
     api_keys::revoke(&state.context, &caller.tenant_id, &key_id).await?;
+    state.remembered.forget();
     Ok(StatusCode::NO_CONTENT)
 }
 
