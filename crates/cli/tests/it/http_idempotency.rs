@@ -55,6 +55,17 @@ async fn an_initiation_is_made_once(database: Database) {
     let again = ann.post("/v1/captures", &request).await;
     assert!(is_replay(&again));
     assert_eq!(again.expect(201)["capture_id"], first["capture_id"]);
+    // What it was not initiated with is not dropped without a word.
+    let mut more = capture(&[&photo(1), &photo(2)]);
+    more["client_ref"] = request["client_ref"].clone();
+    more["assets"][0]["client_ref"] = request["assets"][0]["client_ref"].clone();
+    more["assets"][1]["client_ref"] = json!("another");
+    let refused = ann.post("/v1/captures", &more).await;
+    let problem = refused.problem(422, "validation_failed");
+    assert!(
+        text(&problem["detail"]).contains("new client_ref"),
+        "{problem}"
+    );
     // Another owner's key and reference are his own.
     let bob = rig.owner("bob");
     let theirs = bob.post_as("/v1/captures", &key, &request).await;

@@ -104,10 +104,7 @@ impl Uploader {
             role: file.role.clone(),
             resources: vec![InitiateResource {
                 kind: "primary".to_owned(),
-                filename: file
-                    .path
-                    .file_name()
-                    .map(|n| n.to_string_lossy().into_owned()),
+                filename: file.path.file_name().map(|n| shown(&n.to_string_lossy())),
                 mime: media_type(&file.path).map(str::to_owned),
                 size_bytes: file.fingerprint.stamp.size_bytes,
                 sha256: Some(file.fingerprint.sha256.clone()),
@@ -156,4 +153,21 @@ fn next_reference(capture: &CaptureRow) -> String {
 /// JSON of a request: plain fields, which always serialize.
 fn text(request: &InitiateCapture) -> String {
     serde_json::to_string(request).unwrap_or_default()
+}
+
+/// A file's name as the server takes it: it may be any bytes on a disk, and longer.
+fn shown(name: &str) -> String {
+    let visible = |c: char| if c.is_control() { '_' } else { c };
+    name.chars().map(visible).take(255).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn names_become_such_as_the_server_takes() {
+        assert_eq!(shown("a\nb\u{7f}é.jpg"), "a_b_é.jpg");
+        assert_eq!(shown(&"x".repeat(300)).len(), 255);
+    }
 }

@@ -114,10 +114,11 @@ pub async fn initiate_capture(
         })?;
     match answer {
         Initiated::Mismatch => Err(InitiateError::Mismatch),
-        Initiated::Existing(capture_id) => Ok((
-            read_capture::initiated(context, owner, &capture_id).await?,
-            true,
-        )),
+        Initiated::Existing(capture_id) => {
+            let initiated = read_capture::initiated(context, owner, &capture_id).await?;
+            check_known(request, &initiated)?;
+            Ok((initiated, true))
+        }
         Initiated::Made(held) => {
             if held.iter().any(Option::is_some) {
                 return Ok((
@@ -127,6 +128,26 @@ pub async fn initiate_capture(
             }
             Ok((render(context, &fresh)?, false))
         }
+    }
+}
+
+/// Refuses assets that the capture of this reference was not initiated with: nobody would ever send them.
+fn check_known(
+    request: &InitiateCapture,
+    initiated: &CaptureInitiated,
+) -> Result<(), InitiateError> {
+    let known: HashSet<&str> = initiated
+        .assets
+        .iter()
+        .map(|a| a.client_ref.as_str())
+        .collect();
+    let mut assets = request.assets.iter();
+    match assets.position(|a| !known.contains(a.client_ref.as_str())) {
+        None => Ok(()),
+        Some(i) => Err(invalid(
+            format!("assets[{i}].client_ref"),
+            "the capture of this client_ref was initiated without this asset: use a new client_ref for a new capture",
+        )),
     }
 }
 

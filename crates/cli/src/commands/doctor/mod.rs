@@ -53,23 +53,25 @@ pub async fn run(args: DoctorArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
         disk(&settings),
         "make the data directory writable by this user, and make room on its disk",
     ));
-    let temporary = match store::at_hand(&settings).await {
-        Ok(temporary) => temporary,
+    let (temporary, at_hand) = match store::at_hand(&settings).await {
+        Ok(temporary) => (temporary, true),
         Err(error) => {
-            let advice = "look at store_url, and at the directory it names";
+            let advice = "if a server runs on this directory, name its store_listen as the server has it; else look at store_url";
             findings.push(finding("store", Err(error), advice));
-            return report(&findings, global.json);
+            (None, false)
         }
     };
     match share(&settings, schema_at_hand(&settings), temporary).await {
         Ok(Shared { context, store, .. }) => {
             findings.push(database(&context).await);
             findings.push(clock(&context).await);
-            findings.push(finding(
-                "store",
-                bytes(&context).await,
-                "look at store_url and its keys, and whether the store runs and the bucket exists",
-            ));
+            if at_hand {
+                findings.push(finding(
+                    "store",
+                    bytes(&context).await,
+                    "look at store_url and its keys, and whether the store runs and the bucket exists",
+                ));
+            }
             findings.push(capabilities(&store));
         }
         Err(error) => {

@@ -16,8 +16,10 @@ pub fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
             .with_context(|| format!("{} cannot be read", path.display()))?;
         if metadata.is_dir() {
             walk(path, &mut files)?;
-        } else {
+        } else if metadata.is_file() {
             files.push(path.clone());
+        } else {
+            anyhow::bail!("{} is neither a file nor a folder", path.display());
         }
     }
     anyhow::ensure!(
@@ -72,6 +74,8 @@ mod tests {
             ]
         );
         assert!(files(&[path("absent")]).is_err());
+        // To open a pipe would wait for who writes to it.
+        assert!(files(&["/dev/null".into()]).is_err());
         assert!(files(&[path("b/d.mov")]).is_ok());
     }
 }
