@@ -6,6 +6,7 @@
 
 mod algorithm;
 mod assess;
+mod embedded;
 mod known;
 mod plan;
 mod probe;

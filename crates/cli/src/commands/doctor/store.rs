@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context as _;
 use safelight_catalog::{Catalog, SCHEMA_VERSION};
 use safelight_model::clock::{Clock as _, SystemClock};
-use safelight_objects::{Assessment, Capabilities, Objects, Probed, Verdict};
+use safelight_objects::{Assessment, Capabilities, Objects, Probed};
 use safelight_service::system_entropy::SystemEntropy;
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -78,10 +78,10 @@ pub async fn run(
             (url.to_string(), true)
         }
     };
-    let mut findings = capabilities.assess();
-    if let Backend::Disk(_) = store::backend(&settings) {
-        findings.iter_mut().for_each(of_embedded);
-    }
+    let findings = match store::backend(&settings) {
+        Backend::Disk(_) => capabilities.assess_embedded(),
+        Backend::S3 => capabilities.assess(),
+    };
     let report = Report {
         store: name,
         recorded,
@@ -95,26 +95,6 @@ pub async fn run(
         print(&report)?;
     }
     Ok(status(findings.iter().map(|f| f.verdict)))
-}
-
-/// What other stores leave to rules of the bucket, the server sees to in its own: the finding, if it is of such a
-/// thing, says so.
-fn of_embedded(finding: &mut Assessment) {
-    let (found, meaning) = match finding.capability {
-        "lifecycle: abort" => (
-            "by the janitor",
-            "uploads that are given up are removed after 7 days",
-        ),
-        "CORS" => (
-            "by the settings",
-            "pages of the origins in store_cors_origins can upload",
-        ),
-        _ => return,
-    };
-    finding.found = found.to_owned();
-    finding.verdict = Verdict::Ok;
-    finding.meaning = meaning;
-    finding.what_to_do = None;
 }
 
 fn print(report: &Report<'_>) -> anyhow::Result<()> {
