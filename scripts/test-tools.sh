@@ -20,7 +20,6 @@ export SAFELIGHT_TOOLS=$tools/bin
 tests=(cargo test --release --workspace --test it --)
 count=$("${tests[@]}" --list --ignored strangers:: 2>/dev/null | grep -c '^strangers::.*: test$' || true)
 ((count >= 4)) || { printf 'error: only %s tests are of tools\n' "$count" >&2; exit 1; }
-# One after another, so that no tool's patience is tried by its neighbours.
-"${tests[@]}" --ignored --nocapture --test-threads=1 strangers::
+"${tests[@]}" --ignored --nocapture strangers::
 
 printf '\nAll tools work against the embedded store.\n'

@@ -41,6 +41,9 @@ pub(crate) async fn answer(
     let request_id = store.inner.ids.next();
     let waits_for_continue = request.headers().contains_key(header::EXPECT);
     let (mut parts, body) = request.into_parts();
+    // Without a body there is no `100 Continue` either. botocore then takes this answer's status for that of the
+    // next request on the connection, so there is to be none.
+    let answers_early = waits_for_continue && body.is_end_stream();
     let body = SharedBody::wrap(body, store.inner.settings.body_idle);
     hoist(&mut parts);
     let is_head = parts.method == Method::HEAD;
@@ -73,7 +76,7 @@ pub(crate) async fn answer(
     if is_head && response.headers().contains_key(header::CONTENT_RANGE) {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
-    if !body.drain(waits_for_continue).await {
+    if !body.drain(waits_for_continue).await || answers_early {
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -316,3 +316,21 @@ async fn old_signatures_are_refused() {
         (400, "InvalidRequest")
     );
 }
+
+#[tokio::test]
+async fn an_answer_that_no_continue_preceded_is_the_connection_s_last() {
+    let store = Running::start().await;
+    let put = store.client().put_object().bucket(BUCKET).key("empty");
+    let url = put.content_length(0).presigned(hour()).await.unwrap();
+    let (host, path) = split(url.uri());
+    let head = format!(
+        "PUT {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\nexpect: 100-continue\r\n\r\n"
+    );
+    let mut socket = TcpStream::connect(host).await.unwrap();
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.unwrap();
+    let answer = Answer::parse(&answer);
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("connection"), Some("close"));
+}
