@@ -35,7 +35,8 @@ lint: deps ## Check format, lints, licences and sources of dependencies
 	@scripts/lint.sh
 
 bench: deps deps-test ## Measure, into target/bench/results.json (ONLY=group for one)
-	cargo run --release -p safelight-bench -- $(ONLY)
+	@SAFELIGHT_GARAGE="$$(scripts/stores.sh cached garage && scripts/stores.sh path garage)" \
+		cargo run --release -p safelight-bench -- $(ONLY)
 
 clean: ## Remove what was built and the demo's data
 	cargo clean

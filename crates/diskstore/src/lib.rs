@@ -138,7 +138,10 @@
 //! nobody puts anything into it. It stays while parts of an object that was
 //! deleted from it are being read (`OperationAborted`).
 //!
-//! Opening empties `tmp/`: its cost does not depend on how many objects exist.
+//! Opening empties `tmp/`: its cost does not depend on how many objects exist. A
+//! directory of the first format (`safelight-diskstore 1`) is brought up to date
+//! when it is opened, at the cost of a look at each of its multipart uploads; the
+//! versions that wrote it do not open it any more.
 //!
 //! # What to know
 //!
@@ -213,6 +216,7 @@ mod tags;
 mod temp;
 mod tree;
 mod unsupported;
+mod upgrade;
 mod upload;
 mod walk;
 

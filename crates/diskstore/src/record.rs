@@ -66,7 +66,13 @@ pub(crate) struct Manifest {
     pub parts: Vec<PartRecord>,
     /// Whether a client uploaded these parts. If not, the object came in one
     /// piece and its record was rewritten since.
+    #[serde(default = "yes")]
     pub uploaded: bool,
+}
+
+/// In the first format nothing was rewritten.
+fn yes() -> bool {
+    true
 }
 
 /// A part of an upload.
@@ -181,6 +187,12 @@ pub(crate) fn stored_encoding(encoding: Option<String>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_of_the_first_format_were_uploaded() {
+        let manifest: Manifest = serde_json::from_str(r#"{"upload_id":"x","parts":[]}"#).unwrap();
+        assert!(manifest.uploaded);
+    }
 
     #[test]
     fn the_encoding_of_the_transfer_is_not_stored() {

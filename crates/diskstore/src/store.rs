@@ -21,8 +21,11 @@ use crate::sealed::{self, Sealed};
 use crate::settings::Settings;
 use crate::sweep::sweep;
 use crate::tree::{Tree, sync_dir};
+use crate::upgrade::upgrade;
 
 const FORMAT: &str = "safelight-diskstore 2\n";
+/// That of the first versions, which is brought up to date.
+const FIRST_FORMAT: &str = "safelight-diskstore 1\n";
 /// Paths hold at most 4096 bytes; a key of 1024 may need 3200 of them.
 const LONGEST_ROOT_BYTES: usize = 800;
 
@@ -132,7 +135,7 @@ impl DiskStore {
         if root.as_os_str().len() > LONGEST_ROOT_BYTES {
             return Err(OpenError::PathTooLong(root));
         }
-        let lock = claim(&root)?;
+        let (lock, is_first_format) = claim(&root)?;
         let store = Self {
             inner: Arc::new(Inner {
                 root: root.clone(),
@@ -148,11 +151,11 @@ impl DiskStore {
                 _lock: lock,
             }),
         };
-        store.prepare().map_err(at(&root))?;
+        store.prepare(is_first_format).map_err(at(&root))?;
         Ok(store)
     }
 
-    fn prepare(&self) -> io::Result<()> {
+    fn prepare(&self, is_first_format: bool) -> io::Result<()> {
         let this = &self.inner;
         for dir in [this.tmp_dir(), this.buckets_dir()] {
             this.tree.make(&dir)?;
@@ -161,6 +164,11 @@ impl DiskStore {
         // is visible now, so it must be lasting before anybody sees it.
         rustix::fs::syncfs(File::open(&this.root)?)?;
         this.read_buckets()?;
+        if is_first_format {
+            upgrade(self)?;
+            rustix::fs::syncfs(File::open(&this.root)?)?;
+            write_format(&this.root)?;
+        }
         sweep(self)?;
         for bucket in &this.settings.buckets {
             self.make_bucket(bucket)?;
@@ -222,7 +230,8 @@ impl Inner {
 }
 
 /// Makes sure that the directory is a store's and that no other process has it.
-fn claim(root: &Path) -> Result<File, OpenError> {
+/// Tells whether what it holds is in the first format.
+fn claim(root: &Path) -> Result<(File, bool), OpenError> {
     let at = |source| OpenError::Io {
         path: root.to_owned(),
         source,
@@ -255,22 +264,26 @@ fn claim(root: &Path) -> Result<File, OpenError> {
     }
     match found {
         Some(text) if text == FORMAT => {}
+        Some(text) if text == FIRST_FORMAT => return Ok((lock, true)),
         Some(_) => return Err(OpenError::UnknownFormat(root.to_owned())),
-        None => {
-            let part = root.join("format.part");
-            writable
-                .truncate(true)
-                .open(&part)
-                .and_then(|mut file| {
-                    file.write_all(FORMAT.as_bytes())?;
-                    file.sync_all()
-                })
-                .and_then(|()| fs::rename(&part, &format))
-                .and_then(|()| sync_dir(root))
-                .map_err(at)?;
-        }
+        None => write_format(root).map_err(at)?,
     }
-    Ok(lock)
+    Ok((lock, false))
+}
+
+/// Says that the directory is a store's, in the present format.
+fn write_format(root: &Path) -> io::Result<()> {
+    let part = root.join("format.part");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&part)?;
+    file.write_all(FORMAT.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&part, root.join("format"))?;
+    sync_dir(root)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The server put together: settings, keys, backends, roles.
 
+mod check_settings;
 pub mod compose;
 pub mod keys;
 pub mod known_store;

@@ -10,6 +10,7 @@ use aws_sdk_s3::config::{
 };
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use safelight_diskstore::{DiskStore, Settings, serve};
+use safelight_testkit::wait;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -194,11 +195,8 @@ impl<E: ProvideErrorMetadata, R> Code for aws_sdk_s3::error::SdkError<E, R> {
 
 /// Waits until something holds, at most half a minute.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(std::time::Instant::now() < deadline, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let held = wait::until(Duration::from_secs(30), async || holds()).await;
+    assert!(held.is_ok(), "never: {what}");
 }
 
 pub async fn put(client: &Client, key: &str, body: &[u8]) -> String {

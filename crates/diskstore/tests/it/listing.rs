@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::types::EncodingType;
+use aws_sdk_s3::types::{CommonPrefix, EncodingType, Object};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -32,15 +32,7 @@ async fn list(
             .send()
             .await
             .unwrap();
-        let mut on_page: Vec<String> = Vec::new();
-        on_page.extend(output.contents().iter().map(|o| decode(o.key().unwrap())));
-        on_page.extend(
-            output
-                .common_prefixes()
-                .iter()
-                .map(|p| decode(p.prefix().unwrap())),
-        );
-        on_page.sort();
+        let on_page = on_page(output.contents(), output.common_prefixes());
         assert!(on_page.len() <= page as usize);
         assert_eq!(output.key_count(), Some(on_page.len() as i32));
         found.extend(on_page);
@@ -50,6 +42,15 @@ async fn list(
             return found;
         }
     }
+}
+
+/// The keys and common prefixes of a page, in order.
+fn on_page(objects: &[Object], common: &[CommonPrefix]) -> Vec<String> {
+    let keys = objects.iter().map(|o| decode(o.key().unwrap()));
+    let prefixes = common.iter().map(|p| decode(p.prefix().unwrap()));
+    let mut names: Vec<String> = keys.chain(prefixes).collect();
+    names.sort();
+    names
 }
 
 /// The same by the first version, from a marker on.
@@ -75,15 +76,7 @@ async fn list_v1(
             .await
             .unwrap();
         assert_eq!(output.marker().map(decode), Some(marker));
-        let mut on_page: Vec<String> = Vec::new();
-        on_page.extend(output.contents().iter().map(|o| decode(o.key().unwrap())));
-        on_page.extend(
-            output
-                .common_prefixes()
-                .iter()
-                .map(|p| decode(p.prefix().unwrap())),
-        );
-        on_page.sort();
+        let on_page = on_page(output.contents(), output.common_prefixes());
         assert!(on_page.len() <= page as usize);
         found.extend(on_page);
         let truncated = output.is_truncated() == Some(true);

@@ -39,4 +39,5 @@ mod signer;
 mod strangers;
 mod streaming;
 mod tags;
+mod upgrade;
 mod uploads;

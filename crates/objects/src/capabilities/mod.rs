@@ -7,9 +7,11 @@
 mod algorithm;
 mod assess;
 mod embedded;
+mod judge;
 mod known;
 mod plan;
 mod probe;
+mod words;
 
 use std::collections::BTreeMap;
 

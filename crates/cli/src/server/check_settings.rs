@@ -1,0 +1,86 @@
+//! Refuses settings that cannot work, naming the setting and where it came from.
+
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::targets::Targets;
+
+use super::settings::Resolved;
+
+/// What S3 takes by one PUT, in bytes: 5 GiB.
+const MOST_SINGLE_BYTES: u64 = 5 << 30;
+
+impl Resolved {
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let roles = ["api", "store", "delivery", "worker", "janitor"];
+        if self
+            .text("roles")
+            .split(',')
+            .map(str::trim)
+            .any(|r| !roles.contains(&r))
+        {
+            return Err(self.wrong("roles", "a list of api, store, delivery, worker, janitor"));
+        }
+        self.address("listen")?;
+        self.address("store_listen")?;
+        for key in ["public_url", "store_public_url"] {
+            let url = self.text(key);
+            let is_web = url.starts_with("http://") || url.starts_with("https://");
+            if !is_web || url.contains(['?', '#', ' ']) {
+                return Err(self.wrong(key, "an http or https URL without ? and #"));
+            }
+        }
+        for origin in self.list("store_cors_origins") {
+            if origin != "*" && !origin.contains("://") {
+                return Err(self.wrong(
+                    "store_cors_origins",
+                    "origins such as https://app.example, or *",
+                ));
+            }
+        }
+        let catalog = self.text("catalog_url");
+        if !["sqlite:", "postgres:", "postgresql:"]
+            .iter()
+            .any(|s| catalog.starts_with(s))
+        {
+            return Err(self.wrong(
+                "catalog_url",
+                "sqlite:///path/catalog.db or postgres://user@host/name",
+            ));
+        }
+        let store = self.text("store_url");
+        if !["disk://", "s3://"].iter().any(|s| store.starts_with(s)) {
+            return Err(self.wrong("store_url", "disk:///path or s3://bucket?endpoint=URL"));
+        }
+        for (key, least) in [
+            ("catalog_connections", 2),
+            ("workers", 1),
+            ("max_requests", 1),
+            ("single_max_bytes", 0),
+            ("max_file_bytes", 1),
+            ("max_pixels", 1),
+            ("sandbox_memory_bytes", 256 * 1024 * 1024),
+            ("sandbox_seconds", 1),
+        ] {
+            self.number(key, least)?;
+        }
+        if !["text", "json"].contains(&self.text("log_format")) {
+            return Err(self.wrong("log_format", "text or json"));
+        }
+        if self.number("single_max_bytes", 0)? > MOST_SINGLE_BYTES {
+            return Err(self.wrong(
+                "single_max_bytes",
+                "5368709120 (5 GiB, what S3 takes at once) at most",
+            ));
+        }
+        // A word alone would be taken for the name of a target, and everything else be silent.
+        let log = self.text("log");
+        let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+        let is_sound = log
+            .split(',')
+            .all(|w| w.contains('=') || is_level(w.trim()))
+            && log.parse::<Targets>().is_ok();
+        if !is_sound {
+            return Err(self.wrong("log", "error, warn, info, debug, or a list of target=level"));
+        }
+        Ok(())
+    }
+}
