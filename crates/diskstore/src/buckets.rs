@@ -5,9 +5,8 @@
 //! whole, from where a crash lets the next start remove it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -18,10 +17,9 @@ use crate::cors::CorsRule;
 use crate::fault::{Fault, io_fault};
 use crate::locks::KeyLocks;
 use crate::record::BucketRecord;
-use crate::sealed;
+use crate::sealed::{self, Sealed};
 use crate::store::{DiskStore, Inner};
 use crate::temp::Temp;
-use crate::tree::sync_dir;
 
 /// The buckets that exist.
 pub(crate) struct Buckets {
@@ -134,23 +132,42 @@ impl DiskStore {
         if this.bucket(bucket).is_some() {
             return Ok(false);
         }
-        let made = this.tmp_path();
-        DirBuilder::new().mode(0o700).create(&made)?;
+        let dir = this.bucket_dir(bucket);
+        // One whose name was not known to last when it was made, so that nobody was told of it.
+        let found = sealed::open(&dir.join("bucket"))?;
+        let record = if let Some(Sealed { record, .. }) = found {
+            this.disk.sync_dir(&this.buckets_dir())?;
+            record
+        } else {
+            let aside = this.tmp_path();
+            self.write_bucket(&aside, &dir).inspect_err(|_| {
+                if let Err(error) = this.disk.remove_dir_all(&aside) {
+                    tracing::debug!(%error, "a temporary directory stays until the next start");
+                }
+            })?
+        };
+        let mut records = this.buckets.write();
+        records.insert(bucket.to_owned(), Arc::new(record));
+        Ok(true)
+    }
+
+    /// Makes a bucket's directory aside and then gives it its name.
+    fn write_bucket(&self, aside: &Path, dir: &Path) -> io::Result<BucketRecord> {
+        let this = &self.inner;
+        this.disk.make_dir(aside)?;
         for name in ["objects", "uploads", "pending"] {
-            DirBuilder::new().mode(0o700).create(made.join(name))?;
+            this.disk.make_dir(&aside.join(name))?;
         }
         let record = BucketRecord {
             created_us: now_us(),
             ..BucketRecord::default()
         };
-        let mut temp = Temp::create(made.join("bucket"))?;
-        temp.seal(0, &record)?;
+        let mut temp = Temp::create(&this.disk, aside.join("bucket"))?;
+        temp.seal(&record)?;
         temp.published();
-        sync_dir(&made)?;
-        this.tree.publish(&made, &this.bucket_dir(bucket))?;
-        let mut records = this.buckets.write();
-        records.insert(bucket.to_owned(), Arc::new(record));
-        Ok(true)
+        this.disk.sync_dir(aside)?;
+        this.tree.publish(aside, dir)?;
+        Ok(record)
     }
 
     /// Changes a bucket's record and returns when that is on the disk.
@@ -165,8 +182,8 @@ impl DiskStore {
         change(&mut record);
         let path = this.bucket_dir(bucket).join("bucket");
         let publish = || {
-            let mut temp = Temp::create(this.tmp_path())?;
-            temp.seal(0, &record)?;
+            let mut temp = Temp::create(&this.disk, this.tmp_path())?;
+            temp.seal(&record)?;
             this.tree.publish(temp.path(), &path)?;
             temp.published();
             Ok(())
@@ -202,10 +219,10 @@ impl DiskStore {
                 .map_err(io_fault)?;
             this.buckets.write().remove(bucket);
             // Its new name must last, too: from there the next start goes on.
-            sync_dir(&this.tmp_dir()).map_err(io_fault)?;
-            sync_dir(&this.buckets_dir()).map_err(io_fault)?;
+            this.disk.sync_dir(&this.tmp_dir()).map_err(io_fault)?;
+            this.disk.sync_dir(&this.buckets_dir()).map_err(io_fault)?;
         }
-        if let Err(error) = fs::remove_dir_all(&aside) {
+        if let Err(error) = this.disk.remove_dir_all(&aside) {
             tracing::warn!(%error, bucket, "what a removed bucket held stays until the next start");
         }
         Ok(())

@@ -4,9 +4,7 @@
 //! meanwhile does not disturb the copy. No lock is held while bytes move, and
 //! memory does not grow with them.
 
-use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use s3s::dto::CopySource;
@@ -21,9 +19,6 @@ use crate::record::ObjectRecord;
 use crate::store::DiskStore;
 use crate::temp::Temp;
 use crate::unsupported::{not_implemented, refuse_version};
-
-/// So much is read back at a time to be hashed.
-const CHUNK_BYTES: u64 = 256 << 10;
 
 /// Bytes of an object that will be copied.
 pub(crate) struct Source {
@@ -95,12 +90,12 @@ impl Source {
                 store.inner.settings.max_put_bytes
             ));
         }
-        let (record, reading) =
-            Reading::begin(store, bucket, object, range.clone()).map_err(io_fault)?;
+        let path = store.inner.object_path(bucket, key);
+        let (record, reading) = Reading::begin(store, bucket, &path, object, range.clone())?;
         Ok(Self {
             record,
             range,
-            path: store.inner.object_path(bucket, key),
+            path,
             reading,
         })
     }
@@ -138,12 +133,11 @@ impl Source {
             }
         }
         let hasher = expectation.computes().then(|| expectation.hasher());
-        let path = store.inner.tmp_path();
-        let temp = blocking(move || Temp::create(path).map_err(io_fault)).await?;
+        let (disk, path) = (store.inner.disk.clone(), store.inner.tmp_path());
+        let temp = blocking(move || Temp::create(&disk, path).map_err(io_fault)).await?;
         let mut copying = Copying {
             reading: self.reading,
             temp,
-            copied_bytes: 0,
             hasher,
         };
         loop {
@@ -159,11 +153,8 @@ impl Source {
                 .iter()
                 .any(|(algorithm, value)| computed.get(algorithm) != Some(value))
             {
-                return Err(Fault::Damaged {
-                    path: self.path,
-                    reason: "its bytes have other checksums than its record says",
-                }
-                .into());
+                let reason = "its bytes have other checksums than its record says";
+                return Err(Fault::damaged(&self.path, reason).into());
             }
             known.extend(computed);
         }
@@ -178,35 +169,18 @@ impl Source {
 struct Copying {
     reading: Reading,
     temp: Temp,
-    copied_bytes: u64,
     hasher: Option<Hasher>,
 }
 
 impl Copying {
-    /// Copies some bytes, and reads them back while they are at hand if they are
-    /// to be hashed.
+    /// Copies some bytes, and hashes them while they are at hand if they are to be.
     fn step(mut self) -> S3Result<(bool, Self)> {
-        let copied = self.reading.copy_some(self.temp.file()).map_err(io_fault)?;
-        let range = self.copied_bytes..self.copied_bytes + copied;
-        if let Some(hasher) = &mut self.hasher {
-            hash(&mut self.temp, hasher, range).map_err(io_fault)?;
-        }
-        self.copied_bytes += copied;
+        let hasher = &mut self.hasher;
+        let copied = self.reading.copy_some(&mut self.temp, |bytes| {
+            if let Some(hasher) = hasher {
+                hasher.update(bytes);
+            }
+        })?;
         Ok((copied > 0, self))
     }
-}
-
-fn hash(temp: &mut Temp, hasher: &mut Hasher, range: Range<u64>) -> io::Result<()> {
-    let mut chunk = vec![0; (range.end - range.start).min(CHUNK_BYTES) as usize];
-    let mut at = range.start;
-    while at < range.end {
-        let wanted = (range.end - at).min(CHUNK_BYTES) as usize;
-        let Some(bytes) = chunk.get_mut(..wanted) else {
-            break;
-        };
-        temp.file().read_exact_at(bytes, at)?;
-        hasher.update(bytes);
-        at += wanted as u64;
-    }
-    Ok(())
 }

@@ -4,18 +4,18 @@
 //! removed after its parts are. So a crash leaves either the whole object or
 //! the note, from which the next start goes on.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::disk::Disk;
 use crate::ids::Ids;
 use crate::record::ObjectRecord;
 use crate::store::DiskStore;
 use crate::temp::Temp;
-use crate::tree::sync_dir;
 
 /// Parts that are to be removed.
 pub(crate) struct Doomed {
+    disk: Disk,
     upload_id: String,
     dir: PathBuf,
     note: PathBuf,
@@ -39,9 +39,9 @@ impl Doomed {
     pub(crate) fn note(store: &DiskStore, bucket: &str, upload_id: &str) -> io::Result<Self> {
         let doomed = Self::of(store, bucket, upload_id);
         if !doomed.note.exists() {
-            Temp::create(doomed.note.clone())?.published();
+            Temp::create(&doomed.disk, doomed.note.clone())?.published();
         }
-        sync_dir(&store.inner.tmp_dir())?;
+        doomed.disk.sync_dir(&store.inner.tmp_dir())?;
         Ok(doomed)
     }
 
@@ -52,8 +52,14 @@ impl Doomed {
             .then(|| (bucket.to_owned(), Self::of(store, bucket, upload_id)))
     }
 
+    /// Whether there is a note that says that these parts are to be removed.
+    pub(crate) fn is_noted(store: &DiskStore, bucket: &str, upload_id: &str) -> bool {
+        Self::of(store, bucket, upload_id).note.exists()
+    }
+
     fn of(store: &DiskStore, bucket: &str, upload_id: &str) -> Self {
         Self {
+            disk: store.inner.disk.clone(),
             upload_id: upload_id.to_owned(),
             dir: store.inner.upload_dir(bucket, upload_id),
             note: store
@@ -71,7 +77,7 @@ impl Doomed {
     /// can touch them any more. The object's record must be gone from the disk
     /// and the key's lock still be held.
     pub(crate) fn close(&self) -> io::Result<()> {
-        match fs::remove_file(self.dir.join("upload")) {
+        match self.disk.remove_file(&self.dir.join("upload")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -90,25 +96,25 @@ impl Doomed {
 
     /// Removes the parts and then the note.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        remove_dir(&self.dir)?;
-        fs::remove_file(&self.note)
+        remove_dir(&self.disk, &self.dir)?;
+        self.disk.remove_file(&self.note)
     }
 
     /// Removes only the note.
     pub(crate) fn revoke(&self) -> io::Result<()> {
-        fs::remove_file(&self.note)
+        self.disk.remove_file(&self.note)
     }
 }
 
 /// Removes a directory with all in it and returns when its name is gone from
 /// the disk. None is fine.
-pub(crate) fn remove_dir(dir: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(dir) {
+pub(crate) fn remove_dir(disk: &Disk, dir: &Path) -> io::Result<()> {
+    match disk.remove_dir_all(dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     match dir.parent() {
-        Some(above) if above.is_dir() => sync_dir(above),
+        Some(above) if above.is_dir() => disk.sync_dir(above),
         _ => Ok(()),
     }
 }

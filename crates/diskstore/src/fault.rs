@@ -1,7 +1,8 @@
 //! What goes wrong inside, and what the client is told.
 
+use std::borrow::Cow;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use http::StatusCode;
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
@@ -18,18 +19,47 @@ pub(crate) enum Fault {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
+}
+
+impl Fault {
+    /// Damage to a file.
+    pub(crate) fn damaged(path: &Path, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Damaged {
+            path: path.to_owned(),
+            reason: reason.into(),
+        }
+    }
+
+    /// Whether it is about what is on the disk, and trying again would not help.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Io(error) => {
+                rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::IO)
+            }
+        }
+    }
+}
+
+impl From<Fault> for io::Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Io(error) => error,
+            damage => Self::other(damage),
+        }
+    }
 }
 
 impl From<Fault> for S3Error {
     fn from(fault: Fault) -> Self {
         use rustix::io::Errno;
+        tracing::error!(error = %fault, "the store failed");
         let errno = match &fault {
             Fault::Io(error) => Errno::from_io_error(error),
-            Fault::Damaged { .. } => None,
+            Fault::Damaged { .. } => return damaged_object(),
         };
-        tracing::error!(error = %fault, "the store failed");
         match errno {
             Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => {
                 let mut error = S3Error::with_message(
@@ -39,12 +69,29 @@ impl From<Fault> for S3Error {
                 error.set_status_code(StatusCode::INSUFFICIENT_STORAGE);
                 error
             }
+            Some(Errno::ROFS) => {
+                let mut error = S3Error::with_message(
+                    S3ErrorCode::Custom("DiskReadOnly".into()),
+                    "The disk of this store cannot be written.",
+                );
+                error.set_status_code(StatusCode::SERVICE_UNAVAILABLE);
+                error
+            }
             Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => {
                 s3_error!(SlowDown, "The store has too much to do.")
             }
             _ => s3_error!(InternalError, "The store failed."),
         }
     }
+}
+
+fn damaged_object() -> S3Error {
+    let mut error = S3Error::with_message(
+        S3ErrorCode::Custom("ObjectDamaged".into()),
+        "What the disk of this store holds is not what was written. The store's log says where; restore it from a backup.",
+    );
+    error.set_status_code(StatusCode::INTERNAL_SERVER_ERROR);
+    error
 }
 
 /// An error of the file system as the client is told.
@@ -78,6 +125,10 @@ mod tests {
             assert_eq!(error.code().as_str(), "DiskFull");
             assert_eq!(error.status_code(), Some(StatusCode::INSUFFICIENT_STORAGE));
         }
+        assert_eq!(
+            io_fault(rustix::io::Errno::ROFS.into()).code().as_str(),
+            "DiskReadOnly"
+        );
         assert_eq!(
             io_fault(rustix::io::Errno::MFILE.into()).code(),
             &S3ErrorCode::SlowDown

@@ -173,6 +173,8 @@
 
 mod access;
 mod acl;
+mod blocks;
+mod body;
 mod buckets;
 mod checksum;
 mod chunked;
@@ -180,6 +182,9 @@ mod clock;
 mod conditions;
 mod copy;
 mod cors;
+#[cfg(test)]
+mod crash;
+mod disk;
 mod disposal;
 mod document;
 mod etag;
@@ -206,6 +211,7 @@ mod record;
 mod region;
 mod remove;
 mod rewrite;
+mod scrub;
 mod sealed;
 mod selection;
 mod serve;
@@ -223,6 +229,7 @@ mod walk;
 pub use events::{Event, EventTarget, InvalidTarget, Receiver};
 pub use keys::{AccessKey, InvalidKey, Permission, UnknownPermission};
 pub use lifecycle::{LifecyclePass, LifecycleStep};
+pub use scrub::{ScrubPass, ScrubState, ScrubStep};
 pub use serve::serve;
 pub use settings::Settings;
 pub use store::{DiskStore, OpenError};

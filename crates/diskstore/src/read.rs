@@ -1,31 +1,39 @@
 //! Giving out the bytes of an object.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use futures::Stream;
+use s3s::dto::StreamingBlob;
 
+use crate::body::{BodyReader, CHUNK_BYTES};
+use crate::fault::Fault;
 use crate::leases::ReadLease;
 use crate::record::ObjectRecord;
-use crate::sealed::Sealed;
+use crate::sealed::{self, Sealed};
 use crate::store::DiskStore;
+use crate::temp::Temp;
 use crate::upload::part_path;
 
-/// So much is read at a time.
-const CHUNK_BYTES: u64 = 256 << 10;
 /// So much is copied at a time: whole blocks, or they could not be shared.
 const STEP_BYTES: u64 = 16 << 20;
 
 /// Bytes of an object that will be read, held against deletion.
 pub(crate) struct Reading {
-    /// What is open, and how much of it is left.
-    current: Option<(File, u64)>,
+    /// What is open.
+    current: Option<BodyReader>,
     /// Part files with the ranges that come after, last first.
-    waiting: Vec<(PathBuf, Range<u64>)>,
+    waiting: Vec<Waiting>,
     _lease: Option<ReadLease>,
+}
+
+struct Waiting {
+    path: PathBuf,
+    /// What the object's record says of it.
+    size_bytes: u64,
+    range: Range<u64>,
 }
 
 impl Reading {
@@ -33,23 +41,20 @@ impl Reading {
     pub(crate) fn begin(
         store: &DiskStore,
         bucket: &str,
+        path: &Path,
         object: Sealed<ObjectRecord>,
         range: Range<u64>,
-    ) -> io::Result<(ObjectRecord, Self)> {
-        let Sealed {
-            mut file,
-            record,
-            body_bytes,
-        } = object;
+    ) -> Result<(ObjectRecord, Self), Fault> {
+        let Sealed { body, record } = object;
         let Some(manifest) = &record.manifest else {
-            if body_bytes != record.size_bytes {
-                return Err(io::Error::other(
-                    "an object has another size than its record says",
+            if body.bytes() != record.size_bytes {
+                return Err(Fault::damaged(
+                    path,
+                    "its body has another size than its record says",
                 ));
             }
-            file.seek(SeekFrom::Start(range.start))?;
             let reading = Self {
-                current: Some((file, range.end - range.start)),
+                current: Some(body.read(range)?),
                 waiting: Vec::new(),
                 _lease: None,
             };
@@ -62,90 +67,103 @@ impl Reading {
             let end = offset + part.size_bytes;
             let wanted = range.start.max(offset)..range.end.min(end);
             if wanted.start < wanted.end {
-                waiting.push((
-                    part_path(&dir, part.number),
-                    wanted.start - offset..wanted.end - offset,
-                ));
+                waiting.push(Waiting {
+                    path: part_path(&dir, part.number),
+                    size_bytes: part.size_bytes,
+                    range: wanted.start - offset..wanted.end - offset,
+                });
             }
             offset = end;
         }
         waiting.reverse();
-        let mut reading = Self {
+        let reading = Self {
             current: None,
             waiting,
             _lease: Some(store.inner.leases.hold(&manifest.upload_id)),
         };
-        reading.open_next()?;
         Ok((record, reading))
     }
 
-    fn open_next(&mut self) -> io::Result<()> {
-        self.current = match self.waiting.pop() {
-            Some((path, range)) => {
-                let mut file = File::open(path)?;
-                file.seek(SeekFrom::Start(range.start))?;
-                Some((file, range.end - range.start))
-            }
-            None => None,
-        };
-        Ok(())
-    }
-
-    /// The next bytes; `None` at the end.
-    fn next(&mut self) -> io::Result<Option<Bytes>> {
-        loop {
-            let Some((file, left)) = &mut self.current else {
+    /// What is to be read next; `None` at the end.
+    fn ready(&mut self) -> Result<Option<&mut BodyReader>, Fault> {
+        while self
+            .current
+            .as_ref()
+            .is_none_or(|body| body.left_bytes() == 0)
+        {
+            let Some(Waiting {
+                path,
+                size_bytes,
+                range,
+            }) = self.waiting.pop()
+            else {
                 return Ok(None);
             };
-            if *left == 0 {
-                self.open_next()?;
-                continue;
+            let body =
+                sealed::open_body(&path)?.ok_or_else(|| Fault::damaged(&path, "it is missing"))?;
+            if body.bytes() != size_bytes {
+                return Err(Fault::damaged(
+                    &path,
+                    "its body has another size than the object's record says",
+                ));
             }
-            let wanted = (*left).min(CHUNK_BYTES);
-            let mut bytes = Vec::with_capacity(wanted as usize);
-            let got = file.take(wanted).read_to_end(&mut bytes)? as u64;
-            if got < wanted {
-                return Err(shorter());
-            }
-            *left -= got;
-            return Ok(Some(bytes.into()));
+            self.current = Some(body.read(range)?);
+        }
+        Ok(self.current.as_mut())
+    }
+
+    /// The next bytes; `None` at the end. Blocks.
+    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        match self.ready()? {
+            Some(body) => Ok(Some(body.next(CHUNK_BYTES)?)),
+            None => Ok(None),
         }
     }
 
-    /// Appends the next bytes to a file, and tells how many; 0 at the end. Where
-    /// the file system can, none are copied but both files share them.
-    pub(crate) fn copy_some(&mut self, to: &mut File) -> io::Result<u64> {
-        loop {
-            let Some((file, left)) = &mut self.current else {
-                return Ok(0);
-            };
-            if *left == 0 {
-                self.open_next()?;
-                continue;
-            }
-            // On Linux this is copy_file_range, which clones where that works.
-            let copied = io::copy(&mut file.take((*left).min(STEP_BYTES)), to)?;
-            if copied == 0 {
-                return Err(shorter());
-            }
-            *left -= copied;
-            return Ok(copied);
+    /// Appends the next bytes to a file, shows them, and tells how many; 0 at the end. Where the file system can, none
+    /// are copied but both files share them. Blocks.
+    pub(crate) fn copy_some(
+        &mut self,
+        to: &mut Temp,
+        seen: impl FnMut(&[u8]),
+    ) -> Result<u64, Fault> {
+        match self.ready()? {
+            Some(body) => body.copy(to, STEP_BYTES, seen),
+            None => Ok(0),
         }
     }
 
-    /// The bytes, read on threads that may block.
-    pub(crate) fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
-        futures::stream::try_unfold(self, |mut reading| async move {
+    /// The bytes, as an answer has them. Blocks until the first are read, so that what is wrong with them can still be
+    /// said.
+    pub(crate) fn into_blob(mut self) -> Result<StreamingBlob, Fault> {
+        let first = self.next()?.unwrap_or_default();
+        if self.waiting.is_empty()
+            && self
+                .current
+                .as_ref()
+                .is_none_or(|body| body.left_bytes() == 0)
+        {
+            return Ok(StreamingBlob::from(s3s::Body::from(first)));
+        }
+        Ok(StreamingBlob::wrap(self.into_stream(first)))
+    }
+
+    /// These bytes and the rest, read on threads that may block.
+    fn into_stream(self, first: Bytes) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
+        let state = (Some(first), self);
+        futures::stream::try_unfold(state, |(first, mut reading)| async move {
+            if let Some(first) = first {
+                return Ok(Some((first, (None, reading))));
+            }
             let task = tokio::task::spawn_blocking(move || {
-                let bytes = reading.next()?;
-                Ok::<_, io::Error>(bytes.map(|bytes| (bytes, reading)))
+                let bytes = reading.next().map_err(|fault| {
+                    // The answer has begun, so all that the client can be told is that it breaks off.
+                    tracing::error!(error = %fault, "the store failed");
+                    io::Error::other(fault)
+                })?;
+                Ok::<_, io::Error>(bytes.map(|bytes| (bytes, (None, reading))))
             });
             task.await.map_err(io::Error::other)?
         })
     }
-}
-
-fn shorter() -> io::Error {
-    tracing::error!("a file of an object is shorter than its record says");
-    io::ErrorKind::UnexpectedEof.into()
 }

@@ -1,6 +1,5 @@
 //! Taking in a body: to a temporary file, hashed on the way.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -12,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::checksum::Checksums;
 use crate::chunked::FramingError;
+use crate::disk::Disk;
 use crate::expectation::{Expectation, Hasher};
 use crate::fault::{died, io_fault};
 use crate::gate::Idle;
@@ -40,6 +40,7 @@ pub(crate) struct Stored {
 
 /// Where bytes go: a file, made with the first of them.
 struct Sink {
+    disk: Disk,
     path: PathBuf,
     temp: Option<Temp>,
     hasher: Hasher,
@@ -49,11 +50,11 @@ impl Sink {
     fn write(&mut self, batch: &[Bytes]) -> S3Result<()> {
         let mut temp = match self.temp.take() {
             Some(temp) => temp,
-            None => Temp::create(self.path.clone()).map_err(io_fault)?,
+            None => Temp::create(&self.disk, self.path.clone()).map_err(io_fault)?,
         };
         for bytes in batch {
             self.hasher.update(bytes);
-            temp.file().write_all(bytes).map_err(io_fault)?;
+            temp.write(bytes).map_err(io_fault)?;
         }
         self.temp = Some(temp);
         Ok(())
@@ -152,6 +153,7 @@ pub(crate) async fn receive(
     let mut body = body.unwrap_or_else(|| StreamingBlob::from(s3s::Body::empty()));
     let mut batch = Batch::default();
     let mut writing = Writing::Idle(Box::new(Sink {
+        disk: store.inner.disk.clone(),
         path: store.inner.tmp_path(),
         temp: None,
         hasher: expectation.hasher(),

@@ -8,20 +8,19 @@
 //! crash leaves either the old record, and the next start removes the name, or
 //! the new one, which needs it.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use s3s::{S3Result, s3_error};
 
+use crate::disk::Disk;
 use crate::disposal::{Doomed, remove_dir};
 use crate::events::Cause;
 use crate::fault::io_fault;
 use crate::record::{Manifest, ObjectRecord, PartRecord, UploadRecord};
 use crate::store::DiskStore;
 use crate::temp::Temp;
-use crate::tree::sync_dir;
 use crate::upload::part_path;
 
 /// Changes the record of an object; `cause` says what that looks like to those
@@ -48,8 +47,8 @@ pub(crate) fn rewrite(
     } else {
         None
     };
-    let published = Temp::create(inner.tmp_path()).and_then(|mut temp| {
-        temp.seal(0, &record)?;
+    let published = Temp::create(&inner.disk, inner.tmp_path()).and_then(|mut temp| {
+        temp.seal(&record)?;
         inner.tree.publish(temp.path(), &path)?;
         temp.published();
         Ok(())
@@ -98,18 +97,18 @@ fn detach(
     };
     let aside = inner.tmp_path();
     let made = || {
-        DirBuilder::new().mode(0o700).create(&aside)?;
-        let mut upload = Temp::create(aside.join("upload"))?;
-        upload.seal(0, &UploadRecord::of_object(record))?;
+        inner.disk.make_dir(&aside)?;
+        let mut upload = Temp::create(&inner.disk, aside.join("upload"))?;
+        upload.seal(&UploadRecord::of_object(record))?;
         upload.published();
-        link(path, &part_path(&aside, part.number))?;
-        sync_dir(&aside)?;
+        link(&inner.disk, path, &part_path(&aside, part.number))?;
+        inner.disk.sync_dir(&aside)?;
         inner
             .tree
             .publish(&aside, &inner.upload_dir(bucket, &upload_id))
     };
     if let Err(error) = made() {
-        remove_dir(&aside)?;
+        remove_dir(&inner.disk, &aside)?;
         note.remove()?;
         return Err(error);
     }
@@ -123,10 +122,11 @@ fn detach(
 
 /// Gives a file a second name or, where the file system has no such thing or
 /// the file too many already, copies it.
-fn link(from: &Path, to: &Path) -> io::Result<()> {
-    if fs::hard_link(from, to).is_ok() {
+fn link(disk: &Disk, from: &Path, to: &Path) -> io::Result<()> {
+    if disk.link(from, to).is_ok() {
         return Ok(());
     }
-    fs::copy(from, to)?;
-    File::open(to)?.sync_all()
+    let mut file = disk.create(to)?;
+    file.take_from(&mut File::open(from)?, u64::MAX)?;
+    file.sync()
 }

@@ -1,10 +1,10 @@
 //! Files that end with their record.
 //!
-//! `body ‖ record (JSON) ‖ record length u32 ‖ CRC32C of the record u32 ‖
-//! body length u64 ‖ magic`, integers little endian.
+//! `body ‖ sums of the body's blocks ‖ record (JSON) ‖ record length u32 ‖ CRC32C of the record u32 ‖ body length u64 ‖
+//! magic`, integers little endian. What the first formats of a directory wrote has another magic and no sums.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -12,9 +12,12 @@ use crc_fast::CrcAlgorithm;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::blocks::sums_bytes;
+use crate::body::Body;
 use crate::fault::Fault;
 
-const MAGIC: [u8; 8] = *b"SLDISK01";
+const MAGIC: [u8; 8] = *b"SLDISK02";
+const MAGIC_WITHOUT_SUMS: [u8; 8] = *b"SLDISK01";
 const FOOTER_BYTES: usize = 24;
 /// Most records fit into what one read from the end brings.
 const TAIL_BYTES: u64 = 4096;
@@ -22,67 +25,81 @@ const TAIL_BYTES: u64 = 4096;
 /// An open file with its record.
 #[derive(Debug)]
 pub(crate) struct Sealed<T> {
-    pub file: File,
+    pub body: Body,
     pub record: T,
-    pub body_bytes: u64,
 }
 
-/// Appends the record to a file whose body is whole.
-pub(crate) fn seal<T: Serialize>(file: &mut File, body_bytes: u64, record: &T) -> io::Result<()> {
-    let mut tail = serde_json::to_vec(record)?;
-    let record_bytes = u32::try_from(tail.len())
+/// What comes behind a body: its sums, the record, the footer.
+pub(crate) fn tail<T: Serialize>(
+    body_bytes: u64,
+    sums: Vec<u8>,
+    record: &T,
+) -> io::Result<Vec<u8>> {
+    let mut tail = sums;
+    let record = serde_json::to_vec(record)?;
+    let record_bytes = u32::try_from(record.len())
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the record is too long"))?;
-    let crc = crc32c(&tail);
+    tail.extend_from_slice(&record);
     tail.extend_from_slice(&record_bytes.to_le_bytes());
-    tail.extend_from_slice(&crc.to_le_bytes());
+    tail.extend_from_slice(&crc32c(&record).to_le_bytes());
     tail.extend_from_slice(&body_bytes.to_le_bytes());
     tail.extend_from_slice(&MAGIC);
-    file.write_all(&tail)
+    Ok(tail)
 }
 
 /// Opens a sealed file; `None` if there is none.
 pub(crate) fn open<T: DeserializeOwned>(path: &Path) -> Result<Option<Sealed<T>>, Fault> {
+    let Some((body, record)) = split(path)? else {
+        return Ok(None);
+    };
+    let record = serde_json::from_slice(&record)
+        .map_err(|_| Fault::damaged(path, "its record cannot be read"))?;
+    Ok(Some(Sealed { body, record }))
+}
+
+/// Opens a sealed file for its body, whatever its record is about; `None` if there is none.
+pub(crate) fn open_body(path: &Path) -> Result<Option<Body>, Fault> {
+    Ok(split(path)?.map(|(body, _)| body))
+}
+
+/// The body, and the record as it is written.
+fn split(path: &Path) -> Result<Option<(Body, Vec<u8>)>, Fault> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let damaged = |reason| Fault::Damaged {
-        path: path.to_owned(),
-        reason,
-    };
+    let damaged = |reason: &'static str| Fault::damaged(path, reason);
     let total = file.metadata()?.len();
     let mut tail = read_at(&file, total.saturating_sub(TAIL_BYTES), total)?;
     let Some(split) = tail.len().checked_sub(FOOTER_BYTES) else {
         return Err(damaged("it is too short"));
     };
     let footer = &tail[split..];
-    if footer[16..] != MAGIC {
+    let has_sums = footer[16..] == MAGIC;
+    if !has_sums && footer[16..] != MAGIC_WITHOUT_SUMS {
         return Err(damaged("it has no footer"));
     }
     let record_bytes = u64::from(le_u32(&footer[..4]));
     let crc = le_u32(&footer[4..8]);
     let body_bytes = u64::from(le_u32(&footer[8..12])) | u64::from(le_u32(&footer[12..16])) << 32;
+    let sums_bytes = if has_sums { sums_bytes(body_bytes) } else { 0 };
     let record_end = total - FOOTER_BYTES as u64;
-    if body_bytes.checked_add(record_bytes) != Some(record_end) {
+    let record_start = body_bytes.checked_add(sums_bytes);
+    if record_start.and_then(|start| start.checked_add(record_bytes)) != Some(record_end) {
         return Err(damaged("its lengths do not add up"));
     }
     let record = if record_bytes <= split as u64 {
         tail.truncate(split);
         tail.split_off(split - record_bytes as usize)
     } else {
-        read_at(&file, body_bytes, record_end)?
+        read_at(&file, record_end - record_bytes, record_end)?
     };
     if crc32c(&record) != crc {
         return Err(damaged("its record has another checksum"));
     }
-    let record =
-        serde_json::from_slice(&record).map_err(|_| damaged("its record cannot be read"))?;
-    Ok(Some(Sealed {
-        file,
-        record,
-        body_bytes,
-    }))
+    let body = Body::of(file, path, body_bytes, has_sums);
+    Ok(Some((body, record)))
 }
 
 fn read_at(file: &File, from: u64, to: u64) -> io::Result<Vec<u8>> {
@@ -107,45 +124,85 @@ fn crc32c(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
+    use std::io::Write as _;
+
+    use crate::blocks::BlockSums;
+
     fn write(path: &Path, body: &[u8], record: &Vec<String>) {
+        let mut sums = BlockSums::begin();
+        sums.update(body);
         let mut file = File::create(path).unwrap();
         file.write_all(body).unwrap();
-        seal(&mut file, body.len() as u64, record).unwrap();
+        let tail = tail(body.len() as u64, sums.finish(), record).unwrap();
+        file.write_all(&tail).unwrap();
     }
 
-    #[test]
-    fn a_record_comes_back_whatever_its_length() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x");
-        for (body, count) in [(0, 0), (1, 1), (5000, 1), (10, 5000), (9000, 9000)] {
-            let record: Vec<String> = (0..count).map(|n| n.to_string()).collect();
-            write(&path, &vec![7; body], &record);
-            let sealed: Sealed<Vec<String>> = open(&path).unwrap().unwrap();
-            assert_eq!(sealed.record, record);
-            assert_eq!(sealed.body_bytes, body as u64);
+    fn read(path: &Path) -> Result<(Vec<u8>, Vec<String>), Fault> {
+        let Sealed { body, record } = open(path)?.unwrap();
+        let bytes = body.bytes();
+        let mut body = body.read(0..bytes)?;
+        let mut read = Vec::new();
+        while body.left_bytes() > 0 {
+            read.extend(body.next(u64::MAX)?);
         }
+        Ok((read, record))
     }
 
     #[test]
-    fn damage_is_seen() {
+    fn what_was_written_comes_back_whatever_its_length() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
-        write(&path, b"body", &vec!["a record".to_owned()]);
-        let whole = std::fs::read(&path).unwrap();
+        for (body, count) in [
+            (0, 0),
+            (1, 1),
+            (5000, 1),
+            (10, 5000),
+            (9000, 9000),
+            (200_000, 2),
+        ] {
+            let record: Vec<String> = (0..count).map(|n| n.to_string()).collect();
+            let body: Vec<u8> = (0..body).map(|n: u32| n as u8).collect();
+            write(&path, &body, &record);
+            assert_eq!(read(&path).unwrap(), (body, record));
+        }
         assert!(
             open::<Vec<String>>(&dir.path().join("y"))
                 .unwrap()
                 .is_none()
         );
+    }
+
+    #[test]
+    fn damage_is_seen_wherever_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        write(&path, b"body", &vec!["a record".to_owned()]);
+        let whole = std::fs::read(&path).unwrap();
         for cut in 0..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
-            assert!(open::<Vec<String>>(&path).is_err(), "cut at {cut}");
+            assert!(read(&path).is_err(), "cut at {cut}");
         }
-        for at in 4..whole.len() {
+        for at in 0..whole.len() {
             let mut bytes = whole.clone();
             bytes[at] ^= 1;
             std::fs::write(&path, &bytes).unwrap();
-            assert!(open::<Vec<String>>(&path).is_err(), "flipped at {at}");
+            assert!(read(&path).is_err(), "flipped at {at}");
         }
+    }
+
+    #[test]
+    fn files_of_the_first_formats_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        let record = br#"["a record"]"#;
+        let mut bytes = b"body".to_vec();
+        bytes.extend_from_slice(record);
+        bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&crc32c(record).to_le_bytes());
+        bytes.extend_from_slice(&4_u64.to_le_bytes());
+        bytes.extend_from_slice(&MAGIC_WITHOUT_SUMS);
+        std::fs::write(&path, &bytes).unwrap();
+        let read = read(&path).unwrap();
+        assert_eq!(read, (b"body".to_vec(), vec!["a record".to_owned()]));
     }
 }

@@ -1,12 +1,13 @@
 //! The open store: where things are.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::buckets::Buckets;
+use crate::disk::Disk;
 use crate::events::{Events, InvalidTarget};
 use crate::fault::Fault;
 use crate::hosts::Hosts;
@@ -20,12 +21,16 @@ use crate::region::is_region;
 use crate::sealed::{self, Sealed};
 use crate::settings::Settings;
 use crate::sweep::sweep;
-use crate::tree::{Tree, sync_dir};
+use crate::tree::Tree;
 use crate::upgrade::upgrade;
 
-const FORMAT: &str = "safelight-diskstore 2\n";
+const FORMAT: &str = "safelight-diskstore 3\n";
+/// Without sums of bodies; what it holds is left as it is.
+const SECOND_FORMAT: &str = "safelight-diskstore 2\n";
 /// That of the first versions, which is brought up to date.
 const FIRST_FORMAT: &str = "safelight-diskstore 1\n";
+/// The file of the format until it is whole.
+const FORMAT_PART: &str = "format.part";
 /// Paths hold at most 4096 bytes; a key of 1024 may need 3200 of them.
 const LONGEST_ROOT_BYTES: usize = 800;
 
@@ -38,6 +43,7 @@ pub struct DiskStore {
 pub(crate) struct Inner {
     pub settings: Settings,
     root: PathBuf,
+    pub disk: Disk,
     pub hosts: Hosts,
     pub keys: Arc<Keyring>,
     pub events: Events,
@@ -107,6 +113,11 @@ impl DiskStore {
     /// If the directory is another's, in use or cannot be written, or the
     /// settings are nonsense.
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
+        Self::open_on(Disk::default(), settings)
+    }
+
+    /// The same on a disk that a test may have its hands on.
+    pub(crate) fn open_on(disk: Disk, settings: Settings) -> Result<Self, OpenError> {
         if settings.access_key.is_empty() || settings.secret_key.is_empty() {
             return Err(OpenError::EmptyCredentials);
         }
@@ -130,15 +141,16 @@ impl DiskStore {
             let path = path.to_owned();
             move |source| OpenError::Io { path, source }
         };
-        let tree = Tree::below(&settings.root).map_err(at(&settings.root))?;
+        let tree = Tree::below(&disk, &settings.root).map_err(at(&settings.root))?;
         let root = tree.root().to_owned();
         if root.as_os_str().len() > LONGEST_ROOT_BYTES {
             return Err(OpenError::PathTooLong(root));
         }
-        let (lock, is_first_format) = claim(&root)?;
+        let (lock, found) = claim(&disk, &root)?;
         let store = Self {
             inner: Arc::new(Inner {
                 root: root.clone(),
+                disk,
                 hosts,
                 keys,
                 events,
@@ -151,23 +163,25 @@ impl DiskStore {
                 _lock: lock,
             }),
         };
-        store.prepare(is_first_format).map_err(at(&root))?;
+        store.prepare(found).map_err(at(&root))?;
         Ok(store)
     }
 
-    fn prepare(&self, is_first_format: bool) -> io::Result<()> {
+    fn prepare(&self, found: Format) -> io::Result<()> {
         let this = &self.inner;
         for dir in [this.tmp_dir(), this.buckets_dir()] {
             this.tree.make(&dir)?;
         }
         // What a former process renamed but had not synced when it was killed
         // is visible now, so it must be lasting before anybody sees it.
-        rustix::fs::syncfs(File::open(&this.root)?)?;
+        this.disk.sync_all(&this.root)?;
         this.read_buckets()?;
-        if is_first_format {
+        if found == Format::First {
             upgrade(self)?;
-            rustix::fs::syncfs(File::open(&this.root)?)?;
-            write_format(&this.root)?;
+            this.disk.sync_all(&this.root)?;
+        }
+        if found != Format::Present {
+            write_format(&this.disk, &this.root)?;
         }
         sweep(self)?;
         for bucket in &this.settings.buckets {
@@ -178,6 +192,10 @@ impl DiskStore {
 }
 
 impl Inner {
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(crate) fn tmp_dir(&self) -> PathBuf {
         self.root.join("tmp")
     }
@@ -229,9 +247,17 @@ impl Inner {
     }
 }
 
+/// How a directory is laid out that was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    First,
+    Second,
+    Present,
+}
+
 /// Makes sure that the directory is a store's and that no other process has it.
-/// Tells whether what it holds is in the first format.
-fn claim(root: &Path) -> Result<(File, bool), OpenError> {
+/// Tells in which format it is.
+fn claim(disk: &Disk, root: &Path) -> Result<(File, Format), OpenError> {
     let at = |source| OpenError::Io {
         path: root.to_owned(),
         source,
@@ -245,7 +271,7 @@ fn claim(root: &Path) -> Result<(File, bool), OpenError> {
     if found.is_none() {
         for entry in fs::read_dir(root).map_err(at)? {
             let name = entry.map_err(at)?.file_name();
-            if name != "lock" && name != "format.part" {
+            if name != "lock" && name != FORMAT_PART {
                 return Err(OpenError::NotAStore(root.to_owned()));
             }
         }
@@ -262,28 +288,32 @@ fn claim(root: &Path) -> Result<(File, bool), OpenError> {
         Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(root.to_owned())),
         Err(TryLockError::Error(error)) => return Err(at(error)),
     }
-    match found {
-        Some(text) if text == FORMAT => {}
-        Some(text) if text == FIRST_FORMAT => return Ok((lock, true)),
-        Some(_) => return Err(OpenError::UnknownFormat(root.to_owned())),
-        None => write_format(root).map_err(at)?,
+    // A crash may have left it.
+    match disk.remove_file(&root.join(FORMAT_PART)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(error)),
+        _ => {}
     }
-    Ok((lock, false))
+    let format = match found.as_deref() {
+        Some(FORMAT) => Format::Present,
+        Some(SECOND_FORMAT) => Format::Second,
+        Some(FIRST_FORMAT) => Format::First,
+        Some(_) => return Err(OpenError::UnknownFormat(root.to_owned())),
+        None => {
+            write_format(disk, root).map_err(at)?;
+            Format::Present
+        }
+    };
+    Ok((lock, format))
 }
 
 /// Says that the directory is a store's, in the present format.
-fn write_format(root: &Path) -> io::Result<()> {
-    let part = root.join("format.part");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&part)?;
-    file.write_all(FORMAT.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&part, root.join("format"))?;
-    sync_dir(root)
+fn write_format(disk: &Disk, root: &Path) -> io::Result<()> {
+    let part = root.join(FORMAT_PART);
+    let mut file = disk.create(&part)?;
+    file.write(FORMAT.as_bytes())?;
+    file.sync()?;
+    disk.rename(&part, &root.join("format"))?;
+    disk.sync_dir(root)
 }
 
 #[cfg(test)]

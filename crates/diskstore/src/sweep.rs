@@ -25,9 +25,9 @@ pub(crate) fn sweep(store: &DiskStore) -> io::Result<()> {
                 }
             }
         } else if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
+            store.inner.disk.remove_dir_all(&entry.path())?;
         } else {
-            fs::remove_file(entry.path())?;
+            store.inner.disk.remove_file(&entry.path())?;
         }
     }
     Ok(())

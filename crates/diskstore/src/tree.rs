@@ -1,11 +1,12 @@
 //! Directories that come and go, and names in them that last.
 
 use std::collections::HashSet;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
+
+use crate::disk::Disk;
 
 /// When so many directories are known to be on the disk, all are forgotten;
 /// the price is one sync each.
@@ -18,22 +19,30 @@ const ATTEMPTS: usize = 16;
 pub(crate) struct Tree {
     /// What is above it is not this store's concern.
     root: PathBuf,
+    disk: Disk,
     known: RwLock<HashSet<PathBuf>>,
 }
 
 impl Tree {
     /// A tree below a directory, which is made if there is none.
-    pub(crate) fn below(root: &Path) -> io::Result<Self> {
+    pub(crate) fn below(disk: &Disk, root: &Path) -> io::Result<Self> {
         let missing: Vec<&Path> = root
             .ancestors()
             .take_while(|above| !above.as_os_str().is_empty() && !above.is_dir())
             .collect();
         for made in missing.into_iter().rev() {
-            DirBuilder::new().mode(0o700).create(made)?;
-            sync_dir(parent(made)?)?;
+            disk.make_dir(made)?;
+            let above = parent(made)?;
+            let here = Path::new(".");
+            disk.sync_dir(if above.as_os_str().is_empty() {
+                here
+            } else {
+                above
+            })?;
         }
         Ok(Self {
             root: fs::canonicalize(root)?,
+            disk: disk.clone(),
             known: RwLock::default(),
         })
     }
@@ -46,20 +55,13 @@ impl Tree {
     /// Renames `from` to `to`, makes the directories above `to` where they are
     /// missing, and returns when the name is on the disk.
     pub(crate) fn publish(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.change(parent(to)?, || fs::rename(from, to))
+        self.change(parent(to)?, || self.disk.rename(from, to))
     }
 
     /// Makes an empty file, and the directories above it where they are missing,
     /// and returns when its name is on the disk.
     pub(crate) fn touch(&self, path: &Path) -> io::Result<()> {
-        self.change(parent(path)?, || {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)
-                .map(drop)
-        })
+        self.change(parent(path)?, || self.disk.create(path).map(drop))
     }
 
     /// Changes the names in a directory, which is made if there is none, and
@@ -68,11 +70,14 @@ impl Tree {
         for _ in 0..ATTEMPTS {
             {
                 let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-                if known.contains(dir) {
-                    let changed = File::open(dir).and_then(|opened| work().map(|()| opened));
+                if dir == self.root || known.contains(dir) {
+                    let changed = self
+                        .disk
+                        .open_dir(dir)
+                        .and_then(|opened| work().map(|()| opened));
                     drop(known);
                     match changed {
-                        Ok(opened) => return opened.sync_all(),
+                        Ok(opened) => return opened.sync(),
                         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                         Err(error) => return Err(error),
                     }
@@ -98,12 +103,12 @@ impl Tree {
             missing.push(above);
         }
         for made in missing.into_iter().rev() {
-            match DirBuilder::new().mode(0o700).create(made) {
+            match self.disk.make_dir(made) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
-            sync_dir(parent(made)?)?;
+            self.disk.sync_dir(parent(made)?)?;
             known.insert(made.to_owned());
         }
         Ok(())
@@ -113,7 +118,7 @@ impl Tree {
     /// does so before or makes that directory again; callers hold them off.
     pub(crate) fn withdraw(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        fs::rename(from, to)?;
+        self.disk.rename(from, to)?;
         known.retain(|dir| !dir.starts_with(from));
         Ok(())
     }
@@ -123,9 +128,12 @@ impl Tree {
     /// was no such file.
     pub(crate) fn remove(&self, path: &Path, floor: &Path) -> io::Result<bool> {
         let dir = parent(path)?;
-        let removed = File::open(dir).and_then(|opened| fs::remove_file(path).map(|()| opened));
+        let removed = self
+            .disk
+            .open_dir(dir)
+            .and_then(|opened| self.disk.remove_file(path).map(|()| opened));
         match removed {
-            Ok(opened) => opened.sync_all()?,
+            Ok(opened) => opened.sync()?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         }
@@ -140,22 +148,12 @@ impl Tree {
     pub(crate) fn prune(&self, dir: &Path, floor: &Path) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for above in dir.ancestors() {
-            if above == floor || !above.starts_with(floor) || fs::remove_dir(above).is_err() {
+            if above == floor || !above.starts_with(floor) || self.disk.remove_dir(above).is_err() {
                 break;
             }
             known.remove(above);
         }
     }
-}
-
-/// Returns when the names in this directory are on the disk.
-pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    let dir = if dir.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        dir
-    };
-    File::open(dir)?.sync_all()
 }
 
 fn parent(path: &Path) -> io::Result<&Path> {
@@ -171,7 +169,7 @@ mod tests {
     fn directories_come_and_go() {
         let base = tempfile::tempdir().unwrap();
         let root = base.path().join("a/b");
-        let tree = Tree::below(&root).unwrap();
+        let tree = Tree::below(&Disk::default(), &root).unwrap();
         let floor = tree.root().join("floor");
         tree.make(&floor).unwrap();
         let target = floor.join("a/b/c/file");
@@ -189,7 +187,7 @@ mod tests {
     #[test]
     fn a_directory_that_others_removed_is_made_again() {
         let base = tempfile::tempdir().unwrap();
-        let tree = Tree::below(base.path()).unwrap();
+        let tree = Tree::below(&Disk::default(), base.path()).unwrap();
         let target = tree.root().join("a/b/file");
         for _ in 0..2 {
             let source = tree.root().join("source");
@@ -202,7 +200,7 @@ mod tests {
     #[test]
     fn below_a_directory_that_was_renamed_away_nothing_is_known() {
         let base = tempfile::tempdir().unwrap();
-        let tree = Tree::below(base.path()).unwrap();
+        let tree = Tree::below(&Disk::default(), base.path()).unwrap();
         let target = tree.root().join("a/b/file");
         let publish = || {
             let source = tree.root().join("source");
@@ -220,7 +218,7 @@ mod tests {
     #[test]
     fn writers_and_removers_of_one_directory_do_not_lose_a_file() {
         let base = tempfile::tempdir().unwrap();
-        let tree = Tree::below(base.path()).unwrap();
+        let tree = Tree::below(&Disk::default(), base.path()).unwrap();
         std::thread::scope(|scope| {
             for worker in 0..4 {
                 let (tree, base) = (&tree, tree.root());

@@ -43,12 +43,12 @@ fn move_uploads(store: &DiskStore, bucket: &str) -> io::Result<Vec<String>> {
             );
             if from != to {
                 store.inner.tree.make(to.parent().unwrap_or(&shard))?;
-                fs::rename(&from, &to)?;
+                store.inner.disk.rename(&from, &to)?;
             }
             found.push(upload_id);
         }
         // It may hold nothing now.
-        let _ = fs::remove_dir(&shard);
+        let _ = store.inner.disk.remove_dir(&shard);
     }
     // One that was moved to a shard that came later was met twice.
     found.sort_unstable();

@@ -11,7 +11,6 @@ use crate::pending;
 use crate::record::{PartRecord, UploadRecord};
 use crate::sealed;
 use crate::store::DiskStore;
-use crate::tree::sync_dir;
 
 /// The highest part number of S3.
 pub(crate) const MAX_PARTS: i32 = 10_000;
@@ -59,20 +58,21 @@ pub(crate) fn open_upload(
 /// enters the bucket and takes the key's lock.
 pub(crate) fn abort(store: &DiskStore, bucket: &str, key: &str, upload_id: &str) -> S3Result<()> {
     let aside = store.inner.tmp_path();
+    let disk = &store.inner.disk;
     {
         let _entered = store.inner.enter(bucket)?;
         let _guard = store.inner.locks.write(bucket, key);
         open_upload(store, bucket, key, upload_id)?;
         let dir = store.inner.upload_dir(bucket, upload_id);
-        fs::rename(&dir, &aside).map_err(io_fault)?;
+        disk.rename(&dir, &aside).map_err(io_fault)?;
         // Its new name must last, too: from there the next start goes on.
-        sync_dir(&store.inner.tmp_dir()).map_err(io_fault)?;
+        disk.sync_dir(&store.inner.tmp_dir()).map_err(io_fault)?;
         if let Some(shard) = dir.parent() {
-            sync_dir(shard).map_err(io_fault)?;
+            disk.sync_dir(shard).map_err(io_fault)?;
         }
         pending::leave(store, bucket, key, upload_id);
     }
-    fs::remove_dir_all(&aside).map_err(io_fault)
+    disk.remove_dir_all(&aside).map_err(io_fault)
 }
 
 pub(crate) fn no_such_upload() -> S3Error {
@@ -83,10 +83,10 @@ pub(crate) fn no_such_upload() -> S3Error {
 }
 
 /// The numbers of the parts that are there, in order.
-pub(crate) fn part_numbers(upload_dir: &Path) -> S3Result<Vec<u16>> {
+pub(crate) fn part_numbers(upload_dir: &Path) -> Result<Vec<u16>, Fault> {
     let mut numbers = Vec::new();
-    for entry in fs::read_dir(upload_dir).map_err(io_fault)? {
-        let name = entry.map_err(io_fault)?.file_name();
+    for entry in fs::read_dir(upload_dir)? {
+        let name = entry?.file_name();
         numbers.extend(name.to_str().and_then(|name| name.parse::<u16>().ok()));
     }
     numbers.sort_unstable();

@@ -314,8 +314,8 @@ mod tests {
             coverage: Coverage::FullObject,
             manifest: None,
         };
-        let mut temp = Temp::create(store.inner.tmp_path()).unwrap();
-        temp.seal(0, &record).unwrap();
+        let mut temp = Temp::create(&store.inner.disk, store.inner.tmp_path()).unwrap();
+        temp.seal(&record).unwrap();
         let always = WriteConditions::default();
         publish(store, "photos", &record, temp, &always, Cause::Put).unwrap();
         record

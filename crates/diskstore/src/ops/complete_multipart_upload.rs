@@ -1,7 +1,6 @@
 //! CompleteMultipartUpload.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
 use s3s::dto::{CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart};
@@ -20,7 +19,6 @@ use crate::publish::replace;
 use crate::record::{Manifest, ObjectRecord, PartRecord, UploadRecord};
 use crate::store::DiskStore;
 use crate::temp::Temp;
-use crate::tree::sync_dir;
 use crate::upload::{no_such_upload, open_upload, part, part_number, part_numbers, part_path};
 
 pub(super) async fn complete_multipart_upload(
@@ -132,7 +130,11 @@ fn complete(
         if !same {
             return Err(no_such_upload());
         }
-        tidy(&store.inner.upload_dir(bucket, upload_id), &manifest.parts);
+        tidy(
+            store,
+            &store.inner.upload_dir(bucket, upload_id),
+            &manifest.parts,
+        );
         return Ok(done.clone());
     }
     let upload = open_upload(store, bucket, key, upload_id)?;
@@ -141,9 +143,9 @@ fn complete(
     let parts = check_parts(&dir, &upload, wish, store.inner.settings.min_part_bytes)?;
     let record = assemble(store, key, upload_id, upload, parts, wish)?;
     // The names of the parts must be on the disk before that of the object.
-    sync_dir(&dir).map_err(io_fault)?;
-    let mut temp = Temp::create(store.inner.tmp_path()).map_err(io_fault)?;
-    temp.seal(0, &record).map_err(io_fault)?;
+    store.inner.disk.sync_dir(&dir).map_err(io_fault)?;
+    let mut temp = Temp::create(&store.inner.disk, store.inner.tmp_path()).map_err(io_fault)?;
+    temp.seal(&record).map_err(io_fault)?;
     let doomed = replace(
         store,
         &entered,
@@ -153,7 +155,7 @@ fn complete(
         Cause::Complete,
     )?;
     if let Some(manifest) = &record.manifest {
-        tidy(&dir, &manifest.parts);
+        tidy(store, &dir, &manifest.parts);
     }
     pending::leave(store, bucket, key, upload_id);
     drop(guard);
@@ -267,11 +269,11 @@ fn assemble(
 }
 
 /// Removes the parts that the object does without.
-fn tidy(dir: &Path, kept: &[PartRecord]) {
+fn tidy(store: &DiskStore, dir: &Path, kept: &[PartRecord]) {
     let kept: BTreeSet<u16> = kept.iter().map(|part| part.number).collect();
     for number in part_numbers(dir).unwrap_or_default() {
         if !kept.contains(&number)
-            && let Err(error) = fs::remove_file(part_path(dir, number))
+            && let Err(error) = store.inner.disk.remove_file(&part_path(dir, number))
         {
             tracing::warn!(%error, dir = %dir.display(), "a part that was left out stays");
         }

@@ -152,10 +152,7 @@ async fn copy(
     blocking(move || {
         record.checksums = copied.checksums;
         change.apply(&mut record);
-        copied
-            .temp
-            .seal(record.size_bytes, &record)
-            .map_err(io_fault)?;
+        copied.temp.seal(&record).map_err(io_fault)?;
         publish(
             &store,
             &target.bucket,

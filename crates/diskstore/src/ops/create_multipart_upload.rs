@@ -1,8 +1,5 @@
 //! CreateMultipartUpload.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
-
 use s3s::dto::{ChecksumAlgorithm, CreateMultipartUploadInput, CreateMultipartUploadOutput};
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
@@ -14,7 +11,6 @@ use crate::record::{UploadRecord, attributes_of};
 use crate::store::DiskStore;
 use crate::tags::Tags;
 use crate::temp::Temp;
-use crate::tree::sync_dir;
 
 pub(super) async fn create_multipart_upload(
     store: &DiskStore,
@@ -71,12 +67,13 @@ fn create(store: &DiskStore, bucket: &str, record: &UploadRecord) -> S3Result<St
     let _entered = store.inner.enter(bucket)?;
     let upload_id = store.inner.ids.of_upload(record.initiated_us);
     let aside = store.inner.tmp_path();
+    let disk = &store.inner.disk;
     let made = || {
-        DirBuilder::new().mode(0o700).create(&aside)?;
-        let mut file = Temp::create(aside.join("upload"))?;
-        file.seal(0, record)?;
+        disk.make_dir(&aside)?;
+        let mut file = Temp::create(disk, aside.join("upload"))?;
+        file.seal(record)?;
         file.published();
-        sync_dir(&aside)?;
+        disk.sync_dir(&aside)?;
         let dir = store.inner.upload_dir(bucket, &upload_id);
         let _guard = store.inner.locks.read(bucket, &record.key);
         pending::enter(store, bucket, &record.key, &upload_id)?;
@@ -85,7 +82,7 @@ fn create(store: &DiskStore, bucket: &str, record: &UploadRecord) -> S3Result<St
     match made() {
         Ok(()) => Ok(upload_id),
         Err(error) => {
-            if let Err(error) = fs::remove_dir_all(&aside) {
+            if let Err(error) = disk.remove_dir_all(&aside) {
                 tracing::debug!(%error, "a temporary directory stays until the next start");
             }
             Err(io_fault(error))

@@ -1,11 +1,11 @@
 //! GetObject.
 
-use s3s::dto::{GetObjectInput, GetObjectOutput, StreamingBlob};
+use s3s::dto::{GetObjectInput, GetObjectOutput};
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::head_object::describe;
 use crate::conditions::ReadConditions;
-use crate::fault::{blocking, io_fault};
+use crate::fault::blocking;
 use crate::read::Reading;
 use crate::selection::Selection;
 use crate::store::DiskStore;
@@ -26,20 +26,22 @@ pub(super) async fn get_object(
     };
     let (store, bucket, key) = (store.clone(), input.bucket, input.key);
     let (range, part) = (input.range, input.part_number);
-    let (record, reading, selection) = blocking(move || {
-        let _guard = store.inner.locks.read(&bucket, &key);
+    let (record, body, selection) = blocking(move || {
+        let guard = store.inner.locks.read(&bucket, &key);
         let Some(object) = store.inner.object(&bucket, &key)? else {
             return Err(s3_error!(NoSuchKey, "The specified key does not exist."));
         };
         conditions.check(&object.record)?;
         let selection = Selection::of(&object.record, range, part)?;
+        let path = store.inner.object_path(&bucket, &key);
         let (record, reading) =
-            Reading::begin(&store, &bucket, object, selection.bytes.clone()).map_err(io_fault)?;
-        Ok((record, reading, selection))
+            Reading::begin(&store, &bucket, &path, object, selection.bytes.clone())?;
+        drop(guard);
+        Ok((record, reading.into_blob()?, selection))
     })
     .await?;
     let mut output = GetObjectOutput {
-        body: Some(StreamingBlob::wrap(reading.into_stream())),
+        body: Some(body),
         tag_count: record.tags.count(),
         ..GetObjectOutput::default()
     };

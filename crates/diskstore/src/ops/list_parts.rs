@@ -8,7 +8,6 @@ use crate::clock::timestamp;
 use crate::fault::{blocking, io_fault};
 use crate::record::{PartRecord, UploadRecord};
 use crate::store::DiskStore;
-use crate::tree::sync_dir;
 use crate::upload::{open_upload, part, part_numbers};
 
 /// The longest page of S3.
@@ -81,7 +80,7 @@ fn page(
     let dir = store.inner.upload_dir(bucket, upload_id);
     let mut numbers = part_numbers(&dir)?;
     // What is told to be here must survive a loss of power.
-    sync_dir(&dir).map_err(io_fault)?;
+    store.inner.disk.sync_dir(&dir).map_err(io_fault)?;
     numbers.retain(|number| i32::from(*number) > marker);
     let truncated = numbers.len() > limit;
     numbers.truncate(limit);

@@ -67,10 +67,7 @@ pub(crate) async fn put(
             coverage: Coverage::FullObject,
             manifest: None,
         };
-        stored
-            .temp
-            .seal(record.size_bytes, &record)
-            .map_err(io_fault)?;
+        stored.temp.seal(&record).map_err(io_fault)?;
         publish(&store, &bucket, &record, stored.temp, &conditions, cause)?;
         Ok(record)
     })

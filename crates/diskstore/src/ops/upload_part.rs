@@ -1,6 +1,5 @@
 //! UploadPart.
 
-use std::fs::{self, File};
 use std::io;
 
 use s3s::dto::{ETag, UploadPartInput, UploadPartOutput};
@@ -56,10 +55,7 @@ pub(super) async fn upload_part(
             modified_us: now_us(),
             checksums: stored.checksums,
         };
-        stored
-            .temp
-            .seal(record.size_bytes, &record)
-            .map_err(io_fault)?;
+        stored.temp.seal(&record).map_err(io_fault)?;
         target.publish(stored.temp, number)?;
         Ok(record)
     })
@@ -95,8 +91,9 @@ impl Target {
             let _entered = inner.enter(&self.bucket)?;
             let _guard = inner.locks.read(&self.bucket, &self.key);
             open_upload(&self.store, &self.bucket, &self.key, &self.upload_id)?;
-            let moved = File::open(&dir).and_then(|opened| {
-                fs::rename(temp.path(), part_path(&dir, number)).map(|()| opened)
+            let moved = inner.disk.open_dir(&dir).and_then(|opened| {
+                let to = part_path(&dir, number);
+                inner.disk.rename(temp.path(), &to).map(|()| opened)
             });
             match moved {
                 Ok(opened) => opened,
@@ -107,7 +104,7 @@ impl Target {
             }
         };
         temp.published();
-        opened.sync_all().map_err(io_fault)
+        opened.sync().map_err(io_fault)
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) async fn upload_part_copy(
             modified_us: now_us(),
             checksums: copied.checksums,
         };
-        copied.temp.seal(size_bytes, &record).map_err(io_fault)?;
+        copied.temp.seal(&record).map_err(io_fault)?;
         target.publish(copied.temp, number)?;
         Ok(record)
     })

@@ -176,21 +176,3 @@ async fn a_source_may_change_while_it_is_copied() {
         eventually("the notes go", || store.leftovers().is_empty()).await;
     }
 }
-
-#[tokio::test]
-async fn damage_is_not_copied_when_it_can_be_seen() {
-    let store = Running::start().await;
-    let client = store.client();
-    put(&client, "from", &noise(1, 100_000)).await;
-    let objects = store.root().join("buckets").join(BUCKET).join("objects");
-    let path = files_below(&objects).remove(0);
-    let mut bytes = std::fs::read(&path).unwrap();
-    bytes[50_000] ^= 1;
-    std::fs::write(&path, &bytes).unwrap();
-    let copied = copy(&client, "from", "to").checksum_algorithm(ChecksumAlgorithm::Sha256);
-    assert_eq!(
-        copied.send().await.unwrap_err().code_text(),
-        "InternalError"
-    );
-    assert_eq!(store.leftovers(), Vec::<PathBuf>::new());
-}

@@ -16,6 +16,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+/// What [`Code::code_text`] says of a connection that broke.
+pub const NO_ANSWER: &str = "not an answer of the service";
 pub const BUCKET: &str = "originals";
 pub const ACCESS_KEY: &str = "test-access-key";
 pub const SECRET_KEY: &str = "test-secret-key";
@@ -123,10 +125,10 @@ impl Running {
 
     /// The part files of all uploads.
     pub fn part_files(&self) -> Vec<PathBuf> {
-        files_below(&self.root.join("buckets").join(BUCKET).join("uploads"))
-            .into_iter()
-            .filter(|path| path.file_name().unwrap() != "upload")
-            .collect()
+        let mut files = files_below(&self.root.join("buckets").join(BUCKET).join("uploads"));
+        files.retain(|path| path.file_name().unwrap() != "upload");
+        files.sort();
+        files
     }
 }
 
@@ -188,7 +190,7 @@ impl<E: ProvideErrorMetadata, R> Code for aws_sdk_s3::error::SdkError<E, R> {
     fn code_text(&self) -> String {
         self.as_service_error()
             .and_then(|error| error.code())
-            .unwrap_or("not an answer of the service")
+            .unwrap_or(NO_ANSWER)
             .to_owned()
     }
 }

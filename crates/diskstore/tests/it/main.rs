@@ -17,6 +17,7 @@ mod conditions;
 mod copies;
 mod copy_sources;
 mod cors;
+mod damage;
 mod deletes;
 mod events;
 mod forms;

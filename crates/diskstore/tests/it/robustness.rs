@@ -214,25 +214,6 @@ async fn stopping_lets_requests_end() {
     assert!(get(&store.client(), "k").await == body);
 }
 
-#[tokio::test]
-async fn damage_is_an_error_and_not_wrong_bytes() {
-    let store = Running::start().await;
-    let client = store.client();
-    put(&client, "k", b"whole").await;
-    let objects = store.root().join("buckets").join(BUCKET).join("objects");
-    let files: Vec<PathBuf> = files_below(&objects);
-    let bytes = std::fs::read(&files[0]).unwrap();
-    std::fs::write(&files[0], &bytes[..bytes.len() - 1]).unwrap();
-    let error = client
-        .get_object()
-        .bucket(BUCKET)
-        .key("k")
-        .send()
-        .await
-        .unwrap_err();
-    assert_eq!(error.code_text(), "InternalError");
-}
-
 /// A directory with a multipart object, closed; with the id of its upload.
 async fn closed_with_parts(dir: &std::path::Path) -> (Vec<u8>, String) {
     let store = Running::open(settings(dir)).await;

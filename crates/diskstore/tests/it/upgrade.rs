@@ -62,5 +62,5 @@ async fn a_directory_of_the_first_format_is_brought_up_to_date() {
         store.stop().await;
     }
     let format = fs::read_to_string(dir.path().join("format")).unwrap();
-    assert_eq!(format, "safelight-diskstore 2\n");
+    assert_eq!(format, "safelight-diskstore 3\n");
 }

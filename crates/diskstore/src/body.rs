@@ -1,0 +1,160 @@
+//! The body of a sealed file, compared with its sums as it is read.
+
+use std::fs::File;
+use std::io::{self, Seek as _, SeekFrom};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+
+use crate::blocks::{BLOCK_BYTES, sum_offset, sums_bytes, verify};
+use crate::fault::Fault;
+use crate::temp::Temp;
+
+/// So much is read at a time, in whole blocks.
+pub(crate) const CHUNK_BYTES: u64 = 4 * BLOCK_BYTES;
+
+/// The body of an open file.
+#[derive(Debug)]
+pub(crate) struct Body {
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+    has_sums: bool,
+}
+
+/// A range of a body that is being read.
+#[derive(Debug)]
+pub(crate) struct BodyReader {
+    body: Body,
+    /// The sums of all blocks that the range touches; none if the file has none.
+    sums: Vec<u8>,
+    /// Where the first of these blocks begins.
+    sums_from: u64,
+    left: Range<u64>,
+}
+
+impl Body {
+    /// The body at the beginning of a file.
+    pub(crate) fn of(file: File, path: &Path, bytes: u64, has_sums: bool) -> Self {
+        Self {
+            file,
+            path: path.to_owned(),
+            bytes,
+            has_sums,
+        }
+    }
+
+    /// Its length in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether damage to it would be seen when it is read.
+    pub(crate) fn has_sums(&self) -> bool {
+        self.has_sums
+    }
+
+    /// Begins to read a range of it.
+    pub(crate) fn read(self, range: Range<u64>) -> Result<BodyReader, Fault> {
+        if range.end > self.bytes {
+            return Err(Fault::damaged(
+                &self.path,
+                "it is shorter than its record says",
+            ));
+        }
+        let sums_from = range.start / BLOCK_BYTES * BLOCK_BYTES;
+        let sums = if self.has_sums && !range.is_empty() {
+            let of = sum_offset(range.start)..sums_bytes(range.end);
+            let mut sums = vec![0; (of.end - of.start) as usize];
+            self.file.read_exact_at(&mut sums, self.bytes + of.start)?;
+            sums
+        } else {
+            Vec::new()
+        };
+        Ok(BodyReader {
+            body: self,
+            sums,
+            sums_from,
+            left: range,
+        })
+    }
+}
+
+impl BodyReader {
+    /// How many bytes are left.
+    pub(crate) fn left_bytes(&self) -> u64 {
+        self.left.end - self.left.start
+    }
+
+    /// The next bytes, so many at most, none at the end.
+    pub(crate) fn next(&mut self, most: u64) -> Result<Bytes, Fault> {
+        let Range { start, end } = self.left;
+        let until = start.saturating_add(most).min(end);
+        // Whole blocks have sums, so the next read should begin with one.
+        let aligned = until / BLOCK_BYTES * BLOCK_BYTES;
+        let until = if until < end && aligned > start {
+            aligned
+        } else {
+            until
+        };
+        let from = start / BLOCK_BYTES * BLOCK_BYTES;
+        let to = until.next_multiple_of(BLOCK_BYTES).min(self.body.bytes);
+        let blocks = self.fill(from..to)?;
+        if self.body.has_sums && start < until {
+            let sums = self.sums.get(sum_offset(from - self.sums_from) as usize..);
+            verify(&blocks, sums.unwrap_or_default()).map_err(|at| {
+                let at = from + at;
+                Fault::damaged(
+                    &self.body.path,
+                    format!("the block at byte {at} has another checksum"),
+                )
+            })?;
+        }
+        self.left.start = until;
+        Ok(blocks.slice((start - from) as usize..(until - from) as usize))
+    }
+
+    /// Appends the next bytes to a file, and shows them; so many at most, none at the end. Where the file system can,
+    /// none are copied but both files share them.
+    pub(crate) fn copy(
+        &mut self,
+        to: &mut Temp,
+        most: u64,
+        mut seen: impl FnMut(&[u8]),
+    ) -> Result<u64, Fault> {
+        let wanted = self.left_bytes().min(most);
+        self.body.file.seek(SeekFrom::Start(self.left.start))?;
+        let copied = to.take_from(&mut self.body.file, wanted)?;
+        if copied < wanted {
+            return Err(Fault::damaged(
+                &self.body.path,
+                "it is shorter than its record says",
+            ));
+        }
+        // They are at hand now. What is not as it was written is not passed on.
+        let mut left = copied;
+        while left > 0 {
+            let bytes = self.next(left.min(CHUNK_BYTES))?;
+            left -= bytes.len() as u64;
+            to.written(&bytes);
+            seen(&bytes);
+        }
+        Ok(copied)
+    }
+
+    fn fill(&self, range: Range<u64>) -> io::Result<Bytes> {
+        let wanted = (range.end - range.start) as usize;
+        let mut bytes = Vec::with_capacity(wanted);
+        while bytes.len() < wanted {
+            let at = range.start + bytes.len() as u64;
+            if rustix::io::pread(&self.body.file, spare_capacity(&mut bytes), at)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        bytes.truncate(wanted);
+        Ok(bytes.into())
+    }
+}

@@ -1,0 +1,307 @@
+//! What the disk does not give back as it was written.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use aws_sdk_s3::Client;
+use safelight_diskstore::ScrubStep;
+
+use crate::harness::*;
+use crate::multipart::{complete, create, list, upload};
+
+const BLOCK: usize = 64 << 10;
+
+fn objects(store: &Running) -> Vec<PathBuf> {
+    files_below(&store.root().join("buckets").join(BUCKET).join("objects"))
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// What a client gets: the code of the refusal, or the bytes until the answer ends or breaks off.
+async fn read(client: &Client, key: &str, range: Option<&str>) -> Result<(Vec<u8>, bool), String> {
+    let get = client.get_object().bucket(BUCKET).key(key);
+    let answer = get.set_range(range.map(str::to_owned)).send().await;
+    let mut body = match answer.map_err(|error| error.code_text()) {
+        Ok(answer) => answer.body,
+        // It broke off so early that its head was not sent either.
+        Err(text) if text == NO_ANSWER => return Ok((Vec::new(), false)),
+        Err(code) => return Err(code),
+    };
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.next().await {
+        match chunk {
+            Ok(chunk) => bytes.extend(chunk),
+            Err(_) => return Ok((bytes, false)),
+        }
+    }
+    Ok((bytes, true))
+}
+
+/// Goes through all of the store.
+async fn scrub(store: &Running) -> ScrubStep {
+    let mut pass = store.store.scrub_pass(1);
+    let mut sum = ScrubStep::default();
+    while !sum.done {
+        let step = pass.step(100_000).await;
+        sum = ScrubStep {
+            examined: sum.examined + step.examined,
+            bytes: sum.bytes + step.bytes,
+            damaged: sum.damaged + step.damaged,
+            leftovers: sum.leftovers + step.leftovers,
+            failed: sum.failed + step.failed,
+            done: step.done,
+        };
+    }
+    sum
+}
+
+fn clean(examined: u64, bytes: usize) -> ScrubStep {
+    ScrubStep {
+        examined,
+        bytes: bytes as u64,
+        done: true,
+        ..ScrubStep::default()
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_is_never_served() {
+    let store = Running::start().await;
+    let client = store.client();
+    let body = noise(1, 10 * BLOCK + 100);
+    for at in [0, BLOCK - 1, 5 * BLOCK, 9 * BLOCK + 7, 10 * BLOCK + 99] {
+        put(&client, "k", &body).await;
+        flip(&objects(&store)[0], at);
+        match read(&client, "k", None).await {
+            Err(code) => assert_eq!(code, "ObjectDamaged", "{at}"),
+            Ok((bytes, whole)) => {
+                assert!(
+                    !whole && bytes.len() <= at && body.starts_with(&bytes),
+                    "{at}"
+                );
+            }
+        }
+        let block = at / BLOCK * BLOCK;
+        let end = (block + BLOCK).min(body.len());
+        // One byte of the block is as bad as all of it.
+        for range in [(block, block), (end - 1, end - 1), (at, at)] {
+            let range = format!("bytes={}-{}", range.0, range.1);
+            let code = read(&client, "k", Some(&range)).await.unwrap_err();
+            assert_eq!(code, "ObjectDamaged", "{range}");
+        }
+        // What is not damaged can still be had.
+        for (from, to) in [(0, block), (end, body.len())] {
+            if from < to {
+                let range = format!("bytes={from}-{}", to - 1);
+                let (bytes, whole) = read(&client, "k", Some(&range)).await.unwrap();
+                assert!(whole && bytes == body[from..to], "{range}");
+            }
+        }
+        let head = client.head_object().bucket(BUCKET).key("k").send().await;
+        assert_eq!(head.unwrap().content_length(), Some(body.len() as i64));
+        assert_eq!(scrub(&store).await.damaged, 1);
+    }
+    put(&client, "k", &body).await;
+    assert_eq!(scrub(&store).await, clean(1, body.len()));
+}
+
+#[tokio::test]
+async fn damage_is_not_copied() {
+    let store = Running::start().await;
+    let client = store.client();
+    put(&client, "from", &noise(1, 100_000)).await;
+    flip(&objects(&store)[0], 50_000);
+    let copied = client.copy_object().bucket(BUCKET).key("to");
+    let copied = copied.copy_source(format!("{BUCKET}/from")).send().await;
+    assert_eq!(copied.unwrap_err().code_text(), "ObjectDamaged");
+    assert_eq!(store.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn a_damaged_record_is_an_error() {
+    let store = Running::start().await;
+    let client = store.client();
+    put(&client, "k", b"whole").await;
+    let path = objects(&store).remove(0);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    assert_eq!(read(&client, "k", None).await.unwrap_err(), "ObjectDamaged");
+    assert_eq!(scrub(&store).await.damaged, 1);
+}
+
+#[tokio::test]
+async fn a_part_that_is_damaged_or_missing_is_an_error() {
+    let store = Running::start().await;
+    let client = store.client();
+    let bodies = [noise(1, BLOCK + 9), noise(2, 2 * BLOCK), noise(3, 10)];
+    let id = create(&client, "k").await;
+    let mut parts = Vec::new();
+    for (number, body) in (1..).zip(&bodies) {
+        parts.push(upload(&client, "k", &id, number, body).await);
+    }
+    complete!(client, "k", &id, &parts).send().await.unwrap();
+    let whole = bodies.concat();
+    assert!(get(&client, "k").await == whole);
+    assert_eq!(scrub(&store).await, clean(1, whole.len()));
+
+    let second = store.part_files().remove(1);
+    let kept = std::fs::read(&second).unwrap();
+    flip(&second, BLOCK + 1);
+    let (bytes, all) = read(&client, "k", None).await.unwrap();
+    assert!(!all && whole.starts_with(&bytes) && bytes.len() <= 2 * BLOCK + 9);
+    assert_eq!(scrub(&store).await.damaged, 1);
+    std::fs::remove_file(&second).unwrap();
+    let (bytes, all) = read(&client, "k", None).await.unwrap();
+    assert!(!all && bodies[0].starts_with(&bytes));
+    let third = format!("bytes={}-", whole.len() - 10);
+    assert_eq!(
+        read(&client, "k", Some(&third)).await,
+        Ok((bodies[2].clone(), true))
+    );
+    let missing = format!("bytes={}-", BLOCK + 9);
+    assert_eq!(
+        read(&client, "k", Some(&missing)).await.unwrap_err(),
+        "ObjectDamaged"
+    );
+    assert_eq!(scrub(&store).await.damaged, 1);
+    std::fs::write(&second, kept).unwrap();
+    assert!(get(&client, "k").await == whole);
+}
+
+#[tokio::test]
+async fn a_part_of_an_open_upload_is_looked_at() {
+    let store = Running::start().await;
+    let client = store.client();
+    let id = create(&client, "k").await;
+    upload(&client, "k", &id, 1, &noise(1, 100_000)).await;
+    assert_eq!(scrub(&store).await, clean(1, 100_000));
+    flip(&store.part_files()[0], 99_999);
+    assert_eq!(scrub(&store).await.damaged, 1);
+}
+
+#[tokio::test]
+async fn what_nobody_needs_is_removed() {
+    let store = Running::start().await;
+    let client = store.client();
+    let id = create(&client, "k").await;
+    let part = upload(&client, "k", &id, 1, b"x").await;
+    complete!(client, "k", &id, &[part]).send().await.unwrap();
+    // As a crash can leave it: a part that Complete left out, and the entry of the upload.
+    let kept = store.part_files().remove(0);
+    std::fs::copy(&kept, kept.with_file_name("00002")).unwrap();
+    let entry = store
+        .root()
+        .join(format!("buckets/{BUCKET}/pending/k={id}"));
+    std::fs::write(&entry, b"").unwrap();
+    let found = scrub(&store).await;
+    assert_eq!((found.leftovers, found.damaged, found.failed), (1, 0, 0));
+    assert_eq!(store.part_files(), [kept]);
+    assert!(!entry.exists());
+    assert_eq!(get(&client, "k").await, b"x");
+}
+
+#[tokio::test]
+async fn a_scrub_goes_on_where_it_was_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Running::open(settings(dir.path())).await;
+    let client = store.client();
+    let body = noise(1, 1 << 20);
+    for n in 0..300 {
+        put(&client, &format!("k{n:03}"), &body).await;
+    }
+    assert_eq!(store.store.last_scrub(), None);
+    let mut pass = store.store.scrub_pass(7);
+    // More than what is read before it is noted where the pass is.
+    assert!(!pass.step(257 << 20).await.done);
+    let before = pass.state().clone();
+    assert!(before.examined > 200 && !before.done);
+    drop((pass, client));
+    store.stop().await;
+    let store = Running::open(settings(dir.path())).await;
+    let mut pass = store.store.scrub_pass(8);
+    assert_eq!(*pass.state(), before);
+    while !pass.step(64 << 20).await.done {}
+    let after = pass.state();
+    assert_eq!((after.begun_us, after.examined, after.damaged), (7, 300, 0));
+    assert!(after.bytes >= 300 << 20);
+    assert_eq!(store.store.last_scrub().as_ref(), Some(after));
+    assert_eq!(store.store.scrub_pass(9).state().begun_us, 9);
+}
+
+#[tokio::test]
+async fn what_has_no_sums_is_compared_with_its_checksum() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Running::open(settings(dir.path())).await;
+    let client = store.client();
+    let body = noise(1, 100_000);
+    put(&client, "k", &body).await;
+    let path = objects(&store).remove(0);
+    drop(client);
+    store.stop().await;
+    // As the second format had it.
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.drain(body.len()..body.len() + 2 * 4);
+    let magic = bytes.len() - 1;
+    bytes[magic] = b'1';
+    std::fs::write(&path, &bytes).unwrap();
+    std::fs::write(dir.path().join("format"), "safelight-diskstore 2\n").unwrap();
+    let store = Running::open(settings(dir.path())).await;
+    let client = store.client();
+    assert!(get(&client, "k").await == body);
+    assert_eq!(scrub(&store).await, clean(1, body.len()));
+    flip(&path, 99_999);
+    assert_eq!(scrub(&store).await.damaged, 1);
+    let format = std::fs::read_to_string(dir.path().join("format")).unwrap();
+    assert_eq!(format, "safelight-diskstore 3\n");
+}
+
+#[tokio::test]
+async fn a_directory_can_be_moved() {
+    let dir = tempfile::tempdir().unwrap();
+    let (from, to) = (dir.path().join("here"), dir.path().join("there/deep"));
+    let store = Running::open(settings(&from)).await;
+    let client = store.client();
+    put(&client, "whole", &noise(1, 100_000)).await;
+    let id = create(&client, "in/parts").await;
+    let part = upload(&client, "in/parts", &id, 1, &noise(2, 100_000)).await;
+    complete!(client, "in/parts", &id, &[part])
+        .send()
+        .await
+        .unwrap();
+    let open = create(&client, "open").await;
+    upload(&client, "open", &open, 1, b"first").await;
+    drop(client);
+    store.stop().await;
+    std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+    let copied = Command::new("cp").args(["-r"]).args([&from, &to]).status();
+    assert!(copied.unwrap().success());
+    std::fs::remove_dir_all(&from).unwrap();
+    let store = Running::open(settings(&to)).await;
+    let client = store.client();
+    assert!(get(&client, "whole").await == noise(1, 100_000));
+    assert!(get(&client, "in/parts").await == noise(2, 100_000));
+    let second = upload(&client, "open", &open, 2, b"second").await;
+    let first = client
+        .list_parts()
+        .bucket(BUCKET)
+        .key("open")
+        .upload_id(&open);
+    let first = first.send().await.unwrap().parts()[0]
+        .e_tag()
+        .unwrap()
+        .to_owned();
+    let first = aws_sdk_s3::types::CompletedPart::builder()
+        .part_number(1)
+        .e_tag(first)
+        .build();
+    complete!(client, "open", &open, &[first, second])
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(get(&client, "open").await, b"firstsecond");
+    assert_eq!(scrub(&store).await.damaged, 0);
+}
