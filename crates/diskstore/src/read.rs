@@ -156,14 +156,19 @@ impl Reading {
                 return Ok(Some((first, (None, reading))));
             }
             let task = tokio::task::spawn_blocking(move || {
-                let bytes = reading.next().map_err(|fault| {
-                    // The answer has begun, so all that the client can be told is that it breaks off.
-                    tracing::error!(error = %fault, "the store failed");
-                    io::Error::other(fault)
-                })?;
-                Ok::<_, io::Error>(bytes.map(|bytes| (bytes, (None, reading))))
+                let bytes = reading.next()?;
+                Ok::<_, Fault>(bytes.map(|bytes| (bytes, (None, reading))))
             });
-            task.await.map_err(io::Error::other)?
+            match task.await.map_err(io::Error::other)? {
+                Ok(next) => Ok(next),
+                Err(fault) => {
+                    // The answer has begun, so all that the client can be told is that it breaks off. Before that it
+                    // gets what came before.
+                    tracing::error!(error = %fault, "the store failed");
+                    tokio::task::yield_now().await;
+                    Err(io::Error::other("the rest cannot be read"))
+                }
+            }
         })
     }
 }

@@ -32,6 +32,8 @@ pub enum StoreErrorKind {
     RangeNotSatisfiable,
     /// The bytes that arrived are not those that were sent.
     DigestMismatch,
+    /// What the store holds of the object is not what was written; it says so rather than give it out.
+    Damaged,
     /// The store refuses the request for another reason: its code.
     Invalid(String),
     /// The request could not be made at all.
@@ -75,6 +77,7 @@ impl StoreError {
             StoreErrorKind::NotFound
             | StoreErrorKind::PreconditionFailed
             | StoreErrorKind::RangeNotSatisfiable
+            | StoreErrorKind::Damaged
             | StoreErrorKind::Invalid(_)
             | StoreErrorKind::Unsendable => return None,
         };
@@ -96,9 +99,10 @@ impl StoreError {
                 Code::ChecksumMismatch
             }
             StoreErrorKind::RangeNotSatisfiable => Code::ValidationFailed,
-            StoreErrorKind::NotFound | StoreErrorKind::Invalid(_) | StoreErrorKind::Unsendable => {
-                Code::Internal
-            }
+            StoreErrorKind::NotFound
+            | StoreErrorKind::Damaged
+            | StoreErrorKind::Invalid(_)
+            | StoreErrorKind::Unsendable => Code::Internal,
         }
     }
 
@@ -215,6 +219,7 @@ fn classify(status: u16, code: Option<&str>) -> StoreErrorKind {
         }
         "InsufficientCapacity" | "XMinioStorageFull" | "QuotaExceeded" => return Kind::Full,
         "InternalError" | "ServiceUnavailable" | "RequestTimeout" => return Kind::Unavailable,
+        "ObjectDamaged" => return Kind::Damaged,
         // Asking again does not make a store learn it.
         "NotImplemented" => return Kind::Invalid("NotImplemented".to_owned()),
         "BadDigest"

@@ -59,6 +59,7 @@ impl Resolved {
             ("max_pixels", 1),
             ("sandbox_memory_bytes", 256 * 1024 * 1024),
             ("sandbox_seconds", 1),
+            ("store_scrub_days", 0),
         ] {
             self.number(key, least)?;
         }

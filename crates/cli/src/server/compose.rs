@@ -24,7 +24,7 @@ use super::keys::{self, Keys};
 use super::known_store::KnownStore;
 use super::settings::Resolved;
 use super::store::{self, Backend};
-use super::store_upkeep;
+use super::{store_scrub, store_upkeep};
 
 /// The tenant of a server's first start. The same everywhere, so that machines which start at once
 /// make one.
@@ -171,7 +171,19 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
         Backend::Disk(root) if settings.has_role("store") => {
             let listener = bind(settings, "store_listen").await?;
             let disk = store::open_disk(settings, &keys, root)?;
-            let upkeep = store_upkeep::run(disk.clone(), context.clock.clone(), stop_work.clone());
+            let lifecycle =
+                store_upkeep::run(disk.clone(), context.clock.clone(), stop_work.clone());
+            let (scrubbed, clock, stop) = (disk.clone(), context.clock.clone(), stop_work.clone());
+            let every = settings.days("store_scrub_days")?;
+            let upkeep = async move {
+                match every {
+                    Some(every) => {
+                        let scrub = store_scrub::run(scrubbed, clock, every, stop);
+                        tokio::join!(lifecycle, scrub);
+                    }
+                    None => lifecycle.await,
+                }
+            };
             let stop = stop_store.clone();
             let serving = tokio::spawn(async move {
                 safelight_diskstore::serve(disk, listener, async move { stop.cancelled().await })

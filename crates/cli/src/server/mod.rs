@@ -8,4 +8,5 @@ pub mod s3_url;
 pub mod settings;
 pub mod store;
 mod store_access;
+mod store_scrub;
 mod store_upkeep;

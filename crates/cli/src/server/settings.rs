@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use safelight_model::limits;
@@ -65,6 +66,8 @@ settings! {
     keys_dir: "Where the keys are that sign tokens and links" = |of| format!("{}/keys", of("data_dir"));
     store_access_file: "Further keys of the embedded store, and webhooks for its events; may be missing" =
         |of| format!("{}/store.toml", of("keys_dir"));
+    store_scrub_days: "Days after which the embedded store is read from end to end again, to find damage; 0 for never" =
+        |_| "30".into();
     store_access_key: "The store's access key; the embedded store makes its own" = |_| String::new();
     store_secret_key: "The store's secret key; the embedded store makes its own" = |_| String::new();
     scratch_dir: "Where originals are put while they are read" = |of| format!("{}/scratch", of("data_dir"));
@@ -210,6 +213,12 @@ impl Resolved {
         } else {
             Ok(value)
         }
+    }
+
+    /// The time that a setting gives in days; `None` if it is 0.
+    pub fn days(&self, key: &str) -> anyhow::Result<Option<Duration>> {
+        let days = self.number(key, 0)?;
+        Ok((days > 0).then(|| Duration::from_secs(days.saturating_mul(24 * 60 * 60))))
     }
 
     /// The address of a setting.

@@ -7,6 +7,7 @@
 )]
 
 mod arrows;
+mod damage;
 mod doctor;
 mod embedded_store;
 mod error_pages;

@@ -10,9 +10,11 @@ use crate::pending;
 use crate::store::DiskStore;
 use crate::walk::{Resume, Walk};
 
-/// What looking at a file counts besides its bytes, so that a step with small ones ends, too.
-const LOOK_BYTES: u64 = 64 << 10;
-/// After so much, where the pass is goes to the disk.
+/// What taking up a file counts besides its bytes, so that a step with small ones ends, too.
+const FILE_BYTES: u64 = 64 << 10;
+/// What any other look at the disk counts.
+const LOOK_BYTES: u64 = 4 << 10;
+/// After so much, and when something was found, where the pass is goes to the disk.
 const SAVE_BYTES: u64 = 256 << 20;
 
 /// One pass through all that the store holds: every record and every byte is read and compared with its sums, and what
@@ -166,15 +168,21 @@ impl Work {
                 self.leave_key();
                 continue;
             }
-            spent += LOOK_BYTES;
             match self.next(store, &mut step) {
-                Ok(true) => {}
+                Ok(true) => {
+                    spent += if self.check.is_some() {
+                        FILE_BYTES
+                    } else {
+                        LOOK_BYTES
+                    };
+                }
                 Ok(false) => {
                     step.done = true;
                     break;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a scrub cannot list a directory");
+                    spent += LOOK_BYTES;
                     step.failed += 1;
                     self.leave_stage();
                 }
@@ -191,7 +199,7 @@ impl Work {
         self.state.damaged += step.damaged;
         self.state.done = step.done;
         self.unsaved_bytes += spent;
-        if self.unsaved_bytes >= SAVE_BYTES || step.done {
+        if self.unsaved_bytes >= SAVE_BYTES || step.damaged > 0 || step.done {
             self.unsaved_bytes = 0;
             if let Err(error) = write(store, &self.state) {
                 tracing::warn!(%error, "where the scrub is cannot be written");

@@ -10,6 +10,8 @@ use crate::sealed;
 use crate::store::{DiskStore, Inner};
 use crate::temp::Temp;
 
+const FILE: &str = "scrub";
+
 /// The last pass through the store, or the one that is under way.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScrubState {
@@ -46,6 +48,13 @@ pub(super) enum Stage {
     Pending,
 }
 
+impl ScrubState {
+    /// The last pass through the store in a directory, which another process may have open; `None` if there was none.
+    pub fn read(root: &Path) -> Option<Self> {
+        read(&root.join(FILE))
+    }
+}
+
 impl DiskStore {
     /// The last pass through the store, or the one that is under way; `None` if there was none.
     pub fn last_scrub(&self) -> Option<ScrubState> {
@@ -55,7 +64,7 @@ impl DiskStore {
 
 impl Inner {
     fn scrub_path(&self) -> std::path::PathBuf {
-        self.root().join("scrub")
+        self.root().join(FILE)
     }
 }
 

@@ -7,13 +7,15 @@ use futures::StreamExt as _;
 use safelight_catalog::blobs::Blob;
 use safelight_imaging::{MediaType, SNIFF_BYTES, sniff};
 use safelight_model::codes::Code;
-use safelight_objects::{ObjectKey, StoreError, StoreErrorKind};
+use safelight_objects::{ObjectKey, ObjectStream, StoreError, StoreErrorKind};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 
 use crate::context::Context;
 use crate::work::JobError;
 
+/// How often a body that breaks off is asked for again without a byte more of it coming.
+const FRUITLESS: u32 = 3;
 /// How long a job waits at least for a store that is away.
 const STORE_AWAY: std::time::Duration = std::time::Duration::from_secs(3);
 
@@ -65,38 +67,26 @@ pub(super) async fn fetch_original(context: &Context, blob: &Blob) -> Result<Fet
         code: Code::Internal,
         detail: e.to_string(),
     })?;
-    let read = match context.objects.get(&key, None, Some(&blob.etag)).await {
-        Ok(Some(read)) => read,
-        Ok(None) => {
-            let detail = "the object store has lost the original".to_owned();
-            return Err(JobError::Retry {
-                after: None,
-                code: Code::Internal,
-                detail,
-            });
-        }
-        Err(error) if *error.kind() == StoreErrorKind::PreconditionFailed => {
-            let detail = "the original was overwritten after its upload was completed".to_owned();
-            return Err(JobError::Cancel {
-                code: Code::ChecksumMismatch,
-                detail,
-            });
-        }
-        Err(error) => return Err(store_failed(&error)),
-    };
+    let mut stream = open(context, &key, blob, 0).await?;
     let mut hash = Sha256::new();
     let mut size_bytes = 0_i64;
-    let mut stream = read.stream;
+    let mut fruitless = 0;
     let mut head = BytesMut::new();
     let mut kind = None;
     let mut file = None;
     loop {
-        let chunk = stream
-            .next()
-            .await
-            .transpose()
-            .map_err(|e| store_failed(&e))?;
+        let chunk = match stream.next().await.transpose() {
+            Ok(chunk) => chunk,
+            // Another request for the rest tells a connection that broke from bytes that cannot be had.
+            Err(_) if fruitless < FRUITLESS => {
+                fruitless += 1;
+                stream = open(context, &key, blob, size_bytes).await?;
+                continue;
+            }
+            Err(error) => return Err(store_failed(&error)),
+        };
         if let Some(chunk) = &chunk {
+            fruitless = 0;
             hash.update(chunk);
             size_bytes = size_bytes.saturating_add(i64::try_from(chunk.len()).unwrap_or(i64::MAX));
         }
@@ -136,6 +126,36 @@ pub(super) async fn fetch_original(context: &Context, blob: &Blob) -> Result<Fet
         size_bytes,
         sha256: hex::encode(hash.finalize()),
     })
+}
+
+/// Opens the original from a byte on.
+async fn open(
+    context: &Context,
+    key: &ObjectKey,
+    blob: &Blob,
+    from: i64,
+) -> Result<ObjectStream, JobError> {
+    let range = u64::try_from(from).ok().filter(|from| *from > 0);
+    let range = range.map(|from| (from, None));
+    match context.objects.get(key, range, Some(&blob.etag)).await {
+        Ok(Some(read)) => Ok(read.stream),
+        Ok(None) => Err(JobError::Retry {
+            after: None,
+            code: Code::Internal,
+            detail: "the object store has lost the original".to_owned(),
+        }),
+        Err(error) => Err(match error.kind() {
+            StoreErrorKind::PreconditionFailed => JobError::Cancel {
+                code: Code::ChecksumMismatch,
+                detail: "the original was overwritten after its upload was completed".to_owned(),
+            },
+            StoreErrorKind::Damaged => JobError::Cancel {
+                code: Code::Internal,
+                detail: "the original is damaged in the object store".to_owned(),
+            },
+            _ => store_failed(&error),
+        }),
+    }
 }
 
 async fn scratch_file(context: &Context) -> Result<tokio::fs::File, JobError> {

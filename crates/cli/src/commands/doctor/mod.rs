@@ -1,6 +1,7 @@
 //! `safelight doctor`: what is wrong, and what to do about it.
 
 mod finding;
+mod scrub;
 mod store;
 
 use std::os::fd::OwnedFd;
@@ -82,6 +83,7 @@ pub async fn run(args: DoctorArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
             ));
         }
     }
+    findings.extend(scrub::damage(&settings));
     findings.push(finding(
         "codecs",
         codecs(&settings).await,
