@@ -57,8 +57,9 @@
 //! Directories have mode 0700 and files 0600. One process owns it, by a lock.
 //!
 //! ```text
-//! format                        "safelight-diskstore 2"
+//! format                        "safelight-diskstore 3"
 //! lock                          held by the process that has the store open
+//! scrub                         how far the last scrub is, and what it found
 //! tmp/<id>                      bodies and records that are being written
 //! tmp/<id>/                     a bucket or an upload that is being removed
 //! tmp/doom.<bucket>.<upload>    parts that are being removed
@@ -70,9 +71,9 @@
 //! ```
 //!
 //! Every file that holds a record ends with it: the body's bytes first, then
-//! the record as JSON, then a footer of 24 bytes with the lengths, a CRC32C of
-//! the record and a magic word. An object and what is known about it are thus
-//! one file, written once and published by one `rename`.
+//! a CRC32C of each 64 KiB of them, the record as JSON, and a footer of 24 bytes
+//! with the lengths, a CRC32C of the record and a magic word. An object and what is
+//! known about it are thus one file, written once and published by one `rename`.
 //!
 //! A key becomes a path segment by segment. Bytes other than `a-z 0-9 - _ .`
 //! are written `%xx` (upper case as well, so that the layout also holds where
@@ -138,10 +139,17 @@
 //! nobody puts anything into it. It stays while parts of an object that was
 //! deleted from it are being read (`OperationAborted`).
 //!
+//! Whatever is read of a body is compared with its sums first, block by block. What
+//! differs is not given out: `ObjectDamaged`, or, if the answer has begun, its end.
+//! [`DiskStore::scrub_pass`] reads everything so, and removes what crashes left that
+//! no record needs.
+//!
 //! Opening empties `tmp/`: its cost does not depend on how many objects exist. A
 //! directory of the first format (`safelight-diskstore 1`) is brought up to date
-//! when it is opened, at the cost of a look at each of its multipart uploads; the
-//! versions that wrote it do not open it any more.
+//! when it is opened, at the cost of a look at each of its multipart uploads. Files
+//! of the first two formats have no sums: a scrub compares them with the checksums in
+//! their records, and reading them does not. The versions that wrote these formats do
+//! not open the directory any more.
 //!
 //! # What to know
 //!
@@ -163,10 +171,11 @@
 //! * Uploads of one key are listed in the order of their ids, which begin with the
 //!   time.
 //! * Parts that a Complete leaves out are removed after it; if the process dies
-//!   at that moment they stay until the object is deleted or Complete repeated.
+//!   at that moment they stay until the next scrub, or the object is deleted.
 //! * A bucket whose record is damaged is opened without its configuration, and
 //!   the log says so.
-//! * If the disk is full the answer is 507 `DiskFull` and nothing is kept.
+//! * If the disk is full the answer is 507 `DiskFull`, if it can only be read 503
+//!   `DiskReadOnly`, and nothing is kept.
 //! * s3s answers `InvalidArgument` to a `Range` that is not one range of bytes,
 //!   and puts the ETag of GetObjectAttributes in quotation marks; Amazon S3 ignores
 //!   such a range, and has no quotation marks there.
