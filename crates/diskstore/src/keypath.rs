@@ -83,12 +83,16 @@ pub(crate) fn decode_name(name: &str) -> Option<Name> {
     Some(Name::Dir(bytes))
 }
 
+/// Whether a byte is written as it is, but for a dot at the beginning.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.')
+}
+
 fn encode(bytes: &[u8]) -> String {
     const HEX: [u8; 16] = *b"0123456789abcdef";
     let mut text = String::with_capacity(bytes.len() + 8);
     for (at, byte) in bytes.iter().copied().enumerate() {
-        let plain = matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
-        if plain && !(at == 0 && byte == b'.') {
+        if is_plain(byte) && !(at == 0 && byte == b'.') {
             text.push(char::from(byte));
         } else {
             text.push('%');
@@ -100,6 +104,9 @@ fn encode(bytes: &[u8]) -> String {
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {
+    if text.bytes().all(is_plain) && !text.starts_with('.') {
+        return Some(text.as_bytes().to_vec());
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, more)) = rest.split_first() {

@@ -210,6 +210,7 @@ mod keys;
 mod leases;
 mod lifecycle;
 mod listing;
+mod listings;
 mod locks;
 mod ops;
 mod pending;

@@ -1,16 +1,17 @@
 //! Pages of keys, for both versions of ListObjects.
 
+use std::sync::Arc;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
-    ChecksumAlgorithm, CommonPrefix, CommonPrefixList, EncodingType, Object, ObjectList,
+    ChecksumAlgorithm, CommonPrefix, CommonPrefixList, ETag, EncodingType, Object, ObjectList,
     ObjectStorageClass, Owner,
 };
 use s3s::{S3Result, s3_error};
 
 use crate::clock::timestamp;
 use crate::fault::io_fault;
-use crate::record::ObjectRecord;
-use crate::sealed;
+use crate::record::Summary;
 use crate::store::DiskStore;
 use crate::walk::{Resume, Walk};
 
@@ -27,7 +28,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
 /// What a page holds.
 #[derive(Default)]
 pub(crate) struct Page {
-    pub objects: Vec<ObjectRecord>,
+    pub objects: Vec<(String, Arc<Summary>)>,
     /// Common prefixes.
     pub common: Vec<String>,
     /// Where the next one goes on, if there is more.
@@ -78,23 +79,25 @@ pub(crate) fn page(
         return Ok(page);
     }
     let objects = store.inner.objects_dir(bucket);
-    let mut walk = Walk::start(&objects, prefix, resume).map_err(io_fault)?;
+    let listings = store.inner.tree.listings();
+    let mut walk = Walk::start(listings, &objects, prefix, resume).map_err(io_fault)?;
     let mut last = None;
-    while let Some((key, path)) = walk.next().map_err(io_fault)? {
+    while let Some(found) = walk.next(listings).map_err(io_fault)? {
         if page.objects.len() + page.common.len() == length {
             page.next = last;
             break;
         }
-        let Ok(key) = String::from_utf8(key) else {
+        let Ok(key) = str::from_utf8(&found.key) else {
             continue;
         };
-        if let Some(common) = common_prefix(&key, prefix, delimiter) {
+        if let Some(common) = common_prefix(key, prefix, delimiter) {
             walk.skip_past(common.as_bytes());
             last = Some(Resume::Past(common.as_bytes().to_vec()));
             page.common.push(common.to_owned());
-        } else if let Some(object) = sealed::open::<ObjectRecord>(&path)? {
-            last = Some(Resume::After(key.into_bytes()));
-            page.objects.push(object.record);
+        } else if let Some(summary) = found.summary()? {
+            let key = key.to_owned();
+            last = Some(Resume::After(found.key));
+            page.objects.push((key, summary));
         }
     }
     Ok(page)
@@ -127,24 +130,27 @@ impl Encoding {
     }
 
     /// Objects as both versions list them.
-    pub(crate) fn objects(self, objects: Vec<ObjectRecord>, owner: Option<&Owner>) -> ObjectList {
-        let object = |record: ObjectRecord| Object {
-            e_tag: Some(record.e_tag()),
+    pub(crate) fn objects(
+        self,
+        objects: Vec<(String, Arc<Summary>)>,
+        owner: Option<&Owner>,
+    ) -> ObjectList {
+        let object = |(key, summary): (String, Arc<Summary>)| Object {
+            e_tag: Some(ETag::Strong(summary.etag.clone())),
             checksum_algorithm: Some(
-                record
-                    .checksums
-                    .keys()
+                summary
+                    .algorithms()
                     .map(|algorithm| ChecksumAlgorithm::from_static(algorithm.name()))
                     .collect(),
             ),
-            checksum_type: Some(record.coverage.dto()),
-            last_modified: Some(timestamp(record.modified_us)),
+            checksum_type: Some(summary.coverage.dto()),
+            last_modified: Some(timestamp(summary.modified_us)),
             owner: owner.cloned(),
-            size: i64::try_from(record.size_bytes).ok(),
+            size: i64::try_from(summary.size_bytes).ok(),
             storage_class: Some(ObjectStorageClass::from_static(
                 ObjectStorageClass::STANDARD,
             )),
-            key: Some(self.write(record.key)),
+            key: Some(self.write(key)),
             ..Object::default()
         };
         objects.into_iter().map(object).collect()

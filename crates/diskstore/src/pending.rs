@@ -28,7 +28,7 @@ pub(crate) fn enter(store: &DiskStore, bucket: &str, key: &str, upload_id: &str)
 /// comes back after a loss of power, it is a left-over like others.
 pub(crate) fn leave(store: &DiskStore, bucket: &str, key: &str, upload_id: &str) {
     let path = pending_path(&store.inner.pending_dir(bucket), key, upload_id);
-    match store.inner.disk.remove_file(&path) {
+    match store.inner.tree.drop_name(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::warn!(%error, path = %path.display(), "the entry of an ended upload stays until it is listed");
         }

@@ -1,6 +1,7 @@
 //! What is known of an object, a part and an upload.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use s3s::{S3Result, dto, s3_error};
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::checksum::{Algorithm, Checksums, Coverage};
 use crate::cors::CorsRule;
 use crate::events::Subscription;
+use crate::fault::Fault;
 use crate::lifecycle::LifecycleRule;
+use crate::sealed;
 use crate::tags::Tags;
 
 /// The most user metadata of an object.
@@ -55,6 +58,42 @@ pub(crate) struct ObjectRecord {
     pub checksums: Checksums,
     pub coverage: Coverage,
     pub manifest: Option<Manifest>,
+}
+
+/// What a listing says of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Summary {
+    pub size_bytes: u64,
+    pub etag: String,
+    pub modified_us: i64,
+    checksums: Checksums,
+    pub coverage: Coverage,
+}
+
+impl Summary {
+    /// That of the object in a file; `None` if there is none. One whose record is damaged is listed nevertheless, so
+    /// that who compares a copy with this store does not take it for deleted.
+    pub(crate) fn of_file(path: &Path) -> Result<Option<Self>, Fault> {
+        match sealed::open::<Self>(path) {
+            Ok(sealed) => Ok(sealed.map(|sealed| sealed.record)),
+            Err(Fault::Io(error)) => Err(Fault::Io(error)),
+            Err(error @ Fault::Damaged { .. }) => {
+                tracing::error!(%error, "an object is listed without what is known of it");
+                Ok(Some(Self {
+                    size_bytes: 0,
+                    etag: "damaged".to_owned(),
+                    modified_us: 0,
+                    checksums: Checksums::new(),
+                    coverage: Coverage::FullObject,
+                }))
+            }
+        }
+    }
+
+    /// The algorithms of its checksums.
+    pub(crate) fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        self.checksums.keys().copied()
+    }
 }
 
 /// The files that hold an object's bytes, in order, where its record does not

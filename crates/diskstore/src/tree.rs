@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use crate::disk::Disk;
+use crate::listings::Listings;
 
 /// When so many directories are known to be on the disk, all are forgotten;
 /// the price is one sync each.
@@ -21,6 +22,7 @@ pub(crate) struct Tree {
     root: PathBuf,
     disk: Disk,
     known: RwLock<HashSet<PathBuf>>,
+    listings: Listings,
 }
 
 impl Tree {
@@ -44,12 +46,18 @@ impl Tree {
             root: fs::canonicalize(root)?,
             disk: disk.clone(),
             known: RwLock::default(),
+            listings: Listings::none(),
         })
     }
 
     /// The directory, as it is really called.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// What its directories hold.
+    pub(crate) fn listings(&self) -> &Listings {
+        &self.listings
     }
 
     /// Renames `from` to `to`, makes the directories above `to` where they are
@@ -75,6 +83,7 @@ impl Tree {
                         .disk
                         .open_dir(dir)
                         .and_then(|opened| work().map(|()| opened));
+                    self.listings.changed(dir);
                     drop(known);
                     match changed {
                         Ok(opened) => return opened.sync(),
@@ -108,7 +117,9 @@ impl Tree {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
-            self.disk.sync_dir(parent(made)?)?;
+            let above = parent(made)?;
+            self.listings.changed(above);
+            self.disk.sync_dir(above)?;
             known.insert(made.to_owned());
         }
         Ok(())
@@ -119,6 +130,7 @@ impl Tree {
     pub(crate) fn withdraw(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         self.disk.rename(from, to)?;
+        self.listings.all_changed();
         known.retain(|dir| !dir.starts_with(from));
         Ok(())
     }
@@ -132,6 +144,7 @@ impl Tree {
             .disk
             .open_dir(dir)
             .and_then(|opened| self.disk.remove_file(path).map(|()| opened));
+        self.listings.changed(dir);
         match removed {
             Ok(opened) => opened.sync()?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -143,6 +156,13 @@ impl Tree {
         Ok(true)
     }
 
+    /// Removes a file, whose name may come back after a loss of power.
+    pub(crate) fn drop_name(&self, path: &Path) -> io::Result<()> {
+        let removed = self.disk.remove_file(path);
+        self.listings.changed(parent(path)?);
+        removed
+    }
+
     /// Removes a directory if it is empty, then those above it that this left
     /// empty, up to `floor`.
     pub(crate) fn prune(&self, dir: &Path, floor: &Path) {
@@ -152,6 +172,10 @@ impl Tree {
                 break;
             }
             known.remove(above);
+            self.listings.changed(above);
+            if let Some(above) = above.parent() {
+                self.listings.changed(above);
+            }
         }
     }
 }

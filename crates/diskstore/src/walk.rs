@@ -1,10 +1,13 @@
 //! The keys of a bucket in the order of their bytes.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::keypath::{Name, decode_name, prefix_dir};
+use crate::fault::Fault;
+use crate::keypath::prefix_dir;
+use crate::listings::{Entry, Listing, Listings};
+use crate::record::Summary;
 
 /// Where a walk goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,28 +58,57 @@ pub(crate) struct Walk {
 struct Frame {
     path: PathBuf,
     base: Vec<u8>,
-    entries: std::vec::IntoIter<Entry>,
+    listing: Arc<Listing>,
+    /// Which of its entries comes next.
+    at: usize,
 }
 
-struct Entry {
-    /// The bytes that it adds to the base.
-    adds: Vec<u8>,
-    leaf: bool,
-    file_name: String,
+/// A key that a walk has come to.
+pub(crate) struct Found {
+    pub key: Vec<u8>,
+    dir: PathBuf,
+    listing: Arc<Listing>,
+    at: usize,
+}
+
+impl Found {
+    /// Its file.
+    pub(crate) fn path(&self) -> PathBuf {
+        match self.listing.entries.get(self.at) {
+            Some(entry) => self.dir.join(&*entry.file_name),
+            None => self.dir.clone(),
+        }
+    }
+
+    /// What a listing says of the object that it holds; `None` if there is none any more.
+    pub(crate) fn summary(&self) -> Result<Option<Arc<Summary>>, Fault> {
+        match self.listing.entries.get(self.at) {
+            Some(entry) => entry.summary(|| self.path()),
+            None => Ok(None),
+        }
+    }
 }
 
 impl Walk {
     /// A walk over the keys below a directory of objects.
-    pub(crate) fn start(objects: &Path, prefix: &str, resume: Resume) -> io::Result<Self> {
+    pub(crate) fn start(
+        listings: &Listings,
+        objects: &Path,
+        prefix: &str,
+        resume: Resume,
+    ) -> io::Result<Self> {
         let prefix = prefix.as_bytes().to_vec();
         let (path, base) = prefix_dir(objects, &prefix);
-        let first = Frame::read(path, base.to_vec())?;
-        Ok(Self {
-            prefix,
+        let mut walk = Self {
             resume,
-            stack: first.into_iter().collect(),
+            stack: Vec::new(),
             empty: Vec::new(),
-        })
+            prefix: prefix.clone(),
+        };
+        if let Some(listing) = listings.read(&path)? {
+            walk.enter(path, base.to_vec(), listing);
+        }
+        Ok(walk)
     }
 
     /// The directories without entries that it came through.
@@ -89,28 +121,60 @@ impl Walk {
         self.resume = Resume::Past(common.to_vec());
     }
 
-    /// The next key and its file.
-    pub(crate) fn next(&mut self) -> io::Result<Option<(Vec<u8>, PathBuf)>> {
+    /// Goes on in a directory, from where something may be wanted of it on.
+    fn enter(&mut self, path: PathBuf, base: Vec<u8>, listing: Arc<Listing>) {
+        let comes_before = |entry: &Entry| {
+            let bytes = [base.as_slice(), &entry.adds].concat();
+            let leads_to = |wanted: &[u8]| !entry.leaf && wanted.starts_with(&bytes);
+            (bytes < self.prefix && !leads_to(&self.prefix))
+                || match &self.resume {
+                    Resume::Start => false,
+                    Resume::From(key) | Resume::After(key) | Resume::Past(key) => {
+                        bytes < *key && !leads_to(key)
+                    }
+                }
+        };
+        let at = listing.entries.partition_point(comes_before);
+        self.stack.push(Frame {
+            path,
+            base,
+            listing,
+            at,
+        });
+    }
+
+    /// The next key.
+    pub(crate) fn next(&mut self, listings: &Listings) -> io::Result<Option<Found>> {
         while let Some(frame) = self.stack.last_mut() {
-            let Some(entry) = frame.entries.next() else {
+            let at = frame.at;
+            let Some(entry) = frame.listing.entries.get(at) else {
                 self.stack.pop();
                 continue;
             };
-            let mut bytes = frame.base.clone();
-            bytes.extend_from_slice(&entry.adds);
-            let path = frame.path.join(&entry.file_name);
+            frame.at += 1;
+            let bytes = [frame.base.as_slice(), &entry.adds].concat();
+            if !bytes.starts_with(&self.prefix) && bytes > self.prefix {
+                // So do all that come after it here.
+                self.stack.pop();
+                continue;
+            }
             if entry.leaf {
                 if bytes.starts_with(&self.prefix) && !self.resume.skips_key(&bytes) {
-                    return Ok(Some((bytes, path)));
+                    return Ok(Some(Found {
+                        key: bytes,
+                        dir: frame.path.clone(),
+                        listing: Arc::clone(&frame.listing),
+                        at,
+                    }));
                 }
             } else if (bytes.starts_with(&self.prefix) || self.prefix.starts_with(&bytes))
                 && !self.resume.skips_dir(&bytes)
-                && let Some(below) = Frame::read(path, bytes)?
             {
-                if below.entries.len() == 0 {
-                    self.empty.push(below.path);
-                } else {
-                    self.stack.push(below);
+                let path = frame.path.join(&*entry.file_name);
+                match listings.read(&path)? {
+                    Some(listing) if listing.entries.is_empty() => self.empty.push(path),
+                    Some(listing) => self.enter(path, bytes, listing),
+                    None => {}
                 }
             }
         }
@@ -118,47 +182,10 @@ impl Walk {
     }
 }
 
-impl Frame {
-    /// Reads and orders a directory; `None` if there is none.
-    fn read(path: PathBuf, base: Vec<u8>) -> io::Result<Option<Self>> {
-        let listing = match fs::read_dir(&path) {
-            Ok(listing) => listing,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let mut entries = Vec::new();
-        for entry in listing {
-            let Ok(file_name) = entry?.file_name().into_string() else {
-                continue;
-            };
-            let (adds, leaf) = match decode_name(&file_name) {
-                Some(Name::Leaf(bytes)) => (bytes, true),
-                Some(Name::Dir(bytes)) => (bytes, false),
-                None => continue,
-            };
-            entries.push(Entry {
-                adds,
-                leaf,
-                file_name,
-            });
-        }
-        // A leaf and a directory add the same bytes only where a segment was
-        // cut: the key that ends there comes before those that go on. Leaves of
-        // one key differ in the id of the upload.
-        entries.sort_unstable_by(|a, b| {
-            (&a.adds, !a.leaf, &a.file_name).cmp(&(&b.adds, !b.leaf, &b.file_name))
-        });
-        Ok(Some(Self {
-            path,
-            base,
-            entries: entries.into_iter(),
-        }))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fs;
 
     use proptest::prelude::*;
 
@@ -166,10 +193,11 @@ mod tests {
     use crate::keypath::object_path;
 
     fn walk(objects: &Path, prefix: &str, resume: Resume) -> Vec<String> {
-        let mut walk = Walk::start(objects, prefix, resume).unwrap();
+        let listings = Listings::none();
+        let mut walk = Walk::start(&listings, objects, prefix, resume).unwrap();
         let mut keys = Vec::new();
-        while let Some((key, _)) = walk.next().unwrap() {
-            keys.push(String::from_utf8(key).unwrap());
+        while let Some(found) = walk.next(&listings).unwrap() {
+            keys.push(String::from_utf8(found.key).unwrap());
         }
         keys
     }

@@ -10,6 +10,7 @@ use crate::keypath::pending_path;
 use crate::settings::Settings;
 use crate::store::DiskStore;
 use crate::upload::part_path;
+use crate::walk::{Resume, Walk};
 
 pub(super) fn settings(root: &Path) -> Settings {
     Settings {
@@ -77,10 +78,11 @@ fn needed(store: &DiskStore, root: &Path) -> BTreeSet<PathBuf> {
         .into();
     for (bucket, _) in inner.buckets_after("") {
         needed.insert(inner.bucket_dir(&bucket).join("bucket"));
-        let mut walk =
-            crate::walk::Walk::start(&inner.objects_dir(&bucket), "", crate::walk::Resume::Start)
-                .unwrap();
-        while let Some((_, path)) = walk.next().unwrap() {
+        let listings = inner.tree.listings();
+        let objects = inner.objects_dir(&bucket);
+        let mut walk = Walk::start(listings, &objects, "", Resume::Start).unwrap();
+        while let Some(found) = walk.next(listings).unwrap() {
+            let path = found.path();
             let object = crate::sealed::open::<crate::record::ObjectRecord>(&path)
                 .unwrap()
                 .unwrap();
@@ -97,9 +99,10 @@ fn needed(store: &DiskStore, root: &Path) -> BTreeSet<PathBuf> {
             }
         }
         let pending = inner.pending_dir(&bucket);
-        let mut walk = crate::walk::Walk::start(&pending, "", crate::walk::Resume::Start).unwrap();
-        while let Some((key, path)) = walk.next().unwrap() {
-            let key = String::from_utf8(key).unwrap();
+        let mut walk = Walk::start(listings, &pending, "", Resume::Start).unwrap();
+        while let Some(found) = walk.next(listings).unwrap() {
+            let path = found.path();
+            let key = String::from_utf8(found.key).unwrap();
             let id = crate::pending::upload_id(&path).unwrap();
             let dir = inner.upload_dir(&bucket, id);
             // All parts of an upload that is open are needed; that there is no other was looked at.

@@ -159,7 +159,8 @@ impl Task {
         match self {
             Self::Objects { bucket, prefix } => {
                 let objects = store.inner.objects_dir(bucket);
-                Walk::start(&objects, prefix, Resume::Start).map(Position::Objects)
+                let listings = store.inner.tree.listings();
+                Walk::start(listings, &objects, prefix, Resume::Start).map(Position::Objects)
             }
             Self::Uploads { bucket, shard } => {
                 let dir = store.inner.uploads_dir(bucket).join(format!("{shard:02x}"));
@@ -196,10 +197,10 @@ impl Task {
             .unwrap_or_default();
         let (count, done) = match position {
             Position::Objects(walk) => {
-                let Some((_, path)) = walk.next()? else {
+                let Some(found) = walk.next(store.inner.tree.listings())? else {
                     return Ok(false);
                 };
-                let done = expire_if_due(store, bucket, &path, rules, at_us);
+                let done = expire_if_due(store, bucket, &found.path(), rules, at_us);
                 (&mut step.expired, done)
             }
             Position::Uploads(ids) => {

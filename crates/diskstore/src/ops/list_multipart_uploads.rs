@@ -106,10 +106,13 @@ fn page(store: &DiskStore, wish: &Wish) -> S3Result<Page> {
         resume => resume,
     };
     let pending = store.inner.pending_dir(&wish.bucket);
-    let mut walk = Walk::start(&pending, &wish.prefix, resume).map_err(io_fault)?;
+    let listings = store.inner.tree.listings();
+    let mut walk = Walk::start(listings, &pending, &wish.prefix, resume).map_err(io_fault)?;
     let mut last = (String::new(), String::new());
-    while let Some((key, path)) = walk.next().map_err(io_fault)? {
-        let (Ok(key), Some(upload_id)) = (String::from_utf8(key), pending::upload_id(&path)) else {
+    while let Some(found) = walk.next(listings).map_err(io_fault)? {
+        let path = found.path();
+        let (Ok(key), Some(upload_id)) = (String::from_utf8(found.key), pending::upload_id(&path))
+        else {
             continue;
         };
         if key == wish.key_marker && upload_id <= wish.upload_id_marker.as_str() {

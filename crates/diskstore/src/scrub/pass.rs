@@ -265,10 +265,11 @@ impl Work {
     ) -> io::Result<bool> {
         match going {
             Going::Objects(walk) => {
-                let Some((key, path)) = walk.next()? else {
+                let Some(found) = walk.next(store.inner.tree.listings())? else {
                     return Ok(false);
                 };
-                let Ok(key) = String::from_utf8(key) else {
+                let path = found.path();
+                let Ok(key) = String::from_utf8(found.key) else {
                     return Ok(true);
                 };
                 let of = format!("the object {key:?} of bucket {bucket}");
@@ -300,11 +301,12 @@ impl Work {
                 }
             }
             Going::Pending(walk) => {
-                let Some((key, path)) = walk.next()? else {
+                let Some(found) = walk.next(store.inner.tree.listings())? else {
                     return Ok(false);
                 };
+                let path = found.path();
                 let (Ok(key), Some(upload_id)) =
-                    (String::from_utf8(key), pending::upload_id(&path))
+                    (String::from_utf8(found.key), pending::upload_id(&path))
                 else {
                     return Ok(true);
                 };
@@ -334,19 +336,26 @@ impl Work {
 
 fn begin(store: &DiskStore, position: &Position) -> io::Result<Going> {
     let bucket = &position.bucket;
+    let listings = store.inner.tree.listings();
     Ok(match position.stage {
         Stage::Objects => {
             let resume = match position.after.as_str() {
                 "" => Resume::Start,
                 after => Resume::After(after.as_bytes().to_vec()),
             };
-            Going::Objects(Walk::start(&store.inner.objects_dir(bucket), "", resume)?)
+            Going::Objects(Walk::start(
+                listings,
+                &store.inner.objects_dir(bucket),
+                "",
+                resume,
+            )?)
         }
         Stage::Uploads => Going::Uploads {
             shard: 0,
             ids: uploads::ids(store, bucket, 0)?.into_iter(),
         },
         Stage::Pending => Going::Pending(Walk::start(
+            listings,
             &store.inner.pending_dir(bucket),
             "",
             Resume::Start,
