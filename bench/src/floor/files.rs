@@ -1,10 +1,11 @@
 //! What storing must cost: reads the socket, computes the SHA-256, writes, syncs the file, gives it its
-//! name and syncs that; and for reading, hands the file's bytes to the socket in the kernel. A thread for
-//! each connection, no check of anything.
+//! name and syncs that; and for reading, reads the file, computes a CRC32C of every 64 KiB, as who serves no wrong
+//! bytes must, and writes to the socket. A thread for each connection; what it computes it compares with nothing.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +18,8 @@ pub const NAME: &str = "serve-files";
 
 /// Read, hashed and written at once.
 const BATCH_BYTES: usize = 256 << 10;
+/// What one sum is taken of when reading.
+const BLOCK_BYTES: usize = 64 << 10;
 
 /// Serves until killed. The directory must be there.
 pub fn serve(address: SocketAddr, dir: &str) -> anyhow::Result<()> {
@@ -88,11 +91,16 @@ fn answer(stream: &mut TcpStream, dir: &Path, next: &AtomicU64) -> anyhow::Resul
             "HTTP/1.1 {status} OK\r\ncontent-length: {length}\r\n\r\n"
         )?;
         while from < to {
-            let count = usize::try_from(to - from)?;
-            let sent = rustix::fs::sendfile(&*stream, &file, Some(&mut from), count)?;
-            if sent == 0 {
+            let most = BATCH_BYTES.min(usize::try_from(to - from)?);
+            let read = file.read_at(&mut batch[..most], from)?;
+            if read == 0 {
                 bail!("a short file");
             }
+            for block in batch[..read].chunks(BLOCK_BYTES) {
+                std::hint::black_box(crc_fast::crc32_iscsi(block));
+            }
+            stream.write_all(&batch[..read])?;
+            from += read as u64;
         }
     }
     Ok(())

@@ -5,16 +5,22 @@ use std::io::{self, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 
 use crate::blocks::{BLOCK_BYTES, sum_offset, sums_bytes, verify};
+use crate::buffers::Buffers;
 use crate::fault::Fault;
 use crate::temp::Temp;
 
 /// So much is read at a time, in whole blocks.
 pub(crate) const CHUNK_BYTES: u64 = 4 * BLOCK_BYTES;
+
+/// What bodies are read into, in all stores of the process. A range that begins within a block takes one more.
+static BUFFERS: LazyLock<Buffers> =
+    LazyLock::new(|| Buffers::of((CHUNK_BYTES + BLOCK_BYTES) as usize));
 
 /// The body of an open file.
 #[derive(Debug)]
@@ -147,14 +153,15 @@ impl BodyReader {
 
     fn fill(&self, range: Range<u64>) -> io::Result<Bytes> {
         let wanted = (range.end - range.start) as usize;
-        let mut bytes = Vec::with_capacity(wanted);
+        let mut buffer = BUFFERS.take(wanted);
+        let bytes = buffer.bytes();
         while bytes.len() < wanted {
             let at = range.start + bytes.len() as u64;
-            if rustix::io::pread(&self.body.file, spare_capacity(&mut bytes), at)? == 0 {
+            if rustix::io::pread(&self.body.file, spare_capacity(bytes), at)? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
         bytes.truncate(wanted);
-        Ok(bytes.into())
+        Ok(buffer.freeze())
     }
 }

@@ -185,6 +185,7 @@ mod acl;
 mod blocks;
 mod body;
 mod buckets;
+mod buffers;
 mod checksum;
 mod chunked;
 mod clock;

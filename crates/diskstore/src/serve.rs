@@ -27,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// And then the events that wait have so long to be sent.
 const EVENT_GRACE: Duration = Duration::from_secs(5);
 /// More connections wait in the listener's queue.
-const MOST_CONNECTIONS: usize = 1024;
+const MOST_CONNECTIONS: usize = 8192;
 /// The pause after the system refused a connection, for lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -1,5 +1,6 @@
 //! Who is measured: the embedded store, and what it is held against.
 
+mod list;
 mod nginx;
 mod plain;
 mod s3;
@@ -7,6 +8,7 @@ mod s3;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use anyhow::Context as _;
 use safelight_testkit::stores;
 
 use super::work::{PARTS, Size};
@@ -226,12 +228,9 @@ impl Peer {
         }
     }
 
-    /// Lists a page.
-    pub async fn list(&self) -> anyhow::Result<()> {
-        match &self.s3 {
-            Some(s3) => s3.list().await,
-            None => Ok(()),
-        }
+    /// The head of a request for a page of keys, of a peer that lists.
+    pub fn list(&self) -> anyhow::Result<String> {
+        self.s3.as_ref().context("it does not list")?.list()
     }
 }
 
