@@ -1,14 +1,14 @@
 //! The body of a sealed file, compared with its sums as it is read.
 
 use std::fs::File;
-use std::io::{self, Seek as _, SeekFrom};
+use std::io::{self, IoSliceMut, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use rustix::buffer::spare_capacity;
+use rustix::io::ReadWriteFlags;
 
 use crate::blocks::{BLOCK_BYTES, sum_offset, sums_bytes, verify};
 use crate::buffers::Buffers;
@@ -40,6 +40,14 @@ pub(crate) struct BodyReader {
     /// Where the first of these blocks begins.
     sums_from: u64,
     left: Range<u64>,
+}
+
+/// How bytes are read.
+#[derive(Clone, Copy)]
+enum How {
+    Blocking,
+    /// Only what the system has in its memory.
+    FromMemory,
 }
 
 impl Body {
@@ -97,6 +105,15 @@ impl BodyReader {
 
     /// The next bytes, so many at most, none at the end.
     pub(crate) fn next(&mut self, most: u64) -> Result<Bytes, Fault> {
+        Ok(self.advance(most, How::Blocking)?.unwrap_or_default())
+    }
+
+    /// The same if it need not wait for the disk; `None` if it would.
+    pub(crate) fn next_at_hand(&mut self, most: u64) -> Result<Option<Bytes>, Fault> {
+        self.advance(most, How::FromMemory)
+    }
+
+    fn advance(&mut self, most: u64, how: How) -> Result<Option<Bytes>, Fault> {
         let Range { start, end } = self.left;
         let until = start.saturating_add(most).min(end);
         // Whole blocks have sums, so the next read should begin with one.
@@ -108,7 +125,9 @@ impl BodyReader {
         };
         let from = start / BLOCK_BYTES * BLOCK_BYTES;
         let to = until.next_multiple_of(BLOCK_BYTES).min(self.body.bytes);
-        let blocks = self.fill(from..to)?;
+        let Some(blocks) = self.fill(from..to, how)? else {
+            return Ok(None);
+        };
         if self.body.has_sums && start < until {
             let sums = self.sums.get(sum_offset(from - self.sums_from) as usize..);
             verify(&blocks, sums.unwrap_or_default()).map_err(|at| {
@@ -120,7 +139,9 @@ impl BodyReader {
             })?;
         }
         self.left.start = until;
-        Ok(blocks.slice((start - from) as usize..(until - from) as usize))
+        Ok(Some(
+            blocks.slice((start - from) as usize..(until - from) as usize),
+        ))
     }
 
     /// Appends the next bytes to a file, and shows them; so many at most, none at the end. Where the file system can,
@@ -151,17 +172,24 @@ impl BodyReader {
         Ok(copied)
     }
 
-    fn fill(&self, range: Range<u64>) -> io::Result<Bytes> {
-        let wanted = (range.end - range.start) as usize;
-        let mut buffer = BUFFERS.take(wanted);
-        let bytes = buffer.bytes();
-        while bytes.len() < wanted {
-            let at = range.start + bytes.len() as u64;
-            if rustix::io::pread(&self.body.file, spare_capacity(bytes), at)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+    fn fill(&self, range: Range<u64>, how: How) -> io::Result<Option<Bytes>> {
+        let mut buffer = BUFFERS.take((range.end - range.start) as usize);
+        match how {
+            How::Blocking => self.body.file.read_exact_at(buffer.bytes(), range.start)?,
+            How::FromMemory => {
+                let mut filled = 0;
+                while let Some(rest) = buffer.bytes().get_mut(filled..).filter(|r| !r.is_empty()) {
+                    let at = range.start + filled as u64;
+                    let slices = &mut [IoSliceMut::new(rest)];
+                    match rustix::io::preadv2(&self.body.file, slices, at, ReadWriteFlags::NOWAIT) {
+                        Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                        Ok(read) => filled += read,
+                        // Where it cannot be tried, reading that blocks will tell what is the matter.
+                        Err(_) => return Ok(None),
+                    }
+                }
             }
         }
-        bytes.truncate(wanted);
-        Ok(buffer.freeze())
+        Ok(Some(buffer.freeze()))
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 /// So many are kept when they are not in use. More answers than that at once take fresh ones.
-const MOST_KEPT: usize = 32;
+const MOST_KEPT: usize = 16;
 
 /// Buffers of one size.
 #[derive(Debug, Clone)]
@@ -21,6 +21,7 @@ pub(crate) struct Buffers {
 #[derive(Debug)]
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
+    length: usize,
     home: Buffers,
 }
 
@@ -33,12 +34,13 @@ impl Buffers {
         }
     }
 
-    /// An empty one with room for so many bytes: of the usual size, unless that is less.
-    pub(crate) fn take(&self, capacity: usize) -> Buffer {
-        let free = (capacity <= self.capacity).then(|| self.lock().pop());
+    /// One of so many bytes, which hold anything.
+    pub(crate) fn take(&self, length: usize) -> Buffer {
+        let free = (length <= self.capacity).then(|| self.lock().pop());
         let bytes = free.flatten();
         Buffer {
-            bytes: bytes.unwrap_or_else(|| Vec::with_capacity(capacity.max(self.capacity))),
+            bytes: bytes.unwrap_or_else(|| vec![0; length.max(self.capacity)]),
+            length,
             home: self.clone(),
         }
     }
@@ -49,8 +51,8 @@ impl Buffers {
 }
 
 impl Buffer {
-    pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(..self.length).unwrap_or_default()
     }
 
     /// What it holds. The buffer comes back when the last that uses it is done.
@@ -61,17 +63,16 @@ impl Buffer {
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.get(..self.length).unwrap_or_default()
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if self.bytes.capacity() != self.home.capacity {
+        if self.bytes.len() != self.home.capacity {
             return;
         }
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.clear();
+        let bytes = std::mem::take(&mut self.bytes);
         let mut free = self.home.lock();
         if free.len() < MOST_KEPT {
             free.push(bytes);
@@ -86,15 +87,16 @@ mod tests {
     #[test]
     fn a_buffer_is_used_again_when_nobody_looks_at_it() {
         let buffers = Buffers::of(100);
-        let mut buffer = buffers.take(10);
-        buffer.bytes().extend_from_slice(b"bytes");
+        let mut buffer = buffers.take(5);
+        buffer.bytes().copy_from_slice(b"bytes");
         let place = buffer.bytes.as_ptr();
         let piece = buffer.freeze().slice(1..3);
         assert_eq!(piece, b"yt".as_slice());
         assert!(buffers.lock().is_empty());
         drop(piece);
         let again = buffers.take(100);
-        assert_eq!((again.bytes.as_ptr(), again.bytes.len()), (place, 0));
+        assert_eq!(again.bytes.as_ptr(), place);
+        assert_eq!(again.as_ref().len(), 100);
         drop(buffers.take(101));
         assert!(buffers.lock().is_empty(), "one of another size is not kept");
         let many: Vec<Buffer> = (0..2 * MOST_KEPT).map(|_| buffers.take(1)).collect();

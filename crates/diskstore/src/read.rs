@@ -120,6 +120,14 @@ impl Reading {
         }
     }
 
+    /// The next bytes if they can be had without waiting for the disk; `None` if not, or at the end.
+    fn next_at_hand(&mut self) -> Result<Option<Bytes>, Fault> {
+        match &mut self.current {
+            Some(body) if body.left_bytes() > 0 => body.next_at_hand(CHUNK_BYTES),
+            _ => Ok(None),
+        }
+    }
+
     /// Appends the next bytes to a file, shows them, and tells how many; 0 at the end. Where the file system can, none
     /// are copied but both files share them. Blocks.
     pub(crate) fn copy_some(
@@ -148,18 +156,26 @@ impl Reading {
         Ok(StreamingBlob::wrap(self.into_stream(first)))
     }
 
-    /// These bytes and the rest, read on threads that may block.
+    /// These bytes and the rest, read on threads that may block unless the system has them in its memory: then a
+    /// thread would cost more than reading them does.
     fn into_stream(self, first: Bytes) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
         let state = (Some(first), self);
         futures::stream::try_unfold(state, |(first, mut reading)| async move {
             if let Some(first) = first {
                 return Ok(Some((first, (None, reading))));
             }
-            let task = tokio::task::spawn_blocking(move || {
-                let bytes = reading.next()?;
-                Ok::<_, Fault>(bytes.map(|bytes| (bytes, (None, reading))))
-            });
-            match task.await.map_err(io::Error::other)? {
+            let next = match reading.next_at_hand() {
+                Ok(Some(bytes)) => Ok(Some((bytes, (None, reading)))),
+                Err(fault) => Err(fault),
+                Ok(None) => {
+                    let task = tokio::task::spawn_blocking(move || {
+                        let bytes = reading.next()?;
+                        Ok::<_, Fault>(bytes.map(|bytes| (bytes, (None, reading))))
+                    });
+                    task.await.map_err(io::Error::other)?
+                }
+            };
+            match next {
                 Ok(next) => Ok(next),
                 Err(fault) => {
                     // The answer has begun, so all that the client can be told is that it breaks off. Before that it

@@ -26,6 +26,8 @@ const UNREAD_MS: u32 = 120_000;
 const GRACE: Duration = Duration::from_secs(10);
 /// And then the events that wait have so long to be sent.
 const EVENT_GRACE: Duration = Duration::from_secs(5);
+/// So much of a body is read at once at most; it is held as long as it is being written.
+const READ_BYTES: usize = 192 << 10;
 /// More connections wait in the listener's queue.
 const MOST_CONNECTIONS: usize = 8192;
 /// The pause after the system refused a connection, for lack of descriptors.
@@ -45,6 +47,7 @@ pub async fn serve(
     let service = service(&store);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
+        .max_buf_size(READ_BYTES)
         .header_read_timeout(HEADER_TIME);
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
