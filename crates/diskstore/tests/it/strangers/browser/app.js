@@ -17,6 +17,16 @@ export function client(options) {
     });
 }
 
+/** Fails the step unless this is an ETag, of so many parts if that is said. */
+export function isETag(value, parts = "1") {
+    check(new RegExp(`^"[0-9a-f]{32}(-${parts})?"$`).test(value), `${value} is an ETag`);
+}
+
+/** Fails the step unless this is a CRC-32. */
+export function isCrc32(value) {
+    check(/^[A-Za-z0-9+/]{6}==$/.test(value), `${value} is a CRC-32`);
+}
+
 /** Bytes that do not repeat. */
 export function noise(size) {
     const bytes = new Uint8Array(size);

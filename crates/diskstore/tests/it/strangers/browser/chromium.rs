@@ -4,8 +4,9 @@ use std::fs::File;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::pages::Pages;
 
@@ -50,6 +51,7 @@ pub async fn visit(pages: &mut Pages, script: &str, plan: Value) {
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("HOME", profile.path())
+        .env("TMPDIR", profile.path())
         .env("LC_ALL", "C.UTF-8")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -64,11 +66,19 @@ pub async fn visit(pages: &mut Pages, script: &str, plan: Value) {
     };
     let log = std::fs::read_to_string(&log).unwrap();
     let report = report.unwrap_or_else(|why| panic!("{script}: {why}\n{log}"));
-    browser.kill().await.unwrap();
+    end(browser).await;
     for step in &report.steps {
         println!("{script}: {}", step.name);
     }
     let failed: Vec<_> = report.failures().collect();
     assert!(failed.is_empty(), "{script}:\n{}", failed.join("\n"));
     assert!(report.finished && !report.steps.is_empty(), "{script}");
+}
+
+/// Has the browser end its other processes, which write into its profile, before itself.
+async fn end(mut browser: Child) {
+    let pid = browser.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    rustix::process::kill_process(pid.unwrap(), Signal::TERM).unwrap();
+    let ended = tokio::time::timeout(PATIENCE, browser.wait()).await;
+    ended.expect("Chromium does not end").unwrap();
 }

@@ -8,7 +8,7 @@ import {
     PutObjectCommand,
     paginateListObjectsV2,
 } from "/sdk.js";
-import { client, noise, plan, sameBytes } from "/app.js";
+import { client, isCrc32, isETag, noise, plan, sameBytes } from "/app.js";
 
 const s3 = client();
 const Bucket = plan.bucket;
@@ -40,8 +40,8 @@ export async function objects() {
                 Tagging: "keep=no&album=a%20b",
             }),
         );
-        check(/^"[0-9a-f]{32}"$/.test(put.ETag), `${put.ETag} is an ETag`);
-        check(put.ChecksumCRC32?.length === 8, `${put.ChecksumCRC32} is a CRC-32`);
+        isETag(put.ETag);
+        isCrc32(put.ChecksumCRC32);
         const { TagSet } = await s3.send(new GetObjectTaggingCommand(object));
         const tags = TagSet.map(({ Key, Value }) => `${Key}=${Value}`).sort();
         same(tags, ["album=a b", "keep=no"]);
@@ -50,14 +50,14 @@ export async function objects() {
     await step("HeadObject tells what is exposed, and nothing else", async () => {
         const head = await s3.send(new HeadObjectCommand({ ...object, ChecksumMode: "ENABLED" }));
         same([head.ContentLength, head.ContentType], [body.length, "image/jpeg"]);
-        check(/^"[0-9a-f]{32}"$/.test(head.ETag), `${head.ETag} is an ETag`);
-        check(head.ChecksumCRC32?.length === 8, `${head.ChecksumCRC32} is a CRC-32`);
+        isETag(head.ETag);
+        isCrc32(head.ChecksumCRC32);
         same(head.Metadata, plan.readsMetadata ? metadata : {});
     });
 
     await step("GetObject, whose bytes the SDK checks", async () => {
         const got = await s3.send(new GetObjectCommand(object));
-        check(got.ChecksumCRC32?.length === 8, `${got.ChecksumCRC32} is a CRC-32`);
+        isCrc32(got.ChecksumCRC32);
         await sameBytes(await got.Body.transformToByteArray(), body);
         const wrong = await corrupted().send(new GetObjectCommand(object));
         const error = await failure(wrong.Body.transformToByteArray());
@@ -65,7 +65,9 @@ export async function objects() {
     });
 
     await step("GetObject of a range", async () => {
-        const got = await s3.send(new GetObjectCommand({ ...object, Range: "bytes=1000-1999" }));
+        // From its cache the browser would answer with a part of the object, but the checksum of the whole.
+        const uncached = client({ requestHandler: { cache: "no-store" } });
+        const got = await uncached.send(new GetObjectCommand({ ...object, Range: "bytes=1000-1999" }));
         same([got.$metadata.httpStatusCode, got.ContentRange], [206, `bytes 1000-1999/${body.length}`]);
         await sameBytes(await got.Body.transformToByteArray(), body.slice(1000, 2000));
     });
