@@ -59,11 +59,15 @@ pub async fn visit(pages: &mut Pages, script: &str, plan: Value) {
         .kill_on_drop(true)
         .spawn()
         .expect("run `make test-tools`, which installs Chromium");
-    let report = tokio::select! {
-        report = pages.report() => Ok(report),
-        status = browser.wait() => Err(format!("Chromium ended by itself: {}", status.unwrap())),
-        () = tokio::time::sleep(PATIENCE) => Err("the page takes too long".to_owned()),
-    };
+    let outcome = tokio::time::timeout(PATIENCE, async {
+        tokio::select! {
+            report = pages.report() => Ok(report),
+            status = browser.wait() => Err(format!("Chromium ended by itself: {}", status.unwrap())),
+        }
+    });
+    let report = outcome
+        .await
+        .unwrap_or_else(|_| Err("the page takes too long".to_owned()));
     let log = std::fs::read_to_string(&log).unwrap();
     let report = report.unwrap_or_else(|why| panic!("{script}: {why}\n{log}"));
     end(browser).await;
