@@ -15,6 +15,11 @@ has_initdb() {
     has initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
 }
 
+# A snap sees no temporary folders but its own, and no home outside of /home.
+has_chromium() {
+    has chromium && [[ $(command -v chromium) != /snap/* ]]
+}
+
 missing=()
 case "${1:-}" in
 build)
@@ -41,8 +46,11 @@ tools)
     has python3 || missing+=(python3)
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     has curl || missing+=(curl)
+    has node || missing+=(nodejs)
+    has npm || missing+=(npm)
+    has_chromium || missing+=(chromium)
     needs='the tests with foreign tools need'
-    by_hand='rclone, Python 3 with venv, curl'
+    by_hand='rclone, Python 3 with venv, curl, Node.js 18 or later with npm, Chromium (as `chromium`)'
     ;;
 *) die 'usage: install.sh build|test|tools' ;;
 esac
@@ -69,4 +77,7 @@ if [[ " ${missing[*]} " == *' postgresql '* ]]; then
     echo 'The tests make temporary clusters and leave the one alone that the package may create.'
 fi
 "${as_root[@]}" apt-get update -qq
+if [[ " ${missing[*]} " == *' chromium '* ]] && [[ -z $(apt-cache show chromium 2>/dev/null) ]]; then
+    die 'there is no package chromium here (Ubuntu has a snap only, which cannot be used): please install Chromium or Chrome from elsewhere, so that `chromium` outside of /snap starts it'
+fi
 "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"

@@ -1,25 +1,36 @@
 #!/usr/bin/env bash
-# Runs strangers' tools against the embedded store: boto3, the AWS CLI, rclone, s3cmd. Those of Python go into a folder
-# outside the repository, once for each set of versions; says so first.
+# Runs strangers' tools against the embedded store: boto3, the AWS CLI, rclone, s3cmd, and aws-sdk-js in Chromium. Those
+# of Python and JavaScript go into a folder outside the repository, once for each set of versions; says so first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-wanted=scripts/tools-requirements.txt
-tools=${XDG_CACHE_HOME:-$HOME/.cache}/safelight/tools-$(sha256sum "$wanted" | cut -c1-12)
+wanted=scripts/tools
+tools=${XDG_CACHE_HOME:-$HOME/.cache}/safelight/tools-$(cat "$wanted"/* | sha256sum | cut -c1-12)
 if [[ ! -e $tools/complete ]]; then
-    echo "Installing into $tools with pip: $(paste -sd ' ' "$wanted")"
+    echo "Installing into $tools with pip: $(paste -sd ' ' "$wanted/requirements.txt")"
     rm -rf "$tools"
     mkdir -p "$(dirname "$tools")"
     python3 -m venv "$tools"
-    "$tools/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted"
+    "$tools/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted/requirements.txt"
+
+    echo "Installing into $tools with npm: $(sed -n 's/^    "\(.*\)": "\(.*\)".*/\1@\2/p' "$wanted/package.json" | paste -sd ' ')"
+    mkdir "$tools/npm"
+    cp "$wanted"/{package.json,package-lock.json,sdk.js} "$tools/npm"
+    # Its packages are for bundlers: a browser needs them as one module.
+    (
+        cd "$tools/npm"
+        npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
+        node_modules/.bin/esbuild sdk.js --bundle --format=esm --platform=browser --log-level=warning --outfile="$tools/sdk.js"
+    )
+    rm -r "$tools/npm"
     touch "$tools/complete"
 fi
-export SAFELIGHT_TOOLS=$tools/bin
+export SAFELIGHT_TOOLS=$tools
 
 # The same set of features as `make test`, so that nothing is compiled twice.
 tests=(cargo test --release --workspace --test it --)
 count=$("${tests[@]}" --list --ignored strangers:: 2>/dev/null | grep -c '^strangers::.*: test$' || true)
-((count >= 4)) || { printf 'error: only %s tests are of tools\n' "$count" >&2; exit 1; }
+((count >= 9)) || { printf 'error: only %s tests are of tools\n' "$count" >&2; exit 1; }
 "${tests[@]}" --ignored --nocapture strangers::
 
 printf '\nAll tools work against the embedded store.\n'

@@ -161,6 +161,9 @@
 //!   repetition changes nothing for its readers; a copy has that of its source;
 //!   every other write gets a fresh random one, even if the content is the same.
 //! * An object or part without a checksum from the client gets a CRC64NVME.
+//! * A checksum in the query of a presigned URL binds the body, while Amazon S3
+//!   ignores it; but for the CRC-32 of no bytes, which the AWS SDK for JavaScript
+//!   adds unasked when it signs a URL without the body.
 //! * An upload with composite checksums needs one with every part, in
 //!   UploadPart and in Complete, and consecutive part numbers.
 //! * A copy is in one piece; one of an object with a composite checksum gets one of

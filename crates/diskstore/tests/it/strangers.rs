@@ -1,6 +1,8 @@
 //! Tools that know nothing of this store, unmodified. `make test-tools` installs them and runs these tests,
 //! which are ignored otherwise.
 
+mod browser;
+
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -19,7 +21,7 @@ async fn run(program: &str, script: &str) {
     // The tools come first in the path; what else the environment has to say to them is not said.
     let tools =
         std::env::var("SAFELIGHT_TOOLS").expect("run `make test-tools`, which names the tools");
-    let path = format!("{tools}:{}", std::env::var("PATH").unwrap_or_default());
+    let path = format!("{tools}/bin:{}", std::env::var("PATH").unwrap_or_default());
     let home = tempfile::tempdir().unwrap();
     let child = Command::new(program)
         .arg(dir.join(script))
