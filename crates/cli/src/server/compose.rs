@@ -24,7 +24,7 @@ use super::keys::{self, Keys};
 use super::known_store::KnownStore;
 use super::settings::Resolved;
 use super::store::{self, Backend};
-use super::{store_scrub, store_upkeep};
+use super::{descriptors, store_scrub, store_upkeep};
 
 /// The tenant of a server's first start. The same everywhere, so that machines which start at once
 /// make one.
@@ -141,6 +141,7 @@ async fn first_start(context: &Context, keys: &Keys) -> anyhow::Result<()> {
 
 /// Starts every role of the settings.
 pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
+    descriptors::raise_limit();
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
         .set_buckets(&[
             0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,

@@ -2,6 +2,7 @@
 
 mod check_settings;
 pub mod compose;
+mod descriptors;
 pub mod keys;
 pub mod known_store;
 pub mod s3_url;

@@ -138,3 +138,49 @@ async fn a_wrong_key_file_stops_the_start_and_is_not_shown() {
     );
     assert!(!says.contains("backup-secret"), "{says}");
 }
+
+/// Connections that are open and say nothing, as those of phones that are thinking.
+const IDLE: usize = 3000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_idle_connections_disturb_nobody() {
+    // As a login shell or systemd would start it.
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("limited");
+    let server = env!("CARGO_BIN_EXE_safelight");
+    let script = format!("#!/bin/sh\nulimit -Sn 1024\nexec {server} \"$@\"\n");
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).unwrap();
+    let started = Server::start(safelight_testkit::server::ServerOptions {
+        program,
+        ..options(dir.path().join("server"), None, &[])
+    });
+    let rig = Rig::around(started.await.unwrap(), dir);
+    let store = rig.server.store_url().replace("http://", "");
+    let mut idle = Vec::new();
+    for _ in 0..IDLE {
+        idle.push(tokio::net::TcpStream::connect(&store).await.unwrap());
+    }
+    let ann = rig.owner("ann");
+    let sent = photo(1);
+    let asset_id = ann.upload(&sent).await;
+    ann.ready(&asset_id).await;
+    assert_eq!(ann.original(&asset_id).await, sent);
+    // Each was taken: what is asked on the last of them is answered.
+    let mut last = idle.pop().unwrap();
+    let request = format!("GET / HTTP/1.1\r\nhost: {store}\r\nconnection: close\r\n\r\n");
+    tokio::io::AsyncWriteExt::write_all(&mut last, request.as_bytes())
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    tokio::io::AsyncReadExt::read_to_string(&mut last, &mut answer)
+        .await
+        .unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+}
