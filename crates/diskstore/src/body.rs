@@ -61,6 +61,11 @@ impl Body {
         }
     }
 
+    /// The file's path, as it was opened.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Its length in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes

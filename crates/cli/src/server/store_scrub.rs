@@ -62,12 +62,18 @@ async fn pass(disk: &DiskStore, now_us: i64, stop: &CancellationToken) {
             damaged,
             "the store holds damaged objects, which are not given out; the log names each"
         );
+    } else if failed > 0 {
+        tracing::warn!(
+            examined,
+            bytes,
+            failed,
+            "the store was read, but not all of it could be; the log says what"
+        );
     } else {
         tracing::info!(
             examined,
             bytes,
             leftovers,
-            failed,
             "the store was read and is whole"
         );
     }

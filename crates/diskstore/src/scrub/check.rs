@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use crate::body::{BodyReader, CHUNK_BYTES};
+use crate::body::{Body, BodyReader, CHUNK_BYTES};
 use crate::checksum::Checksums;
 use crate::expectation::{Expectation, Hasher};
 use crate::fault::Fault;
 use crate::leases::ReadLease;
+use crate::record::PartRecord;
 use crate::sealed;
 
 /// Files that belong together, being read.
@@ -17,12 +18,14 @@ pub(super) struct Check {
     _lease: Option<ReadLease>,
 }
 
-/// A file that is to be read.
-pub(super) struct Suspect {
-    pub path: PathBuf,
-    pub size_bytes: u64,
-    /// Of its bytes. They are compared if it has no sums of its own.
-    pub checksums: Checksums,
+/// A file that is to be read. The checksums are compared if it has no sums of its own.
+pub(super) enum Suspect {
+    /// An object in one piece. It is open, as another may take its name.
+    Whole { body: Body, checksums: Checksums },
+    /// A part of an object, which stays for as long as there is a lease.
+    Part { path: PathBuf, part: PartRecord },
+    /// A part of an open upload, which another may replace, or that may go.
+    Passing { path: PathBuf },
 }
 
 struct Current {
@@ -47,7 +50,7 @@ impl Check {
             let Some(file) = self.waiting.pop_front() else {
                 return Ok(None);
             };
-            self.current = Some(Current::open(file)?);
+            self.current = Current::open(file)?;
             return Ok(Some(0));
         };
         let bytes = current.body.next(CHUNK_BYTES)?;
@@ -74,25 +77,35 @@ impl Check {
 }
 
 impl Current {
-    fn open(file: Suspect) -> Result<Self, Fault> {
-        let path = file.path;
-        let body =
-            sealed::open_body(&path)?.ok_or_else(|| Fault::damaged(&path, "it is missing"))?;
-        if body.bytes() != file.size_bytes {
-            return Err(Fault::damaged(
-                &path,
-                "its body has another size than its record says",
-            ));
-        }
+    /// Opens what is to be read; `None` if it has gone, as it may.
+    fn open(suspect: Suspect) -> Result<Option<Self>, Fault> {
+        let (body, checksums) = match suspect {
+            Suspect::Whole { body, checksums } => (body, checksums),
+            Suspect::Part { path, part } => {
+                let body = sealed::open_body(&path)?;
+                let body = body.ok_or_else(|| Fault::damaged(&path, "it is missing"))?;
+                if body.bytes() != part.size_bytes {
+                    let reason = "its body has another size than the object's record says";
+                    return Err(Fault::damaged(&path, reason));
+                }
+                (body, part.checksums)
+            }
+            Suspect::Passing { path } => match sealed::open::<PartRecord>(&path)? {
+                Some(sealed) => (sealed.body, sealed.record.checksums),
+                None => return Ok(None),
+            },
+        };
+        let path = body.path().to_owned();
         let hashed = (!body.has_sums()).then(|| {
             let mut expectation = Expectation::default();
-            for algorithm in file.checksums.keys() {
+            for algorithm in checksums.keys() {
                 expectation.also(*algorithm);
             }
             let hasher = expectation.hasher();
-            (expectation, hasher, file.checksums)
+            (expectation, hasher, checksums)
         });
-        let body = body.read(0..file.size_bytes)?;
-        Ok(Self { path, body, hashed })
+        let whole = 0..body.bytes();
+        let body = body.read(whole)?;
+        Ok(Some(Self { path, body, hashed }))
     }
 }

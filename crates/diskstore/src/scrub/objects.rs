@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::check::{Check, Suspect};
 use crate::fault::Fault;
-use crate::record::{ObjectRecord, PartRecord};
+use crate::record::ObjectRecord;
 use crate::sealed;
 use crate::store::DiskStore;
 use crate::upload::part_path;
@@ -26,9 +26,12 @@ pub(super) fn of_key(
     }
     Ok(Some(match record.manifest {
         None => {
-            let whole = Suspect {
-                path: path.to_owned(),
-                size_bytes: record.size_bytes,
+            if object.body.bytes() != record.size_bytes {
+                let reason = "its body has another size than its record says";
+                return Err(Fault::damaged(path, reason));
+            }
+            let whole = Suspect::Whole {
+                body: object.body,
                 checksums: record.checksums,
             };
             Check::of([whole], None)
@@ -36,17 +39,11 @@ pub(super) fn of_key(
         Some(manifest) => {
             let dir = store.inner.upload_dir(bucket, &manifest.upload_id);
             let lease = store.inner.leases.hold(&manifest.upload_id);
-            let parts = manifest.parts.into_iter().map(|part| suspect(&dir, part));
+            let parts = manifest.parts.into_iter().map(|part| Suspect::Part {
+                path: part_path(&dir, part.number),
+                part,
+            });
             Check::of(parts, Some(lease))
         }
     }))
-}
-
-/// The file of a part.
-pub(super) fn suspect(dir: &Path, part: PartRecord) -> Suspect {
-    Suspect {
-        path: part_path(dir, part.number),
-        size_bytes: part.size_bytes,
-        checksums: part.checksums,
-    }
 }

@@ -251,6 +251,8 @@ impl Work {
             Stage::Uploads => position.stage = Stage::Pending,
             Stage::Pending => {
                 position.stage = Stage::Objects;
+                // After this bucket and before all that come after it.
+                position.bucket.push('\0');
                 self.ahead.pop();
             }
         }

@@ -305,3 +305,46 @@ async fn a_directory_can_be_moved() {
     assert_eq!(get(&client, "open").await, b"firstsecond");
     assert_eq!(scrub(&store).await.damaged, 0);
 }
+
+/// Writes until it is told to stop: objects of changing sizes, tags, parts that replace each other, uploads that end.
+async fn keep_writing(client: Client, done: std::sync::Arc<std::sync::atomic::AtomicBool>) {
+    let mut n = 0;
+    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+        n += 1;
+        let key = format!("k{}", n % 3);
+        put(&client, &key, &noise(n, (n as usize * 7919) % 200_000)).await;
+        let tags = client.put_object_tagging().bucket(BUCKET).key(&key);
+        let tag = aws_sdk_s3::types::Tag::builder()
+            .key("n")
+            .value(n.to_string());
+        let set = aws_sdk_s3::types::Tagging::builder().tag_set(tag.build().unwrap());
+        tags.tagging(set.build().unwrap()).send().await.unwrap();
+        let id = create(&client, "parts").await;
+        for size in [100, 70_000, 3] {
+            upload(&client, "parts", &id, 1, &noise(n, size)).await;
+        }
+        let part = upload(&client, "parts", &id, 2, &noise(n, 80_000)).await;
+        complete!(client, "parts", &id, &[part])
+            .send()
+            .await
+            .unwrap();
+        if n % 5 == 0 {
+            let delete = client.delete_object().bucket(BUCKET).key("parts");
+            delete.send().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scrub_blames_nobody_who_writes_meanwhile() {
+    let store = Running::start().await;
+    let done = std::sync::Arc::default();
+    let writing = tokio::spawn(keep_writing(store.client(), std::sync::Arc::clone(&done)));
+    for _ in 0..40 {
+        let found = scrub(&store).await;
+        assert_eq!((found.damaged, found.failed), (0, 0), "{found:?}");
+    }
+    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    writing.await.unwrap();
+    assert!(scrub(&store).await.examined >= 3);
+}
