@@ -37,8 +37,8 @@ struct Decoder(*mut sys::Dav1dContext);
 impl Decoder {
     /// Without threads, and for pictures that are not larger than `size`.
     fn start((width, height): (u32, u32)) -> Result<Self, ImagingError> {
-        let mut settings = MaybeUninit::<sys::Dav1dSettings>::uninit();
-        // SAFETY: the pointer is valid to write to, and everything behind it is written.
+        let mut settings = MaybeUninit::<sys::Dav1dSettings>::zeroed();
+        // SAFETY: the pointer is valid to write to; all that is not written there is a valid zero.
         let mut settings = unsafe {
             sys::dav1d_default_settings(settings.as_mut_ptr());
             settings.assume_init()

@@ -15,8 +15,17 @@ use crate::ImagingError;
 const CONFIG_HEAD_BYTES: usize = 21;
 /// Kinds of NAL units (ITU-T H.265, table 7-1): pictures that need no other, and parameter sets.
 const INTRA_PICTURES: std::ops::RangeInclusive<u8> = 16..=21;
+/// Those of them that name no other either. The lists of the rest are what libde265 1.0 has been wrong about
+/// (GHSA-g2rg-wj66-w594), and phones write these.
+const SELF_CONTAINED: std::ops::RangeInclusive<u8> = 19..=20;
 const PARAMETER_SETS: std::ops::RangeInclusive<u8> = 32..=34;
 const SEQUENCE_PARAMETER_SET: u8 = 33;
+/// Parameter sets, each of which may take memory by the size of the picture; encoders write three.
+const MAX_SETS: u32 = 16;
+/// Slices of a picture: the most of any level (ITU-T H.265, table A.8).
+const MAX_SLICES: u32 = 600;
+/// libde265 moves what comes after an escape once for each: the most bytes moved so.
+const MAX_MOVED_BYTES: u64 = 1 << 32;
 /// Columns or rows that may be stored beyond those that are seen: a coding block on each side.
 const MAX_PADDING: u32 = 128;
 
@@ -35,10 +44,12 @@ pub(super) fn decode<T>(
         decoder: Decoder::start()?,
         size,
         pictures: 0,
+        sets: 0,
+        slices: 0,
     };
     let length_bytes = input.push_config(config)?;
     input.push_payload(payload, length_bytes)?;
-    let decoder = input.decoder;
+    let mut decoder = input.decoder;
     decoder.run()?;
     let frame = decoder.picture(size)?;
     seen(&frame)
@@ -50,6 +61,8 @@ struct Input {
     decoder: Decoder,
     size: (u32, u32),
     pictures: u32,
+    sets: u32,
+    slices: u32,
 }
 
 impl Input {
@@ -82,35 +95,63 @@ impl Input {
     /// Pushes a NAL unit, if it is one that the first picture is made of.
     fn push(&mut self, unit: &[u8]) -> Result<(), ImagingError> {
         let [first, second, ..] = unit else {
-            return Ok(());
+            return Err(cut());
         };
         let kind = first >> 1 & 63;
         let layer = (first & 1) << 5 | second >> 3;
         if layer != 0 {
             return Ok(());
         }
+        if second & 7 == 0 {
+            return Err(ImagingError::corrupt("HEVC: no temporal layer"));
+        }
         if INTRA_PICTURES.contains(&kind) {
+            if !SELF_CONTAINED.contains(&kind) {
+                return Err(ImagingError::unsupported("HEVC pictures that name others"));
+            }
             // The first bit of a slice says whether a picture begins with it.
             let begins = unit.get(2).is_some_and(|flags| flags & 0x80 != 0);
             self.pictures += u32::from(begins);
-        } else if !PARAMETER_SETS.contains(&kind) {
+            self.slices += 1;
+        } else if PARAMETER_SETS.contains(&kind) && self.pictures == 0 {
+            self.sets += 1;
+        } else {
+            // Within a picture, sets would be of the next.
             return Ok(());
         }
         if self.pictures > 1 {
             return Ok(());
         }
+        let escapes = unit.windows(3).filter(|bytes| *bytes == [0, 0, 3]).count() as u64;
+        if self.sets > MAX_SETS
+            || self.slices > MAX_SLICES
+            || escapes.saturating_mul(unit.len() as u64) > MAX_MOVED_BYTES
+        {
+            return Err(ImagingError::corrupt("HEVC: more units than a picture has"));
+        }
         if kind == SEQUENCE_PARAMETER_SET {
-            let announced =
-                announced(unit).ok_or_else(|| ImagingError::corrupt("HEVC: no size"))?;
-            let padding = |stored: u32, visible: u32| stored - visible <= MAX_PADDING;
-            if announced.visible != self.size
-                || !padding(announced.stored.0, announced.visible.0)
-                || !padding(announced.stored.1, announced.visible.1)
-            {
-                return Err(ImagingError::corrupt("HEVC: a picture of another size"));
-            }
+            self.check_sequence(unit)?;
         }
         self.decoder.push(unit)
+    }
+
+    /// Whether a sequence parameter set announces what is expected.
+    fn check_sequence(&self, unit: &[u8]) -> Result<(), ImagingError> {
+        let announced = announced(unit).ok_or_else(|| ImagingError::corrupt("HEVC: no size"))?;
+        let padding = |stored: u32, visible: u32| stored - visible <= MAX_PADDING;
+        if announced.visible != self.size
+            || !padding(announced.stored.0, announced.visible.0)
+            || !padding(announced.stored.1, announced.visible.1)
+        {
+            return Err(ImagingError::corrupt("HEVC: a picture of another size"));
+        }
+        // libde265 1.0 counts samples as if they were bytes when it skips what is not to be seen.
+        if announced.max_bits > 8 && announced.begins != (0, 0) {
+            return Err(ImagingError::unsupported(
+                "HEVC of more than 8 bits that is cut at the left or the top",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -125,12 +166,18 @@ impl Decoder {
     /// Without threads: the library starts some only when it is asked to.
     fn start() -> Result<Self, ImagingError> {
         // SAFETY: no preconditions; null is checked.
-        NonNull::new(unsafe { sys::de265_new_decoder() })
+        let decoder = NonNull::new(unsafe { sys::de265_new_decoder() })
             .map(Self)
-            .ok_or_else(|| ImagingError::memory("no HEVC decoder"))
+            .ok_or_else(|| ImagingError::memory("no HEVC decoder"))?;
+        // SAFETY: the decoder is alive. A picture with a fault that is not even warned of is then no picture.
+        unsafe {
+            let faulty = sys::de265_param::DE265_DECODER_PARAM_SUPPRESS_FAULTY_PICTURES;
+            sys::de265_set_parameter_bool(decoder.0.as_ptr(), faulty, 1);
+        }
+        Ok(decoder)
     }
 
-    fn push(&self, unit: &[u8]) -> Result<(), ImagingError> {
+    fn push(&mut self, unit: &[u8]) -> Result<(), ImagingError> {
         let length = c_int::try_from(unit.len())
             .map_err(|_| ImagingError::memory("a NAL unit that is too long"))?;
         // SAFETY: the decoder is alive, and copies the bytes of a live slice.
@@ -141,7 +188,7 @@ impl Decoder {
     }
 
     /// Decodes until there is a picture, or nothing is left to decode.
-    fn run(&self) -> Result<(), ImagingError> {
+    fn run(&mut self) -> Result<(), ImagingError> {
         let context = self.0.as_ptr();
         // SAFETY: the decoder is alive; the out pointer is valid.
         unsafe {
@@ -234,7 +281,8 @@ unsafe fn plane_of<'a>(image: *const sys::de265_image, channel: c_int) -> Option
 fn check(status: sys::de265_error::Type) -> Result<(), ImagingError> {
     match status {
         sys::de265_error::DE265_OK => Ok(()),
-        sys::de265_error::DE265_ERROR_OUT_OF_MEMORY => {
+        sys::de265_error::DE265_ERROR_OUT_OF_MEMORY
+        | sys::de265_error::DE265_WARNING_CANNOT_APPLY_SAO_OUT_OF_MEMORY => {
             Err(ImagingError::memory("the HEVC decoder ran out"))
         }
         // SAFETY: every code has a text that lives for ever.

@@ -87,6 +87,9 @@ fn tile<'a>(item: &'a Item, properties: &Properties<'a>) -> Result<Tile<'a>, Ima
     })
 }
 
+/// Pixels of all tiles of a grid: twice the most that a picture may have, since tiles overhang.
+const MAX_TILE_PIXELS: u64 = 2 * 200_000_000;
+
 /// A `grid` item (ISO/IEC 23008-12, 6.6.2.3).
 fn grid<'a>(
     meta: &'a Meta<'a>,
@@ -121,6 +124,10 @@ fn grid<'a>(
         let (count, tile, side) = (u64::from(count), u64::from(tile), u64::from(side));
         count * tile >= side && (count - 1) * tile < side
     };
+    let pixels = tiles.len() as u64 * u64::from(tile_width) * u64::from(tile_height);
+    if pixels > MAX_TILE_PIXELS {
+        return Err(ImagingError::memory("the tiles of a grid"));
+    }
     if !fits(columns, tile_width, width) || !fits(rows, tile_height, height) {
         return Err(mismatched());
     }

@@ -3,6 +3,8 @@
 
 /// No more of a parameter set is looked at: what comes before the size fits.
 const MAX_BYTES: usize = 160;
+/// The head of a NAL unit.
+const HEAD_BYTES: u32 = 2;
 /// Bits of a profile, as in `profile_tier_level`, without the level that follows it.
 const PROFILE_BITS: u32 = 88;
 const LEVEL_BITS: u32 = 8;
@@ -12,14 +14,19 @@ const LEVEL_BITS: u32 = 8;
 pub(super) struct Announced {
     pub stored: (u32, u32),
     pub visible: (u32, u32),
+    /// The first column and row to be seen.
+    pub begins: (u32, u32),
+    /// Bits of a sample, the most of any channel.
+    pub max_bits: u32,
 }
 
 /// Reads a NAL unit that holds a sequence parameter set. Nothing where it makes no sense.
 pub(super) fn announced(unit: &[u8]) -> Option<Announced> {
-    let payload = without_escapes(unit.get(2..)?);
+    // With its head, as decoders do.
+    let payload = without_escapes(unit);
     let mut bits = Bits {
         bytes: &payload,
-        at: 0,
+        at: 8 * HEAD_BYTES,
     };
     bits.skip(4)?;
     let sub_layers = bits.take(3)?;
@@ -34,11 +41,12 @@ pub(super) fn announced(unit: &[u8]) -> Option<Announced> {
     bits.skip(more)?;
     let _id = bits.golomb()?;
     let chroma = bits.golomb()?;
-    if chroma == 3 {
-        bits.skip(1)?;
+    // Planes coded one by one are not decoded by libde265.
+    if chroma > 3 || (chroma == 3 && bits.take(1)? == 1) {
+        return None;
     }
     let stored = (bits.golomb()?, bits.golomb()?);
-    let mut visible = stored;
+    let (mut visible, mut begins) = (stored, (0, 0));
     if bits.take(1)? == 1 {
         let (across, along) = match chroma {
             1 => (2, 2),
@@ -46,14 +54,23 @@ pub(super) fn announced(unit: &[u8]) -> Option<Announced> {
             _ => (1, 1),
         };
         let mut cut = |unit: u32| {
-            bits.golomb()?
-                .checked_add(bits.golomb()?)?
-                .checked_mul(unit)
+            let (before, after) = (bits.golomb()?, bits.golomb()?);
+            let all = before.checked_add(after)?.checked_mul(unit)?;
+            Some((before.checked_mul(unit)?, all))
         };
-        visible.0 = stored.0.checked_sub(cut(across)?)?;
-        visible.1 = stored.1.checked_sub(cut(along)?)?;
+        let (left, columns) = cut(across)?;
+        let (top, rows) = cut(along)?;
+        visible.0 = stored.0.checked_sub(columns)?;
+        visible.1 = stored.1.checked_sub(rows)?;
+        begins = (left, top);
     }
-    Some(Announced { stored, visible })
+    let depth = bits.golomb()?.max(bits.golomb()?);
+    Some(Announced {
+        stored,
+        visible,
+        begins,
+        max_bits: depth.checked_add(8)?,
+    })
 }
 
 /// The beginning of a NAL unit without the bytes that keep start codes out of it.
@@ -122,6 +139,20 @@ mod tests {
             at: 0,
         };
         assert_eq!(endless.golomb(), None);
+    }
+
+    #[test]
+    fn an_escape_may_begin_in_the_head() {
+        // 64 by 64, 4:2:0, 8 bits: sub-layers, nesting, profile and level, id, chroma, sides, window, depths.
+        let plain = [
+            0x42, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+            0xff, 0xa0, 0x20, 0x81, 0x05, 0xc0,
+        ];
+        let announced = announced(&plain).unwrap();
+        assert_eq!((announced.stored, announced.max_bits), ((64, 64), 8));
+        let mut escaped = plain.to_vec();
+        escaped.insert(3, 3);
+        assert_eq!(super::announced(&escaped), Some(announced));
     }
 
     #[test]

@@ -379,6 +379,38 @@ fn lies_about_size() {
     let tile = claimed(60_000, 60_000, &HEVC_RED);
     let file = heif(b"heic", &[grid(1, 1, (100, 100), &[2]), tile]);
     assert_eq!(code(&file), Code::DecodeMemory);
+    // A strip of a grid, of tiles that reach far beyond it.
+    let tile = claimed(256, 65_535, &HEVC_RED);
+    let ids = [2; 255];
+    let file = heif(b"heic", &[grid(255, 1, (65_280, 1), &ids), tile]);
+    assert_eq!(code(&file), Code::DecodeMemory);
+}
+
+/// Units that a picture has no use for, or more of them than any picture has.
+#[test]
+fn units_that_cost_more_than_they_show() {
+    let repeated = |unit: &[u8], count: usize| {
+        let mut item = HEVC_SCENE.item();
+        let mut payload = Vec::new();
+        for _ in 0..count {
+            payload.extend_from_slice(&u32::try_from(unit.len()).unwrap().to_be_bytes());
+            payload.extend_from_slice(unit);
+        }
+        payload.extend_from_slice(&HEVC_SCENE.payload());
+        item.payload = payload;
+        code(&heif(b"heic", &[item]))
+    };
+    // A picture parameter set, a hundred times.
+    assert_eq!(repeated(&[34 << 1, 1, 0xc0], 100), Code::MediaCorrupt);
+    // Slices that begin no picture.
+    assert_eq!(repeated(&[19 << 1, 1, 0], 1000), Code::MediaCorrupt);
+    // Of a kind that may name other pictures.
+    assert_eq!(repeated(&[21 << 1, 1, 0x80], 1), Code::UnsupportedMediaType);
+    // Nothing but escapes.
+    let escapes = [&[32 << 1, 1][..], &[0, 0, 3].repeat(100_000)].concat();
+    assert_eq!(repeated(&escapes, 1), Code::MediaCorrupt);
+    // No unit at all.
+    assert_eq!(repeated(&[], 1), Code::MediaCorrupt);
 }
 
 /// Many pictures in the bytes of one: only the first is decoded, or none.
