@@ -76,6 +76,13 @@ impl Body {
         self.has_sums
     }
 
+    /// Has the system forget what it holds of the file in memory, so that the disk is asked.
+    pub(crate) fn forget(&self) {
+        if let Err(error) = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed) {
+            tracing::debug!(%error, path = %self.path.display(), "the page cache stays as it is");
+        }
+    }
+
     /// Begins to read a range of it.
     pub(crate) fn read(self, range: Range<u64>) -> Result<BodyReader, Fault> {
         if range.end > self.bytes {
@@ -88,7 +95,8 @@ impl Body {
         let sums = if self.has_sums && !range.is_empty() {
             let of = sum_offset(range.start)..sums_bytes(range.end);
             let mut sums = vec![0; (of.end - of.start) as usize];
-            self.file.read_exact_at(&mut sums, self.bytes + of.start)?;
+            let read = self.file.read_exact_at(&mut sums, self.bytes + of.start);
+            read.map_err(|error| Fault::reading(&self.path, error))?;
             sums
         } else {
             Vec::new()
@@ -130,7 +138,8 @@ impl BodyReader {
         };
         let from = start / BLOCK_BYTES * BLOCK_BYTES;
         let to = until.next_multiple_of(BLOCK_BYTES).min(self.body.bytes);
-        let Some(blocks) = self.fill(from..to, how)? else {
+        let filled = self.fill(from..to, how);
+        let Some(blocks) = filled.map_err(|error| Fault::reading(&self.body.path, error))? else {
             return Ok(None);
         };
         if self.body.has_sums && start < until {

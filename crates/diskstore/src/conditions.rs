@@ -48,6 +48,11 @@ impl WriteConditions {
         )
     }
 
+    /// Whether nothing is asked for.
+    pub(crate) fn are_none(&self) -> bool {
+        self.if_match.is_none() && self.if_none_match.is_none() && self.unchanged.is_none()
+    }
+
     /// Checks them against what the key holds, under the key's lock.
     pub(crate) fn check(&self, current: Option<&ObjectRecord>) -> S3Result<()> {
         if let Some(condition) = &self.if_match {

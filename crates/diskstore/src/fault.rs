@@ -32,14 +32,18 @@ impl Fault {
         }
     }
 
+    /// What went wrong when a file was read. What the disk cannot read is as good as damaged.
+    pub(crate) fn reading(path: &Path, error: io::Error) -> Self {
+        if rustix::io::Errno::from_io_error(&error) == Some(rustix::io::Errno::IO) {
+            Self::damaged(path, "the disk cannot read it")
+        } else {
+            Self::Io(error)
+        }
+    }
+
     /// Whether it is about what is on the disk, and trying again would not help.
     pub(crate) fn is_damage(&self) -> bool {
-        match self {
-            Self::Damaged { .. } => true,
-            Self::Io(error) => {
-                rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::IO)
-            }
-        }
+        matches!(self, Self::Damaged { .. })
     }
 }
 
@@ -117,6 +121,15 @@ pub(crate) fn died(error: tokio::task::JoinError) -> S3Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_disk_cannot_read_is_damage() {
+        let of = |errno: rustix::io::Errno| Fault::reading(Path::new("x"), errno.into());
+        assert!(of(rustix::io::Errno::IO).is_damage());
+        assert!(!of(rustix::io::Errno::MFILE).is_damage());
+        let error = S3Error::from(of(rustix::io::Errno::IO));
+        assert_eq!(error.code().as_str(), "ObjectDamaged");
+    }
 
     #[test]
     fn a_full_disk_has_its_own_code() {

@@ -48,6 +48,16 @@ impl Leases {
     }
 }
 
+impl ReadLease {
+    /// Whether somebody waits for the parts to be free.
+    pub(crate) fn is_in_the_way(&self) -> bool {
+        let readers = self.leases.lock();
+        readers
+            .get(&self.upload_id)
+            .is_some_and(|lease| lease.on_end.is_some())
+    }
+}
+
 impl Drop for ReadLease {
     fn drop(&mut self) {
         let mut readers = self.leases.lock();

@@ -121,8 +121,19 @@ impl Listing {
     fn read(dir: &Path) -> io::Result<Option<Self>> {
         let names = match fs::read_dir(dir) {
             Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
+            // What is no directory is not of this store.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => {
+                tracing::warn!(%error, dir = %dir.display(), "a directory cannot be listed");
+                return Err(error);
+            }
         };
         let mut entries = Vec::new();
         let mut bytes = dir.as_os_str().len();

@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::keypath::pending_path;
 use crate::record::UploadRecord;
 use crate::store::DiskStore;
-use crate::upload::upload_record;
+use crate::upload::{is_completed, upload_record};
 
 /// Makes the file of an upload that is about to begin. Until that is there, hold
 /// the key's lock, or the file could be taken for one that was left over.
@@ -34,6 +34,11 @@ pub(crate) fn leave(store: &DiskStore, bucket: &str, key: &str, upload_id: &str)
         }
         _ => {}
     }
+}
+
+/// Whether an upload has such a file.
+pub(crate) fn is_entered(store: &DiskStore, bucket: &str, key: &str, upload_id: &str) -> bool {
+    pending_path(&store.inner.pending_dir(bucket), key, upload_id).exists()
 }
 
 /// The id in the name of such a file.
@@ -71,7 +76,6 @@ fn open(
     let Some(upload) = upload_record(store, bucket, upload_id)? else {
         return Ok(None);
     };
-    let object = store.inner.object(bucket, key)?;
-    let completed = object.is_some_and(|object| object.record.upload_id() == Some(upload_id));
+    let completed = is_completed(store, bucket, key, upload_id)?;
     Ok((!completed).then_some(upload))
 }

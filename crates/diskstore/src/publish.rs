@@ -26,7 +26,7 @@ pub(crate) fn publish(
         let entered = store.inner.enter(bucket)?;
         let key = &record.key;
         let _guard = store.inner.locks.write(bucket, key);
-        let current = store.inner.object(bucket, key)?.map(|sealed| sealed.record);
+        let current = replaced(store, bucket, key, conditions)?;
         conditions.check(current.as_ref())?;
         replace(store, &entered, record, temp, current.as_ref(), cause)?
     };
@@ -34,6 +34,24 @@ pub(crate) fn publish(
         doomed.carry_out(store);
     }
     Ok(())
+}
+
+/// What the key holds, for who is about to take its place. What is damaged can be replaced by who asks for nothing of
+/// it; what else belonged to it a scrub removes.
+pub(crate) fn replaced(
+    store: &DiskStore,
+    bucket: &str,
+    key: &str,
+    conditions: &WriteConditions,
+) -> S3Result<Option<ObjectRecord>> {
+    match store.inner.object(bucket, key) {
+        Ok(sealed) => Ok(sealed.map(|sealed| sealed.record)),
+        Err(fault) if fault.is_damage() && conditions.are_none() => {
+            tracing::warn!(error = %fault, "a damaged object is replaced");
+            Ok(None)
+        }
+        Err(fault) => Err(fault.into()),
+    }
 }
 
 /// The same, when the bucket is entered, the lock is held and the conditions

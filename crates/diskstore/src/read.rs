@@ -11,7 +11,7 @@ use s3s::dto::StreamingBlob;
 use crate::body::{BodyReader, CHUNK_BYTES};
 use crate::fault::Fault;
 use crate::leases::ReadLease;
-use crate::record::ObjectRecord;
+use crate::record::{ObjectRecord, PartRecord};
 use crate::sealed::{self, Sealed};
 use crate::store::DiskStore;
 use crate::temp::Temp;
@@ -32,7 +32,7 @@ pub(crate) struct Reading {
 struct Waiting {
     path: PathBuf,
     /// What the object's record says of it.
-    size_bytes: u64,
+    part: PartRecord,
     range: Range<u64>,
 }
 
@@ -69,7 +69,7 @@ impl Reading {
             if wanted.start < wanted.end {
                 waiting.push(Waiting {
                     path: part_path(&dir, part.number),
-                    size_bytes: part.size_bytes,
+                    part: part.clone(),
                     range: wanted.start - offset..wanted.end - offset,
                 });
             }
@@ -91,22 +91,10 @@ impl Reading {
             .as_ref()
             .is_none_or(|body| body.left_bytes() == 0)
         {
-            let Some(Waiting {
-                path,
-                size_bytes,
-                range,
-            }) = self.waiting.pop()
-            else {
+            let Some(Waiting { path, part, range }) = self.waiting.pop() else {
                 return Ok(None);
             };
-            let body =
-                sealed::open_body(&path)?.ok_or_else(|| Fault::damaged(&path, "it is missing"))?;
-            if body.bytes() != size_bytes {
-                return Err(Fault::damaged(
-                    &path,
-                    "its body has another size than the object's record says",
-                ));
-            }
+            let body = sealed::open_part(&path, &part)?;
             self.current = Some(body.read(range)?);
         }
         Ok(self.current.as_mut())

@@ -21,9 +21,20 @@ pub(crate) fn remove(
     let inner = &store.inner;
     let (doomed, removed) = {
         let _guard = inner.locks.write(bucket, key);
-        let current = inner.object(bucket, key)?.map(|sealed| sealed.record);
-        if !wanted(current.as_ref())? {
-            return Ok(false);
+        let (current, damage) = match inner.object(bucket, key) {
+            Ok(sealed) => (sealed.map(|sealed| sealed.record), None),
+            Err(fault) if fault.is_damage() => (None, Some(fault)),
+            Err(fault) => return Err(fault.into()),
+        };
+        match (wanted(current.as_ref()), damage) {
+            (Ok(true), None) => {}
+            // Who asks for nothing of it can remove what is damaged; a scrub removes what else belonged to it.
+            (Ok(true), Some(fault)) => {
+                tracing::warn!(error = %fault, "a damaged object is removed")
+            }
+            (Ok(false), _) => return Ok(false),
+            (Err(_), Some(fault)) => return Err(fault.into()),
+            (Err(error), None) => return Err(error),
         }
         let doomed = Doomed::announce(store, bucket, current.as_ref()).map_err(io_fault)?;
         let path = inner.object_path(bucket, key);

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use crate::blocks::sums_bytes;
 use crate::body::Body;
 use crate::fault::Fault;
+use crate::record::PartRecord;
 
 const MAGIC: [u8; 8] = *b"SLDISK02";
 const MAGIC_WITHOUT_SUMS: [u8; 8] = *b"SLDISK01";
@@ -57,9 +58,21 @@ pub(crate) fn open<T: DeserializeOwned>(path: &Path) -> Result<Option<Sealed<T>>
     Ok(Some(Sealed { body, record }))
 }
 
-/// Opens a sealed file for its body, whatever its record is about; `None` if there is none.
-pub(crate) fn open_body(path: &Path) -> Result<Option<Body>, Fault> {
-    Ok(split(path)?.map(|(body, _)| body))
+/// Opens the file of a part of an object, which must be the one that the object was made of. Its own record may be that
+/// of an object, if it was one once.
+pub(crate) fn open_part(path: &Path, part: &PartRecord) -> Result<Body, Fault> {
+    #[derive(serde::Deserialize)]
+    struct Tagged {
+        etag: String,
+    }
+    let Some(Sealed { body, record }) = open::<Tagged>(path)? else {
+        return Err(Fault::damaged(path, "it is missing"));
+    };
+    if body.bytes() != part.size_bytes || record.etag != part.etag {
+        let reason = "it is not the part that the object's record names";
+        return Err(Fault::damaged(path, reason));
+    }
+    Ok(body)
 }
 
 /// The body, and the record as it is written.
@@ -67,11 +80,13 @@ fn split(path: &Path) -> Result<Option<(Body, Vec<u8>)>, Fault> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(Fault::reading(path, error)),
     };
+    let reading = |error| Fault::reading(path, error);
     let damaged = |reason: &'static str| Fault::damaged(path, reason);
-    let total = file.metadata()?.len();
-    let mut tail = read_at(&file, total.saturating_sub(TAIL_BYTES), total)?;
+    let total = file.metadata().map_err(reading)?.len();
+    let from = total.saturating_sub(TAIL_BYTES);
+    let mut tail = read_at(&file, from, total).map_err(reading)?;
     let Some(split) = tail.len().checked_sub(FOOTER_BYTES) else {
         return Err(damaged("it is too short"));
     };
@@ -93,7 +108,7 @@ fn split(path: &Path) -> Result<Option<(Body, Vec<u8>)>, Fault> {
         tail.truncate(split);
         tail.split_off(split - record_bytes as usize)
     } else {
-        read_at(&file, record_end - record_bytes, record_end)?
+        read_at(&file, record_end - record_bytes, record_end).map_err(reading)?
     };
     if crc32c(&record) != crc {
         return Err(damaged("its record has another checksum"));

@@ -243,7 +243,17 @@ impl Inner {
         bucket: &str,
         key: &str,
     ) -> Result<Option<Sealed<ObjectRecord>>, Fault> {
-        sealed::open(&self.object_path(bucket, key))
+        let path = self.object_path(bucket, key);
+        // A change that is not known to last must not be told of.
+        if let Some(dir) = path.parent() {
+            self.tree.settle(dir)?;
+        }
+        match sealed::open::<ObjectRecord>(&path)? {
+            Some(sealed) if sealed.record.key != key => {
+                Err(Fault::damaged(&path, "its record is of another key"))
+            }
+            sealed => Ok(sealed),
+        }
     }
 }
 

@@ -76,7 +76,9 @@ impl Drop for Temp {
         if self.published {
             return;
         }
-        if let Err(error) = self.disk.remove_file(&self.path) {
+        if let Err(error) = self.disk.remove_file(&self.path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
             tracing::warn!(%error, path = %self.path.display(), "a temporary file stays until the next start");
         }
     }

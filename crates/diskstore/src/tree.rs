@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, OpenDir};
 use crate::listings::Listings;
 
 /// When so many directories are known to be on the disk, all are forgotten;
@@ -23,6 +24,10 @@ pub(crate) struct Tree {
     disk: Disk,
     known: RwLock<HashSet<PathBuf>>,
     listings: Listings,
+    /// Directories whose last sync failed.
+    unsettled: Mutex<HashSet<PathBuf>>,
+    /// Whether there may be such.
+    is_unsettled: AtomicBool,
 }
 
 impl Tree {
@@ -47,6 +52,8 @@ impl Tree {
             disk: disk.clone(),
             known: RwLock::default(),
             listings: Listings::none(),
+            unsettled: Mutex::default(),
+            is_unsettled: AtomicBool::new(false),
         })
     }
 
@@ -86,7 +93,7 @@ impl Tree {
                     self.listings.changed(dir);
                     drop(known);
                     match changed {
-                        Ok(opened) => return opened.sync(),
+                        Ok(opened) => return self.sync(dir, &opened),
                         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                         Err(error) => return Err(error),
                     }
@@ -95,6 +102,41 @@ impl Tree {
             self.make(dir)?;
         }
         Err(io::Error::other("the directory vanishes again and again"))
+    }
+
+    /// Returns when the names in a directory are on the disk. If that fails they are seen nevertheless, so it is noted
+    /// that they may not last.
+    fn sync(&self, dir: &Path, opened: &OpenDir) -> io::Result<()> {
+        let synced = opened.sync();
+        if synced.is_err() {
+            self.unsettled().insert(dir.to_owned());
+            self.is_unsettled.store(true, Ordering::SeqCst);
+        }
+        synced
+    }
+
+    /// Has the names in a directory last if it is not known that they do. To be called before they are told of.
+    pub(crate) fn settle(&self, dir: &Path) -> io::Result<()> {
+        if !self.is_unsettled.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let mut unsettled = self.unsettled();
+        if unsettled.contains(dir) {
+            match self.disk.sync_dir(dir) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            unsettled.remove(dir);
+        }
+        self.is_unsettled
+            .store(!unsettled.is_empty(), Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn unsettled(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.unsettled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a directory and those above it, and returns when they are on the
@@ -146,7 +188,7 @@ impl Tree {
             .and_then(|opened| self.disk.remove_file(path).map(|()| opened));
         self.listings.changed(dir);
         match removed {
-            Ok(opened) => opened.sync()?,
+            Ok(opened) => self.sync(dir, &opened)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         }

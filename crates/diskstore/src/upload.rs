@@ -44,14 +44,24 @@ pub(crate) fn open_upload(
     let upload = upload_record(store, bucket, upload_id)?
         .filter(|upload| upload.key == key)
         .ok_or_else(no_such_upload)?;
-    let completed = store
-        .inner
-        .object(bucket, key)?
-        .is_some_and(|object| object.record.upload_id() == Some(upload_id));
-    if completed {
+    if is_completed(store, bucket, key, upload_id)? {
         return Err(no_such_upload());
     }
     Ok(upload)
+}
+
+/// Whether the object of the key is made of this upload. One that cannot be read is made of none.
+pub(crate) fn is_completed(
+    store: &DiskStore,
+    bucket: &str,
+    key: &str,
+    upload_id: &str,
+) -> Result<bool, Fault> {
+    match store.inner.object(bucket, key) {
+        Ok(object) => Ok(object.is_some_and(|object| object.record.upload_id() == Some(upload_id))),
+        Err(fault) if fault.is_damage() => Ok(false),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// Removes an upload that is open, with its parts; else `NoSuchUpload`. Blocks;

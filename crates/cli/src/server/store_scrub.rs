@@ -21,9 +21,11 @@ pub async fn run(disk: DiskStore, clock: Arc<dyn Clock>, every: Duration, stop: 
     while !stop.is_cancelled() {
         let now_us = clock.now().0;
         let last = disk.last_scrub();
-        let is_due = last
-            .as_ref()
-            .is_none_or(|last| !last.done || last.begun_us.saturating_add(every_us) <= now_us);
+        let is_due = last.as_ref().is_none_or(|last| {
+            let next_us = last.begun_us.saturating_add(every_us);
+            // A time to come is that of a clock which was wrong.
+            !last.done || next_us <= now_us || last.begun_us > now_us
+        });
         if is_due {
             pass(&disk, now_us, &stop).await;
         } else if let Some(last) = last {

@@ -7,6 +7,7 @@ use s3s::dto::*;
 use s3s::{Body, S3, S3Request, S3Result};
 
 use crate::fault::blocking;
+use crate::record::PartRecord;
 use crate::rewrite::rewrite;
 use crate::store::DiskStore;
 use crate::tags::Tags;
@@ -297,7 +298,7 @@ impl Client {
         for part in output.output.parts.unwrap_or_default() {
             let number = part.part_number.unwrap();
             let path = crate::upload::part_path(&store.inner.upload_dir(BUCKET, id), number as u16);
-            let body = crate::sealed::open_body(&path)?.unwrap();
+            let body = crate::sealed::open::<PartRecord>(&path)?.unwrap().body;
             let length = body.bytes();
             let mut body = body.read(0..length)?;
             let mut bytes = Vec::new();

@@ -7,6 +7,7 @@ use s3s::S3Result;
 
 use super::check::{recover, settings};
 use super::drive::{Act, Client, Known};
+use super::replay::{Disk as Replayed, Tree, write_tree};
 use super::scenarios::{bytes, workshop};
 use crate::disk::Disk;
 use crate::disk::tape::{Fault, Tape};
@@ -121,6 +122,54 @@ async fn everywhere(errno: Errno, lasts: bool, only_growth: bool, code: &str) {
         }
     }
     assert!(refused > 20, "{refused}");
+}
+
+/// What may be told twice without harm, as clients do that got no answer.
+fn can_be_repeated(act: &Act) -> bool {
+    !matches!(
+        act,
+        Act::Create(_) | Act::Abort(_) | Act::MakeBucket(_) | Act::RemoveBucket(_)
+    )
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_after_a_sync_that_failed_lasts() {
+    let acts = acts();
+    let mut repeated = 0;
+    for until in 1..=acts.len() {
+        let (acts, last) = (&acts[..until], &acts[until - 1]);
+        if !can_be_repeated(last) {
+            continue;
+        }
+        let (whole, _) = meet(acts, None).await;
+        let after = whole.answer.unwrap();
+        for from in 0..whole.asked {
+            let fault = Fault {
+                from,
+                to: from + 1,
+                errno: Errno::IO,
+                only_growth: false,
+            };
+            let (mut met, tape) = meet(acts, Some(fault)).await;
+            if met.answer.is_err() {
+                repeated += 1;
+                let again = met.client.act(&met.store, last, &met.before).await;
+                assert_eq!(again.unwrap(), after, "step {from} of {last:?}");
+            }
+            // Now the power fails.
+            let mut disk = Replayed::holding(&Tree::from([("store".into(), None)]));
+            for step in tape.steps().iter().skip(2) {
+                disk.take(step, met.dir.path());
+            }
+            for tree in disk.crashes(from as u64) {
+                let left = workshop();
+                write_tree(&tree, left.path());
+                let held = recover(&left.path().join("store"), &met.client, &[&after]).await;
+                held.unwrap_or_else(|wrong| panic!("step {from} of {last:?}: {wrong}"));
+            }
+        }
+    }
+    assert!(repeated > 20, "{repeated}");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use crate::events::Cause;
 use crate::fault::{blocking, io_fault};
 use crate::ids::Ids;
 use crate::pending;
-use crate::publish::replace;
+use crate::publish::{replace, replaced};
 use crate::record::{Manifest, ObjectRecord, PartRecord, UploadRecord};
 use crate::store::DiskStore;
 use crate::temp::Temp;
@@ -114,7 +114,7 @@ fn complete(
 ) -> S3Result<ObjectRecord> {
     let entered = store.inner.enter(bucket)?;
     let guard = store.inner.locks.write(bucket, key);
-    let current = store.inner.object(bucket, key)?.map(|sealed| sealed.record);
+    let current = replaced(store, bucket, key, &wish.conditions)?;
     if let Some(done) = &current
         && let Some(manifest) = &done.manifest
         && manifest.upload_id == upload_id

@@ -15,7 +15,7 @@ use crate::sealed;
 pub(super) struct Check {
     waiting: VecDeque<Suspect>,
     current: Option<Current>,
-    _lease: Option<ReadLease>,
+    lease: Option<ReadLease>,
 }
 
 /// A file that is to be read. The checksums are compared if it has no sums of its own.
@@ -40,8 +40,13 @@ impl Check {
         Self {
             waiting: files.into_iter().collect(),
             current: None,
-            _lease: lease,
+            lease,
         }
+    }
+
+    /// Whether somebody waits for these files to be removed.
+    pub(super) fn is_in_the_way(&self) -> bool {
+        self.lease.as_ref().is_some_and(ReadLease::is_in_the_way)
     }
 
     /// Reads some more and tells how many bytes; `None` if all is as it should be.
@@ -81,21 +86,14 @@ impl Current {
     fn open(suspect: Suspect) -> Result<Option<Self>, Fault> {
         let (body, checksums) = match suspect {
             Suspect::Whole { body, checksums } => (body, checksums),
-            Suspect::Part { path, part } => {
-                let body = sealed::open_body(&path)?;
-                let body = body.ok_or_else(|| Fault::damaged(&path, "it is missing"))?;
-                if body.bytes() != part.size_bytes {
-                    let reason = "its body has another size than the object's record says";
-                    return Err(Fault::damaged(&path, reason));
-                }
-                (body, part.checksums)
-            }
+            Suspect::Part { path, part } => (sealed::open_part(&path, &part)?, part.checksums),
             Suspect::Passing { path } => match sealed::open::<PartRecord>(&path)? {
                 Some(sealed) => (sealed.body, sealed.record.checksums),
                 None => return Ok(None),
             },
         };
         let path = body.path().to_owned();
+        body.forget();
         let hashed = (!body.has_sums()).then(|| {
             let mut expectation = Expectation::default();
             for algorithm in checksums.keys() {

@@ -154,6 +154,11 @@ impl Work {
         let mut spent = 0;
         while spent < most {
             if let Some((of, check)) = &mut self.check {
+                if check.is_in_the_way() {
+                    self.check = None;
+                    self.leave_key();
+                    continue;
+                }
                 match check.go_on() {
                     Ok(Some(bytes)) => {
                         step.bytes += bytes;
@@ -184,7 +189,9 @@ impl Work {
                     tracing::warn!(%error, "a scrub cannot list a directory");
                     spent += LOOK_BYTES;
                     step.failed += 1;
-                    self.leave_stage();
+                    if self.stage.is_none() {
+                        self.leave_stage();
+                    }
                 }
             }
         }
@@ -197,6 +204,7 @@ impl Work {
         self.state.examined += step.examined;
         self.state.bytes += step.bytes;
         self.state.damaged += step.damaged;
+        self.state.failed += step.failed;
         self.state.done = step.done;
         self.unsaved_bytes += spent;
         if self.unsaved_bytes >= SAVE_BYTES || step.damaged > 0 || step.done {
@@ -227,11 +235,14 @@ impl Work {
             Some(going) => going,
             None => begin(store, &self.state.position)?,
         };
-        let more = self.advance(store, &bucket, &mut going, step)?;
-        if more {
-            self.stage = Some(going);
-        } else {
-            self.leave_stage();
+        match self.advance(store, &bucket, &mut going, step) {
+            Ok(false) => self.leave_stage(),
+            Ok(true) => self.stage = Some(going),
+            // What comes after can be read all the same.
+            Err(error) => {
+                self.stage = Some(going);
+                return Err(error);
+            }
         }
         Ok(true)
     }

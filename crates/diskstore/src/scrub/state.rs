@@ -25,6 +25,9 @@ pub struct ScrubState {
     pub bytes: u64,
     /// How many of them cannot be given out: they are not what was written, or cannot be read. The log names each.
     pub damaged: u64,
+    /// What could not be looked at for lack of something else; the log says what.
+    #[serde(default)]
+    pub failed: u64,
     /// Where it goes on.
     pub(super) position: Position,
 }

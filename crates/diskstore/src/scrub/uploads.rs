@@ -60,13 +60,25 @@ pub(super) fn of_id(store: &DiskStore, bucket: &str, upload_id: &str) -> Result<
     if upload_record(store, bucket, upload_id)?.is_none() {
         return Ok(Found::Nothing);
     }
-    let object = store.inner.object(bucket, &upload.key)?;
+    let object = match store.inner.object(bucket, &upload.key) {
+        Ok(object) => object,
+        // It was counted already, and this may be what it is made of.
+        Err(fault) if fault.is_damage() => return Ok(Found::Nothing),
+        Err(fault) => return Err(fault),
+    };
     let manifest = object
         .and_then(|object| object.record.manifest)
         .filter(|manifest| manifest.upload_id == upload_id);
     let Some(manifest) = manifest else {
         if Doomed::is_noted(store, bucket, upload_id) {
             return Ok(Found::Nothing);
+        }
+        if !pending::is_entered(store, bucket, &upload.key, upload_id) {
+            // Neither open nor an object's: what it was of was damaged, and replaced or removed.
+            let aside = store.inner.tmp_path();
+            store.inner.disk.rename(&dir, &aside)?;
+            store.inner.disk.remove_dir_all(&aside)?;
+            return Ok(Found::Completed(1));
         }
         let parts = numbers(&dir)?.into_iter().map(|number| Suspect::Passing {
             path: part_path(&dir, number),

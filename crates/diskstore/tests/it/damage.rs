@@ -134,6 +134,89 @@ async fn a_damaged_record_is_an_error() {
 }
 
 #[tokio::test]
+async fn what_is_damaged_can_be_replaced_and_removed() {
+    let store = Running::start().await;
+    let client = store.client();
+    let listed = async || {
+        let listed = client
+            .list_objects_v2()
+            .bucket(BUCKET)
+            .send()
+            .await
+            .unwrap();
+        listed
+            .contents()
+            .iter()
+            .map(|o| o.key().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    for in_parts in [false, true] {
+        let damaged = async || {
+            if in_parts {
+                let id = create(&client, "k").await;
+                let part = upload(&client, "k", &id, 1, &noise(1, 1000)).await;
+                complete!(client, "k", &id, &[part]).send().await.unwrap();
+            } else {
+                put(&client, "k", &noise(1, 1000)).await;
+            }
+            let path = objects(&store).remove(0);
+            let length = std::fs::metadata(&path).unwrap().len() as usize;
+            flip(&path, length - 40);
+            assert_eq!(read(&client, "k", None).await.unwrap_err(), "ObjectDamaged");
+        };
+        damaged().await;
+        // It is there still, for who asks whether something is.
+        let guarded = client
+            .put_object()
+            .bucket(BUCKET)
+            .key("k")
+            .if_none_match("*");
+        let refused = guarded.send().await.unwrap_err();
+        assert_eq!(refused.code_text(), "ObjectDamaged");
+        assert_eq!(listed().await, ["k"]);
+        put(&client, "k", b"again").await;
+        assert_eq!(get(&client, "k").await, b"again");
+        damaged().await;
+        let id = create(&client, "k").await;
+        let part = upload(&client, "k", &id, 1, b"in parts").await;
+        complete!(client, "k", &id, &[part]).send().await.unwrap();
+        assert_eq!(get(&client, "k").await, b"in parts");
+        damaged().await;
+        let delete = client.delete_object().bucket(BUCKET).key("k");
+        delete.send().await.unwrap();
+        assert_eq!(listed().await, Vec::<String>::new());
+        let found = scrub(&store).await;
+        assert_eq!((found.damaged, found.failed), (0, 0));
+        assert_eq!(store.part_files(), Vec::<PathBuf>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_file_in_the_place_of_another_is_not_served() {
+    let store = Running::start().await;
+    let client = store.client();
+    let id = create(&client, "k").await;
+    let mut parts = Vec::new();
+    for number in 1..=2 {
+        parts.push(upload(&client, "k", &id, number, &noise(number as u64, 1000)).await);
+    }
+    complete!(client, "k", &id, &parts).send().await.unwrap();
+    let files = store.part_files();
+    let first = std::fs::read(&files[0]).unwrap();
+    std::fs::copy(&files[1], &files[0]).unwrap();
+    std::fs::write(&files[1], first).unwrap();
+    assert_eq!(read(&client, "k", None).await.unwrap_err(), "ObjectDamaged");
+    put(&client, "a", b"one").await;
+    put(&client, "b", b"two").await;
+    let objects = objects(&store);
+    let of = |name: &str| objects.iter().find(|path| path.ends_with(name)).unwrap();
+    std::fs::copy(of("b="), of("a=")).unwrap();
+    assert_eq!(read(&client, "a", None).await.unwrap_err(), "ObjectDamaged");
+    assert_eq!(get(&client, "b").await, b"two");
+    assert_eq!(scrub(&store).await.damaged, 2);
+}
+
+#[tokio::test]
 async fn a_part_that_is_damaged_or_missing_is_an_error() {
     let store = Running::start().await;
     let client = store.client();

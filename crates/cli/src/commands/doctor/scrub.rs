@@ -30,13 +30,18 @@ pub fn damage(settings: &Resolved) -> Option<Finding> {
         "and is under way"
     };
     let found = format!(
-        "begun {begun} {how_far}: {} read of {} objects, {} damaged",
-        bytes, state.examined, state.damaged
+        "begun {begun} {how_far}: {} read of {} objects, {} damaged, {} places not read",
+        bytes, state.examined, state.damaged, state.failed
     );
     let is_wrong = state.damaged > 0;
+    let sound = if state.failed > 0 {
+        Verdict::Warning
+    } else {
+        Verdict::Ok
+    };
     Some(Finding {
         check: "scrub",
-        verdict: if is_wrong { Verdict::Wrong } else { Verdict::Ok },
+        verdict: if is_wrong { Verdict::Wrong } else { sound },
         found,
         what_to_do: is_wrong.then_some(
             "the server's log names what is damaged; restore it from a backup, and suspect the disk",
