@@ -37,7 +37,7 @@ pub(crate) fn publish(
 }
 
 /// What the key holds, for who is about to take its place. What is damaged can be replaced by who asks for nothing of
-/// it; what else belonged to it a scrub removes.
+/// it. Parts of it stay, since it cannot be known which they are; a scrub names them.
 pub(crate) fn replaced(
     store: &DiskStore,
     bucket: &str,

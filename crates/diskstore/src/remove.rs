@@ -28,7 +28,7 @@ pub(crate) fn remove(
         };
         match (wanted(current.as_ref()), damage) {
             (Ok(true), None) => {}
-            // Who asks for nothing of it can remove what is damaged; a scrub removes what else belonged to it.
+            // Who asks for nothing of it can remove what is damaged. Parts of it stay; a scrub names them.
             (Ok(true), Some(fault)) => {
                 tracing::warn!(error = %fault, "a damaged object is removed")
             }

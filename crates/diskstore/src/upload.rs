@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use s3s::{S3Error, S3Result, s3_error};
+use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
 use crate::fault::{Fault, io_fault};
 use crate::ids::Ids;
@@ -72,7 +72,19 @@ pub(crate) fn abort(store: &DiskStore, bucket: &str, key: &str, upload_id: &str)
     {
         let _entered = store.inner.enter(bucket)?;
         let _guard = store.inner.locks.write(bucket, key);
-        open_upload(store, bucket, key, upload_id)?;
+        if let Err(error) = open_upload(store, bucket, key, upload_id) {
+            // Of one whose record is damaged it is known all the same that it is there, if no object is made of it.
+            let is_open = || {
+                let object = store.inner.object(bucket, key);
+                pending::is_entered(store, bucket, key, upload_id)
+                    && object.is_ok_and(|object| {
+                        object.is_none_or(|object| object.record.upload_id() != Some(upload_id))
+                    })
+            };
+            if *error.code() == S3ErrorCode::NoSuchUpload || !is_open() {
+                return Err(error);
+            }
+        }
         let dir = store.inner.upload_dir(bucket, upload_id);
         disk.rename(&dir, &aside).map_err(io_fault)?;
         // Its new name must last, too: from there the next start goes on.

@@ -118,8 +118,14 @@ fn page(store: &DiskStore, wish: &Wish) -> S3Result<Page> {
         if key == wish.key_marker && upload_id <= wish.upload_id_marker.as_str() {
             continue;
         }
-        let Some(record) = pending::resolve(store, &wish.bucket, &key, upload_id)? else {
-            continue;
+        let record = match pending::resolve(store, &wish.bucket, &key, upload_id) {
+            Ok(Some(record)) => record,
+            Ok(None) => continue,
+            Err(fault) if fault.is_damage() => {
+                tracing::error!(error = %fault, "an open upload cannot be listed");
+                continue;
+            }
+            Err(fault) => return Err(fault.into()),
         };
         if page.uploads.len() + page.common.len() == wish.length {
             page.next = Some(last);

@@ -36,7 +36,7 @@ pub struct ScrubStep {
     pub damaged: u64,
     /// Files that nobody needed and that were removed.
     pub leftovers: u64,
-    /// What could not be looked at for lack of something else, and directories that nobody knows; the log names them.
+    /// What could not be looked at for lack of something else; the log says what.
     pub failed: u64,
     /// Whether that was all.
     pub done: bool,
@@ -307,8 +307,7 @@ impl Work {
                     Ok(uploads::Found::Completed(removed)) => step.leftovers += removed,
                     Ok(uploads::Found::Nothing) => {}
                     Ok(uploads::Found::Stray) => {
-                        tracing::warn!("{of} has no record and no object; it is left alone");
-                        step.failed += 1;
+                        tracing::warn!("{of} is neither open nor an object's; it is left alone");
                     }
                     Err(fault) => self.examine(of, Err(fault), step),
                 }

@@ -20,7 +20,7 @@ pub(super) enum Found {
     Completed(u64),
     /// It ended meanwhile.
     Nothing,
-    /// Nobody knows what it is. It is left alone.
+    /// It is neither open nor an object's. It is left alone: these may be the bytes of an object whose file is lost.
     Stray,
 }
 
@@ -74,11 +74,8 @@ pub(super) fn of_id(store: &DiskStore, bucket: &str, upload_id: &str) -> Result<
             return Ok(Found::Nothing);
         }
         if !pending::is_entered(store, bucket, &upload.key, upload_id) {
-            // Neither open nor an object's: what it was of was damaged, and replaced or removed.
-            let aside = store.inner.tmp_path();
-            store.inner.disk.rename(&dir, &aside)?;
-            store.inner.disk.remove_dir_all(&aside)?;
-            return Ok(Found::Completed(1));
+            // Its object was damaged and replaced, or somebody took the object's file away, who may bring it back.
+            return Ok(Found::Stray);
         }
         let parts = numbers(&dir)?.into_iter().map(|number| Suspect::Passing {
             path: part_path(&dir, number),
