@@ -81,9 +81,10 @@
 //! segment is `%`; the last segment gets `=` appended, so the keys `a` and
 //! `a/b` do not clash; and a segment of 64 bytes or more is cut after each 64
 //! into directories that end in `+`. A walk of the directories in the right
-//! order gives the keys in the order of their bytes, so listing needs no index;
-//! a page costs as much as the directories it reads, so spread keys (by date,
-//! for example) rather than putting millions under one prefix.
+//! order gives the keys in the order of their bytes, so listing needs no index on
+//! the disk. What was read and ordered of a directory is kept in memory until a name
+//! in it changes, 8 MiB in all; a page costs as much as the directories that are not,
+//! so spread keys (by date, for example) rather than putting millions under one prefix.
 //!
 //! Uploads have directories by their ids, so that completing one moves nothing.
 //! Those that are not completed are found by key in `pending`, which is laid out
@@ -175,6 +176,9 @@
 //!   time.
 //! * Parts that a Complete leaves out are removed after it; if the process dies
 //!   at that moment they stay until the next scrub, or the object is deleted.
+//! * An object whose record is damaged is listed with a size of 0. A write or a
+//!   deletion without conditions takes it away; parts of it stay, since which they are
+//!   cannot be known, and a scrub names them.
 //! * A bucket whose record is damaged is opened without its configuration, and
 //!   the log says so.
 //! * If the disk is full the answer is 507 `DiskFull`, if it can only be read 503

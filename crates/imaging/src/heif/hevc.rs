@@ -32,8 +32,9 @@ const MAX_PADDING: u32 = 128;
 /// Decodes the picture of `size` in `payload` and hands it to `seen`.
 ///
 /// # Errors
-/// [`ImagingError::Corrupt`] where libde265 does as much as warn, and for a picture of another
-/// size; [`ImagingError::Memory`] where memory was refused; what `seen` says.
+/// [`ImagingError::Corrupt`] where libde265 does as much as warn, for a picture of another size, and
+/// for more units than a picture has; [`ImagingError::Unsupported`] for pictures that may name
+/// others; [`ImagingError::Memory`] where memory was refused; what `seen` says.
 pub(super) fn decode<T>(
     config: &[u8],
     payload: &[u8],
