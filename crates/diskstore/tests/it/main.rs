@@ -36,6 +36,7 @@ mod presigned_reads;
 mod races;
 mod refusals;
 mod robustness;
+mod scrub;
 mod signer;
 mod strangers;
 mod streaming;

@@ -24,13 +24,9 @@ pub fn damage(settings: &Resolved) -> Option<Finding> {
     };
     let begun = Micros(state.begun_us).rfc3339();
     let bytes = output::size(i64::try_from(state.bytes).unwrap_or(i64::MAX));
-    let how_far = if state.done {
-        "and whole"
-    } else {
-        "and is under way"
-    };
+    let how_far = if state.done { "finished" } else { "under way" };
     let found = format!(
-        "begun {begun} {how_far}: {} read of {} objects, {} damaged, {} places not read",
+        "begun {begun}, {how_far}: {} read of {} objects, {} damaged, {} places not read",
         bytes, state.examined, state.damaged, state.failed
     );
     let is_wrong = state.damaged > 0;
