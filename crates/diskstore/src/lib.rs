@@ -189,6 +189,7 @@
 
 mod access;
 mod acl;
+mod at_hand;
 mod blocks;
 mod body;
 mod buckets;

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::at_hand::How;
 use crate::buckets::Buckets;
 use crate::disk::Disk;
 use crate::events::{Events, InvalidTarget};
@@ -18,7 +19,7 @@ use crate::leases::Leases;
 use crate::locks::KeyLocks;
 use crate::record::ObjectRecord;
 use crate::region::is_region;
-use crate::sealed::{self, Sealed};
+use crate::sealed::{self, Sealed, Wanted};
 use crate::settings::Settings;
 use crate::sweep::sweep;
 use crate::tree::Tree;
@@ -237,18 +238,31 @@ impl Inner {
         self.bucket_dir(bucket).join("pending")
     }
 
-    /// What the key holds. For the answer to stay true, hold the key's lock.
+    /// What the key holds. For the answer to stay true, hold the key's lock. May block.
     pub(crate) fn object(
         &self,
         bucket: &str,
         key: &str,
     ) -> Result<Option<Sealed<ObjectRecord>>, Fault> {
+        self.object_for(bucket, key, Wanted::Record, How::Waiting)
+    }
+
+    /// The same, for its body as well perhaps, and without waiting perhaps.
+    pub(crate) fn object_for(
+        &self,
+        bucket: &str,
+        key: &str,
+        wanted: Wanted,
+        how: How,
+    ) -> Result<Option<Sealed<ObjectRecord>>, Fault> {
         let path = self.object_path(bucket, key);
         // A change that is not known to last must not be told of.
-        if let Some(dir) = path.parent() {
-            self.tree.settle(dir)?;
+        match path.parent() {
+            Some(dir) if how == How::Waiting => self.tree.settle(dir)?,
+            Some(_) if self.tree.is_settled() => {}
+            _ => return Err(io::Error::from(io::ErrorKind::WouldBlock).into()),
         }
-        match sealed::open::<ObjectRecord>(&path)? {
+        match sealed::open_for::<ObjectRecord>(&path, wanted, how)? {
             Some(sealed) if sealed.record.key != key => {
                 Err(Fault::damaged(&path, "its record is of another key"))
             }

@@ -115,9 +115,14 @@ impl Tree {
         synced
     }
 
+    /// Whether all names in all directories are known to last.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.is_unsettled.load(Ordering::SeqCst)
+    }
+
     /// Has the names in a directory last if it is not known that they do. To be called before they are told of.
     pub(crate) fn settle(&self, dir: &Path) -> io::Result<()> {
-        if !self.is_unsettled.load(Ordering::SeqCst) {
+        if self.is_settled() {
             return Ok(());
         }
         let mut unsettled = self.unsettled();
