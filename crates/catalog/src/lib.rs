@@ -29,6 +29,7 @@ mod batch;
 mod checkpoint;
 mod connect;
 mod group_commit;
+pub mod merge_asset;
 mod migrate;
 mod transaction;
 mod value;

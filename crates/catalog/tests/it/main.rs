@@ -20,6 +20,7 @@ mod jobs;
 mod jobs_model;
 mod keys;
 mod kill;
+mod merge;
 mod renditions;
 mod samples;
 mod schema;

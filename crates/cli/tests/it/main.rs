@@ -7,6 +7,7 @@
 )]
 
 mod arrows;
+mod chaos;
 mod damage;
 mod doctor;
 mod embedded_store;

@@ -121,7 +121,7 @@ async fn answer(
     context: &Context,
     upload: &Upload,
 ) -> Result<UploadCompleted, CompleteUploadError> {
-    let asset = assets::find(
+    let asset = assets::standing_for(
         &mut context.catalog.reader().await?.tx(),
         &upload.tenant_id,
         &upload.asset_id,
