@@ -8,7 +8,7 @@ pub(crate) mod tape;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 #[cfg(test)]
 use std::path::PathBuf;
@@ -202,6 +202,11 @@ impl DiskFile {
         )?;
         self.written_bytes += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Reads what was written, from so many bytes on.
+    pub(crate) fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        self.file.read_exact_at(bytes, at)
     }
 
     /// Appends so many bytes of another file, from where that stands, and tells how many there were. Where the file
