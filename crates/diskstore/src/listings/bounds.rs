@@ -26,8 +26,8 @@ pub(crate) struct Bounds {
     pub merged_at_once: u64,
     /// Scratch files in all. Each is an open file, of which a process often may have 1,024.
     pub files: usize,
-    /// Scratch files in all, in bytes. The names of 10 million objects take some 150 MiB, and twice that while they are
-    /// being merged.
+    /// Scratch files in all, in bytes. The names of 10 million objects take 150 to 300 MiB, and twice that while they
+    /// are being merged.
     pub scratch_bytes: u64,
     /// What scratch files leave free on the file system, in bytes: objects come first.
     pub room_bytes: u64,
@@ -36,8 +36,8 @@ pub(crate) struct Bounds {
     pub batch_names: usize,
     /// The same where each time costs a look at the whole directory: more than a page.
     pub selected_names: usize,
-    /// The changes that are noted while a directory is being ordered. With more its order is not kept. In 20 seconds,
-    /// which 10 million names may take, a disk does not sync as many.
+    /// The changes that are noted while a directory is being ordered. With more its order is not kept. Millions of names
+    /// take tens of seconds, in which a disk does not often sync as many.
     pub noted_changes: usize,
 }
 
