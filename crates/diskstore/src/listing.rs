@@ -13,7 +13,7 @@ use crate::clock::timestamp;
 use crate::fault::io_fault;
 use crate::record::Summary;
 use crate::store::DiskStore;
-use crate::walk::{Resume, Walk};
+use crate::walk::{Resume, Step, Walk};
 
 /// The longest page of S3.
 const LONGEST_PAGE: i32 = 1000;
@@ -82,11 +82,19 @@ pub(crate) fn page(
     let listings = store.inner.tree.listings();
     let mut walk = Walk::start(listings, &objects, prefix, resume).map_err(io_fault)?;
     let mut last = None;
-    while let Some(found) = walk.next(listings).map_err(io_fault)? {
+    while let Some(step) = walk.next_or_common(listings, delimiter).map_err(io_fault)? {
         if page.objects.len() + page.common.len() == length {
             page.next = last;
             break;
         }
+        let found = match step {
+            Step::Key(found) => found,
+            Step::Common(common) => {
+                last = Some(Resume::Past(common.as_bytes().to_vec()));
+                page.common.push(common);
+                continue;
+            }
+        };
         let Ok(key) = str::from_utf8(&found.key) else {
             continue;
         };

@@ -16,6 +16,7 @@ use crate::ids::Ids;
 use crate::keypath;
 use crate::keys::{InvalidKey, Keyring};
 use crate::leases::Leases;
+use crate::listings::Bounds;
 use crate::locks::KeyLocks;
 use crate::record::ObjectRecord;
 use crate::region::is_region;
@@ -114,11 +115,11 @@ impl DiskStore {
     /// If the directory is another's, in use or cannot be written, or the
     /// settings are nonsense.
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
-        Self::open_on(Disk::default(), settings)
+        Self::open_on(Disk::default(), settings, Bounds::default())
     }
 
-    /// The same on a disk that a test may have its hands on.
-    pub(crate) fn open_on(disk: Disk, settings: Settings) -> Result<Self, OpenError> {
+    /// The same on a disk that a test may have its hands on, with other bounds for what is kept of listings.
+    pub(crate) fn open_on(disk: Disk, settings: Settings, kept: Bounds) -> Result<Self, OpenError> {
         if settings.access_key.is_empty() || settings.secret_key.is_empty() {
             return Err(OpenError::EmptyCredentials);
         }
@@ -142,7 +143,7 @@ impl DiskStore {
             let path = path.to_owned();
             move |source| OpenError::Io { path, source }
         };
-        let tree = Tree::below(&disk, &settings.root).map_err(at(&settings.root))?;
+        let tree = Tree::below(&disk, &settings.root, kept).map_err(at(&settings.root))?;
         let root = tree.root().to_owned();
         if root.as_os_str().len() > LONGEST_ROOT_BYTES {
             return Err(OpenError::PathTooLong(root));
