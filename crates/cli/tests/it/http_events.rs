@@ -22,6 +22,7 @@ on_both_databases!(
     a_stopping_server_ends_its_streams,
     a_revoked_key_ends_its_streams,
     streams_have_a_room_of_their_own,
+    a_killed_server_forgets_no_event,
 );
 
 /// A piece of a stream.
@@ -76,7 +77,7 @@ impl Stream {
                 return Some(piece);
             }
             let more = tokio::time::timeout(PATIENCE, self.response.chunk());
-            let more = more.await.expect("nothing comes").unwrap()?;
+            let more = more.await.unwrap().unwrap()?;
             self.buffer.push_str(std::str::from_utf8(&more).unwrap());
         }
     }
@@ -84,7 +85,7 @@ impl Stream {
     /// The next that is no heartbeat.
     async fn next(&mut self) -> Piece {
         loop {
-            let piece = self.piece().await.expect("the stream ended");
+            let piece = self.piece().await.unwrap();
             if piece.data.is_some() {
                 return piece;
             }
@@ -399,6 +400,25 @@ async fn streams_have_a_room_of_their_own(database: Database) {
         request.send().await.unwrap().status() == 200
     });
     again.await.unwrap();
+}
+
+async fn a_killed_server_forgets_no_event(database: Database) {
+    let mut rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    for n in 0..4 {
+        ann.initiate(&[&photo(n)]).await;
+        // Its events are committed; whether they have their places already is chance.
+        rig.server.kill().await.unwrap();
+        rig.server.restart().await.unwrap();
+    }
+    let mut stream = Stream::open(&ann, "/v1/events", Some("0")).await;
+    let mut kinds = Vec::new();
+    for n in 1..=8 {
+        let told = stream.told().await;
+        assert_eq!(told["position"], n.to_string());
+        kinds.push(short(&told));
+    }
+    assert_eq!(kinds, ["capture.created", "upload.started"].repeat(4));
 }
 
 /// One owner does not take all the room there is.

@@ -22,7 +22,7 @@ use super::room::Seat;
 use super::router::AppState;
 use crate::context::Owner;
 use crate::insights::cloud_event::cloud_event;
-use crate::insights::follow::{Follower, Scope, Start};
+use crate::insights::follow::{Follower, Next, Scope, Start};
 
 /// Pieces that wait for a reader.
 const WAITING: usize = 32;
@@ -169,8 +169,9 @@ impl Feeder {
                 checked = Instant::now();
             }
             piece = match next {
-                Ok(Some(event)) => told(&event),
-                Ok(None) => heartbeat_at(self.follower.position()),
+                Ok(Next::Event(event)) => told(&event),
+                Ok(Next::Missed) => reset_at(self.follower.position()).into(),
+                Ok(Next::Quiet) => heartbeat_at(self.follower.position()),
                 Err(error) => {
                     tracing::warn!(%error, "a stream of events broke off");
                     return self
@@ -211,12 +212,16 @@ impl Feeder {
 fn opening(start: Start) -> Bytes {
     let mut text = format!("retry: {RETRY_MS}\nid: {}\n\n", start.position);
     if start.missed {
-        text.push_str(&format!(
-            "event: reset\nid: {0}\ndata: {{\"reason\":\"events_not_kept\",\"position\":\"{0}\"}}\n\n",
-            start.position
-        ));
+        text.push_str(&reset_at(start.position));
     }
     text.into()
+}
+
+/// Events are missing: the reader is to look at how things are, and goes on from here.
+fn reset_at(position: i64) -> String {
+    format!(
+        "event: reset\nid: {position}\ndata: {{\"reason\":\"events_not_kept\",\"position\":\"{position}\"}}\n\n"
+    )
 }
 
 fn told(event: &Sequenced) -> Bytes {

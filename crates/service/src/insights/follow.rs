@@ -101,6 +101,18 @@ pub struct Start {
     pub missed: bool,
 }
 
+/// What one who follows is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// An event of the scope.
+    Event(Sequenced),
+    /// Events were forgotten before they were read: the reader must look at how things are. What comes
+    /// is after the present position.
+    Missed,
+    /// Nothing came.
+    Quiet,
+}
+
 /// One who follows.
 pub struct Follower {
     catalog: Catalog,
@@ -149,34 +161,36 @@ impl Follower {
         self.position
     }
 
-    /// The next event; `None` if none comes for so long.
+    /// What comes next, or that nothing comes for so long.
     ///
     /// # Errors
     /// If the catalog fails.
-    pub async fn next(&mut self, patience: Duration) -> Result<Option<Sequenced>, CatalogError> {
+    pub async fn next(&mut self, patience: Duration) -> Result<Next, CatalogError> {
         let until = tokio::time::Instant::now() + patience;
         loop {
             while let Some(event) = self.page.pop_front() {
                 self.position = event.position;
                 if self.scope.concerns(&event) {
-                    return Ok(Some(event));
+                    return Ok(Next::Event(event));
                 }
             }
             // However many events of others pass by.
             if tokio::time::Instant::now() >= until {
-                return Ok(None);
+                return Ok(Next::Quiet);
             }
             if self.behind {
-                self.read_on().await?;
+                if !self.read_on().await? {
+                    return Ok(Next::Missed);
+                }
                 continue;
             }
             match tokio::time::timeout_at(until, self.followed.next()).await {
-                Err(_) => return Ok(None),
+                Err(_) => return Ok(Next::Quiet),
                 Ok(Heard::Missed) => self.behind = true,
                 Ok(Heard::Event(event)) if event.position > self.position => {
                     self.position = event.position;
                     if self.scope.concerns(&event) {
-                        return Ok(Some(Arc::unwrap_or_clone(event)));
+                        return Ok(Next::Event(Arc::unwrap_or_clone(event)));
                     }
                 }
                 Ok(Heard::Event(_)) => {}
@@ -184,15 +198,22 @@ impl Follower {
         }
     }
 
-    async fn read_on(&mut self) -> Result<(), CatalogError> {
+    /// Reads a page of what is kept. `false`: some of it was forgotten before it was read.
+    async fn read_on(&mut self) -> Result<bool, CatalogError> {
         let mut reader = self.catalog.reader().await?;
+        let tx = &mut reader.tx();
         let (tenant_id, owner_id) = (&self.owner.tenant_id, &self.owner.owner_id);
-        let page =
-            events::of_owner_after(&mut reader.tx(), tenant_id, owner_id, self.position, PAGE)
-                .await?;
+        let page = events::of_owner_after(tx, tenant_id, owner_id, self.position, PAGE).await?;
+        // Asked afterwards: what was not forgotten by now was there for the page.
+        let head = events::head(tx, tenant_id).await?;
+        if head.pruned > self.position {
+            self.position = head.position;
+            self.behind = false;
+            return Ok(false);
+        }
         self.behind = page.len() == usize::try_from(PAGE).unwrap_or(0);
         self.page = page.into();
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -217,6 +238,9 @@ fn begin_at(from: Option<i64>, head: i64, pruned: i64) -> Start {
 
 #[cfg(test)]
 mod tests {
+    use safelight_model::clock::Micros;
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
     #[test]
@@ -238,5 +262,112 @@ mod tests {
                 missed: false
             }
         );
+    }
+
+    /// A catalog with a tail on it.
+    async fn with_tail(url: &str) -> (Catalog, Tail) {
+        let settings = safelight_catalog::CatalogSettings::for_url(url);
+        let catalog = Catalog::open(settings).await.unwrap();
+        let entropy = Arc::new(safelight_model::entropy::SeededEntropy::new(1));
+        let tail = Tail::start(catalog.clone(), entropy, CancellationToken::new());
+        (catalog, tail)
+    }
+
+    /// Records so many events of an owner, and gives them their places.
+    async fn tell(catalog: &Catalog, name: &'static str, count: usize) {
+        let told = catalog.write::<_, CatalogError, _>(move |tx| {
+            Box::pin(async move {
+                for n in 0..count {
+                    let event_id = format!("{name}{n}");
+                    let event = events::FreshEvent {
+                        tenant_id: "ten_1",
+                        event_id: &event_id,
+                        kind: "asset.updated",
+                        owner_id: "ann",
+                        asset_id: Some(name),
+                        detail: None,
+                        at: Micros(1),
+                    };
+                    events::record(tx, &event).await?;
+                }
+                events::sequence(tx, 1_000).await
+            })
+        });
+        assert_eq!(told.await.unwrap(), Some(count as u64));
+    }
+
+    async fn positions(follower: &mut Follower, count: usize) -> Vec<i64> {
+        let mut seen = Vec::new();
+        while seen.len() < count {
+            match follower.next(Duration::from_secs(60)).await.unwrap() {
+                Next::Event(event) => seen.push(event.position),
+                other => panic!("{other:?} after {seen:?}"),
+            }
+        }
+        seen
+    }
+
+    async fn follows_without_gaps(url: &str) {
+        let (catalog, tail) = with_tail(url).await;
+        let owner = Owner {
+            tenant_id: "ten_1".into(),
+            owner_id: "ann".into(),
+        };
+        let begin = async |scope, from| {
+            Follower::begin(&catalog, &tail, &owner, scope, from)
+                .await
+                .unwrap()
+        };
+        let (mut live, start) = begin(Scope::Owner, None).await;
+        assert_eq!((start.position, start.missed), (0, false));
+        // More at once than is held for those who follow.
+        tell(&catalog, "a", 250).await;
+        let all: Vec<i64> = (1..=250).collect();
+        assert_eq!(positions(&mut live, 250).await, all);
+        // Of one asset only, and with what others do passing by.
+        let (mut of_b, _) = begin(Scope::Asset("b".into()), Some(0)).await;
+        tell(&catalog, "c", 5).await;
+        tell(&catalog, "b", 2).await;
+        assert_eq!(positions(&mut of_b, 2).await, [256, 257]);
+        assert_eq!(
+            positions(&mut live, 7).await,
+            [251, 252, 253, 254, 255, 256, 257]
+        );
+        assert_eq!(tail.followers(&owner), 2);
+        drop((live, of_b));
+        assert_eq!(tail.followers(&owner), 0);
+
+        // What is forgotten before it was read is not passed over in silence.
+        let (mut slow, _) = begin(Scope::Owner, Some(0)).await;
+        assert_eq!(positions(&mut slow, 1).await, [1]);
+        let pruned = catalog.write::<_, CatalogError, _>(|tx| {
+            Box::pin(async move {
+                let head = events::head(tx, "ten_1").await?;
+                events::prune(tx, &head, Micros(2), 150).await
+            })
+        });
+        assert_eq!(pruned.await.unwrap(), 150);
+        let page: Vec<i64> = (2..=100).collect();
+        assert_eq!(positions(&mut slow, 99).await, page);
+        let next = slow.next(Duration::from_secs(60)).await.unwrap();
+        assert_eq!((next, slow.position()), (Next::Missed, 257));
+        let quiet = slow.next(Duration::from_millis(1)).await.unwrap();
+        assert_eq!(quiet, Next::Quiet);
+        tell(&catalog, "d", 1).await;
+        assert_eq!(positions(&mut slow, 1).await, [258]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn on_sqlite() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("catalog.db");
+        follows_without_gaps(&format!("sqlite://{}", path.display())).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn on_postgres() {
+        let cluster = tokio::task::block_in_place(safelight_testkit::postgres::Cluster::shared);
+        let url = tokio::task::block_in_place(|| cluster.unwrap().fresh_database().unwrap());
+        follows_without_gaps(&url).await;
     }
 }
