@@ -59,7 +59,7 @@ pub(super) fn resume_from(
         _ => {
             let mut refused = Refused::because(
                 Code::ValidationFailed,
-                "the last event id must be the id of an event of this stream, or 0 for all that is kept",
+                "the last event id must be an id that this stream gave, or 0, which is before the first",
             );
             refused.field = Some("last_event_id".to_owned());
             Err(refused)

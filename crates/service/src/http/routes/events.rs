@@ -23,7 +23,7 @@ pub(in crate::http) struct StreamQuery {
 #[utoipa::path(
     get, path = "/v1/events", tag = "events",
     params(
-        ("Last-Event-ID" = Option<String>, Header, description = "Go on after this `id`; browsers send it by themselves"),
+        ("Last-Event-ID" = Option<String>, Header, description = "Go on after this `id`; libraries send it by themselves"),
         ("last_event_id" = Option<String>, Query, description = "The same for the first connection; without both, from now on")
     ),
     responses(
@@ -51,7 +51,7 @@ pub(in crate::http) async fn of_owner(
     get, path = "/v1/captures/{capture_id}/events", tag = "events",
     params(
         ("capture_id" = String, Path, description = "The capture"),
-        ("Last-Event-ID" = Option<String>, Header, description = "Go on after this `id`; browsers send it by themselves"),
+        ("Last-Event-ID" = Option<String>, Header, description = "Go on after this `id`; libraries send it by themselves"),
         ("last_event_id" = Option<String>, Query, description = "The same for the first connection; without both, from now on")
     ),
     responses(
