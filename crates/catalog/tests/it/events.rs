@@ -153,7 +153,7 @@ async fn write_much(f: &Fixture, catalog: Catalog, writer: usize) -> Vec<(usize,
                     tokio::task::yield_now().await;
                 }
             }
-            if seed % 5 == 0 {
+            if seed.is_multiple_of(5) {
                 Err(CatalogError::Nul)
             } else {
                 Ok(())
