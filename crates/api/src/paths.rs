@@ -16,6 +16,10 @@ pub const ASSETS: &str = "/v1/assets";
 pub const ASSET: &str = "/v1/assets/{asset_id}";
 /// Grants access to an asset's original (POST).
 pub const ASSET_GRANTS: &str = "/v1/assets/{asset_id}/grants";
+/// What happens to an owner's captures, as it happens (GET, server-sent events).
+pub const EVENTS: &str = "/v1/events";
+/// What happens to one capture, as it happens (GET, server-sent events).
+pub const CAPTURE_EVENTS: &str = "/v1/captures/{capture_id}/events";
 /// API keys (GET, POST).
 pub const KEYS: &str = "/v1/keys";
 /// One API key (DELETE).

@@ -82,6 +82,8 @@ pub struct FreshAsset {
     pub sha256: Option<String>,
     /// The id its upload gets.
     pub upload_id: String,
+    /// The id of the event that its upload has started, where its first URL leaves with the answer.
+    pub started_event_id: Option<String>,
     /// Where its bytes will be.
     pub object_key: String,
     /// `single` or `multipart`.

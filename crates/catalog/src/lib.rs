@@ -26,6 +26,7 @@ pub mod stores;
 pub mod uploads;
 
 mod batch;
+mod bells;
 mod checkpoint;
 mod connect;
 mod group_commit;

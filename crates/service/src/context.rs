@@ -1,6 +1,7 @@
 //! What every stage is handed: the catalog, the store, time, randomness, keys and settings.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use safelight_catalog::Catalog;
 use safelight_model::clock::{Clock, Micros};
@@ -25,6 +26,12 @@ pub struct ServiceSettings {
     pub scratch_dir: std::path::PathBuf,
     /// Requests to the API under way at once; further ones are answered 503.
     pub max_requests: usize,
+    /// Requests that wait for a change, and open streams of events, at once.
+    pub max_waiting: usize,
+    /// How long events are kept.
+    pub event_retention: Duration,
+    /// After so long without an event a stream says that it is still there.
+    pub event_heartbeat: Duration,
 }
 
 /// What a stage works with. Clones share everything.

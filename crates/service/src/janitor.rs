@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::{intake, retention};
+use crate::{insights, intake, retention};
 
 /// How often it looks.
 const ROUND: Duration = Duration::from_secs(15);
@@ -39,6 +39,11 @@ pub async fn round(context: &Context) {
         Ok(0) => {}
         Ok(cleared) => tracing::info!(cleared, "ended uploads cleared"),
         Err(error) => tracing::warn!(%error, "ended uploads were not cleared"),
+    }
+    match insights::prune_events::prune_events(context).await {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "old events forgotten"),
+        Err(error) => tracing::warn!(%error, "old events were not pruned"),
     }
     match retention::prune_records::prune_records(context).await {
         Ok(0) => {}

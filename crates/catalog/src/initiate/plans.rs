@@ -100,6 +100,7 @@ fn capture(n: usize) -> FreshCapture {
             size_bytes: 1,
             sha256: Some(format!("x{n}")),
             upload_id: format!("u{n}"),
+            started_event_id: None,
             object_key: format!("o{n}"),
             transport: "single",
             part_size_bytes: 1,

@@ -13,6 +13,7 @@
 mod assets;
 mod blobs;
 mod commits;
+mod events;
 mod fixture;
 mod idempotency;
 mod initiation;

@@ -60,6 +60,7 @@ fn asset(f: &Fixture, position: usize) -> FreshAsset {
         size_bytes: 1_000 + i64::try_from(position).unwrap(),
         sha256: None,
         upload_id: f.id(ids::UPLOAD),
+        started_event_id: None,
         object_key: format!("o/{TENANT}/{}", ids::public_id(&*f.entropy)),
         transport: "single",
         part_size_bytes: 8_388_608,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use safelight_catalog::{Catalog, CatalogSettings, Schema, keys as catalog_keys};
 use safelight_model::clock::{Clock, SystemClock};
-use safelight_model::{entropy, ids};
+use safelight_model::{entropy, ids, limits};
 use safelight_objects::Objects;
 use safelight_service::context::{Context, ServiceSettings};
 use safelight_service::governance::api_keys;
@@ -15,7 +15,7 @@ use safelight_service::processing::sandbox::{Sandbox, SandboxSettings};
 use safelight_service::queue::{Executor, ExecutorSettings};
 use safelight_service::system_entropy::SystemEntropy;
 use safelight_service::worker::Worker;
-use safelight_service::{janitor, queue};
+use safelight_service::{insights, janitor, queue};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -35,9 +35,11 @@ pub struct Server {
     stop_edge: CancellationToken,
     stop_work: CancellationToken,
     stop_store: CancellationToken,
+    stop_events: CancellationToken,
     edge: JoinHandle<()>,
     work: Option<(Executor, Sandbox)>,
     janitor: Option<JoinHandle<()>>,
+    sequencer: Option<JoinHandle<()>>,
     /// The store, and its upkeep.
     store: Option<(JoinHandle<std::io::Result<()>>, JoinHandle<()>)>,
     catalog: Catalog,
@@ -106,6 +108,11 @@ pub async fn share(
             max_pixels: number("max_pixels")?,
             scratch_dir: settings.path("scratch_dir"),
             max_requests: usize::try_from(number("max_requests")?)?,
+            max_waiting: usize::try_from(number("max_waiting")?)?,
+            event_retention: settings
+                .days("event_retention_days")?
+                .unwrap_or(limits::EVENT_RETENTION),
+            event_heartbeat: Duration::from_secs(number("event_heartbeat_seconds")?),
         }),
     };
     Ok(Shared {
@@ -155,7 +162,8 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
             folded.run_upkeep();
         }
     });
-    let (stop_edge, stop_work, stop_store) = (
+    let (stop_edge, stop_work, stop_events, stop_store) = (
+        CancellationToken::new(),
         CancellationToken::new(),
         CancellationToken::new(),
         CancellationToken::new(),
@@ -221,22 +229,36 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
         api: settings.has_role("api"),
         delivery: settings.has_role("delivery"),
     };
-    let routes = router(AppState::start(context.clone(), metrics), roles);
+    // Whoever records events gives them their places.
+    let records = ["api", "worker", "janitor"];
+    let sequencer = records.iter().any(|r| settings.has_role(r)).then(|| {
+        let (catalog, entropy) = (context.catalog.clone(), context.entropy.clone());
+        tokio::spawn(insights::sequencer::run(
+            catalog,
+            entropy,
+            stop_events.clone(),
+        ))
+    });
+    let state = AppState::start(context.clone(), metrics, stop_edge.clone());
+    let routes = router(state, roles);
     let edge = tokio::spawn(listen(edge_listener, routes, stop_edge.clone()));
     Ok(Server {
         stop_edge,
         stop_work,
         stop_store,
+        stop_events,
         edge,
         work,
         janitor,
+        sequencer,
         store,
         catalog: context.catalog,
     })
 }
 
 impl Server {
-    /// Stops in order: no new requests, running ones end; running jobs end; then store and catalog.
+    /// Stops in order: no new requests, running ones end; running jobs end; the last events get their
+    /// places; then store and catalog.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop_edge.cancel();
         self.edge.await?;
@@ -247,6 +269,10 @@ impl Server {
         }
         if let Some(janitor) = self.janitor {
             janitor.await?;
+        }
+        self.stop_events.cancel();
+        if let Some(sequencer) = self.sequencer {
+            sequencer.await?;
         }
         self.stop_store.cancel();
         if let Some((serving, upkeep)) = self.store {

@@ -73,6 +73,10 @@ settings! {
     scratch_dir: "Where originals are put while they are read" = |of| format!("{}/scratch", of("data_dir"));
     workers: "Jobs done at once" = |_| std::thread::available_parallelism().map_or(2, usize::from).max(2).to_string();
     max_requests: "API requests under way at once; further ones are answered 503" = |_| "256".into();
+    max_waiting: "Requests that wait for a change, and open streams of events, at once" = |_| "4096".into();
+    event_retention_days: "Days that events are kept, for those who come back and go on where they were" = |_| "7".into();
+    event_heartbeat_seconds: "Seconds without an event after which a stream of events says that it is still there" =
+        |_| "15".into();
     single_max_bytes: "Files up to this size go by one presigned PUT" = |_| limits::SINGLE_MAX_BYTES.to_string();
     max_file_bytes: "Largest file taken, in bytes" = |_| limits::MAX_FILE_BYTES.to_string();
     max_pixels: "Largest picture taken, in pixels" = |_| limits::MAX_PIXELS.to_string();

@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 const HEAD_TIME: Duration = Duration::from_secs(15);
 /// Most of a request that is held before somebody reads it; a head must fit in.
 const HEAD_BYTES: usize = 32 * 1024;
-/// Connections at once; further ones wait to be accepted.
-const CONNECTIONS: usize = 4096;
+/// Connections at once; further ones wait to be accepted. Those who wait for something to happen
+/// (`max_waiting`) leave as many again for the others.
+const CONNECTIONS: usize = 8192;
 /// How long running requests may go on after the order to stop.
 const GRACE: Duration = Duration::from_secs(10);
 

@@ -4,11 +4,15 @@
 pub mod body;
 pub mod idempotency;
 pub mod listen;
+mod prefer;
 pub mod problem;
 pub mod request;
+mod room;
 pub mod router;
 mod routes;
 mod status;
+mod stream;
 mod surround;
+mod wait;
 
 pub use router::{AppState, Roles, description, router};

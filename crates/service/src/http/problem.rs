@@ -16,6 +16,7 @@ use crate::delivery::serve_media::ServeError;
 use crate::governance::api_keys::KeyError;
 use crate::governance::authenticate::Unauthenticated;
 use crate::governance::tokens::MintError;
+use crate::insights::follow::FollowError;
 use crate::intake::abort_upload::AbortError;
 use crate::intake::complete_upload::CompleteUploadError;
 use crate::intake::initiate_capture::InitiateError;
@@ -46,6 +47,7 @@ coded!(
     CatalogError,
     AbortError,
     CompleteUploadError,
+    FollowError,
     GrantError,
     KeyError,
     MintError,

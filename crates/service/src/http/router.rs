@@ -10,16 +10,18 @@ use safelight_api::paths;
 use safelight_model::codes::Code;
 use safelight_model::limits;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::Refused;
-use super::routes::{assets, captures, keys, media, operations, uploads};
+use super::routes::{assets, captures, events, keys, media, operations, uploads};
 use super::surround::surround;
 use crate::context::Context;
 use crate::governance::authenticate::Remembered;
+use crate::insights::tail::Tail;
 use crate::intake::InitiationQueue;
 
 /// What handlers work with.
@@ -37,13 +39,26 @@ pub struct AppState {
     pub room: Arc<Semaphore>,
     /// Room for what their bodies hold, in bytes.
     pub body_room: Arc<Semaphore>,
+    /// Room for requests that wait for a change, and for streams of events.
+    pub waiting_room: Arc<Semaphore>,
+    /// Where those hear of events.
+    pub tail: Tail,
+    /// Fires when those are to end.
+    pub stop: CancellationToken,
 }
 
 impl AppState {
-    /// The state for a context.
+    /// The state for a context. Who waits for something is sent away when `stop` fires.
     #[must_use]
-    pub fn start(context: Context, metrics: PrometheusHandle) -> Self {
+    pub fn start(context: Context, metrics: PrometheusHandle, stop: CancellationToken) -> Self {
         Self {
+            waiting_room: Arc::new(Semaphore::new(context.settings.max_waiting)),
+            tail: Tail::start(
+                context.catalog.clone(),
+                context.entropy.clone(),
+                stop.clone(),
+            ),
+            stop,
             initiations: InitiationQueue::start(context.catalog.clone()),
             remembered: Arc::default(),
             room: Arc::new(Semaphore::new(context.settings.max_requests)),
@@ -89,6 +104,8 @@ fn api() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(captures::initiate))
         .routes(routes!(captures::read))
+        .routes(routes!(events::of_owner))
+        .routes(routes!(events::of_capture))
         .routes(routes!(uploads::read, uploads::abort))
         .routes(routes!(uploads::sign))
         .routes(routes!(uploads::complete))
@@ -168,6 +185,8 @@ mod tests {
             paths::ASSETS,
             paths::ASSET,
             paths::ASSET_GRANTS,
+            paths::EVENTS,
+            paths::CAPTURE_EVENTS,
             paths::KEYS,
             paths::KEY,
             paths::TOKENS,

@@ -6,6 +6,7 @@
 //!
 //! Each step can be repeated by anybody at any time: the client, its second request, or the reconciler.
 
+use safelight_api::events::EventFacts;
 use safelight_api::uploads::UploadCompleted;
 use safelight_catalog::uploads::{self, Upload, UploadState};
 use safelight_catalog::{CatalogError, assets, blobs};
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::read_upload::arrived;
 use super::sign_urls::{SignError, find};
 use crate::context::{Context, Owner};
-use crate::insights::record::{Told, record};
+use crate::insights::record::{Told, record_with};
 use crate::queue::enqueue::enqueue;
 
 /// Why an upload was not completed.
@@ -330,7 +331,11 @@ async fn commit(
                     owner: &owner,
                     asset_id: &upload.asset_id,
                 };
-                record(tx, &context, told).await?;
+                let facts = EventFacts {
+                    upload_id: Some(upload.upload_id.clone()),
+                    ..EventFacts::default()
+                };
+                record_with(tx, &context, told, &facts).await?;
                 enqueue(tx, &context, JobKind::Inspect, &owner, &blob_id).await?;
                 Ok(())
             })

@@ -256,6 +256,7 @@ fn fresh_asset(
         size_bytes: resource.size_bytes,
         sha256: resource.sha256.clone(),
         upload_id: ids::fresh(ids::UPLOAD, now, entropy),
+        started_event_id: at_once.then(|| ids::fresh(ids::EVENT, now, entropy)),
         object_key: key.as_str().to_owned(),
         transport: plan.transport.as_str(),
         part_size_bytes: plan.part_size_bytes,

@@ -3,18 +3,20 @@
 //! How long bytes may still arrive is committed before a URL leaves (`signed_until`), so that nothing
 //! can be stored that nobody knows of.
 
+use safelight_api::events::EventFacts;
 use safelight_api::uploads::{PartToSign, SignedUrl};
 use safelight_catalog::uploads::{self, PartChecksum, Upload, UploadState};
-use safelight_catalog::{CatalogError, assets};
+use safelight_catalog::{CatalogError, Tx, assets};
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
-use safelight_model::lifecycle::Event;
+use safelight_model::lifecycle::{Event, State};
 use safelight_model::plan::{self, Transport};
 use safelight_model::{ids, limits, text};
 use safelight_objects::keys::KeyError;
 use safelight_objects::{ObjectKey, PresignError, Presigned, PutBinding, StoreError, ownership};
 
 use crate::context::{Context, Owner};
+use crate::insights::record::{Told, record_with};
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
@@ -153,12 +155,36 @@ async fn extend(context: &Context, upload: &Upload, now: Micros) -> Result<bool,
                         event_id: &event_id,
                         at: now,
                     };
-                    assets::transition(tx, &asset, &change).await?;
+                    let moved = assets::transition(tx, &asset, &change).await?;
+                    if asset.state == State::Initiated && moved == Some(State::Uploading) {
+                        tell_of_start(tx, &context, &upload).await?;
+                    }
                 }
                 Ok(true)
             })
         })
         .await
+}
+
+async fn tell_of_start(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    upload: &Upload,
+) -> Result<(), CatalogError> {
+    let owner = Owner {
+        tenant_id: upload.tenant_id.clone(),
+        owner_id: upload.owner_id.clone(),
+    };
+    let told = Told {
+        kind: "upload.started",
+        owner: &owner,
+        asset_id: &upload.asset_id,
+    };
+    let facts = EventFacts {
+        upload_id: Some(upload.upload_id.clone()),
+        ..EventFacts::default()
+    };
+    record_with(tx, context, told, &facts).await
 }
 
 /// Signs part URLs, or the one URL of `single`.

@@ -17,7 +17,7 @@ use safelight_model::preset;
 
 use super::fetch_original::{Fetched, fetch_original};
 use super::sandbox::{RenderTask, Sandbox};
-use super::store_rendition::store_rendition;
+use super::store_rendition::{store_rendition, tell_of_rendition};
 use crate::context::{Context, Owner};
 use crate::insights::record::{Told, record};
 use crate::queue::enqueue::enqueue;
@@ -276,6 +276,12 @@ async fn pass(
     for preset in &preset::DERIVED {
         renditions::expect(tx, &job.tenant_id, &blob.blob_id, preset, now).await?;
     }
+    let owner = Owner {
+        tenant_id: job.tenant_id.clone(),
+        owner_id: job.owner_id.clone(),
+    };
+    let holders = assets::of_blob(tx, &job.tenant_id, &blob.blob_id).await?;
+    tell_of_rendition(tx, context, &owner, &holders, &cover.preset).await?;
     move_holders(
         tx,
         context,
@@ -285,10 +291,6 @@ async fn pass(
         None,
     )
     .await?;
-    let owner = Owner {
-        tenant_id: job.tenant_id.clone(),
-        owner_id: job.owner_id.clone(),
-    };
     enqueue(tx, context, JobKind::Derive, &owner, &blob.blob_id).await?;
     Ok(())
 }
