@@ -104,7 +104,7 @@ pub(super) async fn lock(tx: &mut Tx<'_>) -> Result<bool, CatalogError> {
             &format!(
                 "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN 1::BIGINT ELSE 0::BIGINT END,
                         set_config('idle_in_transaction_session_timeout', '{LONGEST_IDLE}', true),
-                        set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)"
+                        set_config('enable_bitmapscan', 'off', true)"
             ),
             values![LOCK],
         )
