@@ -23,6 +23,14 @@ async fn filled(url: &str) -> Catalog {
         ),
     )
     .await;
+    // And many other tenants.
+    write(
+        &catalog,
+        format!(
+            "INSERT INTO event_heads (tenant_id, position, pruned) SELECT 'other_' || n, 0, 0 FROM {numbers}"
+        ),
+    )
+    .await;
     for _ in 0..30 {
         let placed = catalog
             .write::<_, CatalogError, _>(|tx| Box::pin(async move { sequence(tx, 600).await }))
@@ -113,6 +121,10 @@ async fn on_postgres() {
             assert!(!plan.contains("Seq Scan"), "{plan}");
         }
         assert!(assign.contains("using events_pkey"), "{assign}");
+        assert!(
+            assign.contains("Index Cond: (tenant_id = events"),
+            "{assign}"
+        );
         assert!(after.contains("using events_by_position"), "{after}");
         assert!(of_owner.contains("using events_by_owner"), "{of_owner}");
         let reads = waiting + &after + &of_owner;

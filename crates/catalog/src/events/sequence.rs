@@ -27,15 +27,16 @@ pub(super) const WAITING_SQL: &str = "SELECT tenant_id, event_id, arrival FROM e
 pub(super) const ANY_SQL: &str =
     "SELECT CAST(1 AS BIGINT) FROM events WHERE position IS NULL LIMIT 1";
 
-/// Gives places to those who wait, behind the head of their tenants. By the primary key, and so that a
-/// planner without statistics has no other way.
+/// Gives places to those who wait, behind the head of their tenants. That they still wait is not asked
+/// again: nobody else sequences meanwhile, and a planner without statistics would go through all of the
+/// backlog for it instead of by the primary key.
 pub(super) fn assign_sql() -> String {
     format!(
         "UPDATE events SET position = placed.position
            FROM (SELECT w.tenant_id, w.event_id,
                         h.position + ROW_NUMBER() OVER (PARTITION BY w.tenant_id ORDER BY w.arrival) AS position
                    FROM ({WAITING_SQL}) AS w JOIN event_heads h ON h.tenant_id = w.tenant_id) AS placed
-          WHERE events.tenant_id = placed.tenant_id AND events.event_id = placed.event_id AND events.position IS NULL
+          WHERE events.tenant_id = placed.tenant_id AND events.event_id = placed.event_id
          RETURNING events.tenant_id, events.position"
     )
 }
@@ -103,7 +104,7 @@ pub(super) async fn lock(tx: &mut Tx<'_>) -> Result<bool, CatalogError> {
             &format!(
                 "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN 1::BIGINT ELSE 0::BIGINT END,
                         set_config('idle_in_transaction_session_timeout', '{LONGEST_IDLE}', true),
-                        set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)"
+                        set_config('enable_bitmapscan', 'off', true)"
             ),
             values![LOCK],
         )
