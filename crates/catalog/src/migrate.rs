@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
-const SQLITE: [(i64, &str, &str); 3] = [
+const SQLITE: [(i64, &str, &str); 4] = [
     (
         1,
         "first",
@@ -22,8 +22,13 @@ const SQLITE: [(i64, &str, &str); 3] = [
         "stores",
         include_str!("../migrations/sqlite/0003_stores.sql"),
     ),
+    (
+        4,
+        "append",
+        include_str!("../migrations/sqlite/0004_append.sql"),
+    ),
 ];
-const POSTGRES: [(i64, &str, &str); 3] = [
+const POSTGRES: [(i64, &str, &str); 4] = [
     (
         1,
         "first",
@@ -38,6 +43,11 @@ const POSTGRES: [(i64, &str, &str); 3] = [
         3,
         "stores",
         include_str!("../migrations/postgres/0003_stores.sql"),
+    ),
+    (
+        4,
+        "append",
+        include_str!("../migrations/postgres/0004_append.sql"),
     ),
 ];
 

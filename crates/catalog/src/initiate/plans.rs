@@ -101,6 +101,7 @@ fn capture(n: usize) -> FreshCapture {
             sha256: Some(format!("x{n}")),
             upload_id: format!("u{n}"),
             object_key: format!("o{n}"),
+            sent_anyway: false,
             transport: "single",
             part_size_bytes: 1,
             concurrency: 1,

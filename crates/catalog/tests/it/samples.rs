@@ -61,6 +61,7 @@ fn asset(f: &Fixture, position: usize) -> FreshAsset {
         sha256: None,
         upload_id: f.id(ids::UPLOAD),
         object_key: format!("o/{TENANT}/{}", ids::public_id(&*f.entropy)),
+        sent_anyway: false,
         transport: "single",
         part_size_bytes: 8_388_608,
         concurrency: 1,
