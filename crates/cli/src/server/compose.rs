@@ -11,6 +11,7 @@ use safelight_objects::Objects;
 use safelight_service::context::{Context, ServiceSettings};
 use safelight_service::governance::api_keys;
 use safelight_service::http::{AppState, Roles, listen::listen, router};
+use safelight_service::intake::append::Gateway;
 use safelight_service::processing::sandbox::{Sandbox, SandboxSettings};
 use safelight_service::queue::{Executor, ExecutorSettings};
 use safelight_service::system_entropy::SystemEntropy;
@@ -30,12 +31,16 @@ use super::{descriptors, store_scrub, store_upkeep};
 /// make one.
 const FIRST_TENANT: &str = "ten_00000000000000000000000000";
 
+/// How long the gateway may take to flush what it received, once its connections are closed.
+const FLUSH: Duration = Duration::from_secs(10);
+
 /// A running server.
 pub struct Server {
     stop_edge: CancellationToken,
     stop_work: CancellationToken,
     stop_store: CancellationToken,
     edge: JoinHandle<()>,
+    gateway: Gateway,
     work: Option<(Executor, Sandbox)>,
     janitor: Option<JoinHandle<()>>,
     /// The store, and its upkeep.
@@ -101,6 +106,10 @@ pub async fn share(
         keyring: Arc::new(keys.keyring.clone()),
         settings: Arc::new(ServiceSettings {
             public_url: settings.text("public_url").trim_end_matches('/').to_owned(),
+            gateway_public_url: settings
+                .text("gateway_public_url")
+                .trim_end_matches('/')
+                .to_owned(),
             single_max_bytes: i64::try_from(number("single_max_bytes")?)?,
             max_file_bytes: i64::try_from(number("max_file_bytes")?)?,
             max_pixels: number("max_pixels")?,
@@ -220,14 +229,22 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
     let roles = Roles {
         api: settings.has_role("api"),
         delivery: settings.has_role("delivery"),
+        gateway: settings.has_role("gateway"),
     };
-    let routes = router(AppState::start(context.clone(), metrics), roles);
+    let gateway = Gateway::start(
+        settings.number("gateway_scratch_bytes", 1)?,
+        Duration::from_secs(settings.number("gateway_idle_seconds", 1)?),
+        stop_edge.clone(),
+    );
+    let state = AppState::start(context.clone(), metrics, gateway.clone());
+    let routes = router(state, roles);
     let edge = tokio::spawn(listen(edge_listener, routes, stop_edge.clone()));
     Ok(Server {
         stop_edge,
         stop_work,
         stop_store,
         edge,
+        gateway,
         work,
         janitor,
         store,
@@ -240,6 +257,8 @@ impl Server {
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop_edge.cancel();
         self.edge.await?;
+        // What is received for clients that went away.
+        let _ = tokio::time::timeout(FLUSH, self.gateway.drained()).await;
         self.stop_work.cancel();
         if let Some((executor, sandbox)) = self.work {
             executor.drained().await;

@@ -15,12 +15,14 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::gateway;
 use super::problem::Refused;
 use super::routes::{assets, captures, keys, media, operations, uploads};
 use super::surround::surround;
 use crate::context::Context;
 use crate::governance::authenticate::Remembered;
 use crate::intake::InitiationQueue;
+use crate::intake::append::Gateway;
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -37,13 +39,16 @@ pub struct AppState {
     pub room: Arc<Semaphore>,
     /// Room for what their bodies hold, in bytes.
     pub body_room: Arc<Semaphore>,
+    /// What the requests of the gateway share.
+    pub gateway: Gateway,
 }
 
 impl AppState {
     /// The state for a context.
     #[must_use]
-    pub fn start(context: Context, metrics: PrometheusHandle) -> Self {
+    pub fn start(context: Context, metrics: PrometheusHandle, gateway: Gateway) -> Self {
         Self {
+            gateway,
             initiations: InitiationQueue::start(context.catalog.clone()),
             remembered: Arc::default(),
             room: Arc::new(Semaphore::new(context.settings.max_requests)),
@@ -61,6 +66,8 @@ pub struct Roles {
     pub api: bool,
     /// `/m`.
     pub delivery: bool,
+    /// `/u`.
+    pub gateway: bool,
 }
 
 #[derive(OpenApi)]
@@ -124,6 +131,11 @@ pub fn router(state: AppState, roles: Roles) -> Router {
         described = described.merge(delivery());
     }
     let (routes, _) = described.split_for_parts();
+    let gateway = if roles.gateway {
+        gateway::routes(&state)
+    } else {
+        Router::new()
+    };
     routes
         .route(paths::READY, get(operations::ready))
         .route(paths::METRICS, get(operations::metrics))
@@ -138,17 +150,22 @@ pub fn router(state: AppState, roles: Roles) -> Router {
                 "this path does not take this method; see /openapi.json",
             )
         })
-        .layer(CatchPanicLayer::custom(|_| -> Response {
-            Refused::because(
-                Code::Internal,
-                "the server made a mistake; name this request_id to its operator",
-            )
-            .into_response()
-        }))
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(state.clone(), surround))
+        .merge(gateway)
         // Answers even when there is no room.
         .route(paths::HEALTH, get(operations::health))
         .with_state(state)
+}
+
+/// What is answered where a handler panicked.
+#[allow(clippy::needless_pass_by_value, reason = "the layer calls it so")]
+pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    Refused::because(
+        Code::Internal,
+        "the server made a mistake; name this request_id to its operator",
+    )
+    .into_response()
 }
 
 #[cfg(test)]
