@@ -21,9 +21,13 @@ mod http_rig;
 mod http_uploads;
 mod kill;
 mod media;
+mod rufh;
 mod serve;
 mod stores;
+mod strangers;
+mod tus;
 mod upload;
+mod wire;
 
 #[path = "../../../client/tests/it/fake_server.rs"]
 mod fake_server;
