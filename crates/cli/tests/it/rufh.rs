@@ -321,8 +321,11 @@ async fn a_newer_request_ends_one_that_hangs(database: Database) {
         LAST,
         ("upload-offset", "0"),
         ("content-length", length.as_str()),
+        ("expect", "100-continue"),
     ];
     hangs.head("PATCH", &address, &headers);
+    // It reads the body: it has taken the upload.
+    hangs.next(false).unwrap().expect(100);
     hangs.send(&file[..400_000]);
     let offset = look(&address).expect(204).offset();
     let (_, ended) = hangs.answer();
@@ -655,6 +658,11 @@ async fn over_its_budget_the_gateway_refuses_and_does_not_grow() {
     holds.head("PATCH", &first, &headers);
     // The server asks for the body: it has taken its room.
     holds.next(false).unwrap().expect(100);
+    // Beginning an upload takes none, and one who waits to be asked is not asked.
+    begin(&ann, &[("upload-length", &length)]);
+    let mut waits = Wire::open(&second);
+    waits.head("PATCH", &second, &headers);
+    waits.next(false).unwrap().expect(503);
     let refused = patch(&second, 0, LAST, &file, &[]).expect(503);
     assert!(refused.has("retry-after"));
     assert_eq!(refused.json()["code"], "overloaded");

@@ -1,10 +1,13 @@
-// Sends a file by tus-js-client, whose connection breaks again and again; it goes on by itself.
+// Sends a file by tus-js-client, stops it half way, and goes on with it.
 const fs = require("node:fs");
+const { PassThrough } = require("node:stream");
 const { Upload } = require(process.env.SAFELIGHT_TOOLS + "/tus.cjs");
 
-const send = (more) =>
+const file = () => fs.createReadStream(process.env.FILE);
+
+const send = (more, from = file()) =>
   new Promise((resolve, reject) => {
-    const upload = new Upload(fs.createReadStream(process.env.FILE), {
+    const upload = new Upload(from, {
       endpoint: process.env.GATEWAY + "/u/tus",
       headers: { Authorization: "Bearer " + process.env.TOKEN, "Safelight-Owner": "ann" },
       metadata: { filename: "by-tus-js.jpg", filetype: "image/jpeg" },
@@ -31,7 +34,8 @@ const send = (more) =>
   if (done.url !== stopped) throw new Error("another upload was begun");
   // The first bytes with the creation, and a length that is told at the end.
   await send(() => ({ uploadDataDuringCreation: true }));
-  await send(() => ({ uploadSize: null, uploadLengthDeferred: true }));
+  const unknown = file().pipe(new PassThrough());
+  await send(() => ({ uploadSize: null, uploadLengthDeferred: true }), unknown);
   console.log("tus-js-client:", done.url.split("?")[0].split("/").pop());
 })().catch((error) => {
   console.error(error);

@@ -2,21 +2,20 @@
 //! surrounded as those of the API are.
 
 mod access;
+mod content;
 mod cors;
 mod fields;
 mod finish;
 mod rufh;
 mod tus;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
-use axum::body::{Body, BodyDataStream};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use futures::StreamExt as _;
 use http::{HeaderName, HeaderValue};
 use safelight_api::paths;
 use safelight_model::codes::Code;
@@ -26,11 +25,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::problem::{Refused, finish};
 use super::router::{AppState, panicked};
 use super::surround::method_label;
-
-/// So many bytes of a body that nobody wants are read, so that its sender gets to see the answer.
-const DRAINED_BYTES: usize = 1024 * 1024;
-/// And for so long.
-const DRAINED_FOR: Duration = Duration::from_secs(2);
 
 /// The gateway's routes.
 pub(super) fn routes(state: &AppState) -> Router<AppState> {
@@ -85,23 +79,4 @@ async fn surround(State(state): State<AppState>, request: Request, next: Next) -
         "gateway request"
     );
     response
-}
-
-/// Reads some of a body that is not wanted.
-async fn drain(body: Body) {
-    drain_rest(&mut body.into_data_stream()).await;
-}
-
-/// Reads some of what is left of a body.
-async fn drain_rest(stream: &mut BodyDataStream) {
-    let mut left = DRAINED_BYTES;
-    let reading = async {
-        while let Some(Ok(chunk)) = stream.next().await {
-            left = left.saturating_sub(chunk.len());
-            if left == 0 {
-                break;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(DRAINED_FOR, reading).await;
 }

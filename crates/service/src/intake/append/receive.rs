@@ -76,11 +76,15 @@ pub async fn receive<E>(
     let part_start = held.taken.in_parts_bytes;
     let received = held.taken.offset_bytes;
     let longest = held.length_bytes().unwrap_or(i64::MAX) - part_start;
-    let scratch = Scratch::try_reserve(
+    let mut scratch = Scratch::of(
         gateway,
         context.settings.scratch_dir.clone(),
         held.upload.part_size_bytes.min(longest),
-    )?;
+    );
+    // Before a byte is read, so that nothing is read for which there is no room.
+    if incoming.size_bytes != Some(0) {
+        scratch.reserve()?;
+    }
     let mut receiver = Receiver {
         context,
         held,

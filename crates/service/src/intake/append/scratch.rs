@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use safelight_objects::FileSlice;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Gateway;
 use super::error::AppendError;
@@ -19,42 +19,48 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// The bytes of one part, as they come. Positions are counted from the part's beginning.
 #[derive(Debug)]
 pub struct Scratch {
+    budget: Arc<Semaphore>,
+    units: u32,
+    room: Option<OwnedSemaphorePermit>,
     dir: PathBuf,
     file: Option<Arc<File>>,
     buffer: Vec<u8>,
     buffer_at: u64,
-    _room: OwnedSemaphorePermit,
 }
 
 impl Scratch {
-    /// Room for `bytes`.
-    ///
-    /// # Errors
-    /// If there is none at present.
-    pub fn try_reserve(gateway: &Gateway, dir: PathBuf, bytes: i64) -> Result<Self, AppendError> {
-        let units = u64::try_from(bytes)
-            .unwrap_or(0)
-            .div_ceil(UNIT_BYTES)
-            .max(1);
-        let units = u32::try_from(units).unwrap_or(u32::MAX);
-        let room = gateway
-            .room
-            .clone()
-            .try_acquire_many_owned(units)
-            .map_err(|_| AppendError::NoRoom)?;
-        Ok(Self {
+    /// For a part of at most `bytes`. It has no room yet.
+    #[must_use]
+    pub fn of(gateway: &Gateway, dir: PathBuf, bytes: i64) -> Self {
+        let units = u64::try_from(bytes).unwrap_or(0).div_ceil(UNIT_BYTES);
+        Self {
+            budget: gateway.room.clone(),
+            units: u32::try_from(units.max(1)).unwrap_or(u32::MAX),
+            room: None,
             dir,
             file: None,
             buffer: Vec::new(),
             buffer_at: 0,
-            _room: room,
-        })
+        }
+    }
+
+    /// Takes room for the whole part, unless it has it.
+    ///
+    /// # Errors
+    /// If there is none at present.
+    pub fn reserve(&mut self) -> Result<(), AppendError> {
+        if self.room.is_none() {
+            let room = self.budget.clone().try_acquire_many_owned(self.units);
+            self.room = Some(room.map_err(|_| AppendError::NoRoom)?);
+        }
+        Ok(())
     }
 
     async fn file(&mut self) -> Result<Arc<File>, AppendError> {
         if let Some(file) = &self.file {
             return Ok(file.clone());
         }
+        self.reserve()?;
         let dir = self.dir.clone();
         let made = blocking(move || tempfile::tempfile_in(dir)).await?;
         let file = Arc::new(made);
@@ -65,7 +71,7 @@ impl Scratch {
     /// Puts bytes at a position, which is right behind the last ones, or the beginning of something else.
     ///
     /// # Errors
-    /// If the disk fails.
+    /// If there is no room, or the disk fails.
     pub async fn put(&mut self, at: u64, bytes: &[u8]) -> Result<(), AppendError> {
         if at != self.buffer_at + self.buffer.len() as u64 {
             self.flush().await?;

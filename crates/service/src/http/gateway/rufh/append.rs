@@ -1,7 +1,6 @@
 //! Taking the bytes of one request into its upload.
 
 use axum::Json;
-use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use safelight_catalog::uploads::Upload;
@@ -9,7 +8,8 @@ use safelight_model::codes::Code;
 
 use super::answer::{AnsweredBy, Problem, limits, put_count, refused, stand, versioned};
 use super::head::{Head, WITH_LENGTH};
-use crate::http::gateway::{drain, drain_rest, finish};
+use crate::http::gateway::content::Content;
+use crate::http::gateway::finish;
 use crate::http::interim::Interim;
 use crate::http::problem::Refused;
 use crate::http::router::AppState;
@@ -36,7 +36,7 @@ pub(super) async fn append(
     tenant_id: &str,
     upload_id: &str,
     owner_id: Option<&str>,
-    body: Body,
+    mut body: Content,
 ) -> Response {
     let (context, gateway) = (&request.state.context, &request.state.gateway);
     let version = request.head.version;
@@ -44,7 +44,7 @@ pub(super) async fn append(
     let took = match take(context, gateway, tenant_id, upload_id, owner_id).await {
         Ok(took) => took,
         Err(error) => {
-            drain(body).await;
+            body.drain().await;
             return refused(error.into(), None);
         }
     };
@@ -53,7 +53,7 @@ pub(super) async fn append(
         Took::Whole(upload) => return request.to_whole(&upload, body).await,
     };
     if let Err(error) = request.check(&mut held).await {
-        drain(body).await;
+        body.drain().await;
         let offset = Some(held.taken.offset_bytes);
         let mut response = refused(error, offset);
         // So that a creation that was repeated can be gone on with.
@@ -68,7 +68,6 @@ pub(super) async fn append(
         digest: request.head.digest.clone(),
         on_progress: &progress,
     };
-    let mut body = body.into_data_stream();
     let received = receive(context, gateway, &mut held, &mut body, incoming).await;
     let offset = held.taken.offset_bytes;
     let response = match received {
@@ -86,7 +85,7 @@ pub(super) async fn append(
     if let Some(response) = response {
         // Who waits for the upload need not wait for this.
         drop(held);
-        drain_rest(&mut body).await;
+        body.drain().await;
         return response;
     }
     if held.length_bytes() == Some(offset) {
@@ -196,8 +195,8 @@ impl Request<'_> {
     }
 
     /// Bytes, or none, for an upload that has them all: after an answer that was lost.
-    async fn to_whole(&self, upload: &Upload, body: Body) -> Response {
-        drain(body).await;
+    async fn to_whole(&self, upload: &Upload, mut body: Content) -> Response {
+        body.drain().await;
         let brings_nothing = self.head.content_bytes == Some(0);
         let is_end = self.head.offset_bytes == upload.size_bytes;
         if self.names_upload || brings_nothing && is_end {

@@ -18,7 +18,8 @@ use safelight_model::ids;
 use self::answer::{AnsweredBy, limits, refused};
 use self::head::Head;
 use super::access::may_touch;
-use super::{drain, fields};
+use super::content::Content;
+use super::fields;
 use crate::context::Owner;
 use crate::http::idempotency::fingerprint;
 use crate::http::problem::Refused;
@@ -33,6 +34,7 @@ use crate::intake::initiate_capture::Key;
 /// `/u/rufh`: begins an upload.
 pub(super) async fn creation(State(state): State<AppState>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
+    let mut body = Content::of(&parts.headers, body);
     match parts.method {
         Method::OPTIONS => return options(&state),
         Method::POST | Method::PUT => {}
@@ -50,7 +52,7 @@ pub(super) async fn creation(State(state): State<AppState>, request: Request) ->
             append::append(request, &tenant_id, &upload_id, None, body).await
         }
         Err(error) => {
-            drain(body).await;
+            body.drain().await;
             refused(&state, version, error, None)
         }
     }
@@ -100,6 +102,7 @@ fn creation_of(headers: &HeaderMap, size_bytes: Option<i64>) -> Result<Creation,
 /// `/u/rufh/{tenant}/{upload}`: one upload.
 pub(super) async fn upload(State(state): State<AppState>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
+    let mut body = Content::of(&parts.headers, body);
     if parts.method == Method::OPTIONS {
         return options(&state);
     }
@@ -107,7 +110,7 @@ pub(super) async fn upload(State(state): State<AppState>, request: Request) -> R
     let (owner_id, tenant_id, upload_id) = match access(&state, &mut parts).await {
         Ok(found) => found,
         Err(error) => {
-            drain(body).await;
+            body.drain().await;
             return refused(&state, version, error.into(), None);
         }
     };
@@ -130,7 +133,7 @@ pub(super) async fn upload(State(state): State<AppState>, request: Request) -> R
             append::append(request, tenant_id, upload_id, owner_id.as_deref(), body).await
         }
         Err(error) => {
-            drain(body).await;
+            body.drain().await;
             refused(&state, version, error, None)
         }
     }
@@ -146,8 +149,8 @@ async fn access(
     Ok((owner_id, tenant_id, upload_id))
 }
 
-async fn no_such_method(body: axum::body::Body) -> Response {
-    drain(body).await;
+async fn no_such_method(mut body: Content) -> Response {
+    body.drain().await;
     Refused::because(Code::NotFound, "this path does not take this method").into_response()
 }
 

@@ -1,6 +1,5 @@
 //! Taking the bytes of one request into its upload.
 
-use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use safelight_catalog::uploads::Upload;
@@ -8,7 +7,8 @@ use safelight_model::codes::Code;
 
 use super::answer::{put, refuse, spoken, stand};
 use super::head::Incoming;
-use crate::http::gateway::{drain, drain_rest, finish};
+use crate::http::gateway::content::Content;
+use crate::http::gateway::finish;
 use crate::http::problem::Refused;
 use crate::http::router::AppState;
 use crate::intake::append::error::AppendError;
@@ -22,22 +22,22 @@ pub(super) async fn append(
     upload_id: &str,
     owner_id: Option<&str>,
     incoming: Incoming,
-    body: Body,
+    mut body: Content,
 ) -> Response {
     let (context, gateway) = (&state.context, &state.gateway);
     let mut held = match take(context, gateway, tenant_id, upload_id, owner_id).await {
         Ok(Took::Open(held)) => held,
         Ok(Took::Whole(upload)) => {
-            drain(body).await;
+            body.drain().await;
             return to_whole(state, &upload, &incoming).await;
         }
         Err(error) => {
-            drain(body).await;
+            body.drain().await;
             return refuse(error.into());
         }
     };
     if let Err(refused) = check(state, &mut held, &incoming).await {
-        drain(body).await;
+        body.drain().await;
         return at(held.taken.offset_bytes, refuse(refused));
     }
     let described = receive::Incoming {
@@ -46,7 +46,6 @@ pub(super) async fn append(
         digest: incoming.digest,
         on_progress: &|_| {},
     };
-    let mut body = body.into_data_stream();
     let received = receive(context, gateway, &mut held, &mut body, described).await;
     let offset = held.taken.offset_bytes;
     let response = match received {
@@ -66,7 +65,7 @@ pub(super) async fn append(
     if let Some(response) = response {
         // Who waits for the upload need not wait for this.
         drop(held);
-        drain_rest(&mut body).await;
+        body.drain().await;
         return response;
     }
     if held.length_bytes() == Some(offset)

@@ -17,7 +17,8 @@ use safelight_model::ids;
 use self::answer::{bad, put, refuse, spoken, stand};
 use self::head::{Incoming, OFFSET_STREAM, creation_of};
 use super::access::may_touch;
-use super::{drain, fields};
+use super::content::Content;
+use super::fields;
 use crate::context::Owner;
 use crate::http::idempotency::fingerprint;
 use crate::http::problem::Refused;
@@ -78,13 +79,14 @@ fn options(state: &AppState) -> Response {
 /// `/u/tus`: begins an upload.
 pub(super) async fn creation(State(state): State<AppState>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
+    let mut body = Content::of(&parts.headers, body);
     match meant(&parts) {
         Method::OPTIONS => return options(&state),
         Method::POST => {}
         _ => return no_such_method(body).await,
     }
     if let Err(refused) = check_version(&parts) {
-        drain(body).await;
+        body.drain().await;
         return *refused;
     }
     match begin(&state, &mut parts).await {
@@ -127,7 +129,7 @@ pub(super) async fn creation(State(state): State<AppState>, request: Request) ->
             response
         }
         Err(refused) => {
-            drain(body).await;
+            body.drain().await;
             refuse(refused)
         }
     }
@@ -174,18 +176,19 @@ async fn begin(
 /// `/u/tus/{tenant}/{upload}`: one upload.
 pub(super) async fn upload(State(state): State<AppState>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
+    let mut body = Content::of(&parts.headers, body);
     let method = meant(&parts);
     if method == Method::OPTIONS {
         return options(&state);
     }
     if let Err(refused) = check_version(&parts) {
-        drain(body).await;
+        body.drain().await;
         return *refused;
     }
     let (owner_id, tenant_id, upload_id) = match access(&state, &mut parts).await {
         Ok(found) => found,
         Err(refused) => {
-            drain(body).await;
+            body.drain().await;
             return refuse(refused);
         }
     };
@@ -199,7 +202,7 @@ pub(super) async fn upload(State(state): State<AppState>, request: Request) -> R
                 append::append(&state, tenant_id, upload_id, owner_id, incoming, body).await
             }
             Err(refused) => {
-                drain(body).await;
+                body.drain().await;
                 refuse(refused)
             }
         },
@@ -227,8 +230,8 @@ async fn access(
     Ok((owner_id, tenant_id, upload_id))
 }
 
-async fn no_such_method(body: Body) -> Response {
-    drain(body).await;
+async fn no_such_method(mut body: Content) -> Response {
+    body.drain().await;
     refuse(bad("this path does not take this method"))
 }
 
