@@ -38,6 +38,8 @@ pub struct Gateway {
     pub(crate) holders: Holders,
     /// Room in the scratch directory, in units of [`scratch::UNIT_BYTES`].
     pub(crate) room: Arc<Semaphore>,
+    /// All of that room.
+    pub(crate) units: u32,
     /// How long a client may send nothing in the midst of a body.
     pub(crate) idle: Duration,
     /// Told to flush and let go of everything.
@@ -50,10 +52,12 @@ impl Gateway {
     /// A gateway that puts at most `scratch_bytes` into files, and lets go of everything at `stop`.
     #[must_use]
     pub fn start(scratch_bytes: u64, idle: Duration, stop: CancellationToken) -> Self {
-        let units = usize::try_from(scratch_bytes / scratch::UNIT_BYTES).unwrap_or(usize::MAX);
+        let units = u32::try_from(scratch_bytes / scratch::UNIT_BYTES).unwrap_or(u32::MAX);
+        let units = units.max(1);
         Self {
             holders: Holders::default(),
-            room: Arc::new(Semaphore::new(units.clamp(1, Semaphore::MAX_PERMITS))),
+            room: Arc::new(Semaphore::new(units as usize)),
+            units,
             idle,
             stop,
             running: TaskTracker::new(),

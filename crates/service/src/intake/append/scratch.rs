@@ -35,7 +35,10 @@ impl Scratch {
         let units = u64::try_from(bytes).unwrap_or(0).div_ceil(UNIT_BYTES);
         Self {
             budget: gateway.room.clone(),
-            units: u32::try_from(units.max(1)).unwrap_or(u32::MAX),
+            // A part that is larger than the whole budget takes all of it, rather than wait for ever.
+            units: u32::try_from(units.max(1))
+                .unwrap_or(u32::MAX)
+                .min(gateway.units),
             room: None,
             dir,
             file: None,
