@@ -86,7 +86,10 @@ pub struct FreshAsset {
     pub started_event_id: Option<String>,
     /// Where its bytes will be.
     pub object_key: String,
-    /// `single` or `multipart`.
+    /// Whether its bytes are taken even though the owner has them: who sends them cannot be told of an asset
+    /// in place of an upload.
+    pub sent_anyway: bool,
+    /// `single`, `multipart` or `append`.
     pub transport: &'static str,
     /// Size of a part.
     pub part_size_bytes: i64,
@@ -151,6 +154,7 @@ pub async fn initiate(
             let holder = asset
                 .sha256
                 .as_ref()
+                .filter(|_| !asset.sent_anyway)
                 .and_then(|hash| known.held.get(tenant_id, owner_id, hash))
                 .cloned();
             rows.member(

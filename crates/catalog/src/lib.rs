@@ -12,6 +12,7 @@
 //! Every change of state is a compare-and-set on `version`, so that the loser of a race sees that it
 //! lost: a function that changes something answers whether it did.
 
+pub mod appends;
 pub mod assets;
 pub mod blobs;
 pub mod captures;

@@ -16,6 +16,8 @@ use crate::governance::keyring::Keyring;
 pub struct ServiceSettings {
     /// The base of the URLs that phones are given for renditions: `http://127.0.0.1:7600`.
     pub public_url: String,
+    /// The base of the URLs that phones are given for uploads through the gateway.
+    pub gateway_public_url: String,
     /// Files up to this size go by one presigned PUT.
     pub single_max_bytes: i64,
     /// Largest file taken.

@@ -40,6 +40,11 @@ pub async fn round(context: &Context) {
         Ok(cleared) => tracing::info!(cleared, "ended uploads cleared"),
         Err(error) => tracing::warn!(%error, "ended uploads were not cleared"),
     }
+    match retention::clear_segments::clear_segments(context).await {
+        Ok(0) => {}
+        Ok(cleared) => tracing::debug!(cleared, "segments of appended uploads removed"),
+        Err(error) => tracing::warn!(%error, "segments of appended uploads were not removed"),
+    }
     match insights::prune_events::prune_events(context).await {
         Ok(0) => {}
         Ok(removed) => tracing::info!(removed, "old events forgotten"),

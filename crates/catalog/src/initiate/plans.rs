@@ -102,6 +102,7 @@ fn capture(n: usize) -> FreshCapture {
             upload_id: format!("u{n}"),
             started_event_id: None,
             object_key: format!("o{n}"),
+            sent_anyway: false,
             transport: "single",
             part_size_bytes: 1,
             concurrency: 1,

@@ -10,6 +10,7 @@
     reason = "this is all test code"
 )]
 
+mod appends;
 mod assets;
 mod blobs;
 mod commits;

@@ -62,6 +62,7 @@ fn asset(f: &Fixture, position: usize) -> FreshAsset {
         upload_id: f.id(ids::UPLOAD),
         started_event_id: None,
         object_key: format!("o/{TENANT}/{}", ids::public_id(&*f.entropy)),
+        sent_anyway: false,
         transport: "single",
         part_size_bytes: 8_388_608,
         concurrency: 1,

@@ -10,18 +10,19 @@ const MOST_SINGLE_BYTES: u64 = 5 << 30;
 
 impl Resolved {
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        let roles = ["api", "store", "delivery", "worker", "janitor"];
+        let roles = ["api", "gateway", "store", "delivery", "worker", "janitor"];
         if self
             .text("roles")
             .split(',')
             .map(str::trim)
             .any(|r| !roles.contains(&r))
         {
-            return Err(self.wrong("roles", "a list of api, store, delivery, worker, janitor"));
+            let wanted = format!("a list of {}", roles.join(", "));
+            return Err(self.wrong("roles", &wanted));
         }
         self.address("listen")?;
         self.address("store_listen")?;
-        for key in ["public_url", "store_public_url"] {
+        for key in ["public_url", "gateway_public_url", "store_public_url"] {
             let url = self.text(key);
             let is_web = url.starts_with("http://") || url.starts_with("https://");
             if !is_web || url.contains(['?', '#', ' ']) {
@@ -62,6 +63,8 @@ impl Resolved {
             ("max_pixels", 1),
             ("sandbox_memory_bytes", 256 * 1024 * 1024),
             ("sandbox_seconds", 1),
+            ("gateway_scratch_bytes", 1 << 20),
+            ("gateway_idle_seconds", 1),
             ("store_scrub_days", 0),
         ] {
             self.number(key, least)?;

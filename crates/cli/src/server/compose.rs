@@ -11,6 +11,7 @@ use safelight_objects::Objects;
 use safelight_service::context::{Context, ServiceSettings};
 use safelight_service::governance::api_keys;
 use safelight_service::http::{AppState, Roles, listen::listen, router};
+use safelight_service::intake::append::Gateway;
 use safelight_service::processing::sandbox::{Sandbox, SandboxSettings};
 use safelight_service::queue::{Executor, ExecutorSettings};
 use safelight_service::system_entropy::SystemEntropy;
@@ -30,6 +31,9 @@ use super::{descriptors, store_scrub, store_upkeep};
 /// make one.
 const FIRST_TENANT: &str = "ten_00000000000000000000000000";
 
+/// How long the gateway may take to flush what it received, once its connections are closed.
+const FLUSH: Duration = Duration::from_secs(10);
+
 /// A running server.
 pub struct Server {
     stop_edge: CancellationToken,
@@ -37,6 +41,7 @@ pub struct Server {
     stop_store: CancellationToken,
     stop_events: CancellationToken,
     edge: JoinHandle<()>,
+    gateway: Gateway,
     work: Option<(Executor, Sandbox)>,
     janitor: Option<JoinHandle<()>>,
     sequencer: Option<JoinHandle<()>>,
@@ -103,6 +108,10 @@ pub async fn share(
         keyring: Arc::new(keys.keyring.clone()),
         settings: Arc::new(ServiceSettings {
             public_url: settings.text("public_url").trim_end_matches('/').to_owned(),
+            gateway_public_url: settings
+                .text("gateway_public_url")
+                .trim_end_matches('/')
+                .to_owned(),
             single_max_bytes: i64::try_from(number("single_max_bytes")?)?,
             max_file_bytes: i64::try_from(number("max_file_bytes")?)?,
             max_pixels: number("max_pixels")?,
@@ -228,7 +237,13 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
     let roles = Roles {
         api: settings.has_role("api"),
         delivery: settings.has_role("delivery"),
+        gateway: settings.has_role("gateway"),
     };
+    let gateway = Gateway::start(
+        settings.number("gateway_scratch_bytes", 1)?,
+        Duration::from_secs(settings.number("gateway_idle_seconds", 1)?),
+        stop_edge.clone(),
+    );
     // Whoever records events gives them their places.
     let records = ["api", "worker", "janitor"];
     let sequencer = records.iter().any(|r| settings.has_role(r)).then(|| {
@@ -239,7 +254,7 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
             stop_events.clone(),
         ))
     });
-    let state = AppState::start(context.clone(), metrics, stop_edge.clone());
+    let state = AppState::start(context.clone(), metrics, gateway.clone(), stop_edge.clone());
     let routes = router(state, roles);
     let edge = tokio::spawn(listen(edge_listener, routes, stop_edge.clone()));
     Ok(Server {
@@ -248,6 +263,7 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
         stop_store,
         stop_events,
         edge,
+        gateway,
         work,
         janitor,
         sequencer,
@@ -262,6 +278,8 @@ impl Server {
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop_edge.cancel();
         self.edge.await?;
+        // What is received for clients that went away.
+        let _ = tokio::time::timeout(FLUSH, self.gateway.drained()).await;
         self.stop_work.cancel();
         if let Some((executor, sandbox)) = self.work {
             executor.drained().await;

@@ -44,12 +44,14 @@ macro_rules! settings {
 }
 
 settings! {
-    roles: "Which roles run here: api, store, delivery, worker, janitor, separated by commas" =
-        |_| "api,store,delivery,worker,janitor".into();
-    listen: "Where API and delivery listen" = |_| "127.0.0.1:7600".into();
+    roles: "Which roles run here: api, gateway, store, delivery, worker, janitor, separated by commas" =
+        |_| "api,gateway,store,delivery,worker,janitor".into();
+    listen: "Where API, gateway and delivery listen" = |_| "127.0.0.1:7600".into();
     store_listen: "Where the embedded store listens" = |_| "127.0.0.1:7601".into();
     public_url: "The base of the URLs that phones are given for renditions" =
         |of| format!("http://{}", of("listen"));
+    gateway_public_url: "The base of the URLs that phones are given for resumable uploads through the gateway" =
+        |of| of("public_url");
     store_public_url: "The base of the URLs that phones are given for uploads" =
         |of| format!("http://{}", of("store_listen"));
     catalog_url: "The database: sqlite:///path/catalog.db or postgres://user@host/name" =
@@ -70,7 +72,11 @@ settings! {
         |_| "30".into();
     store_access_key: "The store's access key; the embedded store makes its own" = |_| String::new();
     store_secret_key: "The store's secret key; the embedded store makes its own" = |_| String::new();
-    scratch_dir: "Where originals are put while they are read" = |of| format!("{}/scratch", of("data_dir"));
+    scratch_dir: "Where originals are put while they are read, and uploads through the gateway while they are less than a part" =
+        |of| format!("{}/scratch", of("data_dir"));
+    gateway_scratch_bytes: "What uploads through the gateway may take of the scratch directory; further ones are answered 503" =
+        |_| (2_u64 * 1024 * 1024 * 1024).to_string();
+    gateway_idle_seconds: "How long a client of the gateway may send nothing in the midst of a request" = |_| "30".into();
     workers: "Jobs done at once" = |_| std::thread::available_parallelism().map_or(2, usize::from).max(2).to_string();
     max_requests: "API requests under way at once; further ones are answered 503" = |_| "256".into();
     max_waiting: "Requests that wait for a change, and open streams of events, at once" = |_| "4096".into();

@@ -24,9 +24,13 @@ mod http_uploads;
 mod http_waiting;
 mod kill;
 mod media;
+mod rufh;
 mod serve;
 mod stores;
+mod strangers;
+mod tus;
 mod upload;
+mod wire;
 
 #[path = "../../../client/tests/it/fake_server.rs"]
 mod fake_server;

@@ -343,3 +343,17 @@ fn completed(etag: &str) -> Response {
 fn refused(status: StatusCode, code: &str) -> Response {
     (status, error_body(code)).into_response()
 }
+
+/// Parts of one size with gaps in their numbers are taken by a store that wants them equal and large, and parts that
+/// were left behind are no trouble.
+#[tokio::test]
+async fn a_strict_store_takes_what_is_appended() {
+    let strict = Oddities {
+        min_part_bytes: 5 << 20,
+        equal_parts: true,
+        ..Oddities::default()
+    };
+    let store = OddStore::start(strict).await;
+    crate::suite::appended(&store.objects(Capabilities::unprobed())).await;
+    assert_eq!(store.holds(), (0, 0));
+}

@@ -2,7 +2,9 @@
 //! does stands in the stages.
 
 pub mod body;
+mod gateway;
 pub mod idempotency;
+pub mod interim;
 pub mod listen;
 mod prefer;
 pub mod problem;

@@ -99,7 +99,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 /// A structured-field string (RFC 9651, section 3.3.3), or a bare token.
-fn unquote(text: &str) -> Option<String> {
+pub(super) fn unquote(text: &str) -> Option<String> {
     let text = text.trim();
     let key = match text.strip_prefix('"') {
         Some(rest) => {

@@ -16,6 +16,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::gateway;
 use super::problem::Refused;
 use super::routes::{assets, captures, events, keys, media, operations, uploads};
 use super::surround::surround;
@@ -23,6 +24,7 @@ use crate::context::Context;
 use crate::governance::authenticate::Remembered;
 use crate::insights::tail::Tail;
 use crate::intake::InitiationQueue;
+use crate::intake::append::Gateway;
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -39,6 +41,8 @@ pub struct AppState {
     pub room: Arc<Semaphore>,
     /// Room for what their bodies hold, in bytes.
     pub body_room: Arc<Semaphore>,
+    /// What the requests of the gateway share.
+    pub gateway: Gateway,
     /// Room for requests that wait for a change, and for streams of events.
     pub waiting_room: Arc<Semaphore>,
     /// Where those hear of events.
@@ -50,8 +54,14 @@ pub struct AppState {
 impl AppState {
     /// The state for a context. Who waits for something is sent away when `stop` fires.
     #[must_use]
-    pub fn start(context: Context, metrics: PrometheusHandle, stop: CancellationToken) -> Self {
+    pub fn start(
+        context: Context,
+        metrics: PrometheusHandle,
+        gateway: Gateway,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
+            gateway,
             waiting_room: Arc::new(Semaphore::new(context.settings.max_waiting)),
             tail: Tail::start(
                 context.catalog.clone(),
@@ -76,6 +86,8 @@ pub struct Roles {
     pub api: bool,
     /// `/m`.
     pub delivery: bool,
+    /// `/u`.
+    pub gateway: bool,
 }
 
 #[derive(OpenApi)]
@@ -141,6 +153,11 @@ pub fn router(state: AppState, roles: Roles) -> Router {
         described = described.merge(delivery());
     }
     let (routes, _) = described.split_for_parts();
+    let gateway = if roles.gateway {
+        gateway::routes(&state)
+    } else {
+        Router::new()
+    };
     routes
         .route(paths::READY, get(operations::ready))
         .route(paths::METRICS, get(operations::metrics))
@@ -155,17 +172,22 @@ pub fn router(state: AppState, roles: Roles) -> Router {
                 "this path does not take this method; see /openapi.json",
             )
         })
-        .layer(CatchPanicLayer::custom(|_| -> Response {
-            Refused::because(
-                Code::Internal,
-                "the server made a mistake; name this request_id to its operator",
-            )
-            .into_response()
-        }))
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(state.clone(), surround))
+        .merge(gateway)
         // Answers even when there is no room.
         .route(paths::HEALTH, get(operations::health))
         .with_state(state)
+}
+
+/// What is answered where a handler panicked.
+#[allow(clippy::needless_pass_by_value, reason = "the layer calls it so")]
+pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    Refused::because(
+        Code::Internal,
+        "the server made a mistake; name this request_id to its operator",
+    )
+    .into_response()
 }
 
 #[cfg(test)]

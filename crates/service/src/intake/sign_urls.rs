@@ -15,6 +15,7 @@ use safelight_model::{ids, limits, text};
 use safelight_objects::keys::KeyError;
 use safelight_objects::{ObjectKey, PresignError, Presigned, PutBinding, StoreError, ownership};
 
+use super::append::links;
 use crate::context::{Context, Owner};
 use crate::insights::record::{Told, record_with};
 
@@ -107,6 +108,7 @@ fn signed(number: i64, size_bytes: i64, presigned: Presigned) -> SignedUrl {
     SignedUrl {
         number,
         url: presigned.url,
+        protocol: None,
         headers: presigned.headers,
         size_bytes,
         expires_at: presigned.expires_at.rfc3339(),
@@ -215,6 +217,9 @@ pub async fn sign_urls(
             Ok(urls)
         };
     }
+    if upload.transport == Transport::Append {
+        return Ok(links::addresses_of(context, &upload));
+    }
     let lengths = check(&upload, parts)?;
     let begun = begin_at_store(context, &upload).await?;
     let now = context.now();
@@ -286,8 +291,8 @@ pub(super) async fn find(
 }
 
 /// An upload as the store knows it.
-struct Begun {
-    store_upload_id: String,
+pub(super) struct Begun {
+    pub(super) store_upload_id: String,
     /// Whether its parts carry their hashes: all, or none.
     binds_hashes: bool,
 }
@@ -306,12 +311,15 @@ impl Begun {
 
 /// The store hears of the upload when its first part is signed. Of two that come at once one wins; the
 /// other takes its own back.
-async fn begin_at_store(context: &Context, upload: &Upload) -> Result<Begun, SignError> {
+///
+/// Parts that are appended never carry hashes: their numbers may have gaps, and a hash of hashes wants none.
+pub(super) async fn begin_at_store(context: &Context, upload: &Upload) -> Result<Begun, SignError> {
     if let Some(begun) = Begun::of(upload) {
         return Ok(begun);
     }
-    let binds_hashes =
-        upload.sha256.is_some() && context.objects.capabilities().binds_part_sha256();
+    let binds_hashes = upload.transport != Transport::Append
+        && upload.sha256.is_some()
+        && context.objects.capabilities().binds_part_sha256();
     let checksum = if binds_hashes {
         PartChecksum::Sha256
     } else {

@@ -3,8 +3,8 @@
 //! Runs only once no URL of the upload works any more, so that nothing can arrive behind it; a
 //! multipart upload is aborted until its part list is empty.
 
-use safelight_catalog::CatalogError;
 use safelight_catalog::uploads::{self, Upload};
+use safelight_catalog::{CatalogError, appends};
 use safelight_model::clock::Micros;
 use safelight_objects::{ObjectKey, StoreError};
 
@@ -77,7 +77,13 @@ async fn clear(context: &Context, upload: &Upload) -> Result<bool, StoreError> {
 async fn mark(context: &Context, upload: Upload, now: Micros) -> Result<(), CatalogError> {
     context
         .catalog
-        .write(move |tx| Box::pin(async move { uploads::cleared(tx, &upload, now).await }))
+        .write(move |tx| {
+            Box::pin(async move {
+                appends::doom_all(tx, &upload, now).await?;
+                appends::forget(tx, &upload).await?;
+                uploads::cleared(tx, &upload, now).await
+            })
+        })
         .await
 }
 
