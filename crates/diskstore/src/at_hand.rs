@@ -25,7 +25,8 @@ impl How {
         if self == Self::Waiting {
             return File::open(path);
         }
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        // Somebody may hold a lease on the file, as file servers do; opening it would wait for him.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         match rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED) {
             Ok(file) => Ok(File::from(file)),
             // In the system's memory is also what it knows to be missing.
@@ -49,12 +50,28 @@ impl How {
             let at = offset + filled as u64;
             let slices = &mut [IoSliceMut::new(rest)];
             match rustix::io::preadv2(file, slices, at, ReadWriteFlags::NOWAIT) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => filled += read,
-                Err(_) => return Err(io::ErrorKind::WouldBlock.into()),
+                Ok(read @ 1..) => filled += read,
+                // Linux 5.9 and 5.10 may say 0 before the end, see readv(2).
+                Ok(0) | Err(_) => return Err(io::ErrorKind::WouldBlock.into()),
             }
         }
         Ok(())
+    }
+}
+
+/// Whether opening a file of this directory's file system is quick. Over a network, and where a process answers for the
+/// file system, it is asked of others each time, whatever is in memory. The numbers are those of statfs(2).
+pub(crate) fn opens_quickly(dir: &Path) -> bool {
+    const FUSE: u64 = 0x6573_5546;
+    const NFS: u64 = 0x6969;
+    const SMB: u64 = 0xff53_4d42;
+    const SMB2: u64 = 0xfe53_4d42;
+    const CEPH: u64 = 0x00c3_6400;
+    const V9FS: u64 = 0x0102_1997;
+    match rustix::fs::statfs(dir) {
+        // Some kernels tell a 32-bit number with its sign.
+        Ok(of) => ![FUSE, NFS, SMB, SMB2, CEPH, V9FS].contains(&(of.f_type as u64 & 0xffff_ffff)),
+        Err(_) => false,
     }
 }
 
@@ -73,10 +90,25 @@ mod tests {
             how.read_exact_at(&file, &mut read, 3).unwrap();
             assert_eq!(&read, b"3456");
             let short = how.read_exact_at(&file, &mut read, 8).unwrap_err();
-            assert_eq!(short.kind(), io::ErrorKind::UnexpectedEof);
+            let expected = match how {
+                How::Waiting => io::ErrorKind::UnexpectedEof,
+                How::AtHand => io::ErrorKind::WouldBlock,
+            };
+            assert_eq!(short.kind(), expected);
             let missing = how.open(&dir.path().join("y")).unwrap_err();
             assert_eq!(missing.kind(), io::ErrorKind::NotFound);
         }
+    }
+
+    #[test]
+    fn a_file_that_others_hold_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        rustix::fs::mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        let file = How::AtHand.open(&path).unwrap();
+        let read = How::AtHand.read_exact_at(&file, &mut [0; 1], 0);
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert!(opens_quickly(dir.path()) && !opens_quickly(&dir.path().join("none")));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use s3s::dto::{
     ObjectStorageClass, Owner,
 };
 use s3s::{S3Result, s3_error};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::clock::timestamp;
 use crate::fault::io_fault;
@@ -62,6 +63,14 @@ pub(crate) fn common_prefix<'a>(
     let (rest, delimiter) = (key.strip_prefix(prefix)?, delimiter?);
     let cut = prefix.len() + rest.find(delimiter)? + delimiter.len();
     key.get(..cut)
+}
+
+/// Waits for the turn of a listing, which is over when this is dropped.
+pub(crate) async fn turn(store: &DiskStore) -> S3Result<OwnedSemaphorePermit> {
+    let room = Arc::clone(&store.inner.listing_room);
+    room.acquire_owned()
+        .await
+        .map_err(|_| s3_error!(SlowDown, "The store has too much to do."))
 }
 
 /// Reads a page. Blocks.

@@ -127,6 +127,10 @@ fn split(path: &Path, wanted: Wanted, how: How) -> Result<Option<(Body, Bytes)>,
     let stands_at = record_end - record_bytes..record_end;
     let record = match held.slice(&stands_at) {
         Some(record) => record,
+        // It takes its time to be understood as well.
+        None if how == How::AtHand => {
+            return Err(Fault::Io(io::ErrorKind::WouldBlock.into()));
+        }
         None => Held::read(&file, stands_at.clone(), how)
             .map_err(reading)?
             .slice(&stands_at)

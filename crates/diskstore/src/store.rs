@@ -6,7 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::at_hand::How;
+use tokio::sync::Semaphore;
+
+use crate::at_hand::{How, opens_quickly};
 use crate::buckets::Buckets;
 use crate::disk::Disk;
 use crate::events::{Events, InvalidTarget};
@@ -26,6 +28,8 @@ use crate::sweep::sweep;
 use crate::tree::Tree;
 use crate::upgrade::upgrade;
 
+/// So many listings are read at once. They may wait for a large directory to be put in order, each on a thread.
+const MOST_LISTINGS: usize = 64;
 const FORMAT: &str = "safelight-diskstore 3\n";
 /// Without sums of bodies; what it holds is left as it is.
 const SECOND_FORMAT: &str = "safelight-diskstore 2\n";
@@ -56,6 +60,10 @@ pub(crate) struct Inner {
     pub ids: Ids,
     /// Held for as long as the store is open.
     _lock: File,
+    /// Whether files may be opened on threads that must not wait.
+    opens_quickly: bool,
+    /// Listings wait for one another here, and not on threads that others need.
+    pub listing_room: Arc<Semaphore>,
 }
 
 /// Why a store could not be opened.
@@ -161,6 +169,8 @@ impl DiskStore {
                 locks: KeyLocks::build(),
                 leases: Arc::default(),
                 ids: Ids::draw().map_err(OpenError::Entropy)?,
+                opens_quickly: opens_quickly(&root),
+                listing_room: Arc::new(Semaphore::new(MOST_LISTINGS)),
                 settings,
                 _lock: lock,
             }),
@@ -260,7 +270,7 @@ impl Inner {
         // A change that is not known to last must not be told of.
         match path.parent() {
             Some(dir) if how == How::Waiting => self.tree.settle(dir)?,
-            Some(_) if self.tree.is_settled() => {}
+            Some(dir) if self.opens_quickly && self.tree.is_settled(dir) => {}
             _ => return Err(io::Error::from(io::ErrorKind::WouldBlock).into()),
         }
         match sealed::open_for::<ObjectRecord>(&path, wanted, how)? {

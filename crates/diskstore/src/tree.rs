@@ -118,14 +118,14 @@ impl Tree {
         synced
     }
 
-    /// Whether all names in all directories are known to last.
-    pub(crate) fn is_settled(&self) -> bool {
-        !self.is_unsettled.load(Ordering::SeqCst)
+    /// Whether the names in a directory are known to last.
+    pub(crate) fn is_settled(&self, dir: &Path) -> bool {
+        !self.is_unsettled.load(Ordering::SeqCst) || !self.unsettled().contains(dir)
     }
 
     /// Has the names in a directory last if it is not known that they do. To be called before they are told of.
     pub(crate) fn settle(&self, dir: &Path) -> io::Result<()> {
-        if self.is_settled() {
+        if !self.is_unsettled.load(Ordering::SeqCst) {
             return Ok(());
         }
         let mut unsettled = self.unsettled();

@@ -44,6 +44,10 @@ impl Entry {
         let Some(summary) = Summary::of_file(&self.path(dir))? else {
             return Ok(None);
         };
+        // What is damaged may be put back behind the store's back.
+        if summary.is_damaged() {
+            return Ok(Some(Arc::new(summary)));
+        }
         Ok(Some(Arc::clone(
             self.summary.get_or_init(|| Arc::new(summary)),
         )))

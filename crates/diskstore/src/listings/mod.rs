@@ -144,7 +144,7 @@ impl Listings {
                     match updated {
                         Ok(()) if is_due => {
                             drop(state);
-                            self.shared.merge_aside(&kept);
+                            self.shared.merge_aside(dir, &kept);
                             true
                         }
                         Ok(()) => true,
@@ -389,15 +389,18 @@ impl Shared {
     }
 
     /// Merges the runs of a directory in a thread of its own, if no other is at it.
-    fn merge_aside(self: &Arc<Self>, kept: &Arc<Dir>) {
+    fn merge_aside(self: &Arc<Self>, dir: &Path, kept: &Arc<Dir>) {
         if self.is_merging.swap(true, Ordering::Relaxed) {
             return;
         }
         let merging = Merging(Arc::clone(self));
-        let kept = Arc::clone(kept);
+        let (dir, kept) = (dir.to_owned(), Arc::clone(kept));
         let work = move || {
             if let Err(error) = merging.0.merge(&kept) {
-                tracing::warn!(%error, "the order of a directory stays in many pieces");
+                // Else it would be tried again at every change.
+                merging.0.scratch.failed(&dir, &error);
+                merging.0.remove(&dir, &kept);
+                kept.end();
             }
         };
         let thread = std::thread::Builder::new().name("order-merge".to_owned());
