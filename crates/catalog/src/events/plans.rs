@@ -125,9 +125,13 @@ async fn on_postgres() {
             assign.contains("Index Cond: (tenant_id = events"),
             "{assign}"
         );
-        assert!(after.contains("using events_by_position"), "{after}");
-        assert!(of_owner.contains("using events_by_owner"), "{of_owner}");
-        let reads = waiting + &after + &of_owner;
-        assert!(!reads.contains("Sort"), "{reads}");
+        assert!(!waiting.contains("Sort"), "{waiting}");
+        assert!(after.contains("events_by_position"), "{after}");
+        assert!(of_owner.contains("events_by_owner"), "{of_owner}");
+        if analyze {
+            // Without statistics it takes so few for granted that it may sort them.
+            let reads = after + &of_owner;
+            assert!(!reads.contains("Sort"), "{reads}");
+        }
     }
 }

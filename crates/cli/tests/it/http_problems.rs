@@ -20,7 +20,6 @@ on_both_databases!(
 
 /// Codes that other features will produce.
 const RESERVED: [Code; 6] = [
-    Code::UploadOffsetMismatch,
     Code::ContentQuarantined,
     Code::RetentionForbids,
     Code::LegalHold,
