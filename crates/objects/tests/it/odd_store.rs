@@ -121,8 +121,12 @@ impl OddStore {
         let Some(upload) = holdings.uploads.get(id) else {
             return refused(StatusCode::NOT_FOUND, "NoSuchUpload");
         };
-        let all: Vec<&(Bytes, String)> = upload.parts.values().collect();
-        assert_eq!(body.matches("<PartNumber>").count(), all.len());
+        let named = body.split("<PartNumber>").skip(1);
+        let number = |rest: &str| rest.split('<').next()?.parse().ok();
+        let part = |rest: &str| upload.parts.get(&number(rest)?);
+        let Some(all) = named.map(part).collect::<Option<Vec<_>>>() else {
+            return refused(StatusCode::BAD_REQUEST, "InvalidPart");
+        };
         let sizes: Vec<usize> = all.iter().map(|(bytes, _)| bytes.len()).collect();
         let before_last = &sizes[..sizes.len().saturating_sub(1)];
         if before_last
