@@ -281,6 +281,9 @@ async fn gateway(
             return;
         }
         for _ in 0..below(3) {
+            if offset == WHOLE {
+                return;
+            }
             let to = (offset + 1 + below(2 * PART)).min(WHOLE).min(start + PART);
             let moved = if to == start + PART {
                 let Some(number) = reserve(&catalog, hold).await else {
