@@ -167,13 +167,13 @@ async fn who_has_it_is_told_so(database: Database) {
 }
 
 async fn who_waits_takes_no_room(database: Database) {
-    let rig = Rig::start(database, &["--max-requests", "2", "--max-waiting", "30"]).await;
+    let rig = Rig::start(database, &["--max-requests", "2", "--max-waiting", "6"]).await;
     let ann = rig.owner("ann");
     let file = photo(1);
     let asset = ann.initiate(&[&file]).await.remove(0);
     let path = format!("/v1/assets/{}", text(&asset["asset_id"]));
     let mut pending = Vec::new();
-    for n in 1..=30 {
+    for n in 1..=6 {
         pending.push(asking(&ann, &path, None));
         all_wait(&ann, n).await;
     }
@@ -184,10 +184,10 @@ async fn who_waits_takes_no_room(database: Database) {
         (200, "")
     );
     // Some go away.
-    for gone in pending.drain(..5) {
+    for gone in pending.drain(..2) {
         gone.abort();
     }
-    all_wait(&ann, 25).await;
+    all_wait(&ann, 4).await;
     ann.send(&asset, &file).await;
     ann.complete(text(&asset["uploads"][0]["upload_id"]))
         .await
