@@ -9,4 +9,5 @@ pub mod captures;
 pub mod keys;
 pub mod paths;
 pub mod problem;
+pub mod store_events;
 pub mod uploads;

@@ -24,6 +24,8 @@ pub const KEY: &str = "/v1/keys/{key_id}";
 pub const TOKENS: &str = "/v1/tokens";
 /// A rendition or a granted original (GET, HEAD).
 pub const MEDIA: &str = "/m/{public_id}/{file}";
+/// Takes events of the object store (POST).
+pub const STORE_EVENTS: &str = "/v1/store-events";
 /// Is the process alive (GET).
 pub const HEALTH: &str = "/healthz";
 /// Can it serve (GET).

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
-const SQLITE: [(i64, &str, &str); 3] = [
+const SQLITE: [(i64, &str, &str); 4] = [
     (
         1,
         "first",
@@ -22,8 +22,13 @@ const SQLITE: [(i64, &str, &str); 3] = [
         "stores",
         include_str!("../migrations/sqlite/0003_stores.sql"),
     ),
+    (
+        6,
+        "looks",
+        include_str!("../migrations/sqlite/0006_looks.sql"),
+    ),
 ];
-const POSTGRES: [(i64, &str, &str); 3] = [
+const POSTGRES: [(i64, &str, &str); 4] = [
     (
         1,
         "first",
@@ -38,6 +43,11 @@ const POSTGRES: [(i64, &str, &str); 3] = [
         3,
         "stores",
         include_str!("../migrations/postgres/0003_stores.sql"),
+    ),
+    (
+        6,
+        "looks",
+        include_str!("../migrations/postgres/0006_looks.sql"),
     ),
 ];
 

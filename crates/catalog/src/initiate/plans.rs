@@ -107,6 +107,7 @@ fn capture(n: usize) -> FreshCapture {
             send_order: 0,
             signed_until: at,
             expires_at: at,
+            look_at: at,
         }],
     }
 }

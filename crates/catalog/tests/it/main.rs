@@ -24,4 +24,6 @@ mod renditions;
 mod samples;
 mod schema;
 mod stores;
+mod sweeps;
+mod upload_looks;
 mod uploads;

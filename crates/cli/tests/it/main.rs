@@ -19,11 +19,22 @@ mod http_owners;
 mod http_problems;
 mod http_rig;
 mod http_uploads;
+mod in_process;
 mod kill;
 mod media;
 mod serve;
+mod silent_clients;
+mod store_events;
 mod stores;
+mod sweep;
 mod upload;
 
 #[path = "../../../client/tests/it/fake_server.rs"]
 mod fake_server;
+
+#[path = "../../../objects/tests/it/canned.rs"]
+#[allow(dead_code, reason = "the other tests of it are where it is from")]
+mod canned;
+#[path = "../../../objects/tests/it/odd_store.rs"]
+#[allow(dead_code, reason = "the other tests of it are where it is from")]
+mod odd_store;

@@ -6,6 +6,8 @@
 //!
 //! Each step can be repeated by anybody at any time: the client, its second request, or the reconciler.
 
+use std::time::Duration;
+
 use safelight_api::uploads::UploadCompleted;
 use safelight_catalog::uploads::{self, Upload, UploadState};
 use safelight_catalog::{CatalogError, assets, blobs};
@@ -13,6 +15,7 @@ use safelight_model::codes::Code;
 use safelight_model::ids;
 use safelight_model::job::JobKind;
 use safelight_model::lifecycle::Event;
+use safelight_model::look;
 use safelight_model::plan::{self, Transport};
 use safelight_objects::{CompleteError, ObjectKey, Part, StoreError};
 use serde::{Deserialize, Serialize};
@@ -94,6 +97,10 @@ struct IntendedPart {
     sha256: Option<String>,
 }
 
+/// A completion that is under way for longer than this is taken up by the janitor. Longer than a client's request
+/// may take, so that the two do not compete; if they do, no harm is done.
+const SILENCE: Duration = Duration::from_secs(45);
+
 /// Completes an upload of `owner`.
 ///
 /// # Errors
@@ -155,7 +162,9 @@ async fn intend(context: &Context, upload: &Upload) -> Result<(), CompleteUpload
     context
         .catalog
         .write(move |tx| {
-            Box::pin(async move { uploads::begin_complete(tx, &upload, &intent, now).await })
+            Box::pin(async move {
+                uploads::begin_complete(tx, &upload, &intent, now, now.plus(SILENCE)).await
+            })
         })
         .await?;
     Ok(())
@@ -204,9 +213,8 @@ fn unreadable(error: &serde_json::Error) -> CompleteUploadError {
     })
 }
 
-/// Steps 2 and 3, from the intent on. Also what the reconciler does with a completion that somebody
-/// died in.
-pub(super) async fn settle(context: &Context, upload: &Upload) -> Result<(), CompleteUploadError> {
+/// Steps 2 and 3, from the intent on.
+async fn settle(context: &Context, upload: &Upload) -> Result<(), CompleteUploadError> {
     let intent: Intent = serde_json::from_str(upload.intent.as_deref().unwrap_or_default())
         .map_err(|e| unreadable(&e))?;
     let parts: Vec<Part> = intent
@@ -268,11 +276,13 @@ async fn look(
 /// The store has neither the object nor, as they were listed, its parts: the client is to look again.
 async fn reopen(context: &Context, upload: &Upload) -> Result<(), CompleteUploadError> {
     let upload = upload.clone();
+    let look_at = look::first(context.now(), context.settings.quiet, upload.expires_at);
     context
         .catalog
         .write(move |tx| {
             Box::pin(async move {
-                uploads::change(tx, &upload, UploadState::Completing, UploadState::Open).await
+                let (from, to) = (UploadState::Completing, UploadState::Open);
+                uploads::change(tx, &upload, from, to, Some(look_at)).await
             })
         })
         .await?;
@@ -290,9 +300,8 @@ async fn commit(
     catalog
         .write(move |tx| {
             Box::pin(async move {
-                if !uploads::change(tx, &upload, UploadState::Completing, UploadState::Completed)
-                    .await?
-                {
+                let (from, to) = (UploadState::Completing, UploadState::Completed);
+                if !uploads::change(tx, &upload, from, to, None).await? {
                     return Ok(());
                 }
                 let now = context.now();
@@ -365,6 +374,9 @@ mod tests {
             intent_at: None,
             signed_until: Micros(0),
             expires_at: Micros(0),
+            look_at: None,
+            looks: 0,
+            cleared_at: None,
             kind: "primary".into(),
             mime: None,
             sha256: None,

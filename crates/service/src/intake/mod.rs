@@ -3,9 +3,11 @@
 pub mod abort_upload;
 mod check_capture;
 pub mod complete_upload;
+pub mod hear_events;
 pub mod initiate_capture;
 mod initiation_queue;
 pub mod read_capture;
+pub mod read_event;
 pub mod read_upload;
 pub mod reconcile;
 pub mod sign_urls;

@@ -5,6 +5,7 @@ pub(super) mod captures;
 pub(super) mod keys;
 pub(super) mod media;
 pub(super) mod operations;
+pub(super) mod store_events;
 pub(super) mod uploads;
 
 use axum::Json;
