@@ -383,16 +383,23 @@ pub async fn rendition_keys(
     after: &str,
     limit: i64,
 ) -> Result<Vec<KeyRow>, CatalogError> {
-    tx.rows(
+    // On PostgreSQL the column sorts as the database does, which need not be by bytes as stores do.
+    let bytewise = if tx.is_postgres() {
+        " COLLATE \"C\""
+    } else {
+        ""
+    };
+    let sql = format!(
         "SELECT r.object_key, r.tenant_id, r.blob_id, b.state, r.size_bytes
            FROM renditions r JOIN blobs b ON b.tenant_id = r.tenant_id AND b.blob_id = r.blob_id
-          WHERE r.object_key IS NOT NULL AND r.object_key > $1 ORDER BY r.object_key LIMIT $2",
-        values![after, limit],
-    )
-    .await?
-    .iter()
-    .map(read_key)
-    .collect()
+          WHERE r.object_key IS NOT NULL AND r.object_key{bytewise} > $1
+          ORDER BY r.object_key{bytewise} LIMIT $2"
+    );
+    tx.rows(&sql, values![after, limit])
+        .await?
+        .iter()
+        .map(read_key)
+        .collect()
 }
 
 /// A rendition that the store has lost is to be made again: `false` if it was not there, or is to be already.

@@ -14,8 +14,9 @@ CREATE INDEX uploads_due ON uploads (tenant_id, look_at) WHERE look_at IS NOT NU
 -- order of keys. What is gone has no place in it.
 CREATE INDEX uploads_by_key ON uploads (object_key);
 CREATE INDEX blobs_by_key ON blobs (object_key) WHERE state <> 'gone';
-ALTER TABLE renditions ALTER COLUMN object_key TYPE TEXT COLLATE "C";
-CREATE INDEX renditions_by_key ON renditions (object_key) WHERE object_key IS NOT NULL;
+-- The column has the database's collation. To change that would change the results of statements that a version beside this
+-- one has prepared, and they would fail.
+CREATE INDEX renditions_by_key ON renditions (object_key COLLATE "C") WHERE object_key IS NOT NULL;
 
 -- When the store last told of what happens to it, by the way its events come ('http' or 'embedded').
 CREATE TABLE store_events (

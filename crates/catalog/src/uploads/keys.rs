@@ -68,8 +68,8 @@ pub async fn known_keys(
     for some in object_keys.chunks(AT_ONCE) {
         let places: Vec<String> = (1..=some.len()).map(|n| format!("${n}")).collect();
         let sql = format!(
-            "SELECT object_key, CASE WHEN state IN ('open', 'completing')
-                       OR (state IN ('aborted', 'expired') AND cleared_at IS NULL) THEN 1 ELSE 0 END
+            "SELECT object_key, CAST(CASE WHEN state IN ('open', 'completing')
+                       OR (state IN ('aborted', 'expired') AND cleared_at IS NULL) THEN 1 ELSE 0 END AS BIGINT)
                FROM uploads WHERE object_key IN ({})",
             places.join(", ")
         );

@@ -16,8 +16,8 @@ use safelight_testkit::wait;
 use serde_json::Value;
 
 use crate::http_rig::{
-    Database, PATIENCE, Rig, change, fetch, number, objects, on_both_databases, open_store, photo,
-    text,
+    Database, PART_BYTES, PATIENCE, Rig, change, fetch, large_photo, number, objects,
+    on_both_databases, open_store, photo, text,
 };
 use crate::in_process::{InProcess, TENANT};
 
@@ -156,7 +156,7 @@ async fn what_is_somebodys_is_no_orphan(database: Database) {
     catalog_mark::raise(context, context.now()).await.unwrap();
     one_whole(&service).await;
     // Sent and not completed; in parts; given up.
-    let large = crate::http_rig::large_photo(5, crate::http_rig::PART_BYTES + 1000);
+    let large = large_photo(5, PART_BYTES + 1000);
     let files = [&photo(2)[..], &large, &photo(3)];
     let assets = ann.initiate(&files).await;
     ann.send(&assets[0], files[0]).await;
@@ -393,6 +393,12 @@ async fn nothing_is_removed_of_what_a_restored_catalog_does_not_know() {
     let mut rig = Rig::start(Database::Sqlite, &["--sweep-hours", "0"]).await;
     let before = rig.owner("ann").upload(&photo(1)).await;
     rig.owner("ann").ready(&before).await;
+    // Open when the copy is made, and whole behind it.
+    let ann = rig.owner("ann");
+    let large = large_photo(7, PART_BYTES + 1000);
+    let open = ann.initiate(&[&large]).await.remove(0);
+    let open_id = text(&open["uploads"][0]["upload_id"]);
+    ann.send_parts(open_id, &large, &[1]).await;
     assert!(rig.server.terminate().await.unwrap().success());
     let data_dir = rig.server.data_dir().to_owned();
     let files = ["catalog.db", "catalog.db-wal", "catalog.db-shm"];
@@ -402,6 +408,9 @@ async fn nothing_is_removed_of_what_a_restored_catalog_does_not_know() {
     rig.server.restart().await.unwrap();
     let after = rig.owner("ann").upload(&photo(2)).await;
     rig.owner("ann").ready(&after).await;
+    ann.send_parts(open_id, &large, &[2]).await;
+    ann.complete(open_id).await.expect(200);
+    ann.ready(text(&open["asset_id"])).await;
     assert!(rig.server.terminate().await.unwrap().success());
     let output = run(&rig.server, &["sweep", "--remove"]).await;
     let table = String::from_utf8(output.stdout).unwrap();
@@ -422,14 +431,7 @@ async fn nothing_is_removed_of_what_a_restored_catalog_does_not_know() {
     });
     doubted.await.unwrap();
     // Found, and long ago, as it were; also by the store's clock.
-    let sweep = async |args: &'static [&'static str]| {
-        let output = run(&rig.server, args).await;
-        (
-            output.status.code(),
-            String::from_utf8(output.stdout).unwrap(),
-        )
-    };
-    let (code, table) = sweep(&["sweep", "--remove"]).await;
+    let (code, table) = swept(&rig.server, &["sweep", "--remove"]).await;
     assert_eq!(code, Some(1), "{table}");
     assert!(
         table.contains("Nothing is removed") && table.contains("orphan object"),
@@ -440,23 +442,45 @@ async fn nothing_is_removed_of_what_a_restored_catalog_does_not_know() {
     let orphans = "SELECT COUNT(*) FROM sweep_findings WHERE kind = 'orphan_object'";
     assert!(number(&catalog, orphans).await >= 1);
     long_ago(&catalog).await;
-    sweep(&["sweep", "--remove"]).await;
+    swept(&rig.server, &["sweep", "--remove"]).await;
     assert_eq!(objects(&store, "").await, all, "nothing was removed");
     // Also by the server that is started again.
     assert!(rig.server.terminate().await.unwrap().success());
     rig.server.restart().await.unwrap();
-    sweep(&["sweep", "--remove"]).await;
+    swept(&rig.server, &["sweep", "--remove"]).await;
     assert_eq!(objects(&store, "").await, all);
 
+    // The restored catalog takes it for open, and the store knows no such upload any more: the object speaks for itself.
+    change(
+        &catalog,
+        "UPDATE uploads SET look_at = 0, expires_at = 0 WHERE state = 'open'",
+        vec![],
+    )
+    .await;
+    rig.owner("ann").ready(text(&open["asset_id"])).await;
+    assert_eq!(
+        rig.owner("ann").original(text(&open["asset_id"])).await,
+        large
+    );
+    let all = objects(&store, "").await;
+
     // Confirmed: the grace begins then, and not before.
-    let (code, table) = sweep(&["sweep", "--confirm-restored"]).await;
+    let (code, table) = swept(&rig.server, &["sweep", "--confirm-restored"]).await;
     assert_eq!(code, Some(0), "{table}");
     assert!(table.contains("removed after"), "{table}");
     let recent = "SELECT COUNT(*) FROM sweep_findings WHERE first_seen_at = 0";
     assert_eq!(number(&catalog, recent).await, 0);
-    sweep(&["sweep", "--remove"]).await;
+    swept(&rig.server, &["sweep", "--remove"]).await;
     assert_eq!(objects(&store, "").await, all);
     assert_eq!(doctor(&rig.server).await["verdict"], "warning");
+}
+
+async fn swept(server: &Server, args: &[&str]) -> (Option<i32>, String) {
+    let output = run(server, args).await;
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap(),
+    )
 }
 
 async fn long_ago(catalog: &safelight_catalog::Catalog) {

@@ -144,8 +144,19 @@ async fn answer(
 
 /// Step 1: compares what arrived with the plan and fixes the part list.
 async fn intend(context: &Context, upload: &Upload) -> Result<(), CompleteUploadError> {
-    let parts = arrived(context, upload).await?;
-    check(upload, &parts)?;
+    let listed = arrived(context, upload).await?;
+    let before = if listed.is_empty() && upload.transport == Transport::Multipart {
+        made_before(context, upload).await?
+    } else {
+        None
+    };
+    let parts = match before {
+        Some(parts) => parts,
+        None => {
+            check(upload, &listed)?;
+            listed
+        }
+    };
     let intent = Intent {
         parts: parts
             .into_iter()
@@ -168,6 +179,26 @@ async fn intend(context: &Context, upload: &Upload) -> Result<(), CompleteUpload
         })
         .await?;
     Ok(())
+}
+
+/// The object as its only part, where the store knows no parts and has an object of the declared size under the key: it was
+/// completed before, and this catalog does not know it, since it was restored from an older copy.
+async fn made_before(
+    context: &Context,
+    upload: &Upload,
+) -> Result<Option<Vec<Part>>, CompleteUploadError> {
+    let key = ObjectKey::parse(&upload.object_key).map_err(SignError::Key)?;
+    let head = context.objects.head(&key).await;
+    let head = head.map_err(CompleteUploadError::Store)?;
+    let whole = head.filter(|object| object.size_bytes == upload.size_bytes);
+    Ok(whole.map(|object| {
+        vec![Part {
+            number: 1,
+            size_bytes: object.size_bytes,
+            etag: object.etag,
+            sha256_hex: None,
+        }]
+    }))
 }
 
 fn check(upload: &Upload, parts: &[Part]) -> Result<(), CompleteUploadError> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use safelight_catalog::{CatalogError, store_events, uploads};
+use safelight_model::clock::Micros;
 use safelight_objects::ObjectKey;
 use safelight_objects::keys::KeyKind;
 
@@ -77,13 +78,7 @@ pub async fn hear_events(
         .map(|key| key.as_str().to_owned())
         .collect();
     if !created.is_empty() {
-        let noted = way.as_str();
-        context
-            .catalog
-            .write::<_, CatalogError, _>(move |tx| {
-                Box::pin(async move { store_events::heard(tx, noted, now, now.minus(NOTED)).await })
-            })
-            .await?;
+        note(context, way, now).await?;
     }
     let (at, soon) = (now.plus(way.courtesy()), now.plus(COMPLETING));
     let looked_at = futures::stream::iter(keys)
@@ -113,4 +108,22 @@ pub async fn hear_events(
         metrics::counter!("safelight_store_events_total", &labels).increment(count as u64);
     }
     Ok(heard)
+}
+
+/// Writes down that events came, unless that was done a moment ago.
+async fn note(context: &Context, way: Way, now: Micros) -> Result<(), CatalogError> {
+    let recent = now.minus(NOTED);
+    let ways = store_events::last(&mut context.catalog.reader().await?.tx()).await?;
+    if ways
+        .iter()
+        .any(|(noted, at)| noted == way.as_str() && *at >= recent)
+    {
+        return Ok(());
+    }
+    context
+        .catalog
+        .write(move |tx| {
+            Box::pin(async move { store_events::heard(tx, way.as_str(), now, recent).await })
+        })
+        .await
 }

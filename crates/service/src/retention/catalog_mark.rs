@@ -124,7 +124,13 @@ pub async fn doubt(context: &Context) -> Result<Option<String>, MarkError> {
 /// # Errors
 /// If catalog or store fail. The catalog may be ahead then, which does no harm.
 pub async fn raise(context: &Context, before: Micros) -> Result<(), MarkError> {
-    let doubted = doubt(context).await?.is_some();
+    let mark = catalog_mark::find(&mut context.catalog.reader().await?.tx()).await?;
+    let is_due = mark.as_ref().is_none_or(|mark| mark.marked_at <= before);
+    let doubted = match mark {
+        // The store is not asked every time.
+        Some(mark) if mark.doubt.is_some() || !is_due => mark.doubt.is_some(),
+        _ => doubt(context).await?.is_some(),
+    };
     metrics::gauge!("safelight_catalog_doubted").set(if doubted { 1.0 } else { 0.0 });
     if doubted {
         return Ok(());

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use safelight_catalog::{SCHEMA_VERSION, Schema};
+use safelight_catalog::{SCHEMA_VERSION, Schema, keys};
 use safelight_imaging::{Limits, encode_jpeg};
 use safelight_model::{ids, limits, preset};
 use safelight_objects::{ObjectKey, PutOptions, Verdict, ownership};
@@ -205,7 +205,10 @@ async fn clock(context: &Context) -> Finding {
 async fn bytes(context: &Context) -> anyhow::Result<String> {
     let began = Instant::now();
     context.objects.probe().await?;
-    let tenant_id = ids::fresh(ids::TENANT, context.now(), context.entropy.as_ref());
+    // As everything that stands in the store: so that it is not kept for ever if this is interrupted.
+    let tenant_id = keys::first_tenant(&mut context.catalog.reader().await?.tx())
+        .await?
+        .unwrap_or_else(|| ids::fresh(ids::TENANT, context.now(), context.entropy.as_ref()));
     let key = ObjectKey::temporary(&tenant_id, context.entropy.as_ref())?;
     let metadata = ownership(&tenant_id, "doctor");
     let content: &'static [u8] = b"safelight doctor";
