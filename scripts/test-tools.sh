@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs strangers' tools against the embedded store: boto3, the AWS CLI, rclone, s3cmd, and aws-sdk-js in Chromium. Those
-# of Python and JavaScript go into a folder outside the repository, once for each set of versions; says so first.
+# Runs strangers' tools: boto3, the AWS CLI, rclone, s3cmd, and aws-sdk-js in Chromium against the embedded store, tuspy
+# and tus-js-client against the gateway. Those of Python and JavaScript go into a folder outside the repository, once for each set of versions; says so first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,12 +15,13 @@ if [[ ! -e $tools/complete ]]; then
 
     echo "Installing into $tools with npm: $(sed -n 's/^    "\(.*\)": "\(.*\)".*/\1@\2/p' "$wanted/package.json" | paste -sd ' ')"
     mkdir "$tools/npm"
-    cp "$wanted"/{package.json,package-lock.json,sdk.js} "$tools/npm"
+    cp "$wanted"/{package.json,package-lock.json,sdk.js,tus.js} "$tools/npm"
     # Its packages are for bundlers: a browser needs them as one module.
     (
         cd "$tools/npm"
         npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
         node_modules/.bin/esbuild sdk.js --bundle --format=esm --platform=browser --log-level=warning --outfile="$tools/sdk.js"
+        node_modules/.bin/esbuild tus.js --bundle --format=cjs --platform=node --log-level=warning --outfile="$tools/tus.cjs"
     )
     rm -r "$tools/npm"
     touch "$tools/complete"
@@ -30,7 +31,7 @@ export SAFELIGHT_TOOLS=$tools
 # The same set of features as `make test`, so that nothing is compiled twice.
 tests=(cargo test --release --workspace --test it --)
 count=$("${tests[@]}" --list --ignored strangers:: 2>/dev/null | grep -c '^strangers::.*: test$' || true)
-((count >= 9)) || { printf 'error: only %s tests are of tools\n' "$count" >&2; exit 1; }
+((count >= 11)) || { printf 'error: only %s tests are of tools\n' "$count" >&2; exit 1; }
 "${tests[@]}" --ignored --nocapture strangers::
 
-printf '\nAll tools work against the embedded store.\n'
+printf '\nAll tools work.\n'

@@ -26,7 +26,8 @@ pub struct InitiateCapture {
     /// Its battery at this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub battery: Option<Battery>,
-    /// The transports the client speaks, of `single` and `multipart`; unknown ones are ignored.
+    /// The transports the client speaks, of `single`, `multipart` and `append`; unknown ones are ignored. Left
+    /// empty, `single` and `multipart`.
     #[serde(default)]
     pub accept_transports: Vec<String>,
     /// 1 to 100 media items.
@@ -162,7 +163,7 @@ pub struct UploadPlanned {
     pub kind: String,
     /// How to send it.
     pub plan: Plan,
-    /// For `single`, where to send it, at once. Part URLs are asked for when they are needed.
+    /// For `single` and `append`, where to send it, at once. Part URLs are asked for when they are needed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<crate::uploads::SignedUrl>,
 }
@@ -170,7 +171,7 @@ pub struct UploadPlanned {
 /// How to send a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Plan {
-    /// `single` or `multipart`.
+    /// `single`, `multipart` or `append`.
     pub transport: String,
     /// Size of every part but the last.
     pub part_size_bytes: i64,

@@ -6,6 +6,7 @@
 
 pub mod assets;
 pub mod captures;
+pub mod events;
 pub mod keys;
 pub mod paths;
 pub mod problem;

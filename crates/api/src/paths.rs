@@ -16,12 +16,24 @@ pub const ASSETS: &str = "/v1/assets";
 pub const ASSET: &str = "/v1/assets/{asset_id}";
 /// Grants access to an asset's original (POST).
 pub const ASSET_GRANTS: &str = "/v1/assets/{asset_id}/grants";
+/// What happens to an owner's captures, as it happens (GET, server-sent events).
+pub const EVENTS: &str = "/v1/events";
+/// What happens to one capture, as it happens (GET, server-sent events).
+pub const CAPTURE_EVENTS: &str = "/v1/captures/{capture_id}/events";
 /// API keys (GET, POST).
 pub const KEYS: &str = "/v1/keys";
 /// One API key (DELETE).
 pub const KEY: &str = "/v1/keys/{key_id}";
 /// Mints device tokens (POST).
 pub const TOKENS: &str = "/v1/tokens";
+/// Begins an upload by IETF resumable uploads (POST, PUT).
+pub const RUFH: &str = "/u/rufh";
+/// One upload, by IETF resumable uploads (HEAD, PATCH, DELETE, POST, PUT).
+pub const RUFH_UPLOAD: &str = "/u/rufh/{tenant_id}/{upload_id}";
+/// Begins an upload by tus 1.0 (POST).
+pub const TUS: &str = "/u/tus";
+/// One upload, by tus 1.0 (HEAD, PATCH, DELETE).
+pub const TUS_UPLOAD: &str = "/u/tus/{tenant_id}/{upload_id}";
 /// A rendition or a granted original (GET, HEAD).
 pub const MEDIA: &str = "/m/{public_id}/{file}";
 /// Takes events of the object store (POST).
@@ -43,6 +55,12 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub const IDEMPOTENCY_REPLAYED: &str = "idempotency-replayed";
 /// Names the request in logs and problems.
 pub const REQUEST_ID: &str = "request-id";
+/// The client's reference of a capture that is begun at the gateway.
+pub const CLIENT_REF: &str = "safelight-client-ref";
+/// What the app means a capture for that is begun at the gateway.
+pub const PURPOSE: &str = "safelight-purpose";
+/// When a capture was taken that is begun at the gateway, RFC 3339.
+pub const CAPTURED_AT: &str = "safelight-captured-at";
 /// Names the owner on whose behalf an API key acts.
 pub const OWNER: &str = "safelight-owner";
 

@@ -35,8 +35,11 @@ pub struct SignedUrls {
 pub struct SignedUrl {
     /// The part, from 1; 1 for `single`.
     pub number: i64,
-    /// `PUT` to this.
+    /// `PUT` to this; for `append`, what its protocol says.
     pub url: String,
+    /// For `append`, what is spoken there: `rufh` (IETF resumable uploads) or `tus` (1.0). Use either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
     /// Send exactly these headers with it, besides `content-length`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,

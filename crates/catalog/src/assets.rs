@@ -50,17 +50,19 @@ pub struct Asset {
     pub size_bytes: i64,
     /// The declared hash.
     pub sha256: Option<String>,
+    /// The asset that has the same bytes and stands for this one.
+    pub merged_into: Option<String>,
     /// The bytes.
     pub blob: Option<Blob>,
 }
 
-const OWN_COLUMNS: usize = 18;
+const OWN_COLUMNS: usize = 19;
 
 fn select(condition: &str) -> String {
     format!(
         "SELECT a.tenant_id, a.asset_id, a.owner_id, a.capture_id, a.public_id, a.state, a.reason_code,
                 a.reason_detail, a.version, a.preview, a.created_at, a.uploaded_at, a.viewable_at, a.updated_at,
-                r.filename, r.mime, r.size_bytes, r.sha256, {}
+                r.filename, r.mime, r.size_bytes, r.sha256, a.merged_into, {}
            FROM assets a
            JOIN resources r ON r.tenant_id = a.tenant_id AND r.asset_id = a.asset_id AND r.kind = 'primary'
            LEFT JOIN blobs b ON b.tenant_id = r.tenant_id AND b.blob_id = r.blob_id
@@ -93,6 +95,7 @@ fn read(r: &Row) -> Result<Asset, CatalogError> {
         mime: r.maybe_text(15)?,
         size_bytes: r.int(16)?,
         sha256: r.maybe_text(17)?,
+        merged_into: r.maybe_text(18)?,
         blob: match r.maybe_text(OWN_COLUMNS)? {
             Some(_) => Some(blobs::read(r, OWN_COLUMNS)?),
             None => None,
@@ -115,6 +118,25 @@ pub async fn find(
         .as_ref()
         .map(read)
         .transpose()
+}
+
+/// The asset that stands for this one: itself, or the one that it was merged into.
+///
+/// # Errors
+/// What the database says.
+pub async fn standing_for(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    asset_id: &str,
+) -> Result<Option<Asset>, CatalogError> {
+    match find(tx, tenant_id, asset_id).await? {
+        // One that others were merged into has a blob that is inspected, and so is never merged itself.
+        Some(Asset {
+            merged_into: Some(into),
+            ..
+        }) => find(tx, tenant_id, &into).await,
+        found => Ok(found),
+    }
 }
 
 /// The asset of a public link.

@@ -15,6 +15,7 @@ use sqlx::{Connection as _, Executor as _, PgPool, SqliteConnection, SqlitePool}
 use tokio::fs::File;
 use tokio::sync::Notify;
 
+use crate::bells::{Bells, EVENTS_CHANNEL, JOBS_CHANNEL, Rung};
 use crate::checkpoint::{Folder, LONGEST_LOG_PAGES};
 use crate::error::CatalogError;
 use crate::group_commit::Writer;
@@ -88,7 +89,7 @@ enum Pools {
 pub struct Catalog {
     pools: Pools,
     time: TimeSource,
-    bell: Arc<Notify>,
+    bells: Bells,
 }
 
 impl Catalog {
@@ -97,20 +98,17 @@ impl Catalog {
     /// # Errors
     /// If the URL is not understood, the database does not answer, or a migration fails.
     pub async fn open(settings: CatalogSettings) -> Result<Self, CatalogError> {
-        let bell = Arc::new(Notify::new());
+        let bells = Bells::default();
         if settings.url.starts_with("sqlite:") {
-            Self::open_sqlite(settings, bell).await
+            Self::open_sqlite(settings, bells).await
         } else if settings.url.starts_with("postgres:") || settings.url.starts_with("postgresql:") {
-            Self::open_postgres(settings, bell).await
+            Self::open_postgres(settings, bells).await
         } else {
             Err(CatalogError::Url(settings.url))
         }
     }
 
-    async fn open_sqlite(
-        settings: CatalogSettings,
-        bell: Arc<Notify>,
-    ) -> Result<Self, CatalogError> {
+    async fn open_sqlite(settings: CatalogSettings, bells: Bells) -> Result<Self, CatalogError> {
         let brought_up_to_date = settings.schema == Schema::BringUpToDate;
         let options = SqliteConnectOptions::from_str(&settings.url)
             .map_err(|_| CatalogError::Url(settings.url.clone()))?
@@ -141,18 +139,15 @@ impl Catalog {
             .connect_with(options.read_only(true).create_if_missing(false))
             .await?;
         let time = TimeSource::Injected(settings.clock.unwrap_or_else(|| Arc::new(SystemClock)));
-        let writer = Writer::start(conn, folder, time.clone(), bell.clone());
+        let writer = Writer::start(conn, folder, time.clone(), bells.clone());
         Ok(Self {
             pools: Pools::Sqlite { readers, writer },
             time,
-            bell,
+            bells,
         })
     }
 
-    async fn open_postgres(
-        settings: CatalogSettings,
-        bell: Arc<Notify>,
-    ) -> Result<Self, CatalogError> {
+    async fn open_postgres(settings: CatalogSettings, bells: Bells) -> Result<Self, CatalogError> {
         let options = PgConnectOptions::from_str(&settings.url)
             .map_err(|_| CatalogError::Url(settings.url.clone()))?
             .application_name("safelight")
@@ -172,11 +167,11 @@ impl Catalog {
         let time = settings
             .clock
             .map_or(TimeSource::Database, TimeSource::Injected);
-        tokio::spawn(listen(pool.clone(), bell.clone()));
+        tokio::spawn(listen(pool.clone(), bells.clone()));
         Ok(Self {
             pools: Pools::Postgres(pool),
             time,
-            bell,
+            bells,
         })
     }
 
@@ -192,7 +187,21 @@ impl Catalog {
     /// Rings when work may have come. May ring for nothing, and may fail to ring: it only shortens a wait.
     #[must_use]
     pub fn bell(&self) -> Arc<Notify> {
-        self.bell.clone()
+        self.bells.jobs.clone()
+    }
+
+    /// Rings when this process has recorded events that have no place in the order yet. Like
+    /// [`Catalog::bell`] it promises nothing.
+    #[must_use]
+    pub fn recorded_bell(&self) -> Arc<Notify> {
+        self.bells.recorded.clone()
+    }
+
+    /// Rings when events were given their places in the order, by whatever process. Like
+    /// [`Catalog::bell`] it promises nothing.
+    #[must_use]
+    pub fn sequenced_bell(&self) -> Arc<Notify> {
+        self.bells.sequenced.clone()
     }
 
     /// A connection for reading. Statements see what is committed when each begins.
@@ -228,7 +237,7 @@ impl Catalog {
                 let mut tx = Tx {
                     conn: Conn::Postgres(&mut outer),
                     time: &self.time,
-                    rung: false,
+                    rung: Rung::default(),
                     failed: false,
                 };
                 // As on SQLite; what it wrote is taken back when `outer` is dropped.
@@ -242,9 +251,7 @@ impl Catalog {
                 }
                 let rung = tx.rung;
                 outer.commit().await.map_err(CatalogError::from)?;
-                if rung {
-                    self.bell.notify_waiters();
-                }
+                self.bells.ring(rung);
                 Ok(value)
             }
         }
@@ -323,21 +330,28 @@ impl Reader {
         Tx {
             conn,
             time: &self.time,
-            rung: false,
+            rung: Rung::default(),
             failed: false,
         }
     }
 }
 
-/// Rings `bell` for every NOTIFY, from any process. A lost connection is made again: meanwhile
+/// Rings the bell of every NOTIFY, from any process. A lost connection is made again: meanwhile
 /// polling finds the work.
-async fn listen(pool: PgPool, bell: Arc<Notify>) {
+async fn listen(pool: PgPool, bells: Bells) {
     while !pool.is_closed() {
         if let Ok(mut listener) = PgListener::connect_with(&pool).await
-            && listener.listen("safelight_jobs").await.is_ok()
+            && listener
+                .listen_all([JOBS_CHANNEL, EVENTS_CHANNEL])
+                .await
+                .is_ok()
         {
-            while listener.recv().await.is_ok() {
-                bell.notify_waiters();
+            while let Ok(told) = listener.recv().await {
+                bells.ring(Rung {
+                    jobs: told.channel() == JOBS_CHANNEL,
+                    sequenced: told.channel() == EVENTS_CHANNEL,
+                    recorded: false,
+                });
             }
         }
         tokio::time::sleep(Duration::from_secs(1)).await;

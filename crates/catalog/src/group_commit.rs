@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::bells::{Bells, Rung};
 use crate::checkpoint::{Folder, fold};
 use crate::connect::TimeSource;
 use crate::error::CatalogError;
@@ -83,12 +84,12 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer on its connection. `bell` is rung after commits that asked for it.
+    /// Starts the writer on its connection. `bells` are rung after commits that asked for it.
     pub(crate) fn start(
         mut conn: SqliteConnection,
         folder: Folder,
         time: TimeSource,
-        bell: Arc<Notify>,
+        bells: Bells,
     ) -> Self {
         let (queue, mut waiting) = mpsc::channel::<Box<dyn Write>>(4 * LARGEST_COMMIT);
         let closing = Arc::new(Notify::new());
@@ -101,7 +102,7 @@ impl Writer {
                     taken = waiting.recv_many(&mut batch, LARGEST_COMMIT) => match taken {
                         0 => break,
                         _ => {
-                            commit_all(&mut conn, &time, &bell, &mut batch).await;
+                            commit_all(&mut conn, &time, &bells, &mut batch).await;
                             folder.committed();
                         }
                     },
@@ -160,13 +161,13 @@ impl Writer {
 async fn commit_all(
     conn: &mut SqliteConnection,
     time: &TimeSource,
-    bell: &Notify,
+    bells: &Bells,
     batch: &mut Vec<Box<dyn Write>>,
 ) {
     let mut tx = Tx {
         conn: Conn::Sqlite(conn),
         time,
-        rung: false,
+        rung: Rung::default(),
         failed: false,
     };
     if let Err(error) = tx.exec("BEGIN IMMEDIATE", &[]).await {
@@ -190,9 +191,7 @@ async fn commit_all(
     };
     match ended {
         Ok(()) => {
-            if rung {
-                bell.notify_waiters();
-            }
+            bells.ring(rung);
             batch.drain(..).for_each(|write| write.finish(Ok(())));
         }
         Err(error) => {

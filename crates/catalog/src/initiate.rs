@@ -82,9 +82,14 @@ pub struct FreshAsset {
     pub sha256: Option<String>,
     /// The id its upload gets.
     pub upload_id: String,
+    /// The id of the event that its upload has started, where its first URL leaves with the answer.
+    pub started_event_id: Option<String>,
     /// Where its bytes will be.
     pub object_key: String,
-    /// `single` or `multipart`.
+    /// Whether its bytes are taken even though the owner has them: who sends them cannot be told of an asset
+    /// in place of an upload.
+    pub sent_anyway: bool,
+    /// `single`, `multipart` or `append`.
     pub transport: &'static str,
     /// Size of a part.
     pub part_size_bytes: i64,
@@ -151,6 +156,7 @@ pub async fn initiate(
             let holder = asset
                 .sha256
                 .as_ref()
+                .filter(|_| !asset.sent_anyway)
                 .and_then(|hash| known.held.get(tenant_id, owner_id, hash))
                 .cloned();
             rows.member(

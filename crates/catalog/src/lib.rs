@@ -12,6 +12,7 @@
 //! Every change of state is a compare-and-set on `version`, so that the loser of a race sees that it
 //! lost: a function that changes something answers whether it did.
 
+pub mod appends;
 pub mod assets;
 pub mod blobs;
 pub mod captures;
@@ -29,9 +30,11 @@ pub mod sweeps;
 pub mod uploads;
 
 mod batch;
+mod bells;
 mod checkpoint;
 mod connect;
 mod group_commit;
+pub mod merge_asset;
 mod migrate;
 mod transaction;
 mod value;

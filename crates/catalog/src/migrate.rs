@@ -6,62 +6,38 @@ use std::borrow::Cow;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
-const SQLITE: [(i64, &str, &str); 4] = [
-    (
-        1,
-        "first",
-        include_str!("../migrations/sqlite/0001_first.sql"),
-    ),
-    (
-        2,
-        "fences",
-        include_str!("../migrations/sqlite/0002_fences.sql"),
-    ),
-    (
-        3,
-        "stores",
-        include_str!("../migrations/sqlite/0003_stores.sql"),
-    ),
-    (
-        6,
-        "looks",
-        include_str!("../migrations/sqlite/0006_looks.sql"),
-    ),
-];
-const POSTGRES: [(i64, &str, &str); 4] = [
-    (
-        1,
-        "first",
-        include_str!("../migrations/postgres/0001_first.sql"),
-    ),
-    (
-        2,
-        "fences",
-        include_str!("../migrations/postgres/0002_fences.sql"),
-    ),
-    (
-        3,
-        "stores",
-        include_str!("../migrations/postgres/0003_stores.sql"),
-    ),
-    (
-        6,
-        "looks",
-        include_str!("../migrations/postgres/0006_looks.sql"),
-    ),
-];
+/// Number, name and text of each migration of a dialect, in order.
+macro_rules! steps {
+    ($dialect:literal) => {
+        steps!($dialect: (1, "0001_first"), (2, "0002_fences"), (3, "0003_stores"), (4, "0004_append"), (5, "0005_event_positions"), (6, "0006_looks"), (7, "0007_merged"))
+    };
+    ($dialect:literal: $(($number:literal, $name:literal)),+) => {
+        [$((
+            $number,
+            $name,
+            include_str!(concat!("../migrations/", $dialect, "/", $name, ".sql")),
+        )),+]
+    };
+}
+
+type Step = (i64, &'static str, &'static str);
+
+const SQLITE: &[Step] = &steps!("sqlite");
+const POSTGRES: &[Step] = &steps!("postgres");
 
 /// The schema version that this program works with.
 pub const SCHEMA_VERSION: i64 = SQLITE[SQLITE.len() - 1].0;
 
-fn migrator(steps: &[(i64, &'static str, &'static str)]) -> Migrator {
+fn migrator(steps: &[Step]) -> Migrator {
     Migrator::with_migrations(
         steps
             .iter()
             .map(|(version, name, sql)| {
                 Migration::new(
                     *version,
-                    Cow::Borrowed(*name),
+                    Cow::Borrowed(
+                        name.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_'),
+                    ),
                     MigrationType::Simple,
                     AssertSqlSafe(*sql).into_sql_str(),
                     false,
@@ -72,9 +48,9 @@ fn migrator(steps: &[(i64, &'static str, &'static str)]) -> Migrator {
 }
 
 pub(crate) fn sqlite() -> Migrator {
-    migrator(&SQLITE)
+    migrator(SQLITE)
 }
 
 pub(crate) fn postgres() -> Migrator {
-    migrator(&POSTGRES)
+    migrator(POSTGRES)
 }

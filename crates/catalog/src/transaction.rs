@@ -3,6 +3,7 @@
 use safelight_model::clock::Micros;
 use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
 
+use crate::bells::{EVENTS_CHANNEL, JOBS_CHANNEL, Rung, notify};
 use crate::connect::TimeSource;
 use crate::error::CatalogError;
 use crate::value::{Column, Row, Value};
@@ -18,7 +19,8 @@ pub(crate) enum Conn<'c> {
 pub struct Tx<'c> {
     pub(crate) conn: Conn<'c>,
     pub(crate) time: &'c TimeSource,
-    pub(crate) rung: bool,
+    /// Which bells are to be rung after the commit.
+    pub(crate) rung: Rung,
     /// A statement failed. Nothing of this write must be kept then, whatever it answers: PostgreSQL takes
     /// all of it back, and its COMMIT does not say so.
     pub(crate) failed: bool,
@@ -173,11 +175,26 @@ impl Tx<'_> {
     /// # Errors
     /// What the database says.
     pub async fn ring(&mut self) -> Result<(), CatalogError> {
-        if !self.rung && self.is_postgres() {
-            self.exec("SELECT pg_notify('safelight_jobs', '')", &[])
-                .await?;
+        if !self.rung.jobs && self.is_postgres() {
+            self.exec(&notify(JOBS_CHANNEL), &[]).await?;
         }
-        self.rung = true;
+        self.rung.jobs = true;
+        Ok(())
+    }
+
+    /// Asks that the sequencer of this process be woken once this transaction is committed. Other
+    /// processes are not told: a NOTIFY in every write that records an event would have all commits of
+    /// PostgreSQL wait for one another.
+    pub(crate) fn ring_recorded(&mut self) {
+        self.rung.recorded = true;
+    }
+
+    /// Asks that readers of events, of every process, be woken once this transaction is committed.
+    pub(crate) async fn ring_sequenced(&mut self) -> Result<(), CatalogError> {
+        if !self.rung.sequenced && self.is_postgres() {
+            self.exec(&notify(EVENTS_CHANNEL), &[]).await?;
+        }
+        self.rung.sequenced = true;
         Ok(())
     }
 }

@@ -276,6 +276,30 @@ pub async fn extend_signed(
     Ok(changed == 1)
 }
 
+/// Locks an upload that is appended to, and records that requests to the store which begin now may last until
+/// `until`. Its bytes are known without asking, so the janitor looks only at its end, and at `look_at` if now is when
+/// they are whole. `false` when it is no longer open: then nothing must be written for it.
+///
+/// # Errors
+/// What the database says.
+pub(crate) async fn extend_written(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    upload_id: &str,
+    until: Micros,
+    look_at: Option<Micros>,
+) -> Result<bool, CatalogError> {
+    let changed = tx
+        .exec(
+            "UPDATE uploads SET signed_until = CASE WHEN signed_until < $3 THEN $3 ELSE signed_until END,
+                    look_at = COALESCE($4, look_at)
+              WHERE tenant_id = $1 AND upload_id = $2 AND state = 'open'",
+            values![tenant_id, upload_id, until, look_at],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
 /// Records the store's id for the upload, and what its parts carry. `false` when it has one already,
 /// or is no longer open: the caller then aborts the one it made.
 ///

@@ -21,7 +21,7 @@ const FIELDS: &str = "original,renditions,times";
 /// How waiting ended.
 #[derive(Debug, Default)]
 pub struct Waited {
-    /// What was last heard of each asset.
+    /// What was last heard of each asset, by the id that was asked for.
     pub assets: HashMap<String, Asset>,
     /// The assets that are not settled, because time was up.
     pub unsettled: Vec<String>,
@@ -49,22 +49,26 @@ pub async fn wait(
     let mut between = BETWEEN.0;
     while !open.is_empty() {
         let turn: Vec<String> = open.drain(..open.len().min(TURN.0)).collect();
-        let answers: Vec<Result<Asset, CallError>> = futures::stream::iter(turn)
-            .map(|id| async move { session.asset(&id, FIELDS).await })
+        let answers: Vec<(String, Result<Asset, CallError>)> = futures::stream::iter(turn)
+            .map(|id| async move {
+                let asset = session.asset(&id, FIELDS).await;
+                (id, asset)
+            })
             .buffered(TURN.1)
             .collect()
             .await;
         let mut settled = false;
-        for answer in answers {
+        for (asked, answer) in answers {
+            // Another asset may stand for it by now.
             let asset = answer?;
             // A state that this version does not know may still change.
             if State::parse(&asset.state).is_some_and(State::is_settled) {
                 settled = true;
                 on_settled(&asset);
             } else {
-                open.push_back(asset.asset_id.clone());
+                open.push_back(asked.clone());
             }
-            waited.assets.insert(asset.asset_id.clone(), asset);
+            waited.assets.insert(asked, asset);
         }
         if open.is_empty() {
             break;

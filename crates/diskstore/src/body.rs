@@ -1,15 +1,14 @@
 //! The body of a sealed file, compared with its sums as it is read.
 
 use std::fs::File;
-use std::io::{self, IoSliceMut, Seek as _, SeekFrom};
+use std::io::{self, Seek as _, SeekFrom};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use rustix::io::ReadWriteFlags;
 
+use crate::at_hand::How;
 use crate::blocks::{BLOCK_BYTES, sum_offset, sums_bytes, verify};
 use crate::buffers::Buffers;
 use crate::fault::Fault;
@@ -18,7 +17,11 @@ use crate::temp::Temp;
 /// So much is read at a time, in whole blocks.
 pub(crate) const CHUNK_BYTES: u64 = 4 * BLOCK_BYTES;
 
-/// What bodies are read into, in all stores of the process. A range that begins within a block takes one more.
+/// For less than this no buffer is taken, since it may be held for as long as a body is read.
+const SMALL_BYTES: u64 = 16 << 10;
+
+/// What bodies are read into, in all stores of the process. A range that begins within a block takes one more, as does
+/// what stands behind a body that is read in one go with it.
 static BUFFERS: LazyLock<Buffers> =
     LazyLock::new(|| Buffers::of((CHUNK_BYTES + BLOCK_BYTES) as usize));
 
@@ -29,6 +32,39 @@ pub(crate) struct Body {
     path: PathBuf,
     bytes: u64,
     has_sums: bool,
+    held: Held,
+}
+
+/// The end of a file, as it was read.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// Where in the file it begins.
+    from: u64,
+    bytes: Bytes,
+}
+
+impl Held {
+    /// Reads a file of so many bytes from an offset to its end.
+    pub(crate) fn read(file: &File, range: Range<u64>, how: How) -> io::Result<Self> {
+        let bytes = if range.end - range.start <= SMALL_BYTES {
+            let mut bytes = vec![0; (range.end - range.start) as usize];
+            how.read_exact_at(file, &mut bytes, range.start)?;
+            bytes.into()
+        } else {
+            fill(file, range.clone(), how)?
+        };
+        Ok(Self {
+            from: range.start,
+            bytes,
+        })
+    }
+
+    /// What of it stands in a range of the file; `None` if it does not hold all of that.
+    pub(crate) fn slice(&self, range: &Range<u64>) -> Option<Bytes> {
+        let start = usize::try_from(range.start.checked_sub(self.from)?).ok()?;
+        let end = usize::try_from(range.end.checked_sub(self.from)?).ok()?;
+        (start <= end && end <= self.bytes.len()).then(|| self.bytes.slice(start..end))
+    }
 }
 
 /// A range of a body that is being read.
@@ -36,24 +72,17 @@ pub(crate) struct Body {
 pub(crate) struct BodyReader {
     body: Body,
     /// The sums of all blocks that the range touches; none if the file has none.
-    sums: Vec<u8>,
+    sums: Bytes,
     /// Where the first of these blocks begins.
     sums_from: u64,
     left: Range<u64>,
 }
 
-/// How bytes are read.
-#[derive(Clone, Copy)]
-enum How {
-    Blocking,
-    /// Only what the system has in its memory.
-    FromMemory,
-}
-
 impl Body {
-    /// The body at the beginning of a file.
-    pub(crate) fn of(file: File, path: &Path, bytes: u64, has_sums: bool) -> Self {
+    /// The body at the beginning of a file, of which the end was read.
+    pub(crate) fn of(file: File, path: &Path, bytes: u64, has_sums: bool, held: Held) -> Self {
         Self {
+            held,
             file,
             path: path.to_owned(),
             bytes,
@@ -84,7 +113,7 @@ impl Body {
     }
 
     /// Begins to read a range of it.
-    pub(crate) fn read(self, range: Range<u64>) -> Result<BodyReader, Fault> {
+    pub(crate) fn read(mut self, range: Range<u64>, how: How) -> Result<BodyReader, Fault> {
         if range.end > self.bytes {
             return Err(Fault::damaged(
                 &self.path,
@@ -93,14 +122,22 @@ impl Body {
         }
         let sums_from = range.start / BLOCK_BYTES * BLOCK_BYTES;
         let sums = if self.has_sums && !range.is_empty() {
-            let of = sum_offset(range.start)..sums_bytes(range.end);
-            let mut sums = vec![0; (of.end - of.start) as usize];
-            let read = self.file.read_exact_at(&mut sums, self.bytes + of.start);
-            read.map_err(|error| Fault::reading(&self.path, error))?;
-            sums
+            let of = self.bytes + sum_offset(range.start)..self.bytes + sums_bytes(range.end);
+            match self.held.slice(&of) {
+                Some(sums) => sums,
+                None => {
+                    let mut sums = vec![0; (of.end - of.start) as usize];
+                    let read = how.read_exact_at(&self.file, &mut sums, of.start);
+                    read.map_err(|error| Fault::reading(&self.path, error))?;
+                    sums.into()
+                }
+            }
         } else {
-            Vec::new()
+            Bytes::new()
         };
+        if self.held.from >= self.bytes {
+            self.held.bytes = Bytes::new();
+        }
         Ok(BodyReader {
             body: self,
             sums,
@@ -117,16 +154,7 @@ impl BodyReader {
     }
 
     /// The next bytes, so many at most, none at the end.
-    pub(crate) fn next(&mut self, most: u64) -> Result<Bytes, Fault> {
-        Ok(self.advance(most, How::Blocking)?.unwrap_or_default())
-    }
-
-    /// The same if it need not wait for the disk; `None` if it would.
-    pub(crate) fn next_at_hand(&mut self, most: u64) -> Result<Option<Bytes>, Fault> {
-        self.advance(most, How::FromMemory)
-    }
-
-    fn advance(&mut self, most: u64, how: How) -> Result<Option<Bytes>, Fault> {
+    pub(crate) fn next(&mut self, most: u64, how: How) -> Result<Bytes, Fault> {
         let Range { start, end } = self.left;
         let until = start.saturating_add(most).min(end);
         // Whole blocks have sums, so the next read should begin with one.
@@ -138,9 +166,10 @@ impl BodyReader {
         };
         let from = start / BLOCK_BYTES * BLOCK_BYTES;
         let to = until.next_multiple_of(BLOCK_BYTES).min(self.body.bytes);
-        let filled = self.fill(from..to, how);
-        let Some(blocks) = filled.map_err(|error| Fault::reading(&self.body.path, error))? else {
-            return Ok(None);
+        let blocks = match self.body.held.slice(&(from..to)) {
+            Some(blocks) => blocks,
+            None => fill(&self.body.file, from..to, how)
+                .map_err(|error| Fault::reading(&self.body.path, error))?,
         };
         if self.body.has_sums && start < until {
             let sums = self.sums.get(sum_offset(from - self.sums_from) as usize..);
@@ -153,9 +182,7 @@ impl BodyReader {
             })?;
         }
         self.left.start = until;
-        Ok(Some(
-            blocks.slice((start - from) as usize..(until - from) as usize),
-        ))
+        Ok(blocks.slice((start - from) as usize..(until - from) as usize))
     }
 
     /// Appends the next bytes to a file, and shows them; so many at most, none at the end. Where the file system can,
@@ -178,32 +205,18 @@ impl BodyReader {
         // They are at hand now. What is not as it was written is not passed on.
         let mut left = copied;
         while left > 0 {
-            let bytes = self.next(left.min(CHUNK_BYTES))?;
+            let bytes = self.next(left.min(CHUNK_BYTES), How::Waiting)?;
             left -= bytes.len() as u64;
             to.written(&bytes);
             seen(&bytes);
         }
         Ok(copied)
     }
+}
 
-    fn fill(&self, range: Range<u64>, how: How) -> io::Result<Option<Bytes>> {
-        let mut buffer = BUFFERS.take((range.end - range.start) as usize);
-        match how {
-            How::Blocking => self.body.file.read_exact_at(buffer.bytes(), range.start)?,
-            How::FromMemory => {
-                let mut filled = 0;
-                while let Some(rest) = buffer.bytes().get_mut(filled..).filter(|r| !r.is_empty()) {
-                    let at = range.start + filled as u64;
-                    let slices = &mut [IoSliceMut::new(rest)];
-                    match rustix::io::preadv2(&self.body.file, slices, at, ReadWriteFlags::NOWAIT) {
-                        Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                        Ok(read) => filled += read,
-                        // Where it cannot be tried, reading that blocks will tell what is the matter.
-                        Err(_) => return Ok(None),
-                    }
-                }
-            }
-        }
-        Ok(Some(buffer.freeze()))
-    }
+/// Reads a range of a file.
+fn fill(file: &File, range: Range<u64>, how: How) -> io::Result<Bytes> {
+    let mut buffer = BUFFERS.take((range.end - range.start) as usize);
+    how.read_exact_at(file, buffer.bytes(), range.start)?;
+    Ok(buffer.freeze())
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use s3s::dto::CopySource;
 use s3s::{S3Result, s3_error};
 
+use crate::at_hand::How;
 use crate::checksum::{Algorithm, Checksums, Coverage};
 use crate::conditions::ReadConditions;
 use crate::expectation::{Expectation, Hasher};
@@ -91,7 +92,8 @@ impl Source {
             ));
         }
         let path = store.inner.object_path(bucket, key);
-        let (record, reading) = Reading::begin(store, bucket, &path, object, range.clone())?;
+        let (record, reading) =
+            Reading::begin(store, bucket, &path, object, range.clone(), How::Waiting)?;
         Ok(Self {
             record,
             range,

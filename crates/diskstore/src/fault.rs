@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use http::StatusCode;
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
+use crate::at_hand::How;
+
 /// A failure of the disk or of what is on it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
@@ -44,6 +46,13 @@ impl Fault {
     /// Whether it is about what is on the disk, and trying again would not help.
     pub(crate) fn is_damage(&self) -> bool {
         matches!(self, Self::Damaged { .. })
+    }
+}
+
+impl Fault {
+    /// Whether all that is wrong is that it would have to be waited for.
+    pub(crate) fn would_block(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
@@ -101,6 +110,49 @@ fn damaged_object() -> S3Error {
 /// An error of the file system as the client is told.
 pub(crate) fn io_fault(error: io::Error) -> S3Error {
     Fault::Io(error).into()
+}
+
+/// Why a look that waits for nothing has no answer.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// It would have had to wait.
+    WouldBlock,
+    /// This is the answer.
+    Refused(S3Error),
+}
+
+impl From<Fault> for Stopped {
+    fn from(fault: Fault) -> Self {
+        if fault.would_block() {
+            Self::WouldBlock
+        } else {
+            Self::Refused(fault.into())
+        }
+    }
+}
+
+impl From<S3Error> for Stopped {
+    fn from(error: S3Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Looks for something at hand, and else on a thread that may block.
+pub(crate) async fn look<T: Send + 'static>(
+    at: impl Fn(How) -> Result<T, Stopped> + Send + 'static,
+) -> S3Result<T> {
+    match at(How::AtHand) {
+        Ok(found) => return Ok(found),
+        Err(Stopped::Refused(error)) => return Err(error),
+        Err(Stopped::WouldBlock) => {}
+    }
+    blocking(move || match at(How::Waiting) {
+        Ok(found) => Ok(found),
+        Err(Stopped::Refused(error)) => Err(error),
+        // Nothing that waits says so.
+        Err(Stopped::WouldBlock) => Err(io_fault(io::ErrorKind::WouldBlock.into())),
+    })
+    .await
 }
 
 /// Runs what blocks on a thread where it may.

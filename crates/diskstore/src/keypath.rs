@@ -9,14 +9,80 @@ use crate::ids::Ids;
 pub(crate) const CHUNK_BYTES: usize = 64;
 const EMPTY: &str = "%";
 
-/// What a name in a directory of keys stands for: the bytes that it adds to
-/// those that the directories above it stand for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Name {
-    /// The end of a key, with or without the id of an upload to it.
-    Leaf(Vec<u8>),
-    /// Bytes that more keys begin with; a segment's end if it ends in `/`.
-    Dir(Vec<u8>),
+/// What a name in a directory of keys stands for. Names are in the order of the keys that they lead to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Name {
+    /// The bytes that it adds to those that the directories above it stand for.
+    pub adds: Box<[u8]>,
+    pub kind: Kind,
+    /// That of a leaf that stands for an upload; empty else.
+    pub upload_id: Box<str>,
+}
+
+/// The same, borrowed, in the same order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct NameRef<'a> {
+    pub adds: &'a [u8],
+    pub kind: Kind,
+    pub upload_id: &'a str,
+}
+
+/// Which kind of name it is. The key that ends with some bytes comes before those that go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// The end of a key.
+    Leaf,
+    /// A directory for the rest of a segment; what it adds ends in `/`.
+    Segment,
+    /// A directory for a piece of a long segment.
+    Piece,
+}
+
+impl Name {
+    /// The first of all names that add these bytes.
+    pub(crate) fn first_of(adds: &[u8]) -> Self {
+        Self {
+            adds: adds.into(),
+            kind: Kind::Leaf,
+            upload_id: "".into(),
+        }
+    }
+
+    pub(crate) fn borrow(&self) -> NameRef<'_> {
+        NameRef {
+            adds: &self.adds,
+            kind: self.kind,
+            upload_id: &self.upload_id,
+        }
+    }
+
+    /// As it is written in its directory.
+    pub(crate) fn file_name(&self) -> String {
+        let mut text = match self.kind {
+            Kind::Segment => encode(self.adds.strip_suffix(b"/").unwrap_or(&self.adds)),
+            Kind::Leaf | Kind::Piece => encode(&self.adds),
+        };
+        match self.kind {
+            Kind::Leaf => {
+                text.push('=');
+                text.push_str(&self.upload_id);
+            }
+            Kind::Segment if text.is_empty() => text.push_str(EMPTY),
+            Kind::Segment => {}
+            Kind::Piece => text.push('+'),
+        }
+        text
+    }
+}
+
+impl NameRef<'_> {
+    pub(crate) fn to_name(self) -> Name {
+        Name {
+            adds: self.adds.into(),
+            kind: self.kind,
+            upload_id: self.upload_id.into(),
+        }
+    }
 }
 
 /// The file of a key below the directory of all objects.
@@ -47,40 +113,58 @@ pub(crate) fn prefix_dir<'a>(objects: &Path, prefix: &'a [u8]) -> (PathBuf, &'a 
 fn descend<'a>(objects: &Path, bytes: &'a [u8]) -> (PathBuf, &'a [u8]) {
     let mut path = objects.to_owned();
     let mut rest = bytes;
-    loop {
-        let end = rest.iter().position(|byte| *byte == b'/');
-        if end.unwrap_or(rest.len()) >= CHUNK_BYTES {
-            let (chunk, more) = rest.split_at(CHUNK_BYTES);
-            path.push(encode(chunk) + "+");
-            rest = more;
-        } else if let Some(end) = end {
-            path.push(if end == 0 {
-                EMPTY.to_owned()
-            } else {
-                encode(&rest[..end])
-            });
-            rest = &rest[end + 1..];
-        } else {
-            return (path, rest);
-        }
+    while let Some((name, more)) = first_dir(rest) {
+        path.push(name.to_name().file_name());
+        rest = more;
     }
+    (path, rest)
+}
+
+/// The directory that leads to keys which begin with these bytes, if they are enough to tell, and the bytes behind it.
+pub(crate) fn first_dir(bytes: &[u8]) -> Option<(NameRef<'_>, &[u8])> {
+    let slash = bytes.iter().position(|byte| *byte == b'/');
+    let (kind, end) = if slash.unwrap_or(bytes.len()) >= CHUNK_BYTES {
+        (Kind::Piece, CHUNK_BYTES)
+    } else {
+        (Kind::Segment, slash? + 1)
+    };
+    let (adds, rest) = bytes.split_at(end);
+    let name = NameRef {
+        adds,
+        kind,
+        upload_id: "",
+    };
+    Some((name, rest))
 }
 
 /// What a name stands for; `None` if this store does not write such a name.
 pub(crate) fn decode_name(name: &str) -> Option<Name> {
+    let mut adds = Vec::new();
+    let (kind, upload_id) = decode_name_onto(name, &mut adds)?;
+    Some(Name {
+        adds: adds.into(),
+        kind,
+        upload_id: upload_id.into(),
+    })
+}
+
+/// The same. Appends the bytes that the name adds, some of them also if it is none; tells the rest.
+pub(crate) fn decode_name_onto<'a>(name: &'a str, adds: &mut Vec<u8>) -> Option<(Kind, &'a str)> {
     if name == EMPTY {
-        return Some(Name::Dir(b"/".to_vec()));
+        adds.push(b'/');
+        return Some((Kind::Segment, ""));
     }
     if let Some((leaf, upload_id)) = name.split_once('=') {
         let known = upload_id.is_empty() || Ids::is_id(upload_id);
-        return decode(leaf).filter(|_| known).map(Name::Leaf);
+        return (known && decode_onto(leaf, adds)).then_some((Kind::Leaf, upload_id));
     }
-    if let Some(chunk) = name.strip_suffix('+') {
-        return decode(chunk).map(Name::Dir);
+    if let Some(piece) = name.strip_suffix('+') {
+        return decode_onto(piece, adds).then_some((Kind::Piece, ""));
     }
-    let mut bytes = decode(name)?;
-    bytes.push(b'/');
-    Some(Name::Dir(bytes))
+    decode_onto(name, adds).then(|| {
+        adds.push(b'/');
+        (Kind::Segment, "")
+    })
 }
 
 /// Whether a byte is written as it is, but for a dot at the beginning.
@@ -103,23 +187,30 @@ fn encode(bytes: &[u8]) -> String {
     text
 }
 
-fn decode(text: &str) -> Option<Vec<u8>> {
+/// Appends what a text was encoded from; `false` if it was not encoded so.
+fn decode_onto(text: &str, bytes: &mut Vec<u8>) -> bool {
     if text.bytes().all(is_plain) && !text.starts_with('.') {
-        return Some(text.as_bytes().to_vec());
+        bytes.extend_from_slice(text.as_bytes());
+        return true;
     }
-    let mut bytes = Vec::with_capacity(text.len());
+    let from = bytes.len();
     let mut rest = text.as_bytes();
     while let Some((first, more)) = rest.split_first() {
         if *first == b'%' {
-            let (digits, more) = more.split_at_checked(2)?;
-            bytes.push(hex_digit(digits[0])? << 4 | hex_digit(digits[1])?);
+            let Some((digits, more)) = more.split_at_checked(2) else {
+                return false;
+            };
+            let (Some(high), Some(low)) = (hex_digit(digits[0]), hex_digit(digits[1])) else {
+                return false;
+            };
+            bytes.push(high << 4 | low);
             rest = more;
         } else {
             bytes.push(*first);
             rest = more;
         }
     }
-    (encode(&bytes) == text).then_some(bytes)
+    encode(&bytes[from..]) == text
 }
 
 fn hex_digit(digit: u8) -> Option<u8> {
@@ -136,9 +227,10 @@ mod tests {
     fn decode_path(path: &Path) -> Vec<u8> {
         let mut key = Vec::new();
         for name in path {
-            match decode_name(name.to_str().unwrap()).unwrap() {
-                Name::Leaf(bytes) | Name::Dir(bytes) => key.extend(bytes),
-            }
+            let text = name.to_str().unwrap();
+            let name = decode_name(text).unwrap();
+            assert_eq!(name.file_name(), text);
+            key.extend(name.adds);
         }
         key
     }
@@ -193,7 +285,12 @@ mod tests {
         let path = pending_path(Path::new("x"), "a/B", id);
         assert_eq!(path, Path::new("x/a/%42=0123456789abcdef0123456789abcdef"));
         let name = path.file_name().and_then(|name| name.to_str()).unwrap();
-        assert_eq!(decode_name(name), Some(Name::Leaf(b"B".to_vec())));
+        let decoded = decode_name(name).unwrap();
+        assert_eq!(
+            (&*decoded.adds, decoded.kind),
+            (b"B".as_slice(), Kind::Leaf)
+        );
+        assert_eq!((&*decoded.upload_id, &*decoded.file_name()), (id, name));
         assert!(name.len() <= 255);
         assert_eq!(decode_name("b=else"), None);
         let longest = pending_path(Path::new(""), &"A".repeat(CHUNK_BYTES - 1), id);

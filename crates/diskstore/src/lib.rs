@@ -62,6 +62,7 @@
 //! scrub                         how far the last scrub is, and what it found
 //! tmp/<id>                      bodies and records that are being written
 //! tmp/<id>/                     a bucket or an upload that is being removed
+//! tmp/order.<n>                 the order of a directory; loses this name at once
 //! tmp/doom.<bucket>.<upload>    parts that are being removed
 //! buckets/<bucket>/bucket       what is known of it and its configuration
 //! buckets/<bucket>/objects/...  one file per object, see below
@@ -81,10 +82,16 @@
 //! segment is `%`; the last segment gets `=` appended, so the keys `a` and
 //! `a/b` do not clash; and a segment of 64 bytes or more is cut after each 64
 //! into directories that end in `+`. A walk of the directories in the right
-//! order gives the keys in the order of their bytes, so listing needs no index on
-//! the disk. What was read and ordered of a directory is kept in memory until a name
-//! in it changes, 8 MiB in all; a page costs as much as the directories that are not,
-//! so spread keys (by date, for example) rather than putting millions under one prefix.
+//! order gives the keys in the order of their bytes, so listing needs no index that
+//! lasts. The order of a directory is made when it is first listed, and kept current
+//! from then on: in memory, 8 MiB in all (some 35,000 names), or in files without a name
+//! that are gone with the process, 1 GiB in all. A page then costs as much as the
+//! keys on it, whatever the directory holds and whoever writes to it. What was not
+//! listed for the longest time goes first, and the first page of a directory that is not
+//! kept waits until all its names are read and ordered. If there is no room for that,
+//! each page costs a look at all names of its directory, in little memory. With a
+//! delimiter, of a directory below a common prefix only the first names are read, to
+//! know that there are keys.
 //!
 //! Uploads have directories by their ids, so that completing one moves nothing.
 //! Those that are not completed are found by key in `pending`, which is laid out
@@ -189,6 +196,7 @@
 
 mod access;
 mod acl;
+mod at_hand;
 mod blocks;
 mod body;
 mod buckets;

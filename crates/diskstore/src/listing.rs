@@ -8,12 +8,13 @@ use s3s::dto::{
     ObjectStorageClass, Owner,
 };
 use s3s::{S3Result, s3_error};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::clock::timestamp;
 use crate::fault::io_fault;
 use crate::record::Summary;
 use crate::store::DiskStore;
-use crate::walk::{Resume, Walk};
+use crate::walk::{Resume, Step, Walk};
 
 /// The longest page of S3.
 const LONGEST_PAGE: i32 = 1000;
@@ -64,6 +65,14 @@ pub(crate) fn common_prefix<'a>(
     key.get(..cut)
 }
 
+/// Waits for the turn of a listing, which is over when this is dropped.
+pub(crate) async fn turn(store: &DiskStore) -> S3Result<OwnedSemaphorePermit> {
+    let room = Arc::clone(&store.inner.listing_room);
+    room.acquire_owned()
+        .await
+        .map_err(|_| s3_error!(SlowDown, "The store has too much to do."))
+}
+
 /// Reads a page. Blocks.
 pub(crate) fn page(
     store: &DiskStore,
@@ -82,11 +91,19 @@ pub(crate) fn page(
     let listings = store.inner.tree.listings();
     let mut walk = Walk::start(listings, &objects, prefix, resume).map_err(io_fault)?;
     let mut last = None;
-    while let Some(found) = walk.next(listings).map_err(io_fault)? {
+    while let Some(step) = walk.next_or_common(listings, delimiter).map_err(io_fault)? {
         if page.objects.len() + page.common.len() == length {
             page.next = last;
             break;
         }
+        let found = match step {
+            Step::Key(found) => found,
+            Step::Common(common) => {
+                last = Some(Resume::Past(common.as_bytes().to_vec()));
+                page.common.push(common);
+                continue;
+            }
+        };
         let Ok(key) = str::from_utf8(&found.key) else {
             continue;
         };

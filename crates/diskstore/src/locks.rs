@@ -1,13 +1,17 @@
 //! One writer, or some readers, of a key at a time.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::io;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+
+use crate::at_hand::How;
+use crate::fault::Fault;
 
 /// So many that two of some dozen keys in work rarely share one.
 const STRIPES: usize = 1024;
 
 /// Locks by key. They are held for moves on the disk, never while a client
-/// sends or receives, and only on threads that may block.
+/// sends or receives, and for longer than an instant only on threads that may block.
 pub(crate) struct KeyLocks {
     hasher: RandomState,
     stripes: Vec<RwLock<()>>,
@@ -26,6 +30,23 @@ impl KeyLocks {
         self.stripe(bucket, key)
             .read()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, without waiting perhaps for who changes it now.
+    pub(crate) fn read_for(
+        &self,
+        bucket: &str,
+        key: &str,
+        how: How,
+    ) -> Result<RwLockReadGuard<'_, ()>, Fault> {
+        if how == How::Waiting {
+            return Ok(self.read(bucket, key));
+        }
+        match self.stripe(bucket, key).try_read() {
+            Ok(guard) => Ok(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(io::Error::from(io::ErrorKind::WouldBlock).into()),
+        }
     }
 
     /// For changing what the key holds.

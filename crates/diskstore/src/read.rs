@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::Stream;
 use s3s::dto::StreamingBlob;
 
+use crate::at_hand::How;
 use crate::body::{BodyReader, CHUNK_BYTES};
 use crate::fault::Fault;
 use crate::leases::ReadLease;
@@ -44,6 +45,7 @@ impl Reading {
         path: &Path,
         object: Sealed<ObjectRecord>,
         range: Range<u64>,
+        how: How,
     ) -> Result<(ObjectRecord, Self), Fault> {
         let Sealed { body, record } = object;
         let Some(manifest) = &record.manifest else {
@@ -54,7 +56,7 @@ impl Reading {
                 ));
             }
             let reading = Self {
-                current: Some(body.read(range)?),
+                current: Some(body.read(range, how)?),
                 waiting: Vec::new(),
                 _lease: None,
             };
@@ -85,34 +87,27 @@ impl Reading {
     }
 
     /// What is to be read next; `None` at the end.
-    fn ready(&mut self) -> Result<Option<&mut BodyReader>, Fault> {
+    fn ready(&mut self, how: How) -> Result<Option<&mut BodyReader>, Fault> {
         while self
             .current
             .as_ref()
             .is_none_or(|body| body.left_bytes() == 0)
         {
-            let Some(Waiting { path, part, range }) = self.waiting.pop() else {
+            let Some(Waiting { path, part, range }) = self.waiting.last() else {
                 return Ok(None);
             };
-            let body = sealed::open_part(&path, &part)?;
-            self.current = Some(body.read(range)?);
+            let body = sealed::open_part(path, part, how)?;
+            self.current = Some(body.read(range.clone(), how)?);
+            self.waiting.pop();
         }
         Ok(self.current.as_mut())
     }
 
-    /// The next bytes; `None` at the end. Blocks.
-    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, Fault> {
-        match self.ready()? {
-            Some(body) => Ok(Some(body.next(CHUNK_BYTES)?)),
+    /// The next bytes; `None` at the end. After an error they are still the next.
+    pub(crate) fn next(&mut self, how: How) -> Result<Option<Bytes>, Fault> {
+        match self.ready(how)? {
+            Some(body) => Ok(Some(body.next(CHUNK_BYTES, how)?)),
             None => Ok(None),
-        }
-    }
-
-    /// The next bytes if they can be had without waiting for the disk; `None` if not, or at the end.
-    fn next_at_hand(&mut self) -> Result<Option<Bytes>, Fault> {
-        match &mut self.current {
-            Some(body) if body.left_bytes() > 0 => body.next_at_hand(CHUNK_BYTES),
-            _ => Ok(None),
         }
     }
 
@@ -123,16 +118,15 @@ impl Reading {
         to: &mut Temp,
         seen: impl FnMut(&[u8]),
     ) -> Result<u64, Fault> {
-        match self.ready()? {
+        match self.ready(How::Waiting)? {
             Some(body) => body.copy(to, STEP_BYTES, seen),
             None => Ok(0),
         }
     }
 
-    /// The bytes, as an answer has them. Blocks until the first are read, so that what is wrong with them can still be
-    /// said.
-    pub(crate) fn into_blob(mut self) -> Result<StreamingBlob, Fault> {
-        let first = self.next()?.unwrap_or_default();
+    /// The bytes, as an answer has them, once the first are read, so that what is wrong with them can still be said.
+    pub(crate) fn into_blob(mut self, how: How) -> Result<StreamingBlob, Fault> {
+        let first = self.next(how)?.unwrap_or_default();
         if self.waiting.is_empty()
             && self
                 .current
@@ -152,16 +146,15 @@ impl Reading {
             if let Some(first) = first {
                 return Ok(Some((first, (None, reading))));
             }
-            let next = match reading.next_at_hand() {
-                Ok(Some(bytes)) => Ok(Some((bytes, (None, reading)))),
-                Err(fault) => Err(fault),
-                Ok(None) => {
+            let next = match reading.next(How::AtHand) {
+                Err(fault) if fault.would_block() => {
                     let task = tokio::task::spawn_blocking(move || {
-                        let bytes = reading.next()?;
+                        let bytes = reading.next(How::Waiting)?;
                         Ok::<_, Fault>(bytes.map(|bytes| (bytes, (None, reading))))
                     });
                     task.await.map_err(io::Error::other)?
                 }
+                next => next.map(|bytes| bytes.map(|bytes| (bytes, (None, reading)))),
             };
             match next {
                 Ok(next) => Ok(next),

@@ -60,6 +60,9 @@ pub(crate) struct ObjectRecord {
     pub manifest: Option<Manifest>,
 }
 
+/// What is listed as the ETag of an object whose record is damaged. No object has it.
+const DAMAGED_ETAG: &str = "damaged";
+
 /// What a listing says of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Summary {
@@ -81,13 +84,18 @@ impl Summary {
                 tracing::error!(%error, "an object is listed without what is known of it");
                 Ok(Some(Self {
                     size_bytes: 0,
-                    etag: "damaged".to_owned(),
+                    etag: DAMAGED_ETAG.to_owned(),
                     modified_us: 0,
                     checksums: Checksums::new(),
                     coverage: Coverage::FullObject,
                 }))
             }
         }
+    }
+
+    /// Whether nothing is known of the object.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.etag == DAMAGED_ETAG
     }
 
     /// The algorithms of its checksums.

@@ -3,23 +3,23 @@
 //! `body ‖ sums of the body's blocks ‖ record (JSON) ‖ record length u32 ‖ CRC32C of the record u32 ‖ body length u64 ‖
 //! magic`, integers little endian. What the first formats of a directory wrote has another magic and no sums.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::at_hand::How;
 use crate::blocks::sums_bytes;
-use crate::body::Body;
+use crate::body::{Body, CHUNK_BYTES, Held};
 use crate::fault::Fault;
 use crate::record::PartRecord;
 
 const MAGIC: [u8; 8] = *b"SLDISK02";
 const MAGIC_WITHOUT_SUMS: [u8; 8] = *b"SLDISK01";
-const FOOTER_BYTES: usize = 24;
+const FOOTER_BYTES: u64 = 24;
 /// Most records fit into what one read from the end brings.
 const TAIL_BYTES: u64 = 4096;
 
@@ -48,9 +48,27 @@ pub(crate) fn tail<T: Serialize>(
     Ok(tail)
 }
 
-/// Opens a sealed file; `None` if there is none.
+/// What is wanted of a file that is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// What is known of it.
+    Record,
+    /// Its body as well: if that is small it is read at once.
+    Body,
+}
+
+/// Opens a sealed file for its record; `None` if there is none. May block.
 pub(crate) fn open<T: DeserializeOwned>(path: &Path) -> Result<Option<Sealed<T>>, Fault> {
-    let Some((body, record)) = split(path)? else {
+    open_for(path, Wanted::Record, How::Waiting)
+}
+
+/// Opens a sealed file; `None` if there is none.
+pub(crate) fn open_for<T: DeserializeOwned>(
+    path: &Path,
+    wanted: Wanted,
+    how: How,
+) -> Result<Option<Sealed<T>>, Fault> {
+    let Some((body, record)) = split(path, wanted, how)? else {
         return Ok(None);
     };
     let record = serde_json::from_slice(&record)
@@ -60,12 +78,12 @@ pub(crate) fn open<T: DeserializeOwned>(path: &Path) -> Result<Option<Sealed<T>>
 
 /// Opens the file of a part of an object, which must be the one that the object was made of. Its own record may be that
 /// of an object, if it was one once.
-pub(crate) fn open_part(path: &Path, part: &PartRecord) -> Result<Body, Fault> {
+pub(crate) fn open_part(path: &Path, part: &PartRecord, how: How) -> Result<Body, Fault> {
     #[derive(serde::Deserialize)]
     struct Tagged {
         etag: String,
     }
-    let Some(Sealed { body, record }) = open::<Tagged>(path)? else {
+    let Some(Sealed { body, record }) = open_for::<Tagged>(path, Wanted::Body, how)? else {
         return Err(Fault::damaged(path, "it is missing"));
     };
     if body.bytes() != part.size_bytes || record.etag != part.etag {
@@ -76,8 +94,8 @@ pub(crate) fn open_part(path: &Path, part: &PartRecord) -> Result<Body, Fault> {
 }
 
 /// The body, and the record as it is written.
-fn split(path: &Path) -> Result<Option<(Body, Vec<u8>)>, Fault> {
-    let file = match File::open(path) {
+fn split(path: &Path, wanted: Wanted, how: How) -> Result<Option<(Body, Bytes)>, Fault> {
+    let file = match how.open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Fault::reading(path, error)),
@@ -85,12 +103,15 @@ fn split(path: &Path) -> Result<Option<(Body, Vec<u8>)>, Fault> {
     let reading = |error| Fault::reading(path, error);
     let damaged = |reason: &'static str| Fault::damaged(path, reason);
     let total = file.metadata().map_err(reading)?.len();
-    let from = total.saturating_sub(TAIL_BYTES);
-    let mut tail = read_at(&file, from, total).map_err(reading)?;
-    let Some(split) = tail.len().checked_sub(FOOTER_BYTES) else {
+    let from = match wanted {
+        Wanted::Body if total <= CHUNK_BYTES => 0,
+        _ => total.saturating_sub(TAIL_BYTES),
+    };
+    let held = Held::read(&file, from..total, how).map_err(reading)?;
+    let record_end = total.saturating_sub(FOOTER_BYTES);
+    let Some(footer) = held.slice(&(record_end..total)).filter(|_| record_end > 0) else {
         return Err(damaged("it is too short"));
     };
-    let footer = &tail[split..];
     let has_sums = footer[16..] == MAGIC;
     if !has_sums && footer[16..] != MAGIC_WITHOUT_SUMS {
         return Err(damaged("it has no footer"));
@@ -99,29 +120,27 @@ fn split(path: &Path) -> Result<Option<(Body, Vec<u8>)>, Fault> {
     let crc = le_u32(&footer[4..8]);
     let body_bytes = u64::from(le_u32(&footer[8..12])) | u64::from(le_u32(&footer[12..16])) << 32;
     let sums_bytes = if has_sums { sums_bytes(body_bytes) } else { 0 };
-    let record_end = total - FOOTER_BYTES as u64;
     let record_start = body_bytes.checked_add(sums_bytes);
     if record_start.and_then(|start| start.checked_add(record_bytes)) != Some(record_end) {
         return Err(damaged("its lengths do not add up"));
     }
-    let record = if record_bytes <= split as u64 {
-        tail.truncate(split);
-        tail.split_off(split - record_bytes as usize)
-    } else {
-        read_at(&file, record_end - record_bytes, record_end).map_err(reading)?
+    let stands_at = record_end - record_bytes..record_end;
+    let record = match held.slice(&stands_at) {
+        Some(record) => record,
+        // It takes its time to be understood as well.
+        None if how == How::AtHand => {
+            return Err(Fault::Io(io::ErrorKind::WouldBlock.into()));
+        }
+        None => Held::read(&file, stands_at.clone(), how)
+            .map_err(reading)?
+            .slice(&stands_at)
+            .unwrap_or_default(),
     };
     if crc32c(&record) != crc {
         return Err(damaged("its record has another checksum"));
     }
-    let body = Body::of(file, path, body_bytes, has_sums);
+    let body = Body::of(file, path, body_bytes, has_sums, held);
     Ok(Some((body, record)))
-}
-
-fn read_at(file: &File, from: u64, to: u64) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(to - from).map_err(io::Error::other)?;
-    let mut bytes = vec![0; len];
-    file.read_exact_at(&mut bytes, from)?;
-    Ok(bytes)
 }
 
 fn le_u32(bytes: &[u8]) -> u32 {
@@ -137,9 +156,10 @@ fn crc32c(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
+    use std::fs::File;
     use std::io::Write as _;
+
+    use super::*;
 
     use crate::blocks::BlockSums;
 
@@ -155,10 +175,10 @@ mod tests {
     fn read(path: &Path) -> Result<(Vec<u8>, Vec<String>), Fault> {
         let Sealed { body, record } = open(path)?.unwrap();
         let bytes = body.bytes();
-        let mut body = body.read(0..bytes)?;
+        let mut body = body.read(0..bytes, How::Waiting)?;
         let mut read = Vec::new();
         while body.left_bytes() > 0 {
-            read.extend(body.next(u64::MAX)?);
+            read.extend(body.next(u64::MAX, How::Waiting)?);
         }
         Ok((read, record))
     }

@@ -6,6 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
+use crate::at_hand::{How, opens_quickly};
 use crate::buckets::Buckets;
 use crate::disk::Disk;
 use crate::events::{Events, InvalidTarget};
@@ -15,15 +18,18 @@ use crate::ids::Ids;
 use crate::keypath;
 use crate::keys::{InvalidKey, Keyring};
 use crate::leases::Leases;
+use crate::listings::Bounds;
 use crate::locks::KeyLocks;
 use crate::record::ObjectRecord;
 use crate::region::is_region;
-use crate::sealed::{self, Sealed};
+use crate::sealed::{self, Sealed, Wanted};
 use crate::settings::Settings;
 use crate::sweep::sweep;
 use crate::tree::Tree;
 use crate::upgrade::upgrade;
 
+/// So many listings are read at once. They may wait for a large directory to be put in order, each on a thread.
+const MOST_LISTINGS: usize = 64;
 const FORMAT: &str = "safelight-diskstore 3\n";
 /// Without sums of bodies; what it holds is left as it is.
 const SECOND_FORMAT: &str = "safelight-diskstore 2\n";
@@ -54,6 +60,10 @@ pub(crate) struct Inner {
     pub ids: Ids,
     /// Held for as long as the store is open.
     _lock: File,
+    /// Whether files may be opened on threads that must not wait.
+    opens_quickly: bool,
+    /// Listings wait for one another here, and not on threads that others need.
+    pub listing_room: Arc<Semaphore>,
 }
 
 /// Why a store could not be opened.
@@ -113,11 +123,11 @@ impl DiskStore {
     /// If the directory is another's, in use or cannot be written, or the
     /// settings are nonsense.
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
-        Self::open_on(Disk::default(), settings)
+        Self::open_on(Disk::default(), settings, Bounds::default())
     }
 
-    /// The same on a disk that a test may have its hands on.
-    pub(crate) fn open_on(disk: Disk, settings: Settings) -> Result<Self, OpenError> {
+    /// The same on a disk that a test may have its hands on, with other bounds for what is kept of listings.
+    pub(crate) fn open_on(disk: Disk, settings: Settings, kept: Bounds) -> Result<Self, OpenError> {
         if settings.access_key.is_empty() || settings.secret_key.is_empty() {
             return Err(OpenError::EmptyCredentials);
         }
@@ -141,7 +151,7 @@ impl DiskStore {
             let path = path.to_owned();
             move |source| OpenError::Io { path, source }
         };
-        let tree = Tree::below(&disk, &settings.root).map_err(at(&settings.root))?;
+        let tree = Tree::below(&disk, &settings.root, kept).map_err(at(&settings.root))?;
         let root = tree.root().to_owned();
         if root.as_os_str().len() > LONGEST_ROOT_BYTES {
             return Err(OpenError::PathTooLong(root));
@@ -159,6 +169,8 @@ impl DiskStore {
                 locks: KeyLocks::build(),
                 leases: Arc::default(),
                 ids: Ids::draw().map_err(OpenError::Entropy)?,
+                opens_quickly: opens_quickly(&root),
+                listing_room: Arc::new(Semaphore::new(MOST_LISTINGS)),
                 settings,
                 _lock: lock,
             }),
@@ -237,18 +249,31 @@ impl Inner {
         self.bucket_dir(bucket).join("pending")
     }
 
-    /// What the key holds. For the answer to stay true, hold the key's lock.
+    /// What the key holds. For the answer to stay true, hold the key's lock. May block.
     pub(crate) fn object(
         &self,
         bucket: &str,
         key: &str,
     ) -> Result<Option<Sealed<ObjectRecord>>, Fault> {
+        self.object_for(bucket, key, Wanted::Record, How::Waiting)
+    }
+
+    /// The same, for its body as well perhaps, and without waiting perhaps.
+    pub(crate) fn object_for(
+        &self,
+        bucket: &str,
+        key: &str,
+        wanted: Wanted,
+        how: How,
+    ) -> Result<Option<Sealed<ObjectRecord>>, Fault> {
         let path = self.object_path(bucket, key);
         // A change that is not known to last must not be told of.
-        if let Some(dir) = path.parent() {
-            self.tree.settle(dir)?;
+        match path.parent() {
+            Some(dir) if how == How::Waiting => self.tree.settle(dir)?,
+            Some(dir) if self.opens_quickly && self.tree.is_settled(dir) => {}
+            _ => return Err(io::Error::from(io::ErrorKind::WouldBlock).into()),
         }
-        match sealed::open::<ObjectRecord>(&path)? {
+        match sealed::open_for::<ObjectRecord>(&path, wanted, how)? {
             Some(sealed) if sealed.record.key != key => {
                 Err(Fault::damaged(&path, "its record is of another key"))
             }

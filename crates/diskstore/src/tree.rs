@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::disk::{Disk, OpenDir};
-use crate::listings::Listings;
+use crate::listings::{Bounds, Listings};
 
 /// When so many directories are known to be on the disk, all are forgotten;
 /// the price is one sync each.
@@ -31,8 +31,8 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// A tree below a directory, which is made if there is none.
-    pub(crate) fn below(disk: &Disk, root: &Path) -> io::Result<Self> {
+    /// A tree below a directory, which is made if there is none. Of its listings so much is kept.
+    pub(crate) fn below(disk: &Disk, root: &Path, kept: Bounds) -> io::Result<Self> {
         let missing: Vec<&Path> = root
             .ancestors()
             .take_while(|above| !above.as_os_str().is_empty() && !above.is_dir())
@@ -47,11 +47,13 @@ impl Tree {
                 above
             })?;
         }
+        let root = fs::canonicalize(root)?;
+        let listings = Listings::none(disk, root.join("tmp"), kept);
         Ok(Self {
-            root: fs::canonicalize(root)?,
+            root,
             disk: disk.clone(),
             known: RwLock::default(),
-            listings: Listings::none(),
+            listings,
             unsettled: Mutex::default(),
             is_unsettled: AtomicBool::new(false),
         })
@@ -70,18 +72,19 @@ impl Tree {
     /// Renames `from` to `to`, makes the directories above `to` where they are
     /// missing, and returns when the name is on the disk.
     pub(crate) fn publish(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.change(parent(to)?, || self.disk.rename(from, to))
+        self.change(to, || self.disk.rename(from, to))
     }
 
     /// Makes an empty file, and the directories above it where they are missing,
     /// and returns when its name is on the disk.
     pub(crate) fn touch(&self, path: &Path) -> io::Result<()> {
-        self.change(parent(path)?, || self.disk.create(path).map(drop))
+        self.change(path, || self.disk.create(path).map(drop))
     }
 
-    /// Changes the names in a directory, which is made if there is none, and
-    /// returns when they are on the disk.
-    fn change(&self, dir: &Path, work: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    /// Changes a name in its directory, which is made if there is none, and
+    /// returns when it is on the disk.
+    fn change(&self, path: &Path, work: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        let dir = parent(path)?;
         for _ in 0..ATTEMPTS {
             {
                 let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
@@ -90,7 +93,7 @@ impl Tree {
                         .disk
                         .open_dir(dir)
                         .and_then(|opened| work().map(|()| opened));
-                    self.listings.changed(dir);
+                    self.touched(path);
                     drop(known);
                     match changed {
                         Ok(opened) => return self.sync(dir, &opened),
@@ -113,6 +116,11 @@ impl Tree {
             self.is_unsettled.store(true, Ordering::SeqCst);
         }
         synced
+    }
+
+    /// Whether the names in a directory are known to last.
+    pub(crate) fn is_settled(&self, dir: &Path) -> bool {
+        !self.is_unsettled.load(Ordering::SeqCst) || !self.unsettled().contains(dir)
     }
 
     /// Has the names in a directory last if it is not known that they do. To be called before they are told of.
@@ -155,12 +163,13 @@ impl Tree {
         }
         for made in missing.into_iter().rev() {
             match self.disk.make_dir(made) {
-                Ok(()) => {}
+                // What was known of one of this name is not so of it.
+                Ok(()) => self.listings.forget(made),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
             let above = parent(made)?;
-            self.listings.changed(above);
+            self.touched(made);
             self.disk.sync_dir(above)?;
             known.insert(made.to_owned());
         }
@@ -171,8 +180,10 @@ impl Tree {
     /// does so before or makes that directory again; callers hold them off.
     pub(crate) fn withdraw(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        self.disk.rename(from, to)?;
-        self.listings.all_changed();
+        let renamed = self.disk.rename(from, to);
+        self.listings.forget_below(from);
+        self.touched(from);
+        renamed?;
         known.retain(|dir| !dir.starts_with(from));
         Ok(())
     }
@@ -186,7 +197,7 @@ impl Tree {
             .disk
             .open_dir(dir)
             .and_then(|opened| self.disk.remove_file(path).map(|()| opened));
-        self.listings.changed(dir);
+        self.touched(path);
         match removed {
             Ok(opened) => self.sync(dir, &opened)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -201,8 +212,15 @@ impl Tree {
     /// Removes a file, whose name may come back after a loss of power.
     pub(crate) fn drop_name(&self, path: &Path) -> io::Result<()> {
         let removed = self.disk.remove_file(path);
-        self.listings.changed(parent(path)?);
+        self.touched(path);
         removed
+    }
+
+    /// Has listings know that a name may have changed.
+    fn touched(&self, path: &Path) {
+        if let (Some(dir), Some(file_name)) = (path.parent(), path.file_name()) {
+            self.listings.touched(dir, file_name);
+        }
     }
 
     /// Removes a directory if it is empty, then those above it that this left
@@ -214,10 +232,8 @@ impl Tree {
                 break;
             }
             known.remove(above);
-            self.listings.changed(above);
-            if let Some(above) = above.parent() {
-                self.listings.changed(above);
-            }
+            self.listings.forget(above);
+            self.touched(above);
         }
     }
 }
@@ -235,7 +251,7 @@ mod tests {
     fn directories_come_and_go() {
         let base = tempfile::tempdir().unwrap();
         let root = base.path().join("a/b");
-        let tree = Tree::below(&Disk::default(), &root).unwrap();
+        let tree = Tree::below(&Disk::default(), &root, Bounds::default()).unwrap();
         let floor = tree.root().join("floor");
         tree.make(&floor).unwrap();
         let target = floor.join("a/b/c/file");
@@ -253,7 +269,7 @@ mod tests {
     #[test]
     fn a_directory_that_others_removed_is_made_again() {
         let base = tempfile::tempdir().unwrap();
-        let tree = Tree::below(&Disk::default(), base.path()).unwrap();
+        let tree = Tree::below(&Disk::default(), base.path(), Bounds::default()).unwrap();
         let target = tree.root().join("a/b/file");
         for _ in 0..2 {
             let source = tree.root().join("source");
@@ -266,7 +282,7 @@ mod tests {
     #[test]
     fn below_a_directory_that_was_renamed_away_nothing_is_known() {
         let base = tempfile::tempdir().unwrap();
-        let tree = Tree::below(&Disk::default(), base.path()).unwrap();
+        let tree = Tree::below(&Disk::default(), base.path(), Bounds::default()).unwrap();
         let target = tree.root().join("a/b/file");
         let publish = || {
             let source = tree.root().join("source");
@@ -284,7 +300,7 @@ mod tests {
     #[test]
     fn writers_and_removers_of_one_directory_do_not_lose_a_file() {
         let base = tempfile::tempdir().unwrap();
-        let tree = Tree::below(&Disk::default(), base.path()).unwrap();
+        let tree = Tree::below(&Disk::default(), base.path(), Bounds::default()).unwrap();
         std::thread::scope(|scope| {
             for worker in 0..4 {
                 let (tree, base) = (&tree, tree.root());

@@ -60,6 +60,8 @@ pub enum Event {
     Retried,
     /// Somebody with the right to do so deleted it.
     DeleteRequested,
+    /// Its bytes turned out to be those of another asset of its owner, which stands for it from now on.
+    Merged,
 }
 
 impl State {
@@ -122,7 +124,7 @@ impl State {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::UrlSigned,
         Self::BytesComplete,
         Self::Attached,
@@ -134,6 +136,7 @@ impl Event {
         Self::UploadEnded,
         Self::Retried,
         Self::DeleteRequested,
+        Self::Merged,
     ];
 }
 
@@ -154,6 +157,9 @@ pub fn next(state: State, event: Event) -> Option<State> {
         (S::Initiated | S::Uploading, E::BytesComplete) => Some(S::Uploaded),
         (S::Initiated | S::Uploading, E::Attached) => Some(S::Uploaded),
         (S::Initiated | S::Uploading | S::Expired, E::UploadEnded) => Some(S::Expired),
+
+        // Nobody has seen it yet.
+        (S::Uploaded | S::Processing, E::Merged) => Some(S::Deleted),
 
         (S::Uploaded | S::Processing, E::InspectStarted) => Some(S::Processing),
         (S::Processing | S::Ready, E::InspectPassed) => Some(S::Ready),

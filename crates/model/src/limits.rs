@@ -11,6 +11,13 @@ pub const MAX_JSON_BYTES: usize = 1024 * 1024;
 pub const BODIES_AT_ONCE_BYTES: usize = 32 * 1024 * 1024;
 /// Longest time a request may take before it is answered with an error.
 pub const REQUEST_TIME: Duration = Duration::from_secs(30);
+/// Longest that a request may be held back until something changes (`Prefer: wait`): what is left of
+/// [`REQUEST_TIME`] is for the answer.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(25);
+/// Requests of one owner that wait for a change, and open streams of his events, at once at one server.
+pub const WAITING_OF_ONE_OWNER: usize = 256;
+/// How long events are kept.
+pub const EVENT_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Files up to this size go by one presigned PUT.
 pub const SINGLE_MAX_BYTES: i64 = 8 * 1024 * 1024;
 /// Size of a part; grows only where 10,000 parts would not do.

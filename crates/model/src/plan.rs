@@ -9,6 +9,8 @@ pub enum Transport {
     Single,
     /// Presigned parts.
     Multipart,
+    /// From any byte on, through the gateway.
+    Append,
 }
 
 impl Transport {
@@ -18,13 +20,14 @@ impl Transport {
         match self {
             Self::Single => "single",
             Self::Multipart => "multipart",
+            Self::Append => "append",
         }
     }
 
     /// The transport of this text; `None` for one this version does not know.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Single, Self::Multipart]
+        [Self::Single, Self::Multipart, Self::Append]
             .into_iter()
             .find(|t| t.as_str() == text)
     }
@@ -48,16 +51,32 @@ pub struct Bounds {
     pub single_max_bytes: i64,
     /// The store takes no smaller part but the last, in bytes.
     pub min_part_bytes: i64,
+    /// The client's link is slow or slow to answer ([`is_thin`]).
+    pub thin_link: bool,
+}
+
+/// Whether a link is one on which a part that must be sent again hurts: below 1 Mbit/s a part of 8 MiB
+/// takes more than a minute.
+#[must_use]
+pub fn is_thin(downlink_kbps: Option<u32>, rtt_ms: Option<u32>) -> bool {
+    downlink_kbps.is_some_and(|kbps| kbps < 1_000) || rtt_ms.is_some_and(|ms| ms >= 400)
 }
 
 /// Chooses the plan for a file of `size_bytes` from what the client speaks.
 ///
+/// `append` where the client speaks it and its link is thin, but for files of up to 256 KiB, or where
+/// it speaks nothing else that can carry the file: the gateway's machines have to carry the bytes too.
+///
 /// `None` when the client speaks no transport that can carry it: `single` carries files of up to
-/// 5 GiB when nothing else is spoken (S3's limit for one PUT), `multipart` any size above zero.
+/// 5 GiB when nothing else is spoken (S3's limit for one PUT), the others any size above zero.
 #[must_use]
 pub fn choose(size_bytes: i64, spoken: &[Transport], bounds: Bounds) -> Option<Plan> {
     const SINGLE_PUT_LIMIT: i64 = 5 * 1024 * 1024 * 1024;
+    const NOT_WORTH_RESUMING: i64 = 256 * 1024;
     let speaks = |t| spoken.contains(&t);
+    if speaks(Transport::Append) && bounds.thin_link && size_bytes > NOT_WORTH_RESUMING {
+        return Some(append(size_bytes, bounds.min_part_bytes));
+    }
     if speaks(Transport::Single) && size_bytes <= bounds.single_max_bytes {
         return Some(Plan {
             transport: Transport::Single,
@@ -74,11 +93,29 @@ pub fn choose(size_bytes: i64, spoken: &[Transport], bounds: Bounds) -> Option<P
             concurrency: u32::try_from(parts.min(4)).unwrap_or(1),
         });
     }
+    if speaks(Transport::Append) {
+        return Some(append(size_bytes, bounds.min_part_bytes));
+    }
     (speaks(Transport::Single) && size_bytes <= SINGLE_PUT_LIMIT).then_some(Plan {
         transport: Transport::Single,
         part_size_bytes: size_bytes,
         concurrency: 1,
     })
+}
+
+/// The plan of a file of at most `size_bytes` that is appended to. Its parts are the gateway's affair:
+/// one that broke leaves a gap in their numbers, so that twice as many are kept free as are needed.
+#[must_use]
+pub fn append(size_bytes: i64, min_part_bytes: i64) -> Plan {
+    let mut part_size_bytes = part_size(size_bytes, min_part_bytes);
+    while part_count(size_bytes, part_size_bytes) > limits::MAX_PARTS / 2 {
+        part_size_bytes = part_size_bytes.saturating_mul(2);
+    }
+    Plan {
+        transport: Transport::Append,
+        part_size_bytes,
+        concurrency: 1,
+    }
 }
 
 /// The part size for a file: the default, or what the store takes where that is more, doubled until
@@ -140,7 +177,37 @@ mod tests {
     const BOUNDS: Bounds = Bounds {
         single_max_bytes: limits::SINGLE_MAX_BYTES,
         min_part_bytes: 5 << 20,
+        thin_link: false,
     };
+
+    #[test]
+    fn what_is_appended_to_goes_over_thin_links_and_where_nothing_else_does() {
+        use Transport::{Append, Multipart, Single};
+        let thin = Bounds {
+            thin_link: true,
+            ..BOUNDS
+        };
+        let all = [Single, Multipart, Append];
+        let of =
+            |size, spoken: &[Transport], bounds| choose(size, spoken, bounds).unwrap().transport;
+        assert_eq!(of(1 << 20, &all, BOUNDS), Single);
+        assert_eq!(of(1 << 30, &all, BOUNDS), Multipart);
+        assert_eq!(of(1 << 20, &all, thin), Append);
+        assert_eq!(of(256 << 10, &all, thin), Single);
+        assert_eq!(of(1 << 20, &[Single, Multipart], thin), Single);
+        assert_eq!(of(1 << 20, &[Append], BOUNDS), Append);
+        assert_eq!(of(6 << 30, &[Single, Append], BOUNDS), Append);
+        assert!(is_thin(Some(999), None) && is_thin(None, Some(400)));
+        assert!(!is_thin(Some(1_000), Some(399)) && !is_thin(None, None));
+    }
+
+    #[test]
+    fn what_is_appended_to_has_numbers_to_spare() {
+        for size in [1, 8 << 20, 41 << 30, 200 << 30] {
+            let plan = append(size, 1);
+            assert!(part_count(size, plan.part_size_bytes) <= limits::MAX_PARTS / 2);
+        }
+    }
 
     #[test]
     fn the_transport_follows_size_and_what_is_spoken() {

@@ -14,6 +14,7 @@ mod connect;
 mod create_multipart;
 mod delete;
 mod error;
+mod file_slice;
 mod get;
 mod head;
 pub mod keys;
@@ -26,6 +27,7 @@ mod probe;
 mod put;
 mod settings;
 mod sha256;
+mod upload_part;
 
 use std::sync::Arc;
 
@@ -35,6 +37,7 @@ pub use capabilities::{
 };
 pub use complete::{CompleteError, Completed};
 pub use error::{StoreError, StoreErrorKind};
+pub use file_slice::FileSlice;
 pub use get::{ObjectRead, ObjectStream};
 pub use head::ObjectHead;
 pub use keys::ObjectKey;

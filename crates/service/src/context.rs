@@ -1,6 +1,7 @@
 //! What every stage is handed: the catalog, the store, time, randomness, keys and settings.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use safelight_catalog::Catalog;
 use safelight_model::clock::{Clock, Micros};
@@ -15,6 +16,8 @@ use crate::governance::keyring::Keyring;
 pub struct ServiceSettings {
     /// The base of the URLs that phones are given for renditions: `http://127.0.0.1:7600`.
     pub public_url: String,
+    /// The base of the URLs that phones are given for uploads through the gateway.
+    pub gateway_public_url: String,
     /// Files up to this size go by one presigned PUT.
     pub single_max_bytes: i64,
     /// Largest file taken.
@@ -35,6 +38,12 @@ pub struct ServiceSettings {
     pub orphan_grace: std::time::Duration,
     /// Requests to the API under way at once; further ones are answered 503.
     pub max_requests: usize,
+    /// Requests that wait for a change, and open streams of events, at once.
+    pub max_waiting: usize,
+    /// How long events are kept.
+    pub event_retention: Duration,
+    /// After so long without an event a stream says that it is still there.
+    pub event_heartbeat: Duration,
 }
 
 /// A secret that others send. Only a hash of it is kept.

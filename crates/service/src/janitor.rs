@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::retention::catalog_mark;
-use crate::{look_after, retention};
+use crate::{insights, look_after, retention};
 
 /// How often it looks.
 const ROUND: Duration = Duration::from_secs(15);
@@ -57,6 +57,16 @@ async fn round(context: &Context) {
     raise_mark(context, now.minus(catalog_mark::EVERY)).await;
     if let Err(error) = retention::sweep::schedule(context).await {
         tracing::warn!(%error, "no sweep was asked for");
+    }
+    match retention::clear_segments::clear_segments(context).await {
+        Ok(0) => {}
+        Ok(cleared) => tracing::debug!(cleared, "segments of appended uploads removed"),
+        Err(error) => tracing::warn!(%error, "segments of appended uploads were not removed"),
+    }
+    match insights::prune_events::prune_events(context).await {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "old events forgotten"),
+        Err(error) => tracing::warn!(%error, "old events were not pruned"),
     }
     match retention::prune_records::prune_records(context).await {
         Ok(0) => {}

@@ -1,8 +1,9 @@
 //! What tests and the demo need and production does not: a fake camera, a temporary
-//! PostgreSQL, foreign S3 stores, the real server, a proxy in front of it, free ports, waiting for conditions, and
+//! PostgreSQL, foreign S3 stores, the real server, a proxy and a bad network in front of it, free ports, waiting for conditions, and
 //! the rule for outside media.
 
 pub mod camera;
+pub mod link;
 pub mod media;
 pub mod ports;
 pub mod postgres;

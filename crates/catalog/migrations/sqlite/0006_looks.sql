@@ -13,6 +13,7 @@ CREATE INDEX uploads_due ON uploads (tenant_id, look_at) WHERE look_at IS NOT NU
 -- What a key stands for: asked by events of the store, and by the sweep, which compares lists with rows in the
 -- order of keys. What is gone has no place in it.
 CREATE INDEX uploads_by_key ON uploads (object_key);
+CREATE INDEX append_segments_by_key ON append_segments (object_key);
 CREATE INDEX blobs_by_key ON blobs (object_key) WHERE state <> 'gone';
 CREATE INDEX renditions_by_key ON renditions (object_key) WHERE object_key IS NOT NULL;
 

@@ -52,6 +52,8 @@ impl Rows {
             "capture.created".into(),
             (&c.owner_id).into(),
             (&c.capture_id).into(),
+            Value::Text(None),
+            Value::Text(None),
             c.at.into(),
         ]);
     }
@@ -115,6 +117,18 @@ impl Rows {
             a.look_at.into(),
             c.at.into(),
         ]);
+        if let Some(event_id) = &a.started_event_id {
+            self.events.push(vec![
+                (&c.tenant_id).into(),
+                event_id.into(),
+                "upload.started".into(),
+                (&c.owner_id).into(),
+                (&c.capture_id).into(),
+                (&a.asset_id).into(),
+                format!("{{\"upload_id\":\"{}\"}}", a.upload_id).into(),
+                c.at.into(),
+            ]);
+        }
     }
 
     pub(super) async fn insert(mut self, tx: &mut Tx<'_>) -> Result<(), CatalogError> {
@@ -154,10 +168,11 @@ impl Rows {
                 rows: self.uploads,
             },
             Insert {
-                into: "events (tenant_id, event_id, kind, owner_id, capture_id, at)",
+                into: "events (tenant_id, event_id, kind, owner_id, capture_id, asset_id, detail, at)",
                 rows: self.events,
             },
         ];
+        tx.ring_recorded();
         let expected: usize = inserts.iter().map(|i| i.rows.len()).sum();
         // Fewer, where another process made one of them since it was asked for.
         if insert(tx, inserts).await? != expected as u64 {

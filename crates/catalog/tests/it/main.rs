@@ -10,9 +10,11 @@
     reason = "this is all test code"
 )]
 
+mod appends;
 mod assets;
 mod blobs;
 mod commits;
+mod events;
 mod fixture;
 mod idempotency;
 mod initiation;
@@ -20,6 +22,7 @@ mod jobs;
 mod jobs_model;
 mod keys;
 mod kill;
+mod merge;
 mod renditions;
 mod samples;
 mod schema;

@@ -13,18 +13,19 @@ const LEAST_SECRET: usize = 16;
 
 impl Resolved {
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        let roles = ["api", "store", "delivery", "worker", "janitor"];
+        let roles = ["api", "gateway", "store", "delivery", "worker", "janitor"];
         if self
             .text("roles")
             .split(',')
             .map(str::trim)
             .any(|r| !roles.contains(&r))
         {
-            return Err(self.wrong("roles", "a list of api, store, delivery, worker, janitor"));
+            let wanted = format!("a list of {}", roles.join(", "));
+            return Err(self.wrong("roles", &wanted));
         }
         self.address("listen")?;
         self.address("store_listen")?;
-        for key in ["public_url", "store_public_url"] {
+        for key in ["public_url", "gateway_public_url", "store_public_url"] {
             let url = self.text(key);
             let is_web = url.starts_with("http://") || url.starts_with("https://");
             if !is_web || url.contains(['?', '#', ' ']) {
@@ -57,6 +58,9 @@ impl Resolved {
             ("catalog_connections", 2),
             ("workers", 1),
             ("max_requests", 1),
+            ("max_waiting", 0),
+            ("event_retention_days", 1),
+            ("event_heartbeat_seconds", 1),
             ("single_max_bytes", 0),
             ("max_file_bytes", 1),
             ("max_pixels", 1),
@@ -65,6 +69,8 @@ impl Resolved {
             ("upload_quiet_seconds", 1),
             ("sweep_hours", 0),
             ("orphan_grace_days", 1),
+            ("gateway_scratch_bytes", 1 << 20),
+            ("gateway_idle_seconds", 1),
             ("store_scrub_days", 0),
         ] {
             self.number(key, least)?;

@@ -6,16 +6,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 use safelight_catalog::{Catalog, CatalogSettings, Schema, keys as catalog_keys};
 use safelight_model::clock::{Clock, SystemClock};
-use safelight_model::{entropy, ids};
+use safelight_model::{entropy, ids, limits};
 use safelight_objects::Objects;
 use safelight_service::context::{Context, Secret, ServiceSettings};
 use safelight_service::governance::api_keys;
 use safelight_service::http::{AppState, Roles, listen::listen, router};
+use safelight_service::intake::append::Gateway;
 use safelight_service::processing::sandbox::{Sandbox, SandboxSettings};
 use safelight_service::queue::{Executor, ExecutorSettings};
 use safelight_service::system_entropy::SystemEntropy;
 use safelight_service::worker::Worker;
-use safelight_service::{janitor, queue};
+use safelight_service::{insights, janitor, queue};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -30,14 +31,20 @@ use super::{descriptors, store_hearing, store_scrub, store_upkeep};
 /// make one.
 const FIRST_TENANT: &str = "ten_00000000000000000000000000";
 
+/// How long the gateway may take to flush what it received, once its connections are closed.
+const FLUSH: Duration = Duration::from_secs(10);
+
 /// A running server.
 pub struct Server {
     stop_edge: CancellationToken,
     stop_work: CancellationToken,
     stop_store: CancellationToken,
+    stop_events: CancellationToken,
     edge: JoinHandle<()>,
+    gateway: Gateway,
     work: Option<(Executor, Sandbox)>,
     janitor: Option<JoinHandle<()>>,
+    sequencer: Option<JoinHandle<()>>,
     /// The store, and its upkeep.
     store: Option<(JoinHandle<std::io::Result<()>>, JoinHandle<()>)>,
     catalog: Catalog,
@@ -101,6 +108,10 @@ pub async fn share(
         keyring: Arc::new(keys.keyring.clone()),
         settings: Arc::new(ServiceSettings {
             public_url: settings.text("public_url").trim_end_matches('/').to_owned(),
+            gateway_public_url: settings
+                .text("gateway_public_url")
+                .trim_end_matches('/')
+                .to_owned(),
             single_max_bytes: i64::try_from(number("single_max_bytes")?)?,
             max_file_bytes: i64::try_from(number("max_file_bytes")?)?,
             max_pixels: number("max_pixels")?,
@@ -113,6 +124,11 @@ pub async fn share(
             orphan_grace: Duration::from_secs(number("orphan_grace_days")?.saturating_mul(86_400)),
             quiet: Duration::from_secs(number("upload_quiet_seconds")?),
             max_requests: usize::try_from(number("max_requests")?)?,
+            max_waiting: usize::try_from(number("max_waiting")?)?,
+            event_retention: settings
+                .days("event_retention_days")?
+                .unwrap_or(limits::EVENT_RETENTION),
+            event_heartbeat: Duration::from_secs(number("event_heartbeat_seconds")?),
         }),
     };
     Ok(Shared {
@@ -162,7 +178,8 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
             folded.run_upkeep();
         }
     });
-    let (stop_edge, stop_work, stop_store) = (
+    let (stop_edge, stop_work, stop_events, stop_store) = (
+        CancellationToken::new(),
         CancellationToken::new(),
         CancellationToken::new(),
         CancellationToken::new(),
@@ -231,26 +248,49 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
     let roles = Roles {
         api: settings.has_role("api"),
         delivery: settings.has_role("delivery"),
+        gateway: settings.has_role("gateway"),
     };
-    let routes = router(AppState::start(context.clone(), metrics), roles);
+    let gateway = Gateway::start(
+        settings.number("gateway_scratch_bytes", 1)?,
+        Duration::from_secs(settings.number("gateway_idle_seconds", 1)?),
+        stop_edge.clone(),
+    );
+    // Whoever records events gives them their places.
+    let records = ["api", "worker", "janitor"];
+    let sequencer = records.iter().any(|r| settings.has_role(r)).then(|| {
+        let (catalog, entropy) = (context.catalog.clone(), context.entropy.clone());
+        tokio::spawn(insights::sequencer::run(
+            catalog,
+            entropy,
+            stop_events.clone(),
+        ))
+    });
+    let state = AppState::start(context.clone(), metrics, gateway.clone(), stop_edge.clone());
+    let routes = router(state, roles);
     let edge = tokio::spawn(listen(edge_listener, routes, stop_edge.clone()));
     Ok(Server {
         stop_edge,
         stop_work,
         stop_store,
+        stop_events,
         edge,
+        gateway,
         work,
         janitor,
+        sequencer,
         store,
         catalog: context.catalog,
     })
 }
 
 impl Server {
-    /// Stops in order: no new requests, running ones end; running jobs end; then store and catalog.
+    /// Stops in order: no new requests, running ones end; running jobs end; the last events get their
+    /// places; then store and catalog.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop_edge.cancel();
         self.edge.await?;
+        // What is received for clients that went away.
+        let _ = tokio::time::timeout(FLUSH, self.gateway.drained()).await;
         self.stop_work.cancel();
         if let Some((executor, sandbox)) = self.work {
             executor.drained().await;
@@ -258,6 +298,10 @@ impl Server {
         }
         if let Some(janitor) = self.janitor {
             janitor.await?;
+        }
+        self.stop_events.cancel();
+        if let Some(sequencer) = self.sequencer {
+            sequencer.await?;
         }
         self.stop_store.cancel();
         if let Some((serving, upkeep)) = self.store {

@@ -44,12 +44,14 @@ macro_rules! settings {
 }
 
 settings! {
-    roles: "Which roles run here: api, store, delivery, worker, janitor, separated by commas" =
-        |_| "api,store,delivery,worker,janitor".into();
-    listen: "Where API and delivery listen" = |_| "127.0.0.1:7600".into();
+    roles: "Which roles run here: api, gateway, store, delivery, worker, janitor, separated by commas" =
+        |_| "api,gateway,store,delivery,worker,janitor".into();
+    listen: "Where API, gateway and delivery listen" = |_| "127.0.0.1:7600".into();
     store_listen: "Where the embedded store listens" = |_| "127.0.0.1:7601".into();
     public_url: "The base of the URLs that phones are given for renditions" =
         |of| format!("http://{}", of("listen"));
+    gateway_public_url: "The base of the URLs that phones are given for resumable uploads through the gateway" =
+        |of| of("public_url");
     store_public_url: "The base of the URLs that phones are given for uploads" =
         |of| format!("http://{}", of("store_listen"));
     catalog_url: "The database: sqlite:///path/catalog.db or postgres://user@host/name" =
@@ -72,9 +74,17 @@ settings! {
     store_secret_key: "The store's secret key; the embedded store makes its own" = |_| String::new();
     store_events_secret: "What an S3 store sends with its events, as bearer token or password; empty to take none" =
         |_| String::new();
-    scratch_dir: "Where originals are put while they are read" = |of| format!("{}/scratch", of("data_dir"));
+    scratch_dir: "Where originals are put while they are read, and uploads through the gateway while they are less than a part" =
+        |of| format!("{}/scratch", of("data_dir"));
+    gateway_scratch_bytes: "What uploads through the gateway may take of the scratch directory; further ones are answered 503" =
+        |_| (2_u64 * 1024 * 1024 * 1024).to_string();
+    gateway_idle_seconds: "How long a client of the gateway may send nothing in the midst of a request" = |_| "30".into();
     workers: "Jobs done at once" = |_| std::thread::available_parallelism().map_or(2, usize::from).max(2).to_string();
     max_requests: "API requests under way at once; further ones are answered 503" = |_| "256".into();
+    max_waiting: "Requests that wait for a change, and open streams of events, at once" = |_| "4096".into();
+    event_retention_days: "Days that events are kept, for those who come back and go on where they were" = |_| "7".into();
+    event_heartbeat_seconds: "Seconds without an event after which a stream of events says that it is still there" =
+        |_| "15".into();
     single_max_bytes: "Files up to this size go by one presigned PUT" = |_| limits::SINGLE_MAX_BYTES.to_string();
     max_file_bytes: "Largest file taken, in bytes" = |_| limits::MAX_FILE_BYTES.to_string();
     max_pixels: "Largest picture taken, in pixels" = |_| limits::MAX_PIXELS.to_string();

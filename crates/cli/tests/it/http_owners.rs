@@ -18,7 +18,7 @@ on_both_databases!(
 );
 
 /// A caller of another tenant.
-async fn stranger(rig: &Rig, owner: &str) -> Caller {
+pub async fn stranger(rig: &Rig, owner: &str) -> Caller {
     let secret = "sk_00000000000000000000000000000002";
     let key = ApiKey {
         tenant_id: "ten_00000000000000000000000002".to_owned(),

@@ -13,6 +13,7 @@ use safelight_service::context::{Context, ServiceSettings};
 use safelight_service::governance::api_keys;
 use safelight_service::governance::keyring::Keyring;
 use safelight_service::http::{AppState, Roles, listen::listen, router};
+use safelight_service::intake::append::Gateway;
 use safelight_service::look_after;
 use safelight_service::system_entropy::SystemEntropy;
 use tokio::net::TcpListener;
@@ -29,6 +30,8 @@ const STORE_SECRET: &str = "store-secret";
 /// A service without workers and janitors.
 pub struct InProcess {
     pub context: Context,
+    /// What appends in this process; no routes lead to it.
+    pub gateway: Gateway,
     pub clock: Arc<ManualClock>,
     /// The URL of its database.
     pub catalog_url: String,
@@ -72,6 +75,7 @@ impl InProcess {
             keyring: Arc::new(Keyring::of(&[1; 32], [2; 32])),
             settings: Arc::new(ServiceSettings {
                 public_url: "http://127.0.0.1:1".to_owned(),
+                gateway_public_url: "http://127.0.0.1:1".to_owned(),
                 single_max_bytes: 8 << 20,
                 max_file_bytes: 1 << 30,
                 max_pixels: 200_000_000,
@@ -82,6 +86,9 @@ impl InProcess {
                 sweep_removes: true,
                 orphan_grace: limits::ORPHAN_GRACE,
                 max_requests: 64,
+                max_waiting: 64,
+                event_retention: Duration::from_secs(7 * 24 * 3600),
+                event_heartbeat: Duration::from_secs(15),
             }),
         };
         let now = context.now();
@@ -106,11 +113,16 @@ impl InProcess {
         let roles = Roles {
             api: true,
             delivery: true,
+            gateway: false,
         };
-        let routes = router(AppState::start(context.clone(), metrics.handle()), roles);
+        let stop = CancellationToken::new();
+        let gateway = Gateway::start(64 << 20, Duration::from_secs(60), stop.clone());
+        let state = AppState::start(context.clone(), metrics.handle(), gateway.clone(), stop);
+        let routes = router(state, roles);
         tokio::spawn(listen(listener, routes, CancellationToken::new()));
         Self {
             context,
+            gateway,
             clock,
             catalog_url,
             base,

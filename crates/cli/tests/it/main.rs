@@ -7,11 +7,13 @@
 )]
 
 mod arrows;
+mod chaos;
 mod damage;
 mod doctor;
 mod embedded_store;
 mod error_pages;
 mod http_delivery;
+mod http_events;
 mod http_idempotency;
 mod http_keys;
 mod http_lists;
@@ -19,15 +21,21 @@ mod http_owners;
 mod http_problems;
 mod http_rig;
 mod http_uploads;
+mod http_waiting;
 mod in_process;
 mod kill;
 mod media;
+mod rufh;
 mod serve;
+mod silent_appends;
 mod silent_clients;
 mod store_events;
 mod stores;
+mod strangers;
 mod sweep;
+mod tus;
 mod upload;
+mod wire;
 
 #[path = "../../../client/tests/it/fake_server.rs"]
 mod fake_server;

@@ -105,7 +105,11 @@ impl Uploader {
     ) -> Result<String, Stop> {
         let size_bytes = job.file.row.fingerprint.stamp.size_bytes;
         let plan = &job.upload.plan;
-        if Transport::parse(&plan.transport).is_none() || plan.part_size_bytes < 1 {
+        let is_spoken = matches!(
+            Transport::parse(&plan.transport),
+            Some(Transport::Single | Transport::Multipart)
+        );
+        if !is_spoken || plan.part_size_bytes < 1 {
             let detail = format!(
                 "the server wants this file by `{}`, which this version does not speak",
                 plan.transport

@@ -467,6 +467,7 @@ impl World {
                 "{base}/store/{upload_id}/{number}?g={}",
                 self.url_generation
             ),
+            protocol: None,
             headers: checksum
                 .into_iter()
                 .map(|c| ("x-amz-checksum-sha256".to_owned(), c))

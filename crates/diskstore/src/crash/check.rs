@@ -7,6 +7,7 @@ use super::drive::{BUCKET, Client, Known};
 use super::replay::read_tree;
 use crate::disk::Disk;
 use crate::keypath::pending_path;
+use crate::listings::Bounds;
 use crate::settings::Settings;
 use crate::store::DiskStore;
 use crate::upload::part_path;
@@ -25,7 +26,7 @@ pub(super) async fn recover(
     client: &Client,
     allowed: &[&Known],
 ) -> Result<(), String> {
-    let store = DiskStore::open_on(Disk::default(), settings(root))
+    let store = DiskStore::open_on(Disk::default(), settings(root), Bounds::smallest())
         .map_err(|e| format!("it does not open: {e}"))?;
     let found = client
         .look(&store)

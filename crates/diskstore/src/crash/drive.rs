@@ -300,10 +300,10 @@ impl Client {
             let path = crate::upload::part_path(&store.inner.upload_dir(BUCKET, id), number as u16);
             let body = crate::sealed::open::<PartRecord>(&path)?.unwrap().body;
             let length = body.bytes();
-            let mut body = body.read(0..length)?;
+            let mut body = body.read(0..length, crate::at_hand::How::Waiting)?;
             let mut bytes = Vec::new();
             while body.left_bytes() > 0 {
-                bytes.extend(body.next(u64::MAX)?);
+                bytes.extend(body.next(u64::MAX, crate::at_hand::How::Waiting)?);
             }
             parts.insert(number, bytes);
         }

@@ -11,6 +11,7 @@ use super::replay::{Disk as Replayed, Tree, write_tree};
 use super::scenarios::{bytes, workshop};
 use crate::disk::Disk;
 use crate::disk::tape::{Fault, Tape};
+use crate::listings::Bounds;
 use crate::store::{DiskStore, OpenError};
 
 fn acts() -> Vec<Act> {
@@ -53,8 +54,12 @@ struct Met {
 async fn meet(acts: &[Act], fault: Option<Fault>) -> (Met, Arc<Tape>) {
     let dir = workshop();
     let tape = Arc::new(Tape::default());
-    let store =
-        DiskStore::open_on(Disk::recorded(&tape), settings(&dir.path().join("store"))).unwrap();
+    let store = DiskStore::open_on(
+        Disk::recorded(&tape),
+        settings(&dir.path().join("store")),
+        Bounds::smallest(),
+    )
+    .unwrap();
     let mut client = Client::default();
     let mut before = client.look(&store).await.unwrap();
     let (last, first) = acts.split_last().unwrap();
@@ -192,7 +197,7 @@ async fn a_store_that_cannot_be_opened_says_why_and_can_be_opened_later() {
     let dir = workshop();
     let root = dir.path().join("store");
     let tape = Arc::new(Tape::default());
-    drop(DiskStore::open_on(Disk::recorded(&tape), settings(&root)).unwrap());
+    drop(DiskStore::open_on(Disk::recorded(&tape), settings(&root), Bounds::smallest()).unwrap());
     for from in 0..tape.len() {
         let dir = workshop();
         let root = dir.path().join("store");
@@ -204,7 +209,7 @@ async fn a_store_that_cannot_be_opened_says_why_and_can_be_opened_later() {
                 errno,
                 only_growth: false,
             }));
-            match DiskStore::open_on(Disk::recorded(&tape), settings(&root)) {
+            match DiskStore::open_on(Disk::recorded(&tape), settings(&root), Bounds::smallest()) {
                 Err(OpenError::Io { source, .. }) => {
                     assert_eq!(Errno::from_io_error(&source), Some(errno))
                 }

@@ -10,6 +10,7 @@ use super::drive::{Act, Client, Known};
 use super::replay::{Disk as Replayed, Tree, read_tree, write_tree};
 use crate::disk::Disk;
 use crate::disk::tape::{Step, Tape};
+use crate::listings::Bounds;
 use crate::store::DiskStore;
 
 /// Where states are made: in memory, where there is such a place.
@@ -39,7 +40,8 @@ struct Done {
 /// Does all of it on a disk that takes notes.
 async fn record(root: &Path, acts: &[Act]) -> (Vec<Step>, Vec<Done>) {
     let tape = Arc::new(Tape::default());
-    let store = DiskStore::open_on(Disk::recorded(&tape), settings(root)).unwrap();
+    let store =
+        DiskStore::open_on(Disk::recorded(&tape), settings(root), Bounds::smallest()).unwrap();
     let mut client = Client::default();
     let mut known = client.look(&store).await.unwrap();
     let opened = Done {
@@ -298,8 +300,12 @@ async fn the_power_fails_again_while_the_store_recovers() {
             let before = read_tree(first.path());
             let tape = Arc::new(Tape::default());
             drop(
-                DiskStore::open_on(Disk::recorded(&tape), settings(&first.path().join("store")))
-                    .unwrap(),
+                DiskStore::open_on(
+                    Disk::recorded(&tape),
+                    settings(&first.path().join("store")),
+                    Bounds::smallest(),
+                )
+                .unwrap(),
             );
             let mut recovering = Replayed::holding(&before);
             for step in tape.steps() {

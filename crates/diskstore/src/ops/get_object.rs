@@ -5,8 +5,9 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::head_object::describe;
 use crate::conditions::ReadConditions;
-use crate::fault::blocking;
+use crate::fault::look;
 use crate::read::Reading;
+use crate::sealed::Wanted;
 use crate::selection::Selection;
 use crate::store::DiskStore;
 use crate::unsupported::refuse_version;
@@ -26,18 +27,18 @@ pub(super) async fn get_object(
     };
     let (store, bucket, key) = (store.clone(), input.bucket, input.key);
     let (range, part) = (input.range, input.part_number);
-    let (record, body, selection) = blocking(move || {
-        let guard = store.inner.locks.read(&bucket, &key);
-        let Some(object) = store.inner.object(&bucket, &key)? else {
-            return Err(s3_error!(NoSuchKey, "The specified key does not exist."));
+    let (record, body, selection) = look(move |how| {
+        let guard = store.inner.locks.read_for(&bucket, &key, how)?;
+        let Some(object) = store.inner.object_for(&bucket, &key, Wanted::Body, how)? else {
+            return Err(s3_error!(NoSuchKey, "The specified key does not exist.").into());
         };
         conditions.check(&object.record)?;
-        let selection = Selection::of(&object.record, range, part)?;
+        let selection = Selection::of(&object.record, range.clone(), part)?;
         let path = store.inner.object_path(&bucket, &key);
-        let (record, reading) =
-            Reading::begin(&store, &bucket, &path, object, selection.bytes.clone())?;
+        let bytes = selection.bytes.clone();
+        let (record, reading) = Reading::begin(&store, &bucket, &path, object, bytes, how)?;
         drop(guard);
-        Ok((record, reading.into_blob()?, selection))
+        Ok((record, reading.into_blob(how)?, selection))
     })
     .await?;
     let mut output = GetObjectOutput {

@@ -5,8 +5,9 @@ use s3s::dto::{HeadObjectInput, HeadObjectOutput};
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::conditions::ReadConditions;
-use crate::fault::blocking;
+use crate::fault::look;
 use crate::record::ObjectRecord;
+use crate::sealed::Wanted;
 use crate::selection::Selection;
 use crate::store::DiskStore;
 use crate::unsupported::refuse_version;
@@ -96,11 +97,12 @@ pub(super) async fn read_record(
 ) -> S3Result<ObjectRecord> {
     store.inner.require_bucket(&bucket)?;
     let store = store.clone();
-    blocking(move || {
-        let _guard = store.inner.locks.read(&bucket, &key);
-        match store.inner.object(&bucket, &key)? {
+    look(move |how| {
+        let _guard = store.inner.locks.read_for(&bucket, &key, how)?;
+        let object = store.inner.object_for(&bucket, &key, Wanted::Record, how)?;
+        match object {
             Some(object) => Ok(object.record),
-            None => Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
+            None => Err(s3_error!(NoSuchKey, "The specified key does not exist.").into()),
         }
     })
     .await

@@ -5,7 +5,7 @@ use s3s::{S3Request, S3Response, S3Result};
 
 use crate::acl::owner;
 use crate::fault::blocking;
-use crate::listing::{Encoding, after, page, page_length};
+use crate::listing::{Encoding, after, page, page_length, turn};
 use crate::store::DiskStore;
 use crate::walk::Resume;
 
@@ -25,7 +25,9 @@ pub(super) async fn list_objects(
     };
     let (store, bucket) = (store.clone(), input.bucket.clone());
     let by_delimiter = delimiter.is_some();
+    let turn = turn(&store).await?;
     let page = blocking(move || {
+        let _turn = turn;
         let delimiter = delimiter.as_deref();
         page(&store, &bucket, &prefix, delimiter, resume, max_keys)
     })

@@ -7,7 +7,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::acl::owner;
 use crate::fault::blocking;
-use crate::listing::{Encoding, page, page_length};
+use crate::listing::{Encoding, page, page_length, turn};
 use crate::store::DiskStore;
 use crate::walk::Resume;
 
@@ -27,7 +27,9 @@ pub(super) async fn list_objects_v2(
     let prefix = input.prefix.clone().unwrap_or_default();
     let delimiter = input.delimiter.clone().filter(|text| !text.is_empty());
     let (store, bucket) = (store.clone(), input.bucket.clone());
+    let turn = turn(&store).await?;
     let page = blocking(move || {
+        let _turn = turn;
         let delimiter = delimiter.as_deref();
         page(&store, &bucket, &prefix, delimiter, resume, max_keys)
     })

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
+use crate::at_hand::How;
 use crate::body::{Body, BodyReader, CHUNK_BYTES};
 use crate::checksum::Checksums;
 use crate::expectation::{Expectation, Hasher};
@@ -58,7 +59,7 @@ impl Check {
             self.current = Current::open(file)?;
             return Ok(Some(0));
         };
-        let bytes = current.body.next(CHUNK_BYTES)?;
+        let bytes = current.body.next(CHUNK_BYTES, How::Waiting)?;
         if let Some((_, hasher, _)) = &mut current.hashed {
             hasher.update(&bytes);
         }
@@ -86,7 +87,10 @@ impl Current {
     fn open(suspect: Suspect) -> Result<Option<Self>, Fault> {
         let (body, checksums) = match suspect {
             Suspect::Whole { body, checksums } => (body, checksums),
-            Suspect::Part { path, part } => (sealed::open_part(&path, &part)?, part.checksums),
+            Suspect::Part { path, part } => (
+                sealed::open_part(&path, &part, How::Waiting)?,
+                part.checksums,
+            ),
             Suspect::Passing { path } => match sealed::open::<PartRecord>(&path)? {
                 Some(sealed) => (sealed.body, sealed.record.checksums),
                 None => return Ok(None),
@@ -103,7 +107,7 @@ impl Current {
             (expectation, hasher, checksums)
         });
         let whole = 0..body.bytes();
-        let body = body.read(whole)?;
+        let body = body.read(whole, How::Waiting)?;
         Ok(Some(Self { path, body, hashed }))
     }
 }

@@ -57,7 +57,7 @@ pub async fn grant_original(
     if life.is_zero() || life > most {
         return Err(GrantError::Life);
     }
-    let asset = assets::find(
+    let asset = assets::standing_for(
         &mut context.catalog.reader().await?.tx(),
         &owner.tenant_id,
         asset_id,

@@ -92,7 +92,7 @@ pub async fn read_asset(
     fields: &Fields,
 ) -> Result<wire::Asset, ReadAssetError> {
     let mut reader = context.catalog.reader().await?;
-    let asset = assets::find(&mut reader.tx(), &owner.tenant_id, asset_id)
+    let asset = assets::standing_for(&mut reader.tx(), &owner.tenant_id, asset_id)
         .await?
         .filter(|a| a.owner_id == owner.owner_id)
         .ok_or(ReadAssetError::NotFound)?;

@@ -87,6 +87,7 @@ mod tests {
             mime: None,
             size_bytes: 1,
             sha256: None,
+            merged_into: None,
             blob: verdict.map(|verdict| Blob {
                 blob_id: "blb_1".into(),
                 scope: "me".into(),

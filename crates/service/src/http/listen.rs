@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::{Request, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -13,12 +14,15 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::interim::{Interim, WithInterim};
+
 /// How long a client may take to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(15);
 /// Most of a request that is held before somebody reads it; a head must fit in.
 const HEAD_BYTES: usize = 32 * 1024;
-/// Connections at once; further ones wait to be accepted.
-const CONNECTIONS: usize = 4096;
+/// Connections at once; further ones wait to be accepted. Those who wait for something to happen
+/// (`max_waiting`) leave as many again for the others.
+const CONNECTIONS: usize = 8192;
 /// How long running requests may go on after the order to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -33,19 +37,24 @@ async fn stays_silent(begun: CancellationToken, head_time: Duration) {
     }
 }
 
-/// A service that notes its first request.
+/// A service that notes its first request, and hands the connection's queue of interim responses to those
+/// whose version has them.
 struct Noting<S> {
     service: S,
     begun: CancellationToken,
+    interim: Interim,
 }
 
-impl<R, S: hyper::service::Service<R>> hyper::service::Service<R> for Noting<S> {
+impl<B, S: hyper::service::Service<Request<B>>> hyper::service::Service<Request<B>> for Noting<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
 
-    fn call(&self, request: R) -> S::Future {
+    fn call(&self, mut request: Request<B>) -> S::Future {
         self.begun.cancel();
+        if request.version() == Version::HTTP_11 {
+            request.extensions_mut().insert(self.interim.clone());
+        }
         self.service.call(request)
     }
 }
@@ -94,9 +103,11 @@ async fn accept(
         // Answers are small and whole: nothing is gained by holding them back.
         let _ = stream.set_nodelay(true);
         let begun = CancellationToken::new();
+        let (stream, interim) = WithInterim::around(stream);
         let service = Noting {
             service: TowerToHyperService::new(router.clone()),
             begun: begun.clone(),
+            interim,
         };
         let connection = server
             .serve_connection(TokioIo::new(stream), service)

@@ -3,7 +3,7 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use safelight_api::problem::{MEDIA_TYPE, Problem};
 use safelight_catalog::CatalogError;
 use safelight_model::codes::Code;
@@ -16,7 +16,9 @@ use crate::delivery::serve_media::ServeError;
 use crate::governance::api_keys::KeyError;
 use crate::governance::authenticate::Unauthenticated;
 use crate::governance::tokens::MintError;
+use crate::insights::follow::FollowError;
 use crate::intake::abort_upload::AbortError;
+use crate::intake::append::error::AppendError;
 use crate::intake::complete_upload::CompleteUploadError;
 use crate::intake::initiate_capture::InitiateError;
 use crate::intake::read_capture::ReadError;
@@ -46,7 +48,9 @@ macro_rules! coded {
 coded!(
     CatalogError,
     AbortError,
+    AppendError,
     CompleteUploadError,
+    FollowError,
     GrantError,
     KeyError,
     MintError,
@@ -66,6 +70,12 @@ pub struct Refused {
     pub detail: String,
     /// Where in the request the fault is.
     pub field: Option<String>,
+    /// The status that a protocol gives this problem, in place of its code's.
+    pub status: Option<StatusCode>,
+    /// The type that a protocol gives this problem, in place of its page.
+    pub kind: Option<&'static str>,
+    /// Further members of the problem that a protocol asks for.
+    pub members: Vec<(&'static str, i64)>,
     /// For the log.
     cause: Option<String>,
 }
@@ -78,6 +88,9 @@ impl Refused {
             code,
             detail: detail.into(),
             field: None,
+            status: None,
+            kind: None,
+            members: Vec::new(),
             cause: None,
         }
     }
@@ -100,6 +113,9 @@ impl<E: Coded> From<E> for Refused {
                 code,
                 detail: error.to_string(),
                 field: error.fault(),
+                status: None,
+                kind: None,
+                members: Vec::new(),
                 cause: None,
             };
         }
@@ -120,6 +136,9 @@ impl<E: Coded> From<E> for Refused {
             code,
             detail: detail.to_owned(),
             field: None,
+            status: None,
+            kind: None,
+            members: Vec::new(),
             cause: Some(cause),
         }
     }
@@ -128,7 +147,7 @@ impl<E: Coded> From<E> for Refused {
 impl IntoResponse for Refused {
     /// Leaves the body to [`finish`], which knows the request's id.
     fn into_response(self) -> Response {
-        let mut response = status(self.code).into_response();
+        let mut response = self.status.unwrap_or(status(self.code)).into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -155,9 +174,11 @@ pub(super) fn finish(mut response: Response, request_id: &str) -> Response {
     }
     let code = refused.code;
     let problem = Problem {
-        kind: format!("/docs/errors/{code}"),
+        kind: refused
+            .kind
+            .map_or_else(|| format!("/docs/errors/{code}"), str::to_owned),
         title: code.title().to_owned(),
-        status: status(code).as_u16(),
+        status: response.status().as_u16(),
         detail: refused.detail,
         code: code.as_str().to_owned(),
         request_id: request_id.to_owned(),
@@ -180,6 +201,10 @@ pub(super) fn finish(mut response: Response, request_id: &str) -> Response {
         parts
             .headers
             .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    let mut problem = serde_json::to_value(&problem).unwrap_or_default();
+    for (name, value) in refused.members {
+        problem[name] = value.into();
     }
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     Response::from_parts(parts, Body::from(body))

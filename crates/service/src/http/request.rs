@@ -13,27 +13,49 @@ use serde::de::DeserializeOwned;
 use super::problem::Refused;
 use super::router::AppState;
 use crate::context::Owner;
-use crate::governance::authenticate::{Caller, authenticate};
+use crate::governance::authenticate::{Caller, Unauthenticated, authenticate};
 
 /// A caller whose credential was good.
 pub struct Authenticated(pub Caller);
+
+/// What a caller shows to say who he is.
+pub struct Credential {
+    bearer: Option<String>,
+    named_owner: Option<String>,
+}
+
+impl Credential {
+    fn of(parts: &Parts) -> Self {
+        let text = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
+        let bearer = text(header::AUTHORIZATION.as_str())
+            .and_then(|v| v.strip_prefix("Bearer "))
+            .map(str::trim);
+        Self {
+            bearer: bearer.map(str::to_owned),
+            named_owner: text(paths::OWNER).map(str::to_owned),
+        }
+    }
+
+    /// Who it says he is, as of now.
+    pub(super) async fn caller(&self, state: &AppState) -> Result<Caller, Unauthenticated> {
+        let (bearer, owner) = (self.bearer.as_deref(), self.named_owner.as_deref());
+        authenticate(&state.context, &state.remembered, bearer, owner).await
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Credential {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        Ok(Self::of(parts))
+    }
+}
 
 impl FromRequestParts<AppState> for Authenticated {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refused> {
-        let text = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
-        let bearer = text(header::AUTHORIZATION.as_str())
-            .and_then(|v| v.strip_prefix("Bearer "))
-            .map(str::trim);
-        let caller = authenticate(
-            &state.context,
-            &state.remembered,
-            bearer,
-            text(paths::OWNER),
-        )
-        .await?;
-        Ok(Self(caller))
+        Ok(Self(Credential::of(parts).caller(state).await?))
     }
 }
 
@@ -118,7 +140,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 /// A structured-field string (RFC 9651, section 3.3.3), or a bare token.
-fn unquote(text: &str) -> Option<String> {
+pub(super) fn unquote(text: &str) -> Option<String> {
     let text = text.trim();
     let key = match text.strip_prefix('"') {
         Some(rest) => {

@@ -10,17 +10,21 @@ use safelight_api::paths;
 use safelight_model::codes::Code;
 use safelight_model::limits;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::gateway;
 use super::problem::Refused;
-use super::routes::{assets, captures, keys, media, operations, store_events, uploads};
+use super::routes::{assets, captures, events, keys, media, operations, store_events, uploads};
 use super::surround::surround;
 use crate::context::Context;
 use crate::governance::authenticate::Remembered;
+use crate::insights::tail::Tail;
 use crate::intake::InitiationQueue;
+use crate::intake::append::Gateway;
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -37,13 +41,34 @@ pub struct AppState {
     pub room: Arc<Semaphore>,
     /// Room for what their bodies hold, in bytes.
     pub body_room: Arc<Semaphore>,
+    /// What the requests of the gateway share.
+    pub gateway: Gateway,
+    /// Room for requests that wait for a change, and for streams of events.
+    pub waiting_room: Arc<Semaphore>,
+    /// Where those hear of events.
+    pub tail: Tail,
+    /// Fires when those are to end.
+    pub stop: CancellationToken,
 }
 
 impl AppState {
-    /// The state for a context.
+    /// The state for a context. Who waits for something is sent away when `stop` fires.
     #[must_use]
-    pub fn start(context: Context, metrics: PrometheusHandle) -> Self {
+    pub fn start(
+        context: Context,
+        metrics: PrometheusHandle,
+        gateway: Gateway,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
+            gateway,
+            waiting_room: Arc::new(Semaphore::new(context.settings.max_waiting)),
+            tail: Tail::start(
+                context.catalog.clone(),
+                context.entropy.clone(),
+                stop.clone(),
+            ),
+            stop,
             initiations: InitiationQueue::start(context.catalog.clone()),
             remembered: Arc::default(),
             room: Arc::new(Semaphore::new(context.settings.max_requests)),
@@ -61,6 +86,8 @@ pub struct Roles {
     pub api: bool,
     /// `/m`.
     pub delivery: bool,
+    /// `/u`.
+    pub gateway: bool,
 }
 
 #[derive(OpenApi)]
@@ -99,6 +126,8 @@ fn api() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(captures::initiate))
         .routes(routes!(captures::read))
+        .routes(routes!(events::of_owner))
+        .routes(routes!(events::of_capture))
         .routes(routes!(uploads::read, uploads::abort))
         .routes(routes!(uploads::sign))
         .routes(routes!(uploads::complete))
@@ -135,6 +164,11 @@ pub fn router(state: AppState, roles: Roles) -> Router {
         described = described.merge(delivery());
     }
     let (routes, _) = described.split_for_parts();
+    let gateway = if roles.gateway {
+        gateway::routes(&state)
+    } else {
+        Router::new()
+    };
     routes
         .route(paths::READY, get(operations::ready))
         .route(paths::METRICS, get(operations::metrics))
@@ -149,17 +183,22 @@ pub fn router(state: AppState, roles: Roles) -> Router {
                 "this path does not take this method; see /openapi.json",
             )
         })
-        .layer(CatchPanicLayer::custom(|_| -> Response {
-            Refused::because(
-                Code::Internal,
-                "the server made a mistake; name this request_id to its operator",
-            )
-            .into_response()
-        }))
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(state.clone(), surround))
+        .merge(gateway)
         // Answers even when there is no room.
         .route(paths::HEALTH, get(operations::health))
         .with_state(state)
+}
+
+/// What is answered where a handler panicked.
+#[allow(clippy::needless_pass_by_value, reason = "the layer calls it so")]
+pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    Refused::because(
+        Code::Internal,
+        "the server made a mistake; name this request_id to its operator",
+    )
+    .into_response()
 }
 
 #[cfg(test)]
@@ -179,6 +218,8 @@ mod tests {
             paths::ASSETS,
             paths::ASSET,
             paths::ASSET_GRANTS,
+            paths::EVENTS,
+            paths::CAPTURE_EVENTS,
             paths::KEYS,
             paths::KEY,
             paths::TOKENS,

@@ -9,9 +9,9 @@ use http::{HeaderName, HeaderValue};
 use safelight_api::paths;
 use safelight_model::codes::Code;
 use safelight_model::{ids, limits};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::problem::{Refused, finish};
+use super::room::{Held, Waited};
 use super::router::AppState;
 
 /// Runs a request within its limits and finishes its answer.
@@ -29,7 +29,10 @@ pub(super) async fn surround(
         .to_owned();
     let method = request.method().clone();
     let response = match state.room.clone().try_acquire_owned() {
-        Ok(held) => {
+        Ok(permit) => {
+            let held = Held::of(permit);
+            let mut request = request;
+            request.extensions_mut().insert(held.clone());
             let answer = within(limits::REQUEST_TIME, next.run(request));
             if method.is_safe() {
                 answer.await
@@ -55,8 +58,11 @@ pub(super) async fn surround(
         ("status", response.status().as_u16().to_string()),
     ];
     metrics::counter!("safelight_http_requests_total", &labels).increment(1);
-    metrics::histogram!("safelight_http_request_seconds", &labels[..2])
-        .record(began.elapsed().as_secs_f64());
+    // How long a request was held back at its own wish says nothing of the server.
+    if response.extensions().get::<Waited>().is_none() {
+        metrics::histogram!("safelight_http_request_seconds", &labels[..2])
+            .record(began.elapsed().as_secs_f64());
+    }
     tracing::debug!(
         request_id,
         method = labels[1].1,
@@ -71,7 +77,7 @@ pub(super) async fn surround(
 /// asks what became of it.
 async fn to_its_end(
     answer: impl Future<Output = Response> + Send + 'static,
-    held: OwnedSemaphorePermit,
+    held: Held,
 ) -> Response {
     let running = tokio::spawn(async move {
         let answer = answer.await;
@@ -100,7 +106,7 @@ async fn within(limit: Duration, answer: impl Future<Output = Response>) -> Resp
 }
 
 /// A method as a label: any token is a method, and labels must not be the caller's to invent.
-fn method_label(method: &http::Method) -> &'static str {
+pub(super) fn method_label(method: &http::Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",

@@ -1,3 +1,8 @@
-//! What happened and what it cost. This version records events; the funnel is built on them.
+//! What happens, told: events, their order, and those who follow them.
 
+pub mod cloud_event;
+pub mod follow;
+pub mod prune_events;
 pub mod record;
+pub mod sequencer;
+pub mod tail;

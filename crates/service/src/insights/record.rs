@@ -1,5 +1,6 @@
 //! The door through which every stage records an event, in the caller's transaction.
 
+use safelight_api::events::EventFacts;
 use safelight_catalog::events::{self, FreshEvent};
 use safelight_catalog::{CatalogError, Tx};
 use safelight_model::ids;
@@ -26,6 +27,19 @@ pub async fn record(
     context: &Context,
     told: Told<'_>,
 ) -> Result<(), CatalogError> {
+    record_with(tx, context, told, &EventFacts::default()).await
+}
+
+/// As [`record`], with what more is known: ids and codes, never content.
+///
+/// # Errors
+/// What the catalog says.
+pub async fn record_with(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    told: Told<'_>,
+    facts: &EventFacts,
+) -> Result<(), CatalogError> {
     let event_id = context.fresh_id(ids::EVENT);
     events::record(
         tx,
@@ -35,9 +49,16 @@ pub async fn record(
             kind: told.kind,
             owner_id: &told.owner.owner_id,
             asset_id: Some(told.asset_id),
-            detail: None,
+            detail: detail(facts),
             at: context.now(),
         },
     )
     .await
+}
+
+/// As it stands in the row; nothing where nothing is known.
+fn detail(facts: &EventFacts) -> Option<String> {
+    (*facts != EventFacts::default())
+        .then(|| serde_json::to_string(facts).ok())
+        .flatten()
 }

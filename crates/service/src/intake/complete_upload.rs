@@ -8,9 +8,10 @@
 
 use std::time::Duration;
 
+use safelight_api::events::EventFacts;
 use safelight_api::uploads::UploadCompleted;
 use safelight_catalog::uploads::{self, Upload, UploadState};
-use safelight_catalog::{CatalogError, assets, blobs};
+use safelight_catalog::{CatalogError, appends, assets, blobs};
 use safelight_model::codes::Code;
 use safelight_model::ids;
 use safelight_model::job::JobKind;
@@ -20,11 +21,15 @@ use safelight_model::plan::{self, Transport};
 use safelight_objects::{CompleteError, ObjectKey, Part, StoreError};
 use serde::{Deserialize, Serialize};
 
+use super::abort_upload::end;
 use super::read_upload::arrived;
 use super::sign_urls::{SignError, find};
 use crate::context::{Context, Owner};
-use crate::insights::record::{Told, record};
+use crate::insights::record::{Told, record_with};
 use crate::queue::enqueue::enqueue;
+
+/// Why an asset is expired whose bytes the store lost.
+pub(super) const LOST: &str = "the store lost the bytes that it had of this upload";
 
 /// Why an upload was not completed.
 #[derive(Debug, thiserror::Error)]
@@ -128,7 +133,7 @@ async fn answer(
     context: &Context,
     upload: &Upload,
 ) -> Result<UploadCompleted, CompleteUploadError> {
-    let asset = assets::find(
+    let asset = assets::standing_for(
         &mut context.catalog.reader().await?.tx(),
         &upload.tenant_id,
         &upload.asset_id,
@@ -145,7 +150,13 @@ async fn answer(
 /// Step 1: compares what arrived with the plan and fixes the part list.
 async fn intend(context: &Context, upload: &Upload) -> Result<(), CompleteUploadError> {
     let listed = arrived(context, upload).await?;
-    let before = if listed.is_empty() && upload.transport == Transport::Multipart {
+    // What was appended is gone from the store's list of parts, but not from the rows of an older copy.
+    let is_gone = match upload.transport {
+        Transport::Single => false,
+        Transport::Multipart => listed.is_empty(),
+        Transport::Append => upload.size_bytes > 0 && check(upload, &listed).is_err(),
+    };
+    let before = if is_gone {
         made_before(context, upload).await?
     } else {
         None
@@ -203,6 +214,24 @@ async fn made_before(
 
 fn check(upload: &Upload, parts: &[Part]) -> Result<(), CompleteUploadError> {
     let received_bytes: i64 = parts.iter().map(|p| p.size_bytes).sum();
+    if upload.transport == Transport::Append {
+        // The catalog has its parts without a gap; a length of 0 is one that nobody has told yet.
+        let all_but_last = parts.split_last().map_or(&[][..], |(_, before)| before);
+        let is_whole = upload.size_bytes > 0
+            && received_bytes == upload.size_bytes
+            && all_but_last
+                .iter()
+                .all(|p| p.size_bytes == upload.part_size_bytes);
+        return if is_whole {
+            Ok(())
+        } else {
+            Err(CompleteUploadError::Incomplete {
+                received_bytes,
+                size_bytes: upload.size_bytes,
+                missing: "ask the gateway for the offset".to_owned(),
+            })
+        };
+    }
     let count = plan::part_count(upload.size_bytes, upload.part_size_bytes);
     let mut missing = Vec::new();
     for number in 1..=count {
@@ -260,7 +289,7 @@ async fn settle(context: &Context, upload: &Upload) -> Result<(), CompleteUpload
         .collect();
     let key = ObjectKey::parse(&upload.object_key).map_err(SignError::Key)?;
     let etag = match (upload.transport, &upload.store_upload_id) {
-        (Transport::Multipart, Some(id)) => {
+        (Transport::Multipart | Transport::Append, Some(id)) => {
             match context.objects.complete(&key, id, &parts).await {
                 Ok(completed) => Some(completed.etag),
                 Err(CompleteError::Refused { reason }) => {
@@ -284,6 +313,7 @@ async fn settle(context: &Context, upload: &Upload) -> Result<(), CompleteUpload
     };
     match etag {
         Some(etag) => commit(context, upload, etag).await,
+        None if upload.transport == Transport::Append => lose(context, upload).await,
         None => reopen(context, upload).await,
     }
 }
@@ -320,6 +350,25 @@ async fn reopen(context: &Context, upload: &Upload) -> Result<(), CompleteUpload
     Ok(())
 }
 
+/// The store has lost what was acknowledged. An offset cannot go back, so the upload ends.
+async fn lose(context: &Context, upload: &Upload) -> Result<(), CompleteUploadError> {
+    reopen(context, upload).await?;
+    let again = uploads::find(
+        &mut context.catalog.reader().await?.tx(),
+        &upload.tenant_id,
+        &upload.upload_id,
+    )
+    .await?;
+    if let Some(upload) = again.filter(|u| u.state == UploadState::Open) {
+        tracing::error!(
+            upload_id = upload.upload_id,
+            "the store lost an upload's parts"
+        );
+        end(context, &upload, UploadState::Expired, LOST).await?;
+    }
+    Ok(())
+}
+
 /// Step 3. If another was quicker nothing is changed.
 async fn commit(
     context: &Context,
@@ -348,6 +397,9 @@ async fn commit(
                     at: now,
                 };
                 blobs::insert(tx, &fresh).await?;
+                if upload.transport == Transport::Append {
+                    appends::forget(tx, &upload).await?;
+                }
                 if let Some(asset) = assets::find(tx, &upload.tenant_id, &upload.asset_id).await? {
                     let event_id = context.fresh_id(ids::EVENT);
                     let change = assets::Transition {
@@ -370,7 +422,11 @@ async fn commit(
                     owner: &owner,
                     asset_id: &upload.asset_id,
                 };
-                record(tx, &context, told).await?;
+                let facts = EventFacts {
+                    upload_id: Some(upload.upload_id.clone()),
+                    ..EventFacts::default()
+                };
+                record_with(tx, &context, told, &facts).await?;
                 enqueue(tx, &context, JobKind::Inspect, &owner, &blob_id).await?;
                 Ok(())
             })
@@ -440,6 +496,24 @@ mod tests {
         }
         let too_many = [part(1, 10), part(2, 10), part(3, 5), part(4, 1)];
         assert!(check(&upload, &too_many).is_err());
+    }
+
+    #[test]
+    fn what_was_appended_must_be_as_long_as_declared() {
+        let upload = upload(Transport::Append, 25, 10);
+        assert!(check(&upload, &[part(2, 10), part(3, 10), part(7, 5)]).is_ok());
+        for wrong in [
+            vec![],
+            vec![part(1, 10), part(2, 10)],
+            vec![part(1, 5), part(2, 10), part(3, 10)],
+        ] {
+            assert!(check(&upload, &wrong).is_err(), "{wrong:?}");
+        }
+        let unknown = Upload {
+            size_bytes: 0,
+            ..upload
+        };
+        assert!(check(&unknown, &[]).is_err());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use safelight_model::plan::{self, Bounds, Transport};
 use safelight_model::{ids, limits, look};
 use safelight_objects::ObjectKey;
 
+use super::append::links;
 use super::check_capture::{check_asset, check_capture, invalid};
 use super::initiation_queue::{InitiationQueue, QueueError};
 use super::read_capture::{self, ReadError};
@@ -155,7 +156,7 @@ fn json<T: serde::Serialize>(value: Option<&T>) -> Option<String> {
     value.and_then(|v| serde_json::to_string(v).ok())
 }
 
-fn prepare(
+pub(super) fn prepare(
     context: &Context,
     owner: &Owner,
     key: Key,
@@ -184,6 +185,10 @@ fn prepare(
     let bounds = Bounds {
         single_max_bytes: context.settings.single_max_bytes,
         min_part_bytes: context.objects.capabilities().min_part_bytes,
+        thin_link: request
+            .network
+            .as_ref()
+            .is_some_and(|n| plan::is_thin(n.downlink_kbps, n.rtt_ms)),
     };
     let mut assets = Vec::with_capacity(request.assets.len());
     let mut references = HashSet::new();
@@ -238,13 +243,14 @@ fn fresh_asset(
     let entropy = context.entropy.as_ref();
     let at_once = plan.transport == Transport::Single;
     let expires_at = now.plus(limits::UPLOAD);
+    let has_urls = plan.transport != Transport::Multipart;
     FreshAsset {
         client_ref: asset.client_ref.clone(),
         role: asset.role.clone(),
         asset_id: ids::fresh(ids::ASSET, now, entropy),
         public_id: ids::public_id(entropy),
-        // The URL of a single PUT leaves with the answer; parts are signed when they are asked for.
-        state: if at_once {
+        // URLs of whole files leave with the answer; parts are signed when they are asked for.
+        state: if has_urls {
             State::Uploading.as_str()
         } else {
             State::Initiated.as_str()
@@ -257,7 +263,9 @@ fn fresh_asset(
         size_bytes: resource.size_bytes,
         sha256: resource.sha256.clone(),
         upload_id: ids::fresh(ids::UPLOAD, now, entropy),
+        started_event_id: at_once.then(|| ids::fresh(ids::EVENT, now, entropy)),
         object_key: key.as_str().to_owned(),
+        sent_anyway: false,
         transport: plan.transport.as_str(),
         part_size_bytes: plan.part_size_bytes,
         concurrency: i64::from(plan.concurrency),
@@ -268,7 +276,8 @@ fn fresh_asset(
             Micros(0)
         },
         expires_at,
-        // Of what was not asked for a URL nothing can have arrived.
+        // Of what was not asked for a URL nothing can have arrived; and what comes through the gateway is known
+        // when it is whole.
         look_at: if at_once {
             look::first(now, context.settings.quiet, expires_at)
         } else {
@@ -303,6 +312,14 @@ fn render(context: &Context, fresh: &FreshCapture) -> Result<CaptureInitiated, I
                 },
                 fresh.at,
             )?]
+        } else if asset.transport == Transport::Append.as_str() {
+            links::addresses(
+                context,
+                &fresh.tenant_id,
+                &asset.upload_id,
+                asset.size_bytes,
+                asset.expires_at,
+            )
         } else {
             Vec::new()
         };

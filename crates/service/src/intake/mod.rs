@@ -1,6 +1,7 @@
 //! Captures and uploads: initiate, sign, read, complete, abort, and what happens when nobody does.
 
 pub mod abort_upload;
+pub mod append;
 mod check_capture;
 pub mod complete_upload;
 pub mod hear_events;

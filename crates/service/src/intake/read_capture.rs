@@ -9,6 +9,7 @@ use safelight_catalog::{CatalogError, Tx};
 use safelight_model::codes::Code;
 use safelight_model::plan::Transport;
 
+use super::append::links;
 use super::sign_urls::{self, SignError};
 use crate::context::{Context, Owner};
 
@@ -115,11 +116,12 @@ pub async fn initiated(
     for member in members {
         let mut planned = Vec::new();
         for upload in open_uploads(&uploads, &member.asset_id) {
-            let urls = if upload.transport == Transport::Single && upload.state == UploadState::Open
-            {
-                sign_urls::sign_single(context, upload).await?
-            } else {
-                Vec::new()
+            let urls = match (upload.transport, upload.state) {
+                (Transport::Single, UploadState::Open) => {
+                    sign_urls::sign_single(context, upload).await?
+                }
+                (Transport::Append, UploadState::Open) => links::addresses_of(context, upload),
+                _ => Vec::new(),
             };
             planned.push(UploadPlanned {
                 upload_id: upload.upload_id.clone(),

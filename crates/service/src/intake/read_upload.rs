@@ -1,6 +1,7 @@
 //! `GET /v1/uploads/{id}`: the truth about what has arrived is the store's.
 
 use safelight_api::uploads::{ReceivedPart, Upload as UploadBody};
+use safelight_catalog::appends;
 use safelight_catalog::uploads::{self, Upload, UploadState};
 use safelight_model::plan::Transport;
 use safelight_objects::{ObjectKey, Part};
@@ -33,6 +34,21 @@ pub(super) async fn arrived(context: &Context, upload: &Upload) -> Result<Vec<Pa
             }
         },
         (Transport::Multipart, None) => Ok(Vec::new()),
+        // The store may have parts besides, of requests that broke or were overtaken.
+        (Transport::Append, _) => Ok(appends::parts(
+            &mut context.catalog.reader().await?.tx(),
+            &upload.tenant_id,
+            &upload.upload_id,
+        )
+        .await?
+        .into_iter()
+        .map(|p| Part {
+            number: p.number,
+            size_bytes: p.size_bytes,
+            etag: p.etag,
+            sha256_hex: None,
+        })
+        .collect()),
     }
 }
 
@@ -67,6 +83,14 @@ pub async fn read_upload(
     };
     let received_bytes = match upload.state {
         UploadState::Completed => upload.size_bytes,
+        UploadState::Open if upload.transport == Transport::Append => {
+            appends::offset(
+                &mut context.catalog.reader().await?.tx(),
+                &upload.tenant_id,
+                &upload.upload_id,
+            )
+            .await?
+        }
         _ => parts.iter().map(|p| p.size_bytes).sum(),
     };
     Ok(UploadBody {

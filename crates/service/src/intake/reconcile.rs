@@ -48,6 +48,10 @@ pub async fn reconcile(context: &Context, upload: &Upload) -> Result<Next, Catal
             }
             Ok(Next::At(look::after_failure(now, upload.looks)))
         }
+        // When its last byte comes it says so itself.
+        Code::UploadIncomplete if upload.transport == Transport::Append => {
+            Ok(Next::At(upload.expires_at))
+        }
         Code::UploadIncomplete | Code::SizeMismatch => Ok(Next::At(look::next(
             now,
             upload.looks,

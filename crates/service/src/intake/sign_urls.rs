@@ -3,18 +3,21 @@
 //! How long bytes may still arrive is committed before a URL leaves (`signed_until`), so that nothing
 //! can be stored that nobody knows of.
 
+use safelight_api::events::EventFacts;
 use safelight_api::uploads::{PartToSign, SignedUrl};
 use safelight_catalog::uploads::{self, PartChecksum, Upload, UploadState};
-use safelight_catalog::{CatalogError, assets};
+use safelight_catalog::{CatalogError, Tx, assets};
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
-use safelight_model::lifecycle::Event;
+use safelight_model::lifecycle::{Event, State};
 use safelight_model::plan::{self, Transport};
 use safelight_model::{ids, limits, look, text};
 use safelight_objects::keys::KeyError;
 use safelight_objects::{ObjectKey, PresignError, Presigned, PutBinding, StoreError, ownership};
 
+use super::append::links;
 use crate::context::{Context, Owner};
+use crate::insights::record::{Told, record_with};
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +108,7 @@ fn signed(number: i64, size_bytes: i64, presigned: Presigned) -> SignedUrl {
     SignedUrl {
         number,
         url: presigned.url,
+        protocol: None,
         headers: presigned.headers,
         size_bytes,
         expires_at: presigned.expires_at.rfc3339(),
@@ -155,12 +159,36 @@ async fn extend(context: &Context, upload: &Upload, now: Micros) -> Result<bool,
                         event_id: &event_id,
                         at: now,
                     };
-                    assets::transition(tx, &asset, &change).await?;
+                    let moved = assets::transition(tx, &asset, &change).await?;
+                    if asset.state == State::Initiated && moved == Some(State::Uploading) {
+                        tell_of_start(tx, &context, &upload).await?;
+                    }
                 }
                 Ok(true)
             })
         })
         .await
+}
+
+async fn tell_of_start(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    upload: &Upload,
+) -> Result<(), CatalogError> {
+    let owner = Owner {
+        tenant_id: upload.tenant_id.clone(),
+        owner_id: upload.owner_id.clone(),
+    };
+    let told = Told {
+        kind: "upload.started",
+        owner: &owner,
+        asset_id: &upload.asset_id,
+    };
+    let facts = EventFacts {
+        upload_id: Some(upload.upload_id.clone()),
+        ..EventFacts::default()
+    };
+    record_with(tx, context, told, &facts).await
 }
 
 /// Signs part URLs, or the one URL of `single`.
@@ -190,6 +218,9 @@ pub async fn sign_urls(
         } else {
             Ok(urls)
         };
+    }
+    if upload.transport == Transport::Append {
+        return Ok(links::addresses_of(context, &upload));
     }
     let lengths = check(&upload, parts)?;
     let begun = begin_at_store(context, &upload).await?;
@@ -262,8 +293,8 @@ pub(super) async fn find(
 }
 
 /// An upload as the store knows it.
-struct Begun {
-    store_upload_id: String,
+pub(super) struct Begun {
+    pub(super) store_upload_id: String,
     /// Whether its parts carry their hashes: all, or none.
     binds_hashes: bool,
 }
@@ -282,12 +313,15 @@ impl Begun {
 
 /// The store hears of the upload when its first part is signed. Of two that come at once one wins; the
 /// other takes its own back.
-async fn begin_at_store(context: &Context, upload: &Upload) -> Result<Begun, SignError> {
+///
+/// Parts that are appended never carry hashes: their numbers may have gaps, and a hash of hashes wants none.
+pub(super) async fn begin_at_store(context: &Context, upload: &Upload) -> Result<Begun, SignError> {
     if let Some(begun) = Begun::of(upload) {
         return Ok(begun);
     }
-    let binds_hashes =
-        upload.sha256.is_some() && context.objects.capabilities().binds_part_sha256();
+    let binds_hashes = upload.transport != Transport::Append
+        && upload.sha256.is_some()
+        && context.objects.capabilities().binds_part_sha256();
     let checksum = if binds_hashes {
         PartChecksum::Sha256
     } else {

@@ -1,5 +1,6 @@
 //! `derive`: makes the renditions beyond the cover. Their failure leaves the asset ready.
 
+use safelight_api::events::EventFacts;
 use safelight_catalog::assets;
 use safelight_catalog::blobs;
 use safelight_catalog::jobs::Job;
@@ -11,9 +12,9 @@ use safelight_model::preset::{self, Preset};
 
 use super::fetch_original::fetch_original;
 use super::sandbox::{RenderTask, Sandbox};
-use super::store_rendition::store_rendition;
+use super::store_rendition::{store_rendition, tell_of_rendition};
 use crate::context::{Context, Owner};
-use crate::insights::record::{Told, record};
+use crate::insights::record::{Told, record_with};
 use crate::work::{JobError, Results, results};
 
 /// Runs the job up to its results.
@@ -79,16 +80,10 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
                 tenant_id: job.tenant_id.clone(),
                 owner_id: job.owner_id.clone(),
             };
+            let holders = assets::of_blob(tx, &job.tenant_id, &job.subject_id).await?;
             for one in &stored {
                 renditions::store(tx, &job.tenant_id, &job.subject_id, one, context.now()).await?;
-            }
-            for asset in assets::of_blob(tx, &job.tenant_id, &job.subject_id).await? {
-                let told = Told {
-                    kind: "rendition.ready",
-                    owner: &owner,
-                    asset_id: &asset.asset_id,
-                };
-                record(tx, &context, told).await?;
+                tell_of_rendition(tx, &context, &owner, &holders, &one.preset).await?;
             }
             Ok(())
         })
@@ -115,5 +110,21 @@ pub async fn buried(
         context.now(),
     )
     .await?;
+    let owner = Owner {
+        tenant_id: job.tenant_id.clone(),
+        owner_id: job.owner_id.clone(),
+    };
+    let facts = EventFacts {
+        code: Some(code.as_str().to_owned()),
+        ..EventFacts::default()
+    };
+    for asset in assets::of_blob(tx, &job.tenant_id, &job.subject_id).await? {
+        let told = Told {
+            kind: "asset.updated",
+            owner: &owner,
+            asset_id: &asset.asset_id,
+        };
+        record_with(tx, context, told, &facts).await?;
+    }
     Ok(())
 }

@@ -5,18 +5,19 @@ use base64::prelude::BASE64_STANDARD;
 use safelight_catalog::assets::{self, Asset, Transition};
 use safelight_catalog::blobs::{self, Blob, Inspected};
 use safelight_catalog::jobs::Job;
+use safelight_catalog::merge_asset::merge_asset;
 use safelight_catalog::renditions::{self, Stored};
 use safelight_catalog::{CatalogError, Tx};
 use safelight_imaging::Limits;
 use safelight_model::codes::Code;
 use safelight_model::ids;
 use safelight_model::job::JobKind;
-use safelight_model::lifecycle::Event;
+use safelight_model::lifecycle::{Event, State};
 use safelight_model::preset;
 
 use super::fetch_original::{Fetched, fetch_original};
 use super::sandbox::{RenderTask, Sandbox};
-use super::store_rendition::store_rendition;
+use super::store_rendition::{store_rendition, tell_of_rendition};
 use crate::context::{Context, Owner};
 use crate::insights::record::{Told, record};
 use crate::queue::enqueue::enqueue;
@@ -275,6 +276,12 @@ async fn pass(
     for preset in &preset::DERIVED {
         renditions::expect(tx, &job.tenant_id, &blob.blob_id, preset, now).await?;
     }
+    let owner = Owner {
+        tenant_id: job.tenant_id.clone(),
+        owner_id: job.owner_id.clone(),
+    };
+    let holders = assets::of_blob(tx, &job.tenant_id, &blob.blob_id).await?;
+    tell_of_rendition(tx, context, &owner, &holders, &cover.preset).await?;
     move_holders(
         tx,
         context,
@@ -284,15 +291,12 @@ async fn pass(
         None,
     )
     .await?;
-    let owner = Owner {
-        tenant_id: job.tenant_id.clone(),
-        owner_id: job.owner_id.clone(),
-    };
     enqueue(tx, context, JobKind::Derive, &owner, &blob.blob_id).await?;
     Ok(())
 }
 
-/// The owner has these bytes already: its assets point to the blob that has them, and this one goes.
+/// The owner has these bytes already: what holds this blob becomes the asset that has them, or at least points to their
+/// blob, and this one goes.
 async fn join(
     tx: &mut Tx<'_>,
     context: &Context,
@@ -310,6 +314,7 @@ async fn join(
             )
         }
     };
+    become_one(tx, context, job, blob, twin).await?;
     move_holders(tx, context, &job.tenant_id, &blob.blob_id, event, reason).await?;
     blobs::merge(tx, &job.tenant_id, &blob.blob_id, &twin.blob_id).await?;
     let owner = Owner {
@@ -325,6 +330,25 @@ async fn join(
         record(tx, context, told).await?;
     }
     enqueue(tx, context, JobKind::Purge, &owner, &blob.blob_id).await?;
+    Ok(())
+}
+
+/// The owner has an asset of these bytes: it stands for those that were made for them meanwhile.
+async fn become_one(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    job: &Job,
+    blob: &Blob,
+    twin: &Blob,
+) -> Result<(), CatalogError> {
+    let there = assets::of_blob(tx, &job.tenant_id, &twin.blob_id).await?;
+    let Some(first) = there.into_iter().find(|a| a.state != State::Deleted) else {
+        return Ok(());
+    };
+    for asset in assets::of_blob(tx, &job.tenant_id, &blob.blob_id).await? {
+        let event_id = context.fresh_id(ids::EVENT);
+        merge_asset(tx, &asset, &first, &event_id, context.now()).await?;
+    }
     Ok(())
 }
 

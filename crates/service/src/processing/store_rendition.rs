@@ -1,13 +1,18 @@
 //! Puts renditions into the store. Their keys say what they are made of, so doing it twice is harmless.
 
 use bytes::Bytes;
+use safelight_api::events::EventFacts;
+use safelight_catalog::assets::Asset;
 use safelight_catalog::renditions::Stored;
+use safelight_catalog::{CatalogError, Tx};
 use safelight_imaging::Rendition;
 use safelight_model::codes::Code;
+use safelight_model::preset::Preset;
 use safelight_objects::{ObjectKey, PutOptions, ownership};
 
 use super::fetch_original::store_failed;
-use crate::context::Context;
+use crate::context::{Context, Owner};
+use crate::insights::record::{Told, record_with};
 use crate::work::JobError;
 
 /// What caches may do with the object where a CDN reads the store directly.
@@ -47,4 +52,28 @@ pub(super) async fn store_rendition(
         height: i64::from(made.height),
         size_bytes,
     })
+}
+
+/// Records, for every asset that holds the blob, that a rendition of it is stored.
+pub(super) async fn tell_of_rendition(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    owner: &Owner,
+    holders: &[Asset],
+    preset: &Preset,
+) -> Result<(), CatalogError> {
+    let facts = EventFacts {
+        preset: Some(preset.name.to_owned()),
+        version: Some(preset.version),
+        ..EventFacts::default()
+    };
+    for asset in holders {
+        let told = Told {
+            kind: "rendition.ready",
+            owner,
+            asset_id: &asset.asset_id,
+        };
+        record_with(tx, context, told, &facts).await?;
+    }
+    Ok(())
 }

@@ -2,10 +2,10 @@
 //!
 //! The first time at once, so that nothing takes room that nobody wants; but a URL that was given out may still work, and
 //! what came through it meanwhile is removed again. It is closed only by a look which finds nothing after nothing can
-//! arrive any more.
+//! arrive any more. Then the segments of one that was appended to are doomed too; `clear_segments` removes them.
 
-use safelight_catalog::CatalogError;
 use safelight_catalog::uploads::{self, Upload};
+use safelight_catalog::{CatalogError, appends};
 use safelight_model::{limits, look};
 use safelight_objects::{ObjectKey, StoreError};
 
@@ -25,7 +25,13 @@ pub async fn clear_upload(context: &Context, upload: &Upload) -> Result<Next, Ca
             let closed = upload.clone();
             context
                 .catalog
-                .write(move |tx| Box::pin(async move { uploads::cleared(tx, &closed, now).await }))
+                .write(move |tx| {
+                    Box::pin(async move {
+                        appends::doom_all(tx, &closed, now).await?;
+                        appends::forget(tx, &closed).await?;
+                        uploads::cleared(tx, &closed, now).await
+                    })
+                })
                 .await?;
             metrics::counter!("safelight_uploads_cleared_total").increment(1);
             Ok(Next::Settled)

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use safelight_catalog::sweeps::{self, Finding, FindingKind, KeyRow, Sweep};
 use safelight_catalog::uploads::{self, Stray, UploadState};
-use safelight_catalog::{CatalogError, Tx, blobs};
+use safelight_catalog::{CatalogError, Tx, appends, blobs};
 use safelight_model::codes::Code;
 use safelight_model::job::JobKind;
 use safelight_objects::keys::{KeyKind, letter};
@@ -384,7 +384,15 @@ async fn objects(context: &Context, sweep: &Sweep, kind: KeyKind) -> Result<Foun
             let known = uploads::known_keys(&mut reader.tx(), &strays).await?;
             known.into_iter().collect()
         }
-        KeyKind::Rendition | KeyKind::Temporary | KeyKind::Mark => HashMap::new(),
+        KeyKind::Temporary => {
+            let mut reader = context.catalog.reader().await?;
+            let known = appends::known_segments(&mut reader.tx(), &strays).await?;
+            known
+                .into_iter()
+                .map(|key| (key, Stray::Expected))
+                .collect()
+        }
+        KeyKind::Rendition | KeyKind::Mark => HashMap::new(),
     };
     for object in &found.listed {
         let expected = known.get(&object.key) == Some(&Stray::Expected);
@@ -445,7 +453,12 @@ pub(super) async fn is_orphan(context: &Context, object: &Listed) -> Result<bool
                 Some(_) => false,
             }
         }
-        KeyKind::Temporary => !is_young,
+        KeyKind::Temporary => {
+            !is_young
+                && appends::known_segments(&mut reader.tx(), &[key.as_str()])
+                    .await?
+                    .is_empty()
+        }
         KeyKind::Mark => false,
     })
 }

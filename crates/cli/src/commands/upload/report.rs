@@ -145,7 +145,9 @@ impl FileReport {
             file: outcome.path.clone(),
             role: outcome.role.clone(),
             capture_id: outcome.capture_id.clone(),
-            asset_id: outcome.asset_id.clone(),
+            asset_id: asset
+                .map(|a| a.asset_id.clone())
+                .or_else(|| outcome.asset_id.clone()),
             state,
             size_bytes: outcome.size_bytes,
             sent_bytes: outcome.sent_bytes,

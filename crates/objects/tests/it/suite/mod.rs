@@ -1,5 +1,6 @@
 //! What every store must do. `suite` runs all of it against a bucket that it may write to.
 
+mod appended;
 mod multipart;
 mod presigned;
 
@@ -34,6 +35,12 @@ pub async fn suite(objects: &Objects) {
     }
     run.multipart(false).await;
     run.aborted_multipart().await;
+    run.appended().await;
+}
+
+/// Runs what the gateway needs.
+pub async fn appended(objects: &Objects) {
+    Run::of(objects).appended().await;
 }
 
 struct Run<'a> {

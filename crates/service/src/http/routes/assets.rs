@@ -3,9 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use safelight_api::assets::{Asset, AssetPage, GrantOriginal, OriginalGranted};
 use safelight_api::problem::Problem;
+use safelight_model::lifecycle;
 use serde::Deserialize;
 
 use super::answered;
@@ -15,7 +16,10 @@ use crate::http::body::Body;
 use crate::http::idempotency::{Write, fingerprint, under_key};
 use crate::http::problem::Refused;
 use crate::http::request::{IdempotencyKey, Media, Path, Query};
+use crate::http::room::Held;
 use crate::http::router::AppState;
+use crate::http::wait::{Seen, Wish, wait};
+use crate::insights::follow::Scope;
 
 /// The query of reading one asset.
 #[derive(Debug, Deserialize)]
@@ -36,10 +40,13 @@ pub(in crate::http) struct ListQuery {
     get, path = "/v1/assets/{asset_id}", tag = "assets",
     params(
         ("asset_id" = String, Path, description = "The asset"),
-        ("fields" = Option<String>, Query, description = "Of thumbhash, capture, original, renditions, times; separated by commas")
+        ("fields" = Option<String>, Query, description = "Of thumbhash, capture, original, renditions, times; separated by commas"),
+        ("Prefer" = Option<String>, Header, description = "`wait=20`: answer when it changes, or when it is settled, after so many seconds at the latest (at most 25)"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of what the caller has: with it, `wait` waits until there is something else")
     ),
     responses(
         (status = 200, body = Asset),
+        (status = 304, description = "The caller has it"),
         (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
     )
 )]
@@ -48,11 +55,20 @@ pub(in crate::http) async fn read(
     media: Media,
     Path(asset_id): Path<String>,
     Query(query): Query<ReadQuery>,
-) -> Result<Json<Asset>, Refused> {
+    held: Held,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
     let fields = Fields::parse(query.fields.as_deref())?;
-    Ok(Json(
-        read_asset::read_asset(&state.context, &media.owner, &asset_id, &fields).await?,
-    ))
+    let (context, owner, id, fields) = (&state.context, &media.owner, asset_id.as_str(), &fields);
+    let read = || async move {
+        let asset = read_asset::read_asset(context, owner, id, fields).await?;
+        Ok::<_, Refused>(Seen {
+            settled: lifecycle::State::parse(&asset.state).is_none_or(|s| s.is_settled()),
+            scope: Scope::Asset(asset.asset_id.clone()),
+            body: asset,
+        })
+    };
+    wait(&state, owner, &held, &Wish::of(&headers), read).await
 }
 
 /// The owner's assets, the newest first.

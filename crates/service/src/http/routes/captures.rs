@@ -1,18 +1,21 @@
 //! Captures.
 
-use axum::Json;
-use axum::extract::State;
+use axum::extract;
 use axum::response::Response;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use safelight_api::captures::{Capture, CaptureInitiated, InitiateCapture};
 use safelight_api::problem::Problem;
+use safelight_model::lifecycle::State;
 
 use super::answered;
 use crate::http::body::Body;
 use crate::http::idempotency::fingerprint;
 use crate::http::problem::Refused;
 use crate::http::request::{IdempotencyKey, Media, Path};
+use crate::http::room::Held;
 use crate::http::router::AppState;
+use crate::http::wait::{Seen, Wish, wait};
+use crate::insights::follow::Scope;
 use crate::intake::initiate_capture::{self, Key};
 use crate::intake::read_capture;
 
@@ -26,7 +29,7 @@ use crate::intake::read_capture;
     )
 )]
 pub(in crate::http) async fn initiate(
-    State(state): State<AppState>,
+    extract::State(state): extract::State<AppState>,
     media: Media,
     IdempotencyKey(key): IdempotencyKey,
     body: Body<InitiateCapture>,
@@ -50,18 +53,37 @@ pub(in crate::http) async fn initiate(
 /// A capture with its assets and their open uploads.
 #[utoipa::path(
     get, path = "/v1/captures/{capture_id}", tag = "captures",
-    params(("capture_id" = String, Path, description = "The capture")),
+    params(
+        ("capture_id" = String, Path, description = "The capture"),
+        ("Prefer" = Option<String>, Header, description = "`wait=20`: answer when it changes, or when all its assets are settled, after so many seconds at the latest (at most 25)"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of what the caller has: with it, `wait` waits until there is something else")
+    ),
     responses(
         (status = 200, body = Capture),
+        (status = 304, description = "The caller has it"),
         (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
     )
 )]
 pub(in crate::http) async fn read(
-    State(state): State<AppState>,
+    extract::State(state): extract::State<AppState>,
     media: Media,
     Path(capture_id): Path<String>,
-) -> Result<Json<Capture>, Refused> {
-    Ok(Json(
-        read_capture::read_capture(&state.context, &media.owner, &capture_id).await?,
-    ))
+    held: Held,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let (context, owner, id) = (&state.context, &media.owner, capture_id.as_str());
+    let read = || async move {
+        let capture = read_capture::read_capture(context, owner, id).await?;
+        let settled = |state: &str| State::parse(state).is_none_or(State::is_settled);
+        let scope = Scope::Capture {
+            capture_id: capture.capture_id.clone(),
+            assets: capture.assets.iter().map(|a| a.asset_id.clone()).collect(),
+        };
+        Ok::<_, Refused>(Seen {
+            settled: capture.assets.iter().all(|a| settled(&a.state)),
+            scope,
+            body: capture,
+        })
+    };
+    wait(&state, owner, &held, &Wish::of(&headers), read).await
 }

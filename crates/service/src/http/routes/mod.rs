@@ -2,6 +2,7 @@
 
 pub(super) mod assets;
 pub(super) mod captures;
+pub(super) mod events;
 pub(super) mod keys;
 pub(super) mod media;
 pub(super) mod operations;

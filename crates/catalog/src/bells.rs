@@ -1,0 +1,48 @@
+//! What is rung after a commit. A ring may be lost, and may be for nothing: it only shortens a wait.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+/// PostgreSQL's channel for jobs.
+pub(crate) const JOBS_CHANNEL: &str = "safelight_jobs";
+/// PostgreSQL's channel for events that have their place in the order.
+pub(crate) const EVENTS_CHANNEL: &str = "safelight_events";
+
+/// Tells every process that listens to this channel, after the commit.
+pub(crate) fn notify(channel: &str) -> String {
+    format!("SELECT pg_notify('{channel}', '')")
+}
+
+/// The bells of one process.
+#[derive(Clone, Default)]
+pub(crate) struct Bells {
+    pub(crate) jobs: Arc<Notify>,
+    pub(crate) recorded: Arc<Notify>,
+    pub(crate) sequenced: Arc<Notify>,
+}
+
+/// Which bells a transaction asks to be rung.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Rung {
+    /// Jobs have become due.
+    pub(crate) jobs: bool,
+    /// Events were recorded.
+    pub(crate) recorded: bool,
+    /// Events were given their places.
+    pub(crate) sequenced: bool,
+}
+
+impl Bells {
+    pub(crate) fn ring(&self, rung: Rung) {
+        for (asked, bell) in [
+            (rung.jobs, &self.jobs),
+            (rung.recorded, &self.recorded),
+            (rung.sequenced, &self.sequenced),
+        ] {
+            if asked {
+                bell.notify_waiters();
+            }
+        }
+    }
+}

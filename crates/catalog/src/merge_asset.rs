@@ -1,0 +1,91 @@
+//! An asset becomes another of the same owner that has the same bytes.
+
+use safelight_model::clock::Micros;
+use safelight_model::lifecycle::{self, Event, State};
+
+use crate::assets::Asset;
+use crate::error::CatalogError;
+use crate::events::{self, FreshEvent};
+use crate::transaction::Tx;
+use crate::values;
+
+/// Has `into` stand for `asset` from now on: the capture that holds the one holds the other, and the one becomes a
+/// tombstone that leads there and points to no blob any more. `false`, and nothing is changed, if the states forbid it,
+/// somebody changed one of the two meanwhile, or one of them is more than one file.
+///
+/// # Errors
+/// What the database says.
+pub async fn merge_asset(
+    tx: &mut Tx<'_>,
+    asset: &Asset,
+    into: &Asset,
+    event_id: &str,
+    at: Micros,
+) -> Result<bool, CatalogError> {
+    let allowed = lifecycle::next(asset.state, Event::Merged) == Some(State::Deleted)
+        && asset.owner_id == into.owner_id
+        && asset.asset_id != into.asset_id;
+    if !allowed || !is_one_file(tx, asset).await? || !is_one_file(tx, into).await? {
+        return Ok(false);
+    }
+    // Whoever deletes it changes the same row: one of the two waits, and then sees what the other did.
+    let held = tx
+        .exec(
+            "UPDATE assets SET updated_at = $3
+              WHERE tenant_id = $1 AND asset_id = $2 AND state <> 'deleted' AND merged_into IS NULL",
+            values![&into.tenant_id, &into.asset_id, at],
+        )
+        .await?;
+    if held != 1 {
+        return Ok(false);
+    }
+    let merged = tx
+        .exec(
+            "UPDATE assets SET state = 'deleted', merged_into = $4, version = version + 1, reason_code = NULL,
+                    reason_detail = NULL, updated_at = $5
+              WHERE tenant_id = $1 AND asset_id = $2 AND version = $3",
+            values![&asset.tenant_id, &asset.asset_id, asset.version, &into.asset_id, at],
+        )
+        .await?;
+    if merged != 1 {
+        return Ok(false);
+    }
+    // Only initiations that find verified bytes have later captures hold an asset, and it never had any.
+    tx.exec(
+        "UPDATE capture_assets SET asset_id = $4 WHERE tenant_id = $1 AND capture_id = $2 AND asset_id = $3",
+        values![&asset.tenant_id, &asset.capture_id, &asset.asset_id, &into.asset_id],
+    )
+    .await?;
+    tx.exec(
+        "UPDATE resources SET blob_id = NULL WHERE tenant_id = $1 AND asset_id = $2",
+        values![&asset.tenant_id, &asset.asset_id],
+    )
+    .await?;
+    let (from, to) = (asset.state.as_str(), State::Deleted.as_str());
+    let detail = format!(
+        "{{\"from\":\"{from}\",\"to\":\"{to}\",\"merged_into\":\"{}\"}}",
+        into.asset_id
+    );
+    let event = FreshEvent {
+        tenant_id: &asset.tenant_id,
+        event_id,
+        kind: "asset.state_changed",
+        owner_id: &asset.owner_id,
+        asset_id: Some(&asset.asset_id),
+        detail: Some(detail),
+        at,
+    };
+    events::record(tx, &event).await?;
+    Ok(true)
+}
+
+/// Whether an asset is its primary resource and nothing else.
+async fn is_one_file(tx: &mut Tx<'_>, asset: &Asset) -> Result<bool, CatalogError> {
+    let row = tx
+        .row(
+            "SELECT COUNT(*) FROM resources WHERE tenant_id = $1 AND asset_id = $2",
+            values![&asset.tenant_id, &asset.asset_id],
+        )
+        .await?;
+    Ok(row.map(|r| r.int(0)).transpose()? == Some(1))
+}

@@ -1,0 +1,222 @@
+//! IETF resumable uploads (draft-ietf-httpbis-resumable-upload), interop versions 3 to 8.
+//!
+//! A plain request that carries a whole file (POST or PUT, as a phone's operating system sends it in the background)
+//! becomes resumable by the 104 that names its upload. Whoever speaks the protocol may also begin with nothing.
+
+mod answer;
+mod append;
+mod head;
+
+use axum::extract::{FromRequestParts as _, Request, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use safelight_api::paths;
+use safelight_model::codes::Code;
+use safelight_model::ids;
+
+use self::answer::{AnsweredBy, limits, refused};
+use self::head::Head;
+use super::access::may_touch;
+use super::content::Content;
+use super::fields;
+use crate::context::Owner;
+use crate::http::idempotency::fingerprint;
+use crate::http::problem::Refused;
+use crate::http::request::{IdempotencyKey, Media, Path};
+use crate::http::router::AppState;
+use crate::intake::abort_upload::abort_upload;
+use crate::intake::append::create::{Creation, create};
+use crate::intake::append::links::Protocol;
+use crate::intake::append::take::{self, Took};
+use crate::intake::initiate_capture::Key;
+
+/// `/u/rufh`: begins an upload.
+pub(super) async fn creation(State(state): State<AppState>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let mut body = Content::of(&parts.headers, body);
+    match parts.method {
+        Method::OPTIONS => return options(&state),
+        Method::POST | Method::PUT => {}
+        _ => return no_such_method(body).await,
+    }
+    let version = head::version(&parts.headers);
+    match begin(&state, &mut parts).await {
+        Ok((head, tenant_id, upload_id)) => {
+            let request = append::Request {
+                state: &state,
+                head,
+                interim: parts.extensions.get().cloned(),
+                names_upload: true,
+            };
+            append::append(request, &tenant_id, &upload_id, None, body).await
+        }
+        Err(error) => {
+            body.drain().await;
+            refused(&state, version, error, None)
+        }
+    }
+}
+
+async fn begin(state: &AppState, parts: &mut Parts) -> Result<(Head, String, String), AnsweredBy> {
+    let media = Media::from_request_parts(parts, state).await?;
+    let head = Head::of_creation(&parts.headers)?;
+    let length = head.length_bytes()?;
+    head.check_length(state.context.settings.max_file_bytes)?;
+    let creation = creation_of(&parts.headers, length)?;
+    let named = parts.headers.contains_key(paths::IDEMPOTENCY_KEY);
+    let key = match named {
+        true => IdempotencyKey::from_request_parts(parts, state).await?.0,
+        false => format!("gateway {}", ids::public_id(state.context.entropy.as_ref())),
+    };
+    let key = Key {
+        caller: media.caller.caller.clone(),
+        key,
+        fingerprint: fingerprint("gateway", "rufh", format!("{creation:?}").as_bytes()),
+    };
+    let owner = &media.owner;
+    let upload_id = create(&state.context, &state.initiations, owner, key, creation)
+        .await
+        .map_err(Refused::from)?;
+    Ok((head, owner.tenant_id.clone(), upload_id))
+}
+
+/// What the headers of a creation say of the file.
+fn creation_of(headers: &HeaderMap, size_bytes: Option<i64>) -> Result<Creation, AnsweredBy> {
+    let text = |name| fields::text(headers, name).map(str::to_owned);
+    // Of a partial upload the type says nothing of the file; others may carry parameters.
+    let mime = text("content-type")
+        .map(|t| t.split(';').next().unwrap_or_default().trim().to_owned())
+        .filter(|t| t != head::PARTIAL && !t.is_empty());
+    Ok(Creation {
+        client_ref: text(paths::CLIENT_REF),
+        purpose: text(paths::PURPOSE),
+        captured_at: text(paths::CAPTURED_AT),
+        filename: fields::filename(headers),
+        mime,
+        sha256: fields::repr_sha256(headers)?,
+        size_bytes,
+    })
+}
+
+/// `/u/rufh/{tenant}/{upload}`: one upload.
+pub(super) async fn upload(State(state): State<AppState>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let mut body = Content::of(&parts.headers, body);
+    if parts.method == Method::OPTIONS {
+        return options(&state);
+    }
+    let version = head::version(&parts.headers);
+    let (owner_id, tenant_id, upload_id) = match access(&state, &mut parts).await {
+        Ok(found) => found,
+        Err(error) => {
+            body.drain().await;
+            return refused(&state, version, error.into(), None);
+        }
+    };
+    let (tenant_id, upload_id) = (tenant_id.as_str(), upload_id.as_str());
+    let head = match parts.method {
+        Method::HEAD => return look(&state, version, tenant_id, upload_id, owner_id).await,
+        Method::DELETE => return give_up(&state, version, tenant_id, upload_id, owner_id).await,
+        Method::PATCH => Head::of_append(&parts.headers),
+        Method::POST | Method::PUT => Head::of_creation(&parts.headers),
+        _ => return no_such_method(body).await,
+    };
+    match head {
+        Ok(head) => {
+            let request = append::Request {
+                state: &state,
+                head,
+                interim: parts.extensions.get().cloned(),
+                names_upload: parts.method != Method::PATCH,
+            };
+            append::append(request, tenant_id, upload_id, owner_id.as_deref(), body).await
+        }
+        Err(error) => {
+            body.drain().await;
+            refused(&state, version, error, None)
+        }
+    }
+}
+
+async fn access(
+    state: &AppState,
+    parts: &mut Parts,
+) -> Result<(Option<String>, String, String), Refused> {
+    let Path((tenant_id, upload_id)) =
+        Path::<(String, String)>::from_request_parts(parts, state).await?;
+    let owner_id = may_touch(state, parts, Protocol::Rufh, &tenant_id, &upload_id).await?;
+    Ok((owner_id, tenant_id, upload_id))
+}
+
+async fn no_such_method(mut body: Content) -> Response {
+    body.drain().await;
+    Refused::because(Code::NotFound, "this path does not take this method").into_response()
+}
+
+/// What is taken at all.
+fn options(state: &AppState) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    headers.insert("upload-limit", limits(&state.context, None));
+    headers.insert("accept-patch", HeaderValue::from_static(head::PARTIAL));
+    let methods = HeaderValue::from_static("OPTIONS, HEAD, POST, PUT, PATCH, DELETE");
+    headers.insert(header::ALLOW, methods);
+    response
+}
+
+/// HEAD: how far it has come. Who appends at this moment lets go first, so that the offset stays what it is.
+async fn look(
+    state: &AppState,
+    version: Option<u8>,
+    tenant_id: &str,
+    upload_id: &str,
+    owner_id: Option<String>,
+) -> Response {
+    let (context, gateway) = (&state.context, &state.gateway);
+    match take::take(context, gateway, tenant_id, upload_id, owner_id.as_deref()).await {
+        Ok(Took::Whole(upload)) => {
+            answer::looked(context, version, &upload, upload.size_bytes, true)
+        }
+        Ok(Took::Open(held)) if held.length_bytes() == Some(held.taken.offset_bytes) => {
+            // All is there, and whoever received it died before it was completed.
+            match super::finish::complete(context, &held.upload).await {
+                Ok(_) => {
+                    answer::looked(context, version, &held.upload, held.upload.size_bytes, true)
+                }
+                Err(error) => refused(state, version, error.into(), None),
+            }
+        }
+        Ok(Took::Open(held)) => answer::looked(
+            context,
+            version,
+            &held.upload,
+            held.taken.offset_bytes,
+            false,
+        ),
+        Err(error) => refused(state, version, error.into(), None),
+    }
+}
+
+/// DELETE: gives it up.
+async fn give_up(
+    state: &AppState,
+    version: Option<u8>,
+    tenant_id: &str,
+    upload_id: &str,
+    owner_id: Option<String>,
+) -> Response {
+    let context = &state.context;
+    let found = match take::look(context, tenant_id, upload_id, owner_id.as_deref()).await {
+        Ok(found) => found,
+        Err(error) => return refused(state, version, error.into(), None),
+    };
+    let owner = Owner {
+        tenant_id: found.tenant_id,
+        owner_id: found.owner_id,
+    };
+    match abort_upload(context, &owner, upload_id).await {
+        Ok(_) => answer::versioned(StatusCode::NO_CONTENT.into_response(), version),
+        Err(error) => refused(state, version, Refused::from(error).into(), None),
+    }
+}

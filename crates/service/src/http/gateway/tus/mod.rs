@@ -1,0 +1,297 @@
+//! tus 1.0 (tus.io/protocols/resumable-upload) with creation, creation-with-upload, creation-defer-length, checksum,
+//! expiration and termination.
+
+mod answer;
+mod append;
+mod head;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts as _, Request, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, header};
+use safelight_api::paths;
+use safelight_model::codes::Code;
+use safelight_model::ids;
+
+use self::answer::{bad, put, refuse, spoken, stand};
+use self::head::{Incoming, OFFSET_STREAM, creation_of};
+use super::access::may_touch;
+use super::content::Content;
+use super::fields;
+use crate::context::Owner;
+use crate::http::idempotency::fingerprint;
+use crate::http::problem::Refused;
+use crate::http::request::{IdempotencyKey, Media, Path};
+use crate::http::router::AppState;
+use crate::intake::abort_upload::abort_upload;
+use crate::intake::append::create::create;
+use crate::intake::append::links::{Protocol, address};
+use crate::intake::append::take::{self, Took, length_bytes};
+use crate::intake::initiate_capture::Key;
+
+/// The one version of the protocol.
+pub(super) const VERSION: &str = "1.0.0";
+const EXTENSIONS: &str =
+    "creation,creation-with-upload,creation-defer-length,checksum,expiration,termination";
+
+/// The method that is meant, as some clients cannot send all of them.
+fn meant(parts: &Parts) -> Method {
+    fields::text(&parts.headers, "x-http-method-override")
+        .and_then(|m| Method::from_bytes(m.to_ascii_uppercase().as_bytes()).ok())
+        .unwrap_or_else(|| parts.method.clone())
+}
+
+/// Refuses who speaks another version, or none.
+fn check_version(parts: &Parts) -> Result<(), Box<Response>> {
+    if fields::text(&parts.headers, "tus-resumable") == Some(VERSION) {
+        return Ok(());
+    }
+    let refused = Refused::because(
+        Code::ValidationFailed,
+        "send Tus-Resumable: 1.0.0, the one version that is spoken here",
+    );
+    let mut response = refused.into_response();
+    *response.status_mut() = StatusCode::PRECONDITION_FAILED;
+    response
+        .headers_mut()
+        .insert("tus-version", HeaderValue::from_static(VERSION));
+    Err(Box::new(spoken(response)))
+}
+
+fn options(state: &AppState) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    headers.insert("tus-version", HeaderValue::from_static(VERSION));
+    headers.insert("tus-extension", HeaderValue::from_static(EXTENSIONS));
+    headers.insert(
+        "tus-checksum-algorithm",
+        HeaderValue::from_static("sha1,sha256,sha512"),
+    );
+    put(
+        headers,
+        "tus-max-size",
+        state.context.settings.max_file_bytes,
+    );
+    spoken(response)
+}
+
+/// `/u/tus`: begins an upload.
+pub(super) async fn creation(State(state): State<AppState>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let mut body = Content::of(&parts.headers, body);
+    match meant(&parts) {
+        Method::OPTIONS => return options(&state),
+        Method::POST => {}
+        _ => return no_such_method(body).await,
+    }
+    if let Err(refused) = check_version(&parts) {
+        body.drain().await;
+        return *refused;
+    }
+    match begin(&state, &mut parts).await {
+        Ok((owner, upload_id, incoming)) => {
+            let context = &state.context;
+            let found = match take::look(context, &owner.tenant_id, &upload_id, None).await {
+                Ok(found) => found,
+                Err(error) => return refuse(error.into()),
+            };
+            let url = address(
+                context,
+                Protocol::Tus,
+                &owner.tenant_id,
+                &upload_id,
+                found.expires_at,
+            );
+            let mut response = match incoming {
+                Some(incoming) => {
+                    append::append(&state, &owner.tenant_id, &upload_id, None, incoming, body).await
+                }
+                None => {
+                    let mut response = StatusCode::CREATED.into_response();
+                    answer::expires(&found, response.headers_mut());
+                    spoken(response)
+                }
+            };
+            // Whatever became of the bytes, the upload is there.
+            if response.status() == StatusCode::NO_CONTENT || response.status().is_server_error() {
+                *response.status_mut() = StatusCode::CREATED;
+                *response.body_mut() = Body::empty();
+                response.extensions_mut().remove::<Refused>();
+                let headers = response.headers_mut();
+                headers
+                    .entry("upload-offset")
+                    .or_insert(HeaderValue::from_static("0"));
+            }
+            if let Ok(url) = HeaderValue::from_str(&url) {
+                response.headers_mut().insert(header::LOCATION, url);
+            }
+            response
+        }
+        Err(refused) => {
+            body.drain().await;
+            refuse(refused)
+        }
+    }
+}
+
+async fn begin(
+    state: &AppState,
+    parts: &mut Parts,
+) -> Result<(Owner, String, Option<Incoming>), Refused> {
+    let media = Media::from_request_parts(parts, state).await?;
+    let creation = creation_of(&parts.headers)?;
+    let max_bytes = state.context.settings.max_file_bytes;
+    if creation.size_bytes.is_some_and(|n| n > max_bytes) {
+        return Err(Refused::because(
+            Code::ByteLimitExceeded,
+            format!("at most {max_bytes} bytes are taken"),
+        ));
+    }
+    let has_bytes = fields::text(&parts.headers, "content-type") == Some(OFFSET_STREAM);
+    let incoming = match has_bytes {
+        true => Some(Incoming::of(&parts.headers, Some(0))?),
+        false => None,
+    };
+    let key = match parts.headers.contains_key(paths::IDEMPOTENCY_KEY) {
+        true => IdempotencyKey::from_request_parts(parts, state).await?.0,
+        false => format!("gateway {}", ids::public_id(state.context.entropy.as_ref())),
+    };
+    let key = Key {
+        caller: media.caller.caller.clone(),
+        key,
+        fingerprint: fingerprint("gateway", "tus", format!("{creation:?}").as_bytes()),
+    };
+    let upload_id = create(
+        &state.context,
+        &state.initiations,
+        &media.owner,
+        key,
+        creation,
+    )
+    .await?;
+    Ok((media.owner, upload_id, incoming))
+}
+
+/// `/u/tus/{tenant}/{upload}`: one upload.
+pub(super) async fn upload(State(state): State<AppState>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let mut body = Content::of(&parts.headers, body);
+    let method = meant(&parts);
+    if method == Method::OPTIONS {
+        return options(&state);
+    }
+    if let Err(refused) = check_version(&parts) {
+        body.drain().await;
+        return *refused;
+    }
+    let (owner_id, tenant_id, upload_id) = match access(&state, &mut parts).await {
+        Ok(found) => found,
+        Err(refused) => {
+            body.drain().await;
+            return refuse(refused);
+        }
+    };
+    let (tenant_id, upload_id) = (tenant_id.as_str(), upload_id.as_str());
+    let owner_id = owner_id.as_deref();
+    match method {
+        Method::HEAD => look(&state, tenant_id, upload_id, owner_id).await,
+        Method::DELETE => give_up(&state, tenant_id, upload_id, owner_id).await,
+        Method::PATCH => match patch(&parts) {
+            Ok(incoming) => {
+                append::append(&state, tenant_id, upload_id, owner_id, incoming, body).await
+            }
+            Err(refused) => {
+                body.drain().await;
+                refuse(refused)
+            }
+        },
+        _ => no_such_method(body).await,
+    }
+}
+
+fn patch(parts: &Parts) -> Result<Incoming, Refused> {
+    if fields::text(&parts.headers, "content-type") != Some(OFFSET_STREAM) {
+        return Err(Refused::because(
+            Code::UnsupportedMediaType,
+            "what is appended comes as application/offset+octet-stream",
+        ));
+    }
+    Incoming::of(&parts.headers, None)
+}
+
+async fn access(
+    state: &AppState,
+    parts: &mut Parts,
+) -> Result<(Option<String>, String, String), Refused> {
+    let Path((tenant_id, upload_id)) =
+        Path::<(String, String)>::from_request_parts(parts, state).await?;
+    let owner_id = may_touch(state, parts, Protocol::Tus, &tenant_id, &upload_id).await?;
+    Ok((owner_id, tenant_id, upload_id))
+}
+
+async fn no_such_method(mut body: Content) -> Response {
+    body.drain().await;
+    refuse(bad("this path does not take this method"))
+}
+
+/// HEAD: how far it has come. Who appends at this moment lets go first, so that the offset stays what it is.
+async fn look(
+    state: &AppState,
+    tenant_id: &str,
+    upload_id: &str,
+    owner_id: Option<&str>,
+) -> Response {
+    let (context, gateway) = (&state.context, &state.gateway);
+    let (upload, offset) = match take::take(context, gateway, tenant_id, upload_id, owner_id).await
+    {
+        Ok(Took::Whole(upload)) => (*upload.clone(), upload.size_bytes),
+        Ok(Took::Open(held)) => {
+            // All is there, and whoever received it died before it was completed.
+            if held.length_bytes() == Some(held.taken.offset_bytes)
+                && let Err(error) = super::finish::complete(context, &held.upload).await
+            {
+                return refuse(error.into());
+            }
+            (held.upload.clone(), held.taken.offset_bytes)
+        }
+        Err(error) => return refuse(error.into()),
+    };
+    let mut response = StatusCode::OK.into_response();
+    let headers = response.headers_mut();
+    stand(&upload, offset, headers);
+    match length_bytes(&upload) {
+        Some(length) => put(headers, "upload-length", length),
+        None => put(headers, "upload-defer-length", 1),
+    }
+    match answer::metadata(context, &upload).await {
+        Ok(Some(metadata)) => {
+            headers.insert("upload-metadata", metadata);
+        }
+        Ok(None) => {}
+        Err(error) => return refuse(error.into()),
+    }
+    spoken(response)
+}
+
+/// DELETE: gives it up.
+async fn give_up(
+    state: &AppState,
+    tenant_id: &str,
+    upload_id: &str,
+    owner_id: Option<&str>,
+) -> Response {
+    let context = &state.context;
+    let found = match take::look(context, tenant_id, upload_id, owner_id).await {
+        Ok(found) => found,
+        Err(error) => return refuse(error.into()),
+    };
+    let owner = Owner {
+        tenant_id: found.tenant_id,
+        owner_id: found.owner_id,
+    };
+    match abort_upload(context, &owner, upload_id).await {
+        Ok(_) => spoken(StatusCode::NO_CONTENT.into_response()),
+        Err(error) => refuse(error.into()),
+    }
+}

@@ -1,0 +1,250 @@
+//! Receiving the body of one request.
+//!
+//! Bytes are acknowledged part by part, and what is left at the end, whatever the end is. Where the request came with
+//! a digest they are acknowledged all at once, when it held; parts that were stored for nothing go with the upload.
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
+use safelight_catalog::appends::{Advance, AppendedPart};
+
+use super::Gateway;
+use super::digest::Expected;
+use super::error::AppendError;
+use super::scratch::Scratch;
+use super::store;
+use super::take::{Held, fix_length};
+use crate::context::Context;
+
+/// With so many segments the next one holds what they hold as well, so that a part is never in pieces without number.
+const MOST_SEGMENTS: usize = 64;
+
+/// What is known of a body before it comes.
+pub struct Incoming<'a> {
+    /// How many bytes it has, where that was said.
+    pub size_bytes: Option<i64>,
+    /// Whether the file ends with it.
+    pub is_last: bool,
+    /// What its bytes must come to.
+    pub digest: Option<Expected>,
+    /// Told the offset whenever more is acknowledged.
+    pub on_progress: &'a (dyn Fn(i64) + Send + Sync),
+}
+
+/// How a body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As it should.
+    Whole,
+    /// The connection broke.
+    Broken,
+    /// The client sent nothing for too long.
+    Idle,
+    /// A newer request wants the upload.
+    Overtaken,
+    /// The server stops.
+    Stopping,
+    /// There were more bytes than the file has.
+    TooMuch,
+}
+
+struct Receiver<'a> {
+    context: &'a Context,
+    held: &'a mut Held,
+    scratch: Scratch,
+    /// The place in the file of the next byte.
+    received: i64,
+    /// The place of the first byte of the part that is being gathered.
+    part_start: i64,
+    /// The place of the first byte in the scratch file; before it are segments.
+    fresh_start: i64,
+    /// Parts that are stored and not acknowledged, where a digest has to hold first.
+    pending: Option<Vec<AppendedPart>>,
+}
+
+/// Receives a body. How it ended; the offset stands in `held`.
+///
+/// # Errors
+/// If the upload is no longer ours, there is no room, the bytes are not those of the digest, or store, catalog or
+/// disk fail. What was acknowledged stays so.
+pub async fn receive<E>(
+    context: &Context,
+    gateway: &Gateway,
+    held: &mut Held,
+    body: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
+    mut incoming: Incoming<'_>,
+) -> Result<Ending, AppendError> {
+    let part_start = held.taken.in_parts_bytes;
+    let received = held.taken.offset_bytes;
+    let longest = held.length_bytes().unwrap_or(i64::MAX) - part_start;
+    let mut scratch = Scratch::of(
+        gateway,
+        context.settings.scratch_dir.clone(),
+        held.upload.part_size_bytes.min(longest),
+    );
+    // Before a byte is read, so that nothing is read for which there is no room.
+    if incoming.size_bytes != Some(0) {
+        scratch.reserve()?;
+    }
+    let mut receiver = Receiver {
+        context,
+        held,
+        scratch,
+        received,
+        part_start,
+        fresh_start: received,
+        pending: incoming.digest.is_some().then(Vec::new),
+    };
+    let ending = loop {
+        let next = tokio::select! {
+            biased;
+            () = receiver.held.place.asked() => break Ending::Overtaken,
+            () = gateway.stop.cancelled() => break Ending::Stopping,
+            next = tokio::time::timeout(gateway.idle, body.next()) => next,
+        };
+        let chunk = match next {
+            Err(_) => break Ending::Idle,
+            Ok(None) => {
+                let came = receiver.received - received;
+                // A connection that goes down can look like the end of a body.
+                if incoming.size_bytes.is_some_and(|all| came < all) {
+                    break Ending::Broken;
+                }
+                break Ending::Whole;
+            }
+            Ok(Some(Err(_))) => break Ending::Broken,
+            Ok(Some(Ok(chunk))) => chunk,
+        };
+        if receiver.exceeds(chunk.len()) {
+            break Ending::TooMuch;
+        }
+        if let Some(digest) = &mut incoming.digest {
+            digest.count(&chunk);
+        }
+        receiver.push(chunk, incoming.on_progress).await?;
+    };
+    if let Some(digest) = incoming.digest.take() {
+        // Without its end a body cannot be held against its digest.
+        if ending != Ending::Whole {
+            return Ok(ending);
+        }
+        if !digest.holds() {
+            return Err(AppendError::Digest);
+        }
+    }
+    let fixed = if ending == Ending::Whole && incoming.is_last {
+        let length = receiver.received;
+        fix_length(context, receiver.held, length).await
+    } else {
+        Ok(())
+    };
+    // What came is kept, also where it is not what was declared.
+    receiver.end().await?;
+    fixed.map(|()| ending)
+}
+
+impl Receiver<'_> {
+    fn exceeds(&self, more: usize) -> bool {
+        let most = self
+            .held
+            .length_bytes()
+            .unwrap_or(self.context.settings.max_file_bytes);
+        self.received
+            .saturating_add(i64::try_from(more).unwrap_or(i64::MAX))
+            > most
+    }
+
+    fn part_end(&self) -> i64 {
+        let full = self
+            .part_start
+            .saturating_add(self.held.upload.part_size_bytes);
+        self.held.length_bytes().map_or(full, |all| full.min(all))
+    }
+
+    fn place(&self, offset: i64) -> u64 {
+        u64::try_from(offset - self.part_start).unwrap_or(0)
+    }
+
+    async fn push(
+        &mut self,
+        mut chunk: Bytes,
+        on_progress: &(dyn Fn(i64) + Send + Sync),
+    ) -> Result<(), AppendError> {
+        while !chunk.is_empty() {
+            let room = usize::try_from(self.part_end() - self.received).unwrap_or(0);
+            let piece = chunk.split_to(room.min(chunk.len()));
+            self.scratch.put(self.place(self.received), &piece).await?;
+            self.received += i64::try_from(piece.len()).unwrap_or(0);
+            if self.received == self.part_end() {
+                self.part().await?;
+                if self.pending.is_none() {
+                    on_progress(self.received);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a part of what was gathered, with what waits in segments before it.
+    async fn part(&mut self) -> Result<(), AppendError> {
+        if self.fresh_start > self.part_start {
+            store::fetch_segments(self.context, self.held, &mut self.scratch).await?;
+        }
+        let bytes = self.scratch.slice(0, self.place(self.received)).await?;
+        let part = store::write_part(self.context, self.held, self.part_start, &bytes).await?;
+        self.part_start = self.received;
+        self.fresh_start = self.received;
+        match &mut self.pending {
+            Some(pending) => pending.push(part),
+            None => self.acknowledge(vec![part], None, true).await?,
+        }
+        Ok(())
+    }
+
+    /// Acknowledges everything that was received.
+    async fn end(&mut self) -> Result<(), AppendError> {
+        // The last part of a file whose length is known only now.
+        if self.received > self.part_start && self.received == self.part_end() {
+            self.part().await?;
+        }
+        let mut segment = None;
+        let mut merges = false;
+        if self.received > self.fresh_start {
+            let before = self.fresh_start > self.part_start;
+            merges = before && self.held.taken.segments.len() >= MOST_SEGMENTS;
+            let start = if merges {
+                store::fetch_segments(self.context, self.held, &mut self.scratch).await?;
+                self.part_start
+            } else {
+                self.fresh_start
+            };
+            let bytes = self
+                .scratch
+                .slice(self.place(start), self.place(self.received))
+                .await?;
+            segment = Some(store::write_segment(self.context, self.held, start, &bytes).await?);
+        }
+        let parts = self.pending.take().unwrap_or_default();
+        if parts.is_empty() && segment.is_none() {
+            return Ok(());
+        }
+        let replaces = merges || !parts.is_empty();
+        self.acknowledge(parts, segment, replaces).await
+    }
+
+    async fn acknowledge(
+        &mut self,
+        parts: Vec<AppendedPart>,
+        segment: Option<(String, String)>,
+        replaces_segments: bool,
+    ) -> Result<(), AppendError> {
+        let step = Advance {
+            from_bytes: self.held.taken.offset_bytes,
+            to_bytes: self.received,
+            parts,
+            segment,
+            replaces_segments,
+            look_at: None,
+        };
+        store::advance(self.context, self.held, step).await
+    }
+}
