@@ -293,7 +293,7 @@ async fn an_upload_that_has_ended_is_not_appended_to(f: Fixture) {
     assert!(intend(&f.catalog, &taken.hold, "x/a", 0, 5).await);
     let ended = upload.clone();
     let change = in_tx!(f.catalog, |tx| {
-        uploads::change(tx, &ended, UploadState::Open, UploadState::Aborted).await
+        uploads::change(tx, &ended, UploadState::Open, UploadState::Aborted, None).await
     });
     assert!(change.unwrap());
     assert!(!advance(&f.catalog, &taken.hold, by_segment(0, 5, "x/a"), FAR).await);
