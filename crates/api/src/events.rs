@@ -62,6 +62,9 @@ pub struct EventFacts {
     /// Why: one of the error codes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// The asset that stands for this one from now on, since it has the same bytes (`asset.state_changed`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<String>,
     /// The upload (`upload.started`, `upload.completed`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload_id: Option<String>,

@@ -110,6 +110,13 @@
 //! same lock for an instant, so whatever `GetObject` or `HeadObject` showed is
 //! on the disk.
 //!
+//! Each upload syncs its own file and directory, and the system joins the syncs of all that write at once: sixteen
+//! writers of 100 kB store ten times and more what one does. Gathering the syncs here, of directories or of whole file
+//! systems, was tried beside it: no faster on ext4 with a journal, and half as fast without.
+//!
+//! GetObject and HeadObject try first without waiting for anything: the key's lock, opening the file, reading it. What is
+//! in the system's memory is answered so on the thread that serves the connection, and all else on one that may wait.
+//!
 //! Completing a multipart upload copies nothing: the object's record lists the
 //! part files, which stay where they are. The upload is completed if and only
 //! if the record under its key names it; there is no second flag that could

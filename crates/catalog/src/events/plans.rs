@@ -125,9 +125,12 @@ async fn on_postgres() {
             assign.contains("Index Cond: (tenant_id = events"),
             "{assign}"
         );
-        assert!(after.contains("using events_by_position"), "{after}");
-        assert!(of_owner.contains("using events_by_owner"), "{of_owner}");
-        let reads = waiting + &after + &of_owner;
-        assert!(!reads.contains("Sort"), "{reads}");
+        assert!(!waiting.contains("Sort"), "{waiting}");
+        assert!(after.contains("events_by_position"), "{after}");
+        assert!(of_owner.contains("events_by_owner"), "{of_owner}");
+        if analyze {
+            // Fewer than are asked for may be sorted: an owner's, and any where nothing is known of them.
+            assert!(!after.contains("Sort"), "{after}");
+        }
     }
 }

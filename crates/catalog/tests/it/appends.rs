@@ -322,11 +322,22 @@ struct Store {
 const PART: i64 = 10;
 const WHOLE: i64 = 200;
 
-/// One gateway: takes the upload, appends a little, dies at any point, again and again.
-async fn gateway(catalog: Catalog, id: String, seed: u64, store: Arc<Mutex<Store>>) {
+/// One gateway: takes the upload, appends a little, dies at any point, again and again. Now and then it does not wait
+/// for its turn: if none ever did, nobody would come to anything.
+async fn gateway(
+    catalog: Catalog,
+    id: String,
+    seed: u64,
+    store: Arc<Mutex<Store>>,
+    turns: Arc<tokio::sync::Mutex<()>>,
+) {
     let chance = SeededEntropy::new(seed);
     let below = |n: i64| (entropy::fraction(&chance) * n as f64) as i64;
     for turn in 0..2_000 {
+        let _turn = match below(4) {
+            0 => None,
+            _ => Some(turns.lock().await),
+        };
         let taken = take(&catalog, &id, FAR).await.unwrap();
         let hold = &taken.hold;
         let (mut offset, mut start) = (taken.offset_bytes, taken.in_parts_bytes);
@@ -376,10 +387,17 @@ async fn whatever_many_do_at_once_the_bytes_are_there_once(f: Fixture) {
     let upload = fresh(&f, WHOLE).await;
     let id = upload.upload_id.clone();
     let store = Arc::new(Mutex::new(Store::default()));
-    let second = f.second().await;
+    let (second, turns) = (f.second().await, Arc::default());
     at_once(6, |n| {
         let catalog = if n % 2 == 0 { &f.catalog } else { &second };
-        gateway(catalog.clone(), id.clone(), 100 + n as u64, store.clone())
+        let seed = 100 + n as u64;
+        gateway(
+            catalog.clone(),
+            id.clone(),
+            seed,
+            store.clone(),
+            Arc::clone(&turns),
+        )
     })
     .await;
     // Every byte was acknowledged exactly once.

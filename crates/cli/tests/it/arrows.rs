@@ -21,7 +21,7 @@ const INSIDE: &[(&str, &[&str])] = &[
         &["api", "catalog", "imaging", "model", "objects"],
     ),
     ("client", &["api", "model"]),
-    ("testkit", &["imaging"]),
+    ("testkit", &["model", "imaging"]),
     (
         "cli",
         &[

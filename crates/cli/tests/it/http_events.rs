@@ -17,6 +17,7 @@ use crate::http_rig::{
 on_both_databases!(
     an_upload_is_told_of_from_beginning_to_end,
     a_reader_who_comes_back_misses_nothing,
+    an_asset_that_became_another_leads_to_it,
     an_owner_sees_only_what_is_his,
     who_comes_back_too_late_is_told_to_look_again,
     a_stopping_server_ends_its_streams,
@@ -262,6 +263,55 @@ async fn a_reader_who_comes_back_misses_nothing(database: Database) {
     for n in 1..=101 {
         let told = stream.told().await;
         assert_eq!(told["position"], (begun + 160 + n).to_string());
+    }
+}
+
+/// Two devices send the same photo at the same time.
+async fn an_asset_that_became_another_leads_to_it(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let file = photo(77);
+    let captures = [capture(&[&file]), capture(&[&file])];
+    let mut made = Vec::new();
+    for capture in &captures {
+        made.push(ann.post("/v1/captures", capture).await.expect(201));
+    }
+    let asset_id = |n: usize| text(&made[n]["assets"][0]["asset_id"]).to_owned();
+    assert_ne!(asset_id(0), asset_id(1));
+    let mut stream = Stream::open(&ann, "/v1/events", None).await;
+    for n in [0, 1] {
+        let asset = &made[n]["assets"][0];
+        ann.send(asset, &file).await;
+        let upload_id = text(&asset["uploads"][0]["upload_id"]);
+        ann.complete(upload_id).await.expect(200);
+        ann.ready(&asset_id(n)).await;
+    }
+    let told = stream.until(|e| !e["data"]["merged_into"].is_null()).await;
+    let told = told.last().unwrap();
+    assert_eq!(told["type"], "asset.state_changed");
+    assert_eq!(told["data"]["asset_id"], asset_id(1));
+    assert_eq!(told["data"]["to"], "deleted");
+    assert_eq!(told["data"]["merged_into"], asset_id(0));
+
+    // Whichever is asked for, there is one, and both captures hold it.
+    let list = ann.get("/v1/assets").await.expect(200);
+    assert_eq!(list["items"].as_array().unwrap().len(), 1, "{list}");
+    for n in [0, 1] {
+        let asset = ann.ready(&asset_id(n)).await;
+        assert_eq!(asset["asset_id"], asset_id(0));
+        assert_eq!(ann.original(&asset_id(n)).await, file);
+        let path = format!("/v1/captures/{}", text(&made[n]["capture_id"]));
+        let held = ann.get(&path).await.expect(200);
+        assert_eq!(held["assets"][0]["asset_id"], asset_id(0));
+        // What was said before is said again, as it is now.
+        let upload_id = text(&made[n]["assets"][0]["uploads"][0]["upload_id"]);
+        let again = ann.complete(upload_id).await.expect(200);
+        assert_eq!(
+            (&again["asset_id"], &again["state"]),
+            (&json!(asset_id(0)), &json!("ready"))
+        );
+        let again = ann.post("/v1/captures", &captures[n]).await;
+        assert_eq!(again.json()["assets"][0]["asset_id"], asset_id(0));
     }
 }
 

@@ -19,8 +19,7 @@ on_both_databases!(
 );
 
 /// Codes that other features will produce.
-const RESERVED: [Code; 6] = [
-    Code::UploadOffsetMismatch,
+const RESERVED: [Code; 5] = [
     Code::ContentQuarantined,
     Code::RetentionForbids,
     Code::LegalHold,

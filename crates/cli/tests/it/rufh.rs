@@ -506,7 +506,9 @@ async fn an_upload_is_planned_by_the_api_and_its_address_is_signed(database: Dat
     let id = id_of(&address);
     let other = address.replace(&id, &format!("{}x", &id[..id.len() - 1]));
     assert_eq!(look(&other).status, 403);
-    assert_eq!(look(&address.replace("/u/rufh/", "/u/tus/")).status, 403);
+    let by_tus = address.replace("/u/rufh/", "/u/tus/");
+    let refused = ask("HEAD", &by_tus, &[("tus-resumable", "1.0.0")], None);
+    assert_eq!(refused.status, 403);
     let bare = address.split('?').next().unwrap();
     assert_eq!(look(bare).status, 401);
     // Its owner may as well, and nobody else.

@@ -33,7 +33,7 @@ pub(super) async fn get_object(
             return Err(s3_error!(NoSuchKey, "The specified key does not exist.").into());
         };
         conditions.check(&object.record)?;
-        let selection = Selection::of(&object.record, range.clone(), part)?;
+        let selection = Selection::of(&object.record, range, part)?;
         let path = store.inner.object_path(&bucket, &key);
         let bytes = selection.bytes.clone();
         let (record, reading) = Reading::begin(&store, &bucket, &path, object, bytes, how)?;
