@@ -5,15 +5,16 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use safelight_testkit::wait;
 use tokio::process::Command;
 
-use crate::http_rig::{Database, PART_BYTES, Rig, large_photo, sha256, text};
+use crate::http_rig::{Database, PART_BYTES, Rig, large_photo, number, sha256, text};
 
 /// How long a tool may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Runs a script beside this file; so many uploads of the file must be there then.
-async fn run(program: &str, script: &str, uploads: usize) {
+/// Runs a script beside this file; so many uploads of the file must have been completed then.
+async fn run(program: &str, script: &str, uploads: i64) {
     let rig = Rig::start(Database::Sqlite, &[]).await;
     let ann = rig.owner("ann");
     let dir = tempfile::tempdir().unwrap();
@@ -46,13 +47,19 @@ async fn run(program: &str, script: &str, uploads: usize) {
         String::from_utf8_lossy(&output.stderr)
     );
     println!("{}", String::from_utf8_lossy(&output.stdout).trim());
+    let catalog = rig.catalog().await;
+    let completed = "SELECT COUNT(*) FROM uploads WHERE state = 'completed'";
+    assert_eq!(number(&catalog, completed).await, uploads);
+    let idle = wait::until(PATIENCE, async || {
+        number(&catalog, "SELECT COUNT(*) FROM jobs").await == 0
+    });
+    idle.await.unwrap();
+    // The same bytes each time, so they are one asset in the end.
     let list = ann.get("/v1/assets?limit=200").await.expect(200);
     let list = list["items"].as_array().unwrap();
-    assert_eq!(list.len(), uploads);
-    for asset in list {
-        let asset = ann.ready(text(&asset["asset_id"])).await;
-        assert_eq!(asset["original"]["sha256"], sha256(&file));
-    }
+    assert_eq!(list.len(), 1);
+    let asset = ann.ready(text(&list[0]["asset_id"])).await;
+    assert_eq!(asset["original"]["sha256"], sha256(&file));
 }
 
 #[tokio::test(flavor = "multi_thread")]
