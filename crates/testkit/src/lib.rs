@@ -1,5 +1,5 @@
 //! What tests and the demo need and production does not: a fake camera, a temporary
-//! PostgreSQL, foreign S3 stores, the real server, a proxy and a bad network in front of it, free ports, waiting for conditions, and
+//! PostgreSQL, foreign S3 stores and tools, the real server, a proxy and a bad network in front of it, free ports, waiting for conditions, and
 //! the rule for outside media.
 
 pub mod camera;
@@ -10,4 +10,5 @@ pub mod postgres;
 pub mod proxy;
 pub mod server;
 pub mod stores;
+pub mod tools;
 pub mod wait;

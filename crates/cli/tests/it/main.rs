@@ -13,6 +13,7 @@ mod damage;
 mod doctor;
 mod embedded_store;
 mod error_pages;
+mod event_stream;
 mod http_delivery;
 mod http_events;
 mod http_idempotency;

@@ -1,4 +1,6 @@
-//! IETF resumable uploads through the gateway, byte by byte on the wire.
+//! IETF resumable uploads through the gateway, byte by byte on the wire: what is spoken. `faults` has what goes wrong.
+
+mod faults;
 
 use safelight_testkit::wait;
 use serde_json::json;
@@ -11,10 +13,6 @@ use crate::wire::{Got, Wire, ask};
 
 on_both_databases!(
     a_whole_file_in_one_request_becomes_resumable_in_every_version,
-    an_upload_is_cut_at_many_places_and_loses_nothing,
-    a_killed_gateway_goes_on_from_what_was_acknowledged,
-    a_newer_request_ends_one_that_hangs,
-    requests_at_the_same_time_never_interleave,
     bytes_for_another_place_are_refused_with_the_right_one,
     what_has_another_digest_is_not_appended,
     an_upload_is_planned_by_the_api_and_its_address_is_signed,
@@ -26,6 +24,9 @@ const PARTIAL: (&str, &str) = ("content-type", "application/partial-upload");
 const VERSION: (&str, &str) = ("upload-draft-interop-version", "8");
 const LAST: (&str, &str) = ("upload-complete", "?1");
 const MORE: (&str, &str) = ("upload-complete", "?0");
+const CHUNKED: (&str, &str) = ("transfer-encoding", "chunked");
+/// Who says so is asked for the body: then the server has taken the upload.
+const ASK: (&str, &str) = ("expect", "100-continue");
 
 /// What a version calls completeness, and how it says it.
 fn completeness(version: u8, is_complete: bool) -> (&'static str, &'static str) {
@@ -76,6 +77,21 @@ fn patch(
     ];
     headers.extend(more);
     ask("PATCH", url, &headers, Some(body))
+}
+
+/// Sends the head of a PATCH, with its length or another field that stands for it; the body is to be sent by hand.
+fn start_patch(url: &str, offset: usize, is_last: (&str, &str), more: &[(&str, &str)]) -> Wire {
+    let offset = offset.to_string();
+    let mut headers = vec![
+        VERSION,
+        PARTIAL,
+        is_last,
+        ("upload-offset", offset.as_str()),
+    ];
+    headers.extend(more);
+    let mut wire = Wire::open(url);
+    wire.head("PATCH", url, &headers);
+    wire
 }
 
 /// The id of an upload by its address.
@@ -205,162 +221,6 @@ async fn a_whole_file_in_one_request_becomes_resumable_in_every_version(database
     }
 }
 
-async fn an_upload_is_cut_at_many_places_and_loses_nothing(database: Database) {
-    let rig = Rig::start(database, &[]).await;
-    let ann = rig.owner("ann");
-    let file = large_photo(7, 2 * PART_BYTES + 700_000);
-    let length = file.len().to_string();
-    let address = begin(&ann, &[("upload-length", length.as_str())]);
-    let mut cuts = vec![1, 2, 65_535, 65_536, 65_537, 1_000_000];
-    // More than the segments that are kept apart.
-    cuts.extend((0..80).map(|i| 1_100_000 + i * 3_001));
-    cuts.extend([
-        PART_BYTES - 1,
-        PART_BYTES,
-        PART_BYTES + 1,
-        2 * PART_BYTES + 5,
-    ]);
-    let mut offset = 0;
-    for cut in cuts {
-        let mut wire = Wire::open(&address);
-        let (from, rest) = (offset.to_string(), (file.len() - offset).to_string());
-        let headers = [
-            VERSION,
-            PARTIAL,
-            LAST,
-            ("upload-offset", from.as_str()),
-            ("content-length", rest.as_str()),
-        ];
-        wire.head("PATCH", &address, &headers);
-        wire.send(&file[offset..cut]);
-        wire.cut();
-        acknowledged(&ann, &address, cut).await;
-        assert_eq!(look(&address).offset(), cut);
-        offset = cut;
-    }
-    let store = rig.store();
-    assert!(!objects(&store, "x/").await.is_empty());
-    let done = patch(&address, offset, LAST, &file[offset..], &[]);
-    is_taken_in(&ann, &done, &file).await;
-
-    // The temporary objects go, once nobody can be writing them any more.
-    let catalog = rig.catalog().await;
-    let live = "SELECT COUNT(*) FROM append_segments WHERE state <> 'doomed'";
-    assert_eq!(number(&catalog, live).await, 0);
-    change(
-        &catalog,
-        "UPDATE append_segments SET removable_at = 0",
-        vec![],
-    )
-    .await;
-    let gone = wait::until(PATIENCE, async || {
-        number(&catalog, "SELECT COUNT(*) FROM append_segments").await == 0
-    });
-    gone.await.unwrap();
-    assert!(objects(&store, "x/").await.is_empty());
-    for table in ["appends", "append_parts"] {
-        assert_eq!(
-            number(&catalog, &format!("SELECT COUNT(*) FROM {table}")).await,
-            0
-        );
-    }
-}
-
-async fn a_killed_gateway_goes_on_from_what_was_acknowledged(database: Database) {
-    let mut rig = Rig::start(database, &[]).await;
-    let ann = rig.owner("ann");
-    let file = large_photo(8, 2 * PART_BYTES + 1_000_000);
-    let length = file.len().to_string();
-    let address = begin(&ann, &[("upload-length", length.as_str())]);
-    // A segment, by a cut; then a part, of which the rest is lost with the server.
-    let first = patch(&address, 0, MORE, &file[..300_000], &[]).expect(204);
-    assert_eq!(first.offset(), 300_000);
-    let mut wire = Wire::open(&address);
-    let rest = (file.len() - 300_000).to_string();
-    let headers = [
-        VERSION,
-        PARTIAL,
-        LAST,
-        ("upload-offset", "300000"),
-        ("content-length", rest.as_str()),
-    ];
-    wire.head("PATCH", &address, &headers);
-    wire.send(&file[300_000..PART_BYTES + 500_000]);
-    // The client is told what it need not keep.
-    let told = wire.next(false).unwrap().expect(104);
-    assert_eq!(told.offset(), PART_BYTES);
-    assert!(!told.has("location"));
-    rig.server.kill().await.unwrap();
-    drop(wire);
-    rig.server.restart().await.unwrap();
-    let stands = look(&address).expect(204);
-    assert_eq!(stands.offset(), PART_BYTES);
-    // Once more, in the midst of a segment.
-    let cut = PART_BYTES + 400_000;
-    let more = patch(&address, PART_BYTES, MORE, &file[PART_BYTES..cut], &[]).expect(204);
-    assert_eq!(more.offset(), cut);
-    rig.server.kill().await.unwrap();
-    rig.server.restart().await.unwrap();
-    assert_eq!(look(&address).offset(), cut);
-    let done = patch(&address, cut, LAST, &file[cut..], &[]);
-    is_taken_in(&ann, &done, &file).await;
-    // A completion that nobody was told of.
-    assert_eq!(look(&address).header("upload-complete"), "?1");
-}
-
-async fn a_newer_request_ends_one_that_hangs(database: Database) {
-    let rig = Rig::start(database, &[]).await;
-    let ann = rig.owner("ann");
-    let file = large_photo(9, 1_000_000);
-    let length = file.len().to_string();
-    let address = begin(&ann, &[("upload-length", length.as_str())]);
-    let mut hangs = Wire::open(&address);
-    let headers = [
-        VERSION,
-        PARTIAL,
-        LAST,
-        ("upload-offset", "0"),
-        ("content-length", length.as_str()),
-        ("expect", "100-continue"),
-    ];
-    hangs.head("PATCH", &address, &headers);
-    // It reads the body: it has taken the upload.
-    hangs.next(false).unwrap().expect(100);
-    hangs.send(&file[..400_000]);
-    let offset = look(&address).expect(204).offset();
-    let (_, ended) = hangs.answer();
-    assert_eq!((ended.status, ended.offset()), (503, offset), "{ended:?}");
-    // Nothing that it still sends counts.
-    hangs.send(&file[400_000..]);
-    assert_eq!(look(&address).offset(), offset);
-    let done = patch(&address, offset, LAST, &file[offset..], &[]);
-    is_taken_in(&ann, &done, &file).await;
-}
-
-async fn requests_at_the_same_time_never_interleave(database: Database) {
-    let rig = Rig::start(database, &[]).await;
-    let ann = rig.owner("ann");
-    let address = begin(&ann, &[]);
-    let racers: Vec<_> = (b'a'..=b'h')
-        .map(|letter| {
-            let address = address.clone();
-            std::thread::spawn(move || patch(&address, 0, MORE, &[letter; 300_000], &[]).status)
-        })
-        .collect();
-    let ends: Vec<u16> = racers.into_iter().map(|r| r.join().unwrap()).collect();
-    assert!(ends.iter().all(|s| [204, 409, 503].contains(s)), "{ends:?}");
-    let offset = look(&address).offset();
-    assert!(offset > 0, "{ends:?}");
-    let done = patch(&address, offset, LAST, b"!", &[]).expect(200);
-    let asset = ann.settled(text(&done.json()["asset_id"])).await;
-    let all = ann.original(text(&asset["asset_id"])).await;
-    assert_eq!(all.len(), offset + 1);
-    assert!(
-        all[..offset].iter().all(|b| *b == all[0]),
-        "bytes of two requests"
-    );
-}
-
 async fn bytes_for_another_place_are_refused_with_the_right_one(database: Database) {
     let rig = Rig::start(database, &[]).await;
     let ann = rig.owner("ann");
@@ -380,15 +240,7 @@ async fn bytes_for_another_place_are_refused_with_the_right_one(database: Databa
     let wrong = patch(&address, 4, MORE, b"4567890", &[]).expect(400);
     let kind = "https://iana.org/assignments/http-problem-types#inconsistent-upload-length";
     assert_eq!(wrong.json()["type"], kind);
-    let mut wire = Wire::open(&address);
-    let headers = [
-        VERSION,
-        PARTIAL,
-        MORE,
-        ("upload-offset", "4"),
-        ("transfer-encoding", "chunked"),
-    ];
-    wire.head("PATCH", &address, &headers);
+    let mut wire = start_patch(&address, 4, MORE, &[CHUNKED]);
     wire.send(b"2\r\n45\r\n");
     wire.send(b"7\r\n6789xyz\r\n0\r\n\r\n");
     assert_eq!(wire.answer().1.expect(400).json()["type"], kind);
@@ -572,16 +424,7 @@ async fn a_length_may_come_late_and_must_hold(database: Database) {
     let id = id_of(&address);
     ann.complete(&id).await.problem(409, "upload_incomplete");
     // The end of a chunked body is the end of the file.
-    let mut wire = Wire::open(&address);
-    let offset = cut.to_string();
-    let headers = [
-        VERSION,
-        PARTIAL,
-        LAST,
-        ("upload-offset", &offset),
-        ("transfer-encoding", "chunked"),
-    ];
-    wire.head("PATCH", &address, &headers);
+    let mut wire = start_patch(&address, cut, LAST, &[CHUNKED]);
     for chunk in file[cut..].chunks(4_000) {
         wire.send(format!("{:x}\r\n", chunk.len()).as_bytes());
         wire.send(chunk);
@@ -593,15 +436,7 @@ async fn a_length_may_come_late_and_must_hold(database: Database) {
     is_taken_in(&ann, &done, &file).await;
     // A chunked body that breaks off is not one that ends.
     let address = begin(&ann, &[]);
-    let mut wire = Wire::open(&address);
-    let headers = [
-        VERSION,
-        PARTIAL,
-        LAST,
-        ("upload-offset", "0"),
-        ("transfer-encoding", "chunked"),
-    ];
-    wire.head("PATCH", &address, &headers);
+    let mut wire = start_patch(&address, 0, LAST, &[CHUNKED]);
     wire.send(b"5\r\nhello\r\n5\r\nwo");
     wire.cut();
     acknowledged(&ann, &address, 7).await;
@@ -639,77 +474,4 @@ async fn an_upload_is_given_up_and_leaves_nothing(database: Database) {
     assert!(objects(&store, "o/").await.is_empty());
     let left = "SELECT COUNT(*) FROM uploads WHERE cleared_at IS NULL";
     assert_eq!(number(&catalog, left).await, 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn over_its_budget_the_gateway_refuses_and_does_not_grow() {
-    let rig = Rig::start(Database::Sqlite, &["--gateway-scratch-bytes", "1048576"]).await;
-    let ann = rig.owner("ann");
-    let file = large_photo(16, 1_000_000);
-    let length = file.len().to_string();
-    let first = begin(&ann, &[("upload-length", &length)]);
-    let second = begin(&ann, &[("upload-length", &length)]);
-    let mut holds = Wire::open(&first);
-    let headers = [
-        VERSION,
-        PARTIAL,
-        LAST,
-        ("upload-offset", "0"),
-        ("content-length", length.as_str()),
-        ("expect", "100-continue"),
-    ];
-    holds.head("PATCH", &first, &headers);
-    // The server asks for the body: it has taken its room.
-    holds.next(false).unwrap().expect(100);
-    // Beginning an upload takes none, and one who waits to be asked is not asked.
-    begin(&ann, &[("upload-length", &length)]);
-    let mut waits = Wire::open(&second);
-    waits.head("PATCH", &second, &headers);
-    waits.next(false).unwrap().expect(503);
-    let refused = patch(&second, 0, LAST, &file, &[]).expect(503);
-    assert!(refused.has("retry-after"));
-    assert_eq!(refused.json()["code"], "overloaded");
-    holds.send(&file);
-    let (_, done) = holds.answer();
-    is_taken_in(&ann, &done, &file).await;
-    patch(&second, 0, LAST, &file, &[]).expect(200);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_falls_silent_is_let_go_with_a_5xx() {
-    let rig = Rig::start(Database::Sqlite, &["--gateway-idle-seconds", "1"]).await;
-    let ann = rig.owner("ann");
-    let address = begin(&ann, &[("upload-length", "100")]);
-    let mut silent = Wire::open(&address);
-    let headers = [
-        VERSION,
-        PARTIAL,
-        LAST,
-        ("upload-offset", "0"),
-        ("content-length", "100"),
-    ];
-    silent.head("PATCH", &address, &headers);
-    silent.send(&[7; 40]);
-    let (_, ended) = silent.answer();
-    assert_eq!((ended.status, ended.offset()), (503, 40));
-    // And one whose server stops.
-    let mut rig = rig;
-    let mut running = Wire::open(&address);
-    let headers = [
-        VERSION,
-        PARTIAL,
-        LAST,
-        ("upload-offset", "40"),
-        ("content-length", "60"),
-        ("expect", "100-continue"),
-    ];
-    running.head("PATCH", &address, &headers);
-    running.next(false).unwrap().expect(100);
-    running.send(&[7; 20]);
-    rig.server.terminate().await.unwrap();
-    let (_, ended) = running.answer();
-    assert_eq!(ended.status, 503);
-    let offset = ended.offset();
-    rig.server.restart().await.unwrap();
-    assert_eq!(look(&address).offset(), offset);
 }

@@ -2,16 +2,10 @@
 //! these tests, which are ignored otherwise.
 
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
-use safelight_testkit::wait;
-use tokio::process::Command;
+use safelight_testkit::{tools, wait};
 
-use crate::http_rig::{Database, PART_BYTES, Rig, large_photo, number, sha256, text};
-
-/// How long a tool may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::http_rig::{Database, PART_BYTES, PATIENCE, Rig, large_photo, number, sha256, text};
 
 /// Runs a script beside this file; so many uploads of the file must have been completed then.
 async fn run(program: &str, script: &str, uploads: i64) {
@@ -20,33 +14,16 @@ async fn run(program: &str, script: &str, uploads: i64) {
     let dir = tempfile::tempdir().unwrap();
     let file = large_photo(31, PART_BYTES + 2_000_000);
     std::fs::write(dir.path().join("file.jpg"), &file).unwrap();
-    let tools =
-        std::env::var("SAFELIGHT_TOOLS").expect("run `make test-tools`, which names the tools");
-    let path = format!("{tools}/bin:{}", std::env::var("PATH").unwrap_or_default());
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/strangers");
-    let child = Command::new(program)
-        .arg(scripts.join(script))
-        .env_clear()
-        .env("PATH", path)
-        .env("HOME", dir.path())
-        .env("LC_ALL", "C.UTF-8")
-        .env("SAFELIGHT_TOOLS", &tools)
-        .env("GATEWAY", rig.server.url())
-        .env("TOKEN", rig.server.admin_key().unwrap())
-        .env("FILE", dir.path().join("file.jpg"))
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(PATIENCE, child).await;
-    let output = output.expect("it takes too long").unwrap();
-    assert!(
-        output.status.success(),
-        "{}\n{}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    println!("{}", String::from_utf8_lossy(&output.stdout).trim());
+    let (url, token) = (rig.server.url(), rig.server.admin_key().unwrap());
+    let path = dir.path().join("file.jpg");
+    let env = [
+        ("GATEWAY", url.as_str()),
+        ("TOKEN", &token),
+        ("FILE", path.to_str().unwrap()),
+    ];
+    let said = tools::run(program, &scripts.join(script), dir.path(), &env).await;
+    println!("{}", said.unwrap());
     let catalog = rig.catalog().await;
     let completed = "SELECT COUNT(*) FROM uploads WHERE state = 'completed'";
     assert_eq!(number(&catalog, completed).await, uploads);

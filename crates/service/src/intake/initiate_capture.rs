@@ -58,6 +58,15 @@ pub enum InitiateError {
     Sign(#[from] SignError),
 }
 
+impl From<QueueError> for InitiateError {
+    fn from(error: QueueError) -> Self {
+        match error {
+            QueueError::Full => Self::Overloaded,
+            QueueError::Catalog(error) => Self::Catalog(error),
+        }
+    }
+}
+
 impl InitiateError {
     /// The stable code for it.
     #[must_use]
@@ -106,13 +115,7 @@ pub async fn initiate_capture(
     request: &InitiateCapture,
 ) -> Result<(CaptureInitiated, bool), InitiateError> {
     let fresh = prepare(context, owner, key, request)?;
-    let answer = queue
-        .initiate(fresh.clone())
-        .await
-        .map_err(|error| match error {
-            QueueError::Full => InitiateError::Overloaded,
-            QueueError::Catalog(error) => InitiateError::Catalog(error),
-        })?;
+    let answer = queue.initiate(fresh.clone()).await?;
     match answer {
         Initiated::Mismatch => Err(InitiateError::Mismatch),
         Initiated::Existing(capture_id) => {

@@ -5,15 +5,38 @@ use http::request::Parts;
 use safelight_model::codes::Code;
 
 use crate::http::problem::Refused;
-use crate::http::request::{Media, Query};
+use crate::http::request::{Media, Path, Query};
 use crate::http::router::AppState;
 use crate::intake::append::links::{Protocol, Signature, path};
 
-/// The owner whose upload it must be; none where the address itself was signed.
+/// The upload that an address names, to whoever may touch it.
+pub(super) struct Target {
+    /// The owner whose upload it must be; none where the address itself was signed.
+    pub(super) owner_id: Option<String>,
+    pub(super) tenant_id: String,
+    pub(super) upload_id: String,
+}
+
+/// The upload of a request.
 ///
 /// # Errors
 /// If neither the signature nor the credential will do.
-pub(super) async fn may_touch(
+pub(super) async fn access(
+    state: &AppState,
+    parts: &mut Parts,
+    protocol: Protocol,
+) -> Result<Target, Refused> {
+    let Path((tenant_id, upload_id)) =
+        Path::<(String, String)>::from_request_parts(parts, state).await?;
+    let owner_id = may_touch(state, parts, protocol, &tenant_id, &upload_id).await?;
+    Ok(Target {
+        owner_id,
+        tenant_id,
+        upload_id,
+    })
+}
+
+async fn may_touch(
     state: &AppState,
     parts: &mut Parts,
     protocol: Protocol,

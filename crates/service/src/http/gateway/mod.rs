@@ -6,6 +6,9 @@ mod content;
 mod cors;
 mod fields;
 mod finish;
+mod give_up;
+mod key;
+mod look;
 mod rufh;
 mod tus;
 

@@ -8,7 +8,7 @@ use safelight_model::plan::Transport;
 
 use super::super::check_capture::invalid;
 use super::super::initiate_capture::{InitiateError, Key, prepare};
-use super::super::initiation_queue::{InitiationQueue, QueueError};
+use super::super::initiation_queue::InitiationQueue;
 use crate::context::{Context, Owner};
 
 /// What is said of the file.
@@ -74,13 +74,7 @@ pub async fn create(
             asset.size_bytes = 0;
         }
     }
-    let answer = queue
-        .initiate(fresh.clone())
-        .await
-        .map_err(|error| match error {
-            QueueError::Full => InitiateError::Overloaded,
-            QueueError::Catalog(error) => InitiateError::Catalog(error),
-        })?;
+    let answer = queue.initiate(fresh.clone()).await?;
     match answer {
         Initiated::Mismatch => Err(InitiateError::Mismatch),
         Initiated::Made(_) => Ok(fresh

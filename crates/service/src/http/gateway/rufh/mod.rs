@@ -13,23 +13,20 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use safelight_api::paths;
 use safelight_model::codes::Code;
-use safelight_model::ids;
 
 use self::answer::{AnsweredBy, limits, refused};
 use self::head::Head;
-use super::access::may_touch;
+use super::access::{Target, access};
 use super::content::Content;
 use super::fields;
-use crate::context::Owner;
-use crate::http::idempotency::fingerprint;
+use super::give_up::give_up;
+use super::key::key;
+use super::look::look;
 use crate::http::problem::Refused;
-use crate::http::request::{IdempotencyKey, Media, Path};
+use crate::http::request::Media;
 use crate::http::router::AppState;
-use crate::intake::abort_upload::abort_upload;
 use crate::intake::append::create::{Creation, create};
 use crate::intake::append::links::Protocol;
-use crate::intake::append::take::{self, Took};
-use crate::intake::initiate_capture::Key;
 
 /// `/u/rufh`: begins an upload.
 pub(super) async fn creation(State(state): State<AppState>, request: Request) -> Response {
@@ -64,16 +61,7 @@ async fn begin(state: &AppState, parts: &mut Parts) -> Result<(Head, String, Str
     let length = head.length_bytes()?;
     head.check_length(state.context.settings.max_file_bytes)?;
     let creation = creation_of(&parts.headers, length)?;
-    let named = parts.headers.contains_key(paths::IDEMPOTENCY_KEY);
-    let key = match named {
-        true => IdempotencyKey::from_request_parts(parts, state).await?.0,
-        false => format!("gateway {}", ids::public_id(state.context.entropy.as_ref())),
-    };
-    let key = Key {
-        caller: media.caller.caller.clone(),
-        key,
-        fingerprint: fingerprint("gateway", "rufh", format!("{creation:?}").as_bytes()),
-    };
+    let key = key(state, parts, &media, Protocol::Rufh, &creation).await?;
     let owner = &media.owner;
     let upload_id = create(&state.context, &state.initiations, owner, key, creation)
         .await
@@ -107,17 +95,16 @@ pub(super) async fn upload(State(state): State<AppState>, request: Request) -> R
         return options(&state);
     }
     let version = head::version(&parts.headers);
-    let (owner_id, tenant_id, upload_id) = match access(&state, &mut parts).await {
-        Ok(found) => found,
+    let target = match access(&state, &mut parts, Protocol::Rufh).await {
+        Ok(target) => target,
         Err(error) => {
             body.drain().await;
             return refused(&state, version, error.into(), None);
         }
     };
-    let (tenant_id, upload_id) = (tenant_id.as_str(), upload_id.as_str());
     let head = match parts.method {
-        Method::HEAD => return look(&state, version, tenant_id, upload_id, owner_id).await,
-        Method::DELETE => return give_up(&state, version, tenant_id, upload_id, owner_id).await,
+        Method::HEAD => return looked(&state, version, &target).await,
+        Method::DELETE => return given_up(&state, version, &target).await,
         Method::PATCH => Head::of_append(&parts.headers),
         Method::POST | Method::PUT => Head::of_creation(&parts.headers),
         _ => return no_such_method(body).await,
@@ -130,23 +117,21 @@ pub(super) async fn upload(State(state): State<AppState>, request: Request) -> R
                 interim: parts.extensions.get().cloned(),
                 names_upload: parts.method != Method::PATCH,
             };
-            append::append(request, tenant_id, upload_id, owner_id.as_deref(), body).await
+            let owner_id = target.owner_id.as_deref();
+            append::append(
+                request,
+                &target.tenant_id,
+                &target.upload_id,
+                owner_id,
+                body,
+            )
+            .await
         }
         Err(error) => {
             body.drain().await;
             refused(&state, version, error, None)
         }
     }
-}
-
-async fn access(
-    state: &AppState,
-    parts: &mut Parts,
-) -> Result<(Option<String>, String, String), Refused> {
-    let Path((tenant_id, upload_id)) =
-        Path::<(String, String)>::from_request_parts(parts, state).await?;
-    let owner_id = may_touch(state, parts, Protocol::Rufh, &tenant_id, &upload_id).await?;
-    Ok((owner_id, tenant_id, upload_id))
 }
 
 async fn no_such_method(mut body: Content) -> Response {
@@ -165,58 +150,24 @@ fn options(state: &AppState) -> Response {
     response
 }
 
-/// HEAD: how far it has come. Who appends at this moment lets go first, so that the offset stays what it is.
-async fn look(
-    state: &AppState,
-    version: Option<u8>,
-    tenant_id: &str,
-    upload_id: &str,
-    owner_id: Option<String>,
-) -> Response {
-    let (context, gateway) = (&state.context, &state.gateway);
-    match take::take(context, gateway, tenant_id, upload_id, owner_id.as_deref()).await {
-        Ok(Took::Whole(upload)) => {
-            answer::looked(context, version, &upload, upload.size_bytes, true)
-        }
-        Ok(Took::Open(held)) if held.length_bytes() == Some(held.taken.offset_bytes) => {
-            // All is there, and whoever received it died before it was completed.
-            match super::finish::complete(context, &held.upload).await {
-                Ok(_) => {
-                    answer::looked(context, version, &held.upload, held.upload.size_bytes, true)
-                }
-                Err(error) => refused(state, version, error.into(), None),
-            }
-        }
-        Ok(Took::Open(held)) => answer::looked(
-            context,
+/// HEAD: how far it has come.
+async fn looked(state: &AppState, version: Option<u8>, target: &Target) -> Response {
+    match look(state, target).await {
+        Ok(found) => answer::looked(
+            &state.context,
             version,
-            &held.upload,
-            held.taken.offset_bytes,
-            false,
+            &found.upload,
+            found.offset_bytes,
+            found.is_whole,
         ),
         Err(error) => refused(state, version, error.into(), None),
     }
 }
 
 /// DELETE: gives it up.
-async fn give_up(
-    state: &AppState,
-    version: Option<u8>,
-    tenant_id: &str,
-    upload_id: &str,
-    owner_id: Option<String>,
-) -> Response {
-    let context = &state.context;
-    let found = match take::look(context, tenant_id, upload_id, owner_id.as_deref()).await {
-        Ok(found) => found,
-        Err(error) => return refused(state, version, error.into(), None),
-    };
-    let owner = Owner {
-        tenant_id: found.tenant_id,
-        owner_id: found.owner_id,
-    };
-    match abort_upload(context, &owner, upload_id).await {
-        Ok(_) => answer::versioned(StatusCode::NO_CONTENT.into_response(), version),
-        Err(error) => refused(state, version, Refused::from(error).into(), None),
+async fn given_up(state: &AppState, version: Option<u8>, target: &Target) -> Response {
+    match give_up(&state.context, target).await {
+        Ok(()) => answer::versioned(StatusCode::NO_CONTENT.into_response(), version),
+        Err(error) => refused(state, version, error.into(), None),
     }
 }

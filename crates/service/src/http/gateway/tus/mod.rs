@@ -10,25 +10,23 @@ use axum::extract::{FromRequestParts as _, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
-use safelight_api::paths;
 use safelight_model::codes::Code;
-use safelight_model::ids;
 
 use self::answer::{bad, put, refuse, spoken, stand};
 use self::head::{Incoming, OFFSET_STREAM, creation_of};
-use super::access::may_touch;
+use super::access::{Target, access};
 use super::content::Content;
 use super::fields;
+use super::give_up::give_up;
+use super::key::key;
+use super::look::look;
 use crate::context::Owner;
-use crate::http::idempotency::fingerprint;
 use crate::http::problem::Refused;
-use crate::http::request::{IdempotencyKey, Media, Path};
+use crate::http::request::Media;
 use crate::http::router::AppState;
-use crate::intake::abort_upload::abort_upload;
 use crate::intake::append::create::create;
 use crate::intake::append::links::{Protocol, address};
-use crate::intake::append::take::{self, Took, length_bytes};
-use crate::intake::initiate_capture::Key;
+use crate::intake::append::take::{self, length_bytes};
 
 /// The one version of the protocol.
 pub(super) const VERSION: &str = "1.0.0";
@@ -153,15 +151,7 @@ async fn begin(
         true => Some(Incoming::of(&parts.headers, Some(0))?),
         false => None,
     };
-    let key = match parts.headers.contains_key(paths::IDEMPOTENCY_KEY) {
-        true => IdempotencyKey::from_request_parts(parts, state).await?.0,
-        false => format!("gateway {}", ids::public_id(state.context.entropy.as_ref())),
-    };
-    let key = Key {
-        caller: media.caller.caller.clone(),
-        key,
-        fingerprint: fingerprint("gateway", "tus", format!("{creation:?}").as_bytes()),
-    };
+    let key = key(state, parts, &media, Protocol::Tus, &creation).await?;
     let upload_id = create(
         &state.context,
         &state.initiations,
@@ -185,20 +175,20 @@ pub(super) async fn upload(State(state): State<AppState>, request: Request) -> R
         body.drain().await;
         return *refused;
     }
-    let (owner_id, tenant_id, upload_id) = match access(&state, &mut parts).await {
-        Ok(found) => found,
+    let target = match access(&state, &mut parts, Protocol::Tus).await {
+        Ok(target) => target,
         Err(refused) => {
             body.drain().await;
             return refuse(refused);
         }
     };
-    let (tenant_id, upload_id) = (tenant_id.as_str(), upload_id.as_str());
-    let owner_id = owner_id.as_deref();
     match method {
-        Method::HEAD => look(&state, tenant_id, upload_id, owner_id).await,
-        Method::DELETE => give_up(&state, tenant_id, upload_id, owner_id).await,
+        Method::HEAD => looked(&state, &target).await,
+        Method::DELETE => given_up(&state, &target).await,
         Method::PATCH => match patch(&parts) {
             Ok(incoming) => {
+                let owner_id = target.owner_id.as_deref();
+                let (tenant_id, upload_id) = (&target.tenant_id, &target.upload_id);
                 append::append(&state, tenant_id, upload_id, owner_id, incoming, body).await
             }
             Err(refused) => {
@@ -220,51 +210,25 @@ fn patch(parts: &Parts) -> Result<Incoming, Refused> {
     Incoming::of(&parts.headers, None)
 }
 
-async fn access(
-    state: &AppState,
-    parts: &mut Parts,
-) -> Result<(Option<String>, String, String), Refused> {
-    let Path((tenant_id, upload_id)) =
-        Path::<(String, String)>::from_request_parts(parts, state).await?;
-    let owner_id = may_touch(state, parts, Protocol::Tus, &tenant_id, &upload_id).await?;
-    Ok((owner_id, tenant_id, upload_id))
-}
-
 async fn no_such_method(mut body: Content) -> Response {
     body.drain().await;
     refuse(bad("this path does not take this method"))
 }
 
-/// HEAD: how far it has come. Who appends at this moment lets go first, so that the offset stays what it is.
-async fn look(
-    state: &AppState,
-    tenant_id: &str,
-    upload_id: &str,
-    owner_id: Option<&str>,
-) -> Response {
-    let (context, gateway) = (&state.context, &state.gateway);
-    let (upload, offset) = match take::take(context, gateway, tenant_id, upload_id, owner_id).await
-    {
-        Ok(Took::Whole(upload)) => (*upload.clone(), upload.size_bytes),
-        Ok(Took::Open(held)) => {
-            // All is there, and whoever received it died before it was completed.
-            if held.length_bytes() == Some(held.taken.offset_bytes)
-                && let Err(error) = super::finish::complete(context, &held.upload).await
-            {
-                return refuse(error.into());
-            }
-            (held.upload.clone(), held.taken.offset_bytes)
-        }
+/// HEAD: how far it has come.
+async fn looked(state: &AppState, target: &Target) -> Response {
+    let found = match look(state, target).await {
+        Ok(found) => found,
         Err(error) => return refuse(error.into()),
     };
     let mut response = StatusCode::OK.into_response();
     let headers = response.headers_mut();
-    stand(&upload, offset, headers);
-    match length_bytes(&upload) {
+    stand(&found.upload, found.offset_bytes, headers);
+    match length_bytes(&found.upload) {
         Some(length) => put(headers, "upload-length", length),
         None => put(headers, "upload-defer-length", 1),
     }
-    match answer::metadata(context, &upload).await {
+    match answer::metadata(&state.context, &found.upload).await {
         Ok(Some(metadata)) => {
             headers.insert("upload-metadata", metadata);
         }
@@ -275,23 +239,9 @@ async fn look(
 }
 
 /// DELETE: gives it up.
-async fn give_up(
-    state: &AppState,
-    tenant_id: &str,
-    upload_id: &str,
-    owner_id: Option<&str>,
-) -> Response {
-    let context = &state.context;
-    let found = match take::look(context, tenant_id, upload_id, owner_id).await {
-        Ok(found) => found,
-        Err(error) => return refuse(error.into()),
-    };
-    let owner = Owner {
-        tenant_id: found.tenant_id,
-        owner_id: found.owner_id,
-    };
-    match abort_upload(context, &owner, upload_id).await {
-        Ok(_) => spoken(StatusCode::NO_CONTENT.into_response()),
-        Err(error) => refuse(error.into()),
+async fn given_up(state: &AppState, target: &Target) -> Response {
+    match give_up(&state.context, target).await {
+        Ok(()) => spoken(StatusCode::NO_CONTENT.into_response()),
+        Err(refused) => refuse(refused),
     }
 }
