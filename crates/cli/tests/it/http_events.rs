@@ -8,7 +8,7 @@ use safelight_testkit::server::Server;
 use safelight_testkit::wait;
 use serde_json::{Value, json};
 
-use crate::event_stream::{Piece, Stream};
+use crate::event_stream::Stream;
 use crate::http_owners::stranger;
 use crate::http_rig::{
     Caller, Database, PATIENCE, Rig, capture, change, number, on_both_databases, options, photo,
