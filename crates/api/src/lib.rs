@@ -10,4 +10,5 @@ pub mod events;
 pub mod keys;
 pub mod paths;
 pub mod problem;
+pub mod store_events;
 pub mod uploads;

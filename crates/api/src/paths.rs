@@ -36,6 +36,8 @@ pub const TUS: &str = "/u/tus";
 pub const TUS_UPLOAD: &str = "/u/tus/{tenant_id}/{upload_id}";
 /// A rendition or a granted original (GET, HEAD).
 pub const MEDIA: &str = "/m/{public_id}/{file}";
+/// Takes events of the object store (POST).
+pub const STORE_EVENTS: &str = "/v1/store-events";
 /// Is the process alive (GET).
 pub const HEALTH: &str = "/healthz";
 /// Can it serve (GET).

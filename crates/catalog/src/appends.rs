@@ -19,7 +19,11 @@ use safelight_model::clock::Micros;
 use crate::error::CatalogError;
 use crate::transaction::Tx;
 use crate::uploads::{self, Upload};
+use crate::value::Value;
 use crate::values;
+
+/// Keys in one question at most.
+const KEYS_AT_ONCE: usize = 200;
 
 /// The right to append to an upload, until another takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +88,8 @@ pub struct Advance {
     pub segment: Option<(String, String)>,
     /// Whether all earlier segments are in the fresh parts or the fresh segment.
     pub replaces_segments: bool,
+    /// When the janitor looks whether the upload was completed, if these bytes are its last.
+    pub look_at: Option<Micros>,
 }
 
 /// Takes an upload: whoever had it loses it. `None` when the upload is not open. Segments that an earlier
@@ -97,7 +103,7 @@ pub async fn take(
     upload_id: &str,
     written_until: Micros,
 ) -> Result<Option<Taken>, CatalogError> {
-    if !uploads::extend_signed(tx, tenant_id, upload_id, Micros(0)).await? {
+    if !uploads::extend_written(tx, tenant_id, upload_id, Micros(0), None).await? {
         return Ok(None);
     }
     let row = tx
@@ -154,14 +160,16 @@ async fn is_held(
     tx: &mut Tx<'_>,
     hold: &Hold,
     written_until: Micros,
+    look_at: Option<Micros>,
 ) -> Result<bool, CatalogError> {
-    if !uploads::extend_signed(tx, &hold.tenant_id, &hold.upload_id, written_until).await? {
+    let (tenant_id, upload_id) = (&hold.tenant_id, &hold.upload_id);
+    if !uploads::extend_written(tx, tenant_id, upload_id, written_until, look_at).await? {
         return Ok(false);
     }
     let held = tx
         .exec(
             "UPDATE appends SET epoch = epoch WHERE tenant_id = $1 AND upload_id = $2 AND epoch = $3",
-            values![&hold.tenant_id, &hold.upload_id, hold.epoch],
+            values![tenant_id, upload_id, hold.epoch],
         )
         .await?;
     Ok(held == 1)
@@ -177,7 +185,7 @@ pub async fn reserve_part(
     hold: &Hold,
     written_until: Micros,
 ) -> Result<Option<i64>, CatalogError> {
-    if !is_held(tx, hold, written_until).await? {
+    if !is_held(tx, hold, written_until, None).await? {
         return Ok(None);
     }
     tx.row(
@@ -203,7 +211,7 @@ pub async fn intend_segment(
     size_bytes: i64,
     written_until: Micros,
 ) -> Result<bool, CatalogError> {
-    if !is_held(tx, hold, written_until).await? {
+    if !is_held(tx, hold, written_until, None).await? {
         return Ok(false);
     }
     tx.exec(
@@ -228,7 +236,7 @@ pub async fn advance(
     removable_at: Micros,
 ) -> Result<bool, CatalogError> {
     let (tenant_id, upload_id) = (&hold.tenant_id, &hold.upload_id);
-    if !uploads::extend_signed(tx, tenant_id, upload_id, Micros(0)).await? {
+    if !uploads::extend_written(tx, tenant_id, upload_id, Micros(0), None).await? {
         return Ok(false);
     }
     let moved = tx
@@ -246,6 +254,9 @@ pub async fn advance(
         .await?;
     if moved != 1 {
         return Ok(false);
+    }
+    if step.look_at.is_some() {
+        uploads::extend_written(tx, tenant_id, upload_id, Micros(0), step.look_at).await?;
     }
     if step.replaces_segments {
         tx.exec(
@@ -300,7 +311,8 @@ pub async fn doom_segment(
     Ok(())
 }
 
-/// Fixes the length of a file that was declared without one. `false` when it has another length, or the
+/// Fixes the length of a file that was declared without one; if it is whole with that, the janitor looks at
+/// `look_at` whether it was completed. `false` when it has another length, or the
 /// upload is no longer this holder's.
 ///
 /// # Errors
@@ -309,8 +321,9 @@ pub async fn fix_length(
     tx: &mut Tx<'_>,
     hold: &Hold,
     size_bytes: i64,
+    look_at: Option<Micros>,
 ) -> Result<bool, CatalogError> {
-    if !is_held(tx, hold, Micros(0)).await? {
+    if !is_held(tx, hold, Micros(0), look_at).await? {
         return Ok(false);
     }
     let fixed = tx
@@ -460,6 +473,29 @@ pub async fn removable(
         })
     })
     .collect()
+}
+
+/// Which of these keys are segments, in whatever state: the others are nobody's.
+///
+/// # Errors
+/// What the database says.
+pub async fn known_segments(
+    tx: &mut Tx<'_>,
+    object_keys: &[&str],
+) -> Result<Vec<String>, CatalogError> {
+    let mut known = Vec::new();
+    for some in object_keys.chunks(KEYS_AT_ONCE) {
+        let places: Vec<String> = (1..=some.len()).map(|n| format!("${n}")).collect();
+        let sql = format!(
+            "SELECT object_key FROM append_segments WHERE object_key IN ({})",
+            places.join(", ")
+        );
+        let args: Vec<Value> = some.iter().map(|key| Value::from(*key)).collect();
+        for row in tx.rows(&sql, &args).await? {
+            known.push(row.text(0)?);
+        }
+    }
+    Ok(known)
 }
 
 /// Forgets a doomed segment once its object is gone.

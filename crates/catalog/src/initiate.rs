@@ -101,6 +101,8 @@ pub struct FreshAsset {
     pub signed_until: Micros,
     /// End of the upload.
     pub expires_at: Micros,
+    /// When the janitor first looks whether its bytes are there.
+    pub look_at: Micros,
 }
 
 /// What became of an initiation.

@@ -42,6 +42,20 @@ pub async fn ensure_tenant(
     Ok(made == 1)
 }
 
+/// Whether there is a tenant of this id.
+///
+/// # Errors
+/// What the database says.
+pub async fn is_tenant(tx: &mut Tx<'_>, tenant_id: &str) -> Result<bool, CatalogError> {
+    let found = tx
+        .row(
+            "SELECT 1 FROM tenants WHERE tenant_id = $1",
+            values![tenant_id],
+        )
+        .await?;
+    Ok(found.is_some())
+}
+
 /// The first tenant that was made, if any.
 ///
 /// # Errors

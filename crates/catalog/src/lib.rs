@@ -16,6 +16,7 @@ pub mod appends;
 pub mod assets;
 pub mod blobs;
 pub mod captures;
+pub mod catalog_mark;
 pub mod error;
 pub mod events;
 pub mod idempotency;
@@ -23,7 +24,9 @@ pub mod initiate;
 pub mod jobs;
 pub mod keys;
 pub mod renditions;
+pub mod store_events;
 pub mod stores;
+pub mod sweeps;
 pub mod uploads;
 
 mod batch;

@@ -2,10 +2,13 @@
 //!
 //! | state | what a crash in it leads to |
 //! |---|---|
-//! | `open` | the client goes on; the janitor expires it at its end |
-//! | `completing` | the intent is known: completion is repeated by the client or the reconciler |
+//! | `open` | the client goes on, or the janitor finds its bytes whole; at its end it expires |
+//! | `completing` | the intent is known: completion is repeated by the client or the janitor |
 //! | `completed` | nothing: the asset moved in the same commit |
-//! | `aborted`, `expired` | parts at the store are removed by the janitor until none is left |
+//! | `aborted`, `expired` | what is at the store is removed by the janitor until nothing is left |
+//!
+//! When the janitor next looks at an upload stands in its row (`look_at`), and is written with every change
+//! of state: see [`due_tenants`], [`due_of`] and [`take_looks`].
 
 use safelight_model::clock::Micros;
 use safelight_model::plan::Transport;
@@ -14,6 +17,14 @@ use crate::error::CatalogError;
 use crate::transaction::Tx;
 use crate::value::Row;
 use crate::values;
+
+mod keys;
+mod looks;
+#[cfg(test)]
+mod plans;
+
+pub use keys::{Stray, known_keys, of_key, ring};
+pub use looks::{adopt, due_of, due_tenants, look_again, take_looks};
 
 /// The state of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +127,12 @@ pub struct Upload {
     pub signed_until: Micros,
     /// Its end.
     pub expires_at: Micros,
+    /// When the janitor next looks at it.
+    pub look_at: Option<Micros>,
+    /// How often it has looked since a URL was signed or the state changed.
+    pub looks: i64,
+    /// When nothing of it was left at the store, after it had ended.
+    pub cleared_at: Option<Micros>,
     /// The resource's kind.
     pub kind: String,
     /// The declared type.
@@ -127,7 +144,8 @@ pub struct Upload {
 pub(crate) const SELECT: &str =
     "SELECT u.tenant_id, u.upload_id, u.owner_id, u.asset_id, u.resource_id, u.object_key, u.store_upload_id,
             u.transport, u.part_size_bytes, u.concurrency, u.send_order, u.size_bytes, u.state, u.version, u.intent,
-            u.intent_at, u.signed_until, u.expires_at, r.kind, r.mime, r.sha256, u.part_checksum
+            u.intent_at, u.signed_until, u.expires_at, r.kind, r.mime, r.sha256, u.part_checksum,
+            u.look_at, u.looks, u.cleared_at
        FROM uploads u JOIN resources r ON r.tenant_id = u.tenant_id AND r.resource_id = u.resource_id";
 
 pub(crate) fn read(r: &Row) -> Result<Upload, CatalogError> {
@@ -164,6 +182,9 @@ pub(crate) fn read(r: &Row) -> Result<Upload, CatalogError> {
         mime: r.maybe_text(19)?,
         sha256: r.maybe_text(20)?,
         part_checksum: r.maybe_text(21)?.map(read_part_checksum).transpose()?,
+        look_at: r.maybe_at(22)?,
+        looks: r.int(23)?,
+        cleared_at: r.maybe_at(24)?,
     })
 }
 
@@ -231,8 +252,9 @@ pub async fn of_capture(
         .collect()
 }
 
-/// Records that URLs which work until `until` are about to be given out. `false` when the upload is no
-/// longer open: then none must be given out.
+/// Records that URLs which work until `until` are about to be given out, and that the janitor looks at
+/// `look_at` whether their user fell silent. `false` when the upload is no longer open: then none must be
+/// given out.
 ///
 /// # Errors
 /// What the database says.
@@ -241,12 +263,38 @@ pub async fn extend_signed(
     tenant_id: &str,
     upload_id: &str,
     until: Micros,
+    look_at: Micros,
 ) -> Result<bool, CatalogError> {
     let changed = tx
         .exec(
-            "UPDATE uploads SET signed_until = CASE WHEN signed_until < $3 THEN $3 ELSE signed_until END
+            "UPDATE uploads SET signed_until = CASE WHEN signed_until < $3 THEN $3 ELSE signed_until END,
+                    look_at = $4, looks = 0
               WHERE tenant_id = $1 AND upload_id = $2 AND state = 'open'",
-            values![tenant_id, upload_id, until],
+            values![tenant_id, upload_id, until, look_at],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Locks an upload that is appended to, and records that requests to the store which begin now may last until
+/// `until`. Its bytes are known without asking, so the janitor looks only at its end, and at `look_at` if now is when
+/// they are whole. `false` when it is no longer open: then nothing must be written for it.
+///
+/// # Errors
+/// What the database says.
+pub(crate) async fn extend_written(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    upload_id: &str,
+    until: Micros,
+    look_at: Option<Micros>,
+) -> Result<bool, CatalogError> {
+    let changed = tx
+        .exec(
+            "UPDATE uploads SET signed_until = CASE WHEN signed_until < $3 THEN $3 ELSE signed_until END,
+                    look_at = COALESCE($4, look_at)
+              WHERE tenant_id = $1 AND upload_id = $2 AND state = 'open'",
+            values![tenant_id, upload_id, until, look_at],
         )
         .await?;
     Ok(changed == 1)
@@ -294,7 +342,8 @@ pub async fn unbind_store_upload(
     Ok(changed == 1)
 }
 
-/// Begins a completion: fixes the part list before the store is asked. `false` when another was quicker.
+/// Begins a completion: fixes the part list before the store is asked. At `look_at` the janitor looks
+/// whether somebody died in it. `false` when another was quicker.
 ///
 /// # Errors
 /// What the database says.
@@ -303,18 +352,21 @@ pub async fn begin_complete(
     upload: &Upload,
     intent: &str,
     now: Micros,
+    look_at: Micros,
 ) -> Result<bool, CatalogError> {
     let changed = tx
         .exec(
-            "UPDATE uploads SET state = 'completing', intent = $4, intent_at = $5, version = version + 1
+            "UPDATE uploads SET state = 'completing', intent = $4, intent_at = $5, version = version + 1,
+                    look_at = $6, looks = 0
               WHERE tenant_id = $1 AND upload_id = $2 AND version = $3 AND state = 'open'",
-            values![&upload.tenant_id, &upload.upload_id, upload.version, intent, now],
+            values![&upload.tenant_id, &upload.upload_id, upload.version, intent, now, look_at],
         )
         .await?;
     Ok(changed == 1)
 }
 
-/// Moves an upload from one state to another. `false` when it was not in that state and version.
+/// Moves an upload from one state to another, and has the janitor look at it at `look_at`, or never.
+/// `false` when it was not in that state and version.
 ///
 /// # Errors
 /// What the database says.
@@ -323,99 +375,23 @@ pub async fn change(
     upload: &Upload,
     from: UploadState,
     to: UploadState,
+    look_at: Option<Micros>,
 ) -> Result<bool, CatalogError> {
     let changed = tx
         .exec(
-            "UPDATE uploads SET state = $5, version = version + 1
+            "UPDATE uploads SET state = $5, version = version + 1, look_at = $6, looks = 0
               WHERE tenant_id = $1 AND upload_id = $2 AND version = $3 AND state = $4",
             values![
                 &upload.tenant_id,
                 &upload.upload_id,
                 upload.version,
                 from.as_str(),
-                to.as_str()
+                to.as_str(),
+                look_at
             ],
         )
         .await?;
     Ok(changed == 1)
-}
-
-/// Open uploads whose time is over, but for those that are postponed.
-///
-/// # Errors
-/// What the database says.
-pub async fn overdue(
-    tx: &mut Tx<'_>,
-    now: Micros,
-    limit: i64,
-) -> Result<Vec<Upload>, CatalogError> {
-    let sql = format!(
-        "{SELECT} WHERE u.state = 'open' AND u.expires_at <= $1 AND u.postponed_until <= $1
-          ORDER BY u.expires_at LIMIT $2"
-    );
-    tx.rows(&sql, values![now, limit])
-        .await?
-        .iter()
-        .map(read)
-        .collect()
-}
-
-/// Completions that began before `before` and have not ended, since somebody died in them, but for those
-/// that are postponed.
-///
-/// # Errors
-/// What the database says.
-pub async fn stuck(
-    tx: &mut Tx<'_>,
-    before: Micros,
-    now: Micros,
-    limit: i64,
-) -> Result<Vec<Upload>, CatalogError> {
-    let sql = format!(
-        "{SELECT} WHERE u.state = 'completing' AND u.intent_at <= $1 AND u.postponed_until <= $2
-          ORDER BY u.intent_at LIMIT $3"
-    );
-    tx.rows(&sql, values![before, now, limit])
-        .await?
-        .iter()
-        .map(read)
-        .collect()
-}
-
-/// Aborted and expired uploads that may still hold parts at the store, whose URLs were all dead before
-/// `before`, but for those that are postponed.
-///
-/// # Errors
-/// What the database says.
-pub async fn to_clear(
-    tx: &mut Tx<'_>,
-    before: Micros,
-    now: Micros,
-    limit: i64,
-) -> Result<Vec<Upload>, CatalogError> {
-    let sql = format!(
-        "{SELECT} WHERE u.state IN ('aborted', 'expired') AND u.cleared_at IS NULL AND u.signed_until < $1
-            AND u.postponed_until <= $2
-          ORDER BY u.signed_until LIMIT $3"
-    );
-    tx.rows(&sql, values![before, now, limit])
-        .await?
-        .iter()
-        .map(read)
-        .collect()
-}
-
-/// Has an upload passed over by [`overdue`], [`stuck`] and [`to_clear`] until then.
-///
-/// # Errors
-/// What the database says.
-pub async fn postpone(tx: &mut Tx<'_>, upload: &Upload, until: Micros) -> Result<(), CatalogError> {
-    tx.exec(
-        "UPDATE uploads SET postponed_until = $3 WHERE tenant_id = $1 AND upload_id = $2",
-        values![&upload.tenant_id, &upload.upload_id, until],
-    )
-    .await?;
-    Ok(())
 }
 
 /// Records that nothing of an aborted or expired upload is left at the store.
@@ -424,7 +400,7 @@ pub async fn postpone(tx: &mut Tx<'_>, upload: &Upload, until: Micros) -> Result
 /// What the database says.
 pub async fn cleared(tx: &mut Tx<'_>, upload: &Upload, now: Micros) -> Result<(), CatalogError> {
     tx.exec(
-        "UPDATE uploads SET cleared_at = $3
+        "UPDATE uploads SET cleared_at = $3, look_at = NULL
           WHERE tenant_id = $1 AND upload_id = $2 AND state IN ('aborted', 'expired') AND cleared_at IS NULL",
         values![&upload.tenant_id, &upload.upload_id, now],
     )

@@ -28,6 +28,8 @@ enum Command {
     Migrate(commands::migrate::MigrateArgs),
     /// Look for what is wrong with the server's settings, database, store, clock and codecs
     Doctor(commands::doctor::DoctorArgs),
+    /// Compare store and catalog, and show what is on one side only
+    Sweep(commands::sweep::SweepArgs),
     /// Print the description of the HTTP API
     Openapi,
     /// Decode what the server hands over (started by the server only)
@@ -78,6 +80,7 @@ async fn run_async(command: Command, global: &global::GlobalArgs) -> anyhow::Res
         Command::Serve(args) => commands::serve::run(args, global).await,
         Command::Migrate(args) => commands::migrate::run(args, global).await,
         Command::Doctor(args) => commands::doctor::run(args, global).await,
+        Command::Sweep(args) => commands::sweep::run(args, global).await,
         Command::Openapi => commands::openapi::run(),
         Command::Sandbox => unreachable!("run before the runtime"),
         Command::Upload(args) => commands::upload::run(args, global).await,

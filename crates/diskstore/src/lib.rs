@@ -259,7 +259,7 @@ mod upgrade;
 mod upload;
 mod walk;
 
-pub use events::{Event, EventTarget, InvalidTarget, Receiver};
+pub use events::{Event, EventTarget, InvalidTarget, Receiver, Watch};
 pub use keys::{AccessKey, InvalidKey, Permission, UnknownPermission};
 pub use lifecycle::{LifecyclePass, LifecycleStep};
 pub use scrub::{ScrubPass, ScrubState, ScrubStep};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::events::EventTarget;
+use crate::events::{EventTarget, Watch};
 use crate::keys::AccessKey;
 
 /// Where the store lives and who may use it.
@@ -28,6 +28,9 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// Who can be told of events, if a bucket's configuration asks for it.
     pub event_targets: Vec<EventTarget>,
+    /// Who is told of everything that comes to or goes from a bucket, whatever the bucket's
+    /// configuration says.
+    pub watches: Vec<Watch>,
     /// The wait before an event is sent again that was not taken; it doubles
     /// each time, up to five minutes.
     pub event_retry: Duration,
@@ -61,6 +64,7 @@ impl Settings {
             hosts: Vec::new(),
             cors_origins: Vec::new(),
             event_targets: Vec::new(),
+            watches: Vec::new(),
             event_retry: Duration::from_secs(1),
             region: "us-east-1".to_owned(),
             buckets: Vec::new(),

@@ -11,11 +11,13 @@ pub enum JobKind {
     Derive,
     /// Remove objects that nothing points to any more.
     Purge,
+    /// Compare what the store holds with the rows, and remove what has long been nobody's.
+    Sweep,
 }
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Inspect, Self::Derive, Self::Purge];
+    pub const ALL: [Self; 4] = [Self::Inspect, Self::Derive, Self::Purge, Self::Sweep];
 
     /// As in rows and metrics.
     #[must_use]
@@ -24,6 +26,7 @@ impl JobKind {
             Self::Inspect => "inspect",
             Self::Derive => "derive",
             Self::Purge => "purge",
+            Self::Sweep => "sweep",
         }
     }
 
@@ -40,7 +43,7 @@ impl JobKind {
         match self {
             Self::Inspect => Lane::Interactive,
             Self::Derive => Lane::Standard,
-            Self::Purge => Lane::Bulk,
+            Self::Purge | Self::Sweep => Lane::Bulk,
         }
     }
 

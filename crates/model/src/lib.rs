@@ -12,6 +12,7 @@ pub mod lane;
 pub mod lifecycle;
 pub mod limits;
 pub mod link;
+pub mod look;
 pub mod plan;
 pub mod preset;
 pub mod text;

@@ -28,6 +28,12 @@ pub const MAX_PARTS: i64 = 10_000;
 pub const SIGN_WINDOW: usize = 16;
 /// How long a presigned URL lives.
 pub const PRESIGNED_URL: Duration = Duration::from_secs(15 * 60);
+/// How long after a URL's end bytes may still come: a store asks whether a URL works when a request begins.
+pub const LATE_BYTES: Duration = Duration::from_secs(3600);
+/// How long a client is silent before the store is asked whether its bytes are there.
+pub const QUIET: Duration = Duration::from_secs(60);
+/// How long an object without a row is kept, from when it was first found so: longer than backups of the catalog are.
+pub const ORPHAN_GRACE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long an upload lives.
 pub const UPLOAD: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long an idempotency record lives.

@@ -56,6 +56,12 @@ impl Objects {
         })
     }
 
+    /// The name of the bucket.
+    #[must_use]
+    pub fn bucket(&self) -> &str {
+        &self.inner.bucket
+    }
+
     /// What the store is taken to be able to do.
     #[must_use]
     pub fn capabilities(&self) -> &Capabilities {

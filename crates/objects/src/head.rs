@@ -1,7 +1,9 @@
 //! Asks what stands under a key.
 
 use aws_sdk_s3::types::ChecksumMode;
+use safelight_model::clock::Micros;
 
+use crate::list::micros;
 use crate::{Metadata, ObjectKey, Objects, Part, StoreError, StoreErrorKind, sha256};
 
 /// What the store says of an object.
@@ -11,6 +13,8 @@ pub struct ObjectHead {
     pub size_bytes: i64,
     /// Its ETag, verbatim.
     pub etag: String,
+    /// When it was stored, by the store's clock.
+    pub modified_at: Option<Micros>,
     /// Its media type, where one was stored.
     pub content_type: Option<String>,
     /// What it says of itself.
@@ -80,6 +84,7 @@ impl Objects {
         Ok(Some(ObjectHead {
             size_bytes,
             etag,
+            modified_at: answer.last_modified.and_then(micros),
             content_type: answer.content_type,
             metadata: answer.metadata.unwrap_or_default().into_iter().collect(),
             sha256_hex: checksum.as_deref().and_then(sha256::hex_of_base64),

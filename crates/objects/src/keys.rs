@@ -1,7 +1,7 @@
 //! Object keys: the only place where they are built and read.
 //!
 //! `o/{tenant}/{yyyy}/{mm}/{dd}/{random}` originals, `r/{tenant}/{blob}/{preset}@{version}.{ext}`
-//! renditions, `x/{tenant}/{random}` temporary. Every segment is checked, so that no id, whatever
+//! renditions, `x/{tenant}/{random}` temporary, `c/mark` what the catalog leaves of itself. Every segment is checked, so that no id, whatever
 //! it holds, makes a key leave its prefix.
 
 use std::fmt;
@@ -24,6 +24,8 @@ pub enum KeyKind {
     Rendition,
     /// Something that may be removed at any time.
     Temporary,
+    /// What the catalog leaves of itself.
+    Mark,
 }
 
 /// Text that cannot be part of a key, or is none.
@@ -82,6 +84,12 @@ impl ObjectKey {
         Ok(Self(format!("x/{tenant}/{}", ids::public_id(source))))
     }
 
+    /// The key of the catalog's mark. It belongs to no tenant.
+    #[must_use]
+    pub fn mark() -> Self {
+        Self("c/mark".to_owned())
+    }
+
     /// Reads a key back from a row or a listing.
     ///
     /// # Errors
@@ -100,6 +108,7 @@ impl ObjectKey {
                 is_segment(tenant) && is_segment(blob) && is_rendition(name)
             }
             ["x", tenant, random] => is_segment(tenant) && is_segment(random),
+            ["c", "mark"] => true,
             _ => false,
         };
         if sound {
@@ -121,14 +130,27 @@ impl ObjectKey {
         match self.0.as_bytes().first() {
             Some(b'o') => KeyKind::Original,
             Some(b'r') => KeyKind::Rendition,
+            Some(b'c') => KeyKind::Mark,
             _ => KeyKind::Temporary,
         }
     }
 
-    /// The id of the tenant whose object this is.
+    /// The id of the tenant whose object this is; empty for the catalog's mark.
     #[must_use]
     pub fn tenant(&self) -> &str {
-        self.0.split('/').nth(1).unwrap_or_default()
+        match self.kind() {
+            KeyKind::Mark => "",
+            _ => self.0.split('/').nth(1).unwrap_or_default(),
+        }
+    }
+
+    /// The id of the blob that this is a rendition of.
+    #[must_use]
+    pub fn blob(&self) -> Option<&str> {
+        match self.kind() {
+            KeyKind::Rendition => self.0.split('/').nth(2),
+            _ => None,
+        }
     }
 }
 
@@ -138,18 +160,24 @@ impl fmt::Display for ObjectKey {
     }
 }
 
+/// The letter that all keys of a kind begin with.
+#[must_use]
+pub fn letter(kind: KeyKind) -> &'static str {
+    match kind {
+        KeyKind::Original => "o",
+        KeyKind::Rendition => "r",
+        KeyKind::Temporary => "x",
+        KeyKind::Mark => "c",
+    }
+}
+
 /// The prefix of all of a tenant's objects of one kind, for listings.
 ///
 /// # Errors
 /// [`KeyError::Segment`] when the tenant's id is not one.
 pub fn prefix(kind: KeyKind, tenant: &str) -> Result<String, KeyError> {
     let tenant = segment("tenant", tenant)?;
-    let letter = match kind {
-        KeyKind::Original => 'o',
-        KeyKind::Rendition => 'r',
-        KeyKind::Temporary => 'x',
-    };
-    Ok(format!("{letter}/{tenant}/"))
+    Ok(format!("{}/{tenant}/", letter(kind)))
 }
 
 fn segment<'a>(what: &'static str, text: &'a str) -> Result<&'a str, KeyError> {
@@ -214,6 +242,10 @@ mod tests {
         let rendition = ObjectKey::rendition(TENANT, "blb_1", &preset::LARGE).unwrap();
         assert_eq!(rendition.as_str(), format!("r/{TENANT}/blb_1/large@1.jpg"));
         let temporary = ObjectKey::temporary(TENANT, &source).unwrap();
+        assert_eq!((rendition.blob(), original.blob()), (Some("blb_1"), None));
+        let mark = ObjectKey::mark();
+        assert_eq!(ObjectKey::parse(mark.as_str()), Ok(mark.clone()));
+        assert_eq!((mark.kind(), mark.tenant()), (KeyKind::Mark, ""));
         for (key, kind) in [
             (original, KeyKind::Original),
             (rendition, KeyKind::Rendition),
@@ -243,6 +275,8 @@ mod tests {
             "/x/t/a",
             "x/t/a/",
             "y/t/a",
+            "c/other",
+            "c/mark/a",
         ] {
             assert!(ObjectKey::parse(text).is_err(), "{text}");
         }

@@ -37,6 +37,31 @@ impl Objects {
         continuation: Option<&str>,
         limit: u16,
     ) -> Result<ListPage, StoreError> {
+        self.list_page(prefix, continuation, None, limit).await
+    }
+
+    /// As [`Objects::list`], from behind the key `after` on, which need not be there: a place in the
+    /// listing that holds for as long as one likes.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn list_after(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: u16,
+    ) -> Result<ListPage, StoreError> {
+        let after = (!after.is_empty()).then_some(after);
+        self.list_page(prefix, None, after, limit).await
+    }
+
+    async fn list_page(
+        &self,
+        prefix: &str,
+        continuation: Option<&str>,
+        after: Option<&str>,
+        limit: u16,
+    ) -> Result<ListPage, StoreError> {
         const OPERATION: &str = "list objects";
         let answer = self
             .inner
@@ -45,6 +70,7 @@ impl Objects {
             .bucket(&self.inner.bucket)
             .prefix(prefix)
             .set_continuation_token(continuation.map(str::to_owned))
+            .set_start_after(after.map(str::to_owned))
             .max_keys(i32::from(limit.clamp(1, 1000)))
             .send()
             .await
@@ -78,7 +104,7 @@ impl Objects {
     }
 }
 
-fn micros(at: aws_sdk_s3::primitives::DateTime) -> Option<Micros> {
+pub(crate) fn micros(at: aws_sdk_s3::primitives::DateTime) -> Option<Micros> {
     let whole = at.secs().checked_mul(1_000_000)?;
     let rest = i64::from(at.subsec_nanos() / 1_000);
     whole.checked_add(rest).map(Micros)

@@ -26,6 +26,16 @@ pub struct ServiceSettings {
     pub max_pixels: u64,
     /// Where originals are put while they are read, in files without a name.
     pub scratch_dir: std::path::PathBuf,
+    /// What the store sends with its events; they are refused where there is none.
+    pub store_events_secret: Option<Secret>,
+    /// How long a client is silent before the store is asked whether its bytes are there.
+    pub quiet: std::time::Duration,
+    /// How often store and catalog are compared; never if there is no time.
+    pub sweep_every: Option<std::time::Duration>,
+    /// Whether what has long been nobody's is removed then.
+    pub sweep_removes: bool,
+    /// How long an orphan is kept from when it was first found.
+    pub orphan_grace: std::time::Duration,
     /// Requests to the API under way at once; further ones are answered 503.
     pub max_requests: usize,
     /// Requests that wait for a change, and open streams of events, at once.
@@ -34,6 +44,24 @@ pub struct ServiceSettings {
     pub event_retention: Duration,
     /// After so long without an event a stream says that it is still there.
     pub event_heartbeat: Duration,
+}
+
+/// A secret that others send. Only a hash of it is kept.
+#[derive(Clone, Debug)]
+pub struct Secret(blake3::Hash);
+
+impl Secret {
+    /// The secret of this text; none if that is empty.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(blake3::hash(text.as_bytes())))
+    }
+
+    /// Whether this is it. In constant time, as hashes are compared.
+    #[must_use]
+    pub fn is(&self, sent: &str) -> bool {
+        self.0 == blake3::hash(sent.as_bytes())
+    }
 }
 
 /// What a stage works with. Clones share everything.

@@ -3,42 +3,60 @@
 
 use std::time::Duration;
 
+use safelight_catalog::uploads;
+use safelight_model::clock::Micros;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::{insights, intake, retention};
+use crate::retention::catalog_mark;
+use crate::{insights, look_after, retention};
 
 /// How often it looks.
 const ROUND: Duration = Duration::from_secs(15);
+/// Rows that are adopted in one transaction.
+const ADOPTED: i64 = 500;
+/// A version that knows no times for looking gave up a completion after so long.
+const GIVEN_UP: Duration = Duration::from_secs(45);
 
-/// Works in rounds until it is told to stop.
+/// Works until it is told to stop.
 pub async fn run(context: Context, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        round(&context).await;
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(ROUND) => {}
+    // At a start whatever the time: who restores a catalog starts its servers behind it.
+    raise_mark(&context, context.now()).await;
+    let looking = look_after::run(context.clone(), stop.clone());
+    let rounds = async {
+        while !stop.is_cancelled() {
+            round(&context).await;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(ROUND) => {}
+            }
         }
+    };
+    tokio::join!(looking, rounds);
+}
+
+/// Raises the mark by which a restored catalog is known, if that was last done at `before` or earlier.
+async fn raise_mark(context: &Context, before: Micros) {
+    if let Err(error) = catalog_mark::raise(context, before).await {
+        tracing::warn!(%error, "the catalog's mark was not raised");
     }
 }
 
-/// One round of every task.
-pub async fn round(context: &Context) {
-    match intake::reconcile::reconcile(context).await {
-        Ok(done) if done != intake::reconcile::Reconciled::default() => {
-            tracing::info!(
-                settled = done.settled,
-                expired = done.expired,
-                "uploads reconciled"
-            );
-        }
-        Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "uploads were not reconciled"),
+/// One round of every task but that of [`look_after`].
+async fn round(context: &Context) {
+    let now = context.now();
+    let adopted = context
+        .catalog
+        .write(move |tx| {
+            Box::pin(async move { uploads::adopt(tx, now, now.minus(GIVEN_UP), ADOPTED).await })
+        })
+        .await;
+    if let Err(error) = adopted {
+        tracing::warn!(%error, "uploads of another version were not taken up");
     }
-    match retention::clear_uploads::clear_uploads(context).await {
-        Ok(0) => {}
-        Ok(cleared) => tracing::info!(cleared, "ended uploads cleared"),
-        Err(error) => tracing::warn!(%error, "ended uploads were not cleared"),
+    raise_mark(context, now.minus(catalog_mark::EVERY)).await;
+    if let Err(error) = retention::sweep::schedule(context).await {
+        tracing::warn!(%error, "no sweep was asked for");
     }
     match retention::clear_segments::clear_segments(context).await {
         Ok(0) => {}

@@ -8,6 +8,8 @@ pub mod http;
 pub mod insights;
 pub mod intake;
 pub mod janitor;
+pub mod look;
+pub mod look_after;
 pub mod processing;
 pub mod queue;
 pub mod retention;

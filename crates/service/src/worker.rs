@@ -9,7 +9,7 @@ use safelight_model::job::JobKind;
 use crate::context::Context;
 use crate::processing::sandbox::Sandbox;
 use crate::processing::{derive, inspect};
-use crate::retention::purge_blob;
+use crate::retention::{purge_blob, sweep};
 use crate::work::{Handler, JobError, Lease, Results};
 
 /// Does every kind of job.
@@ -28,6 +28,7 @@ impl Handler for Worker {
             JobKind::Inspect => inspect::run(&self.context, &self.sandbox, job).await,
             JobKind::Derive => derive::run(&self.context, &self.sandbox, job).await,
             JobKind::Purge => purge_blob::run(&self.context, job).await,
+            JobKind::Sweep => sweep::run(&self.context).await,
         }
     }
 
@@ -43,6 +44,8 @@ impl Handler for Worker {
             JobKind::Derive => derive::buried(tx, &self.context, job, code, detail).await,
             // What it was to remove stays doomed; the dead letter tells of it.
             JobKind::Purge => Ok(()),
+            // The janitor asks for another.
+            JobKind::Sweep => Ok(()),
         }
     }
 }

@@ -109,6 +109,7 @@ fn capture(n: usize) -> FreshCapture {
             send_order: 0,
             signed_until: at,
             expires_at: at,
+            look_at: at,
         }],
     }
 }

@@ -114,6 +114,7 @@ impl Rows {
             1_i64.into(),
             a.signed_until.into(),
             a.expires_at.into(),
+            a.look_at.into(),
             c.at.into(),
         ]);
         if let Some(event_id) = &a.started_event_id {
@@ -163,7 +164,7 @@ impl Rows {
             Insert {
                 into: "uploads (tenant_id, upload_id, owner_id, asset_id, resource_id, object_key, transport,
                                 part_size_bytes, concurrency, send_order, size_bytes, state, version,
-                                signed_until, expires_at, created_at)",
+                                signed_until, expires_at, look_at, created_at)",
                 rows: self.uploads,
             },
             Insert {

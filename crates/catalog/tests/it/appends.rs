@@ -16,6 +16,8 @@ use crate::samples::{TENANT, at_once, capture, count, make_one};
 on_both!(
     who_takes_it_later_shuts_out_who_had_it,
     an_offset_moves_only_from_where_it_is,
+    it_is_looked_at_once_it_is_whole,
+    segments_are_known_by_their_keys,
     part_numbers_are_given_out_once,
     what_was_being_written_is_doomed_and_removed_when_nobody_writes_it,
     a_length_is_fixed_once,
@@ -100,6 +102,7 @@ fn by_part(from: i64, number: i64, part_start: i64, to: i64) -> Advance {
         parts: vec![part(number, part_start, to - part_start)],
         segment: None,
         replaces_segments: true,
+        look_at: None,
     }
 }
 
@@ -152,6 +155,72 @@ async fn an_offset_moves_only_from_where_it_is(f: Fixture) {
     assert_eq!(parts, [part(number, 0, 10)]);
 }
 
+async fn it_is_looked_at_once_it_is_whole(f: Fixture) {
+    let upload = fresh(&f, 40).await;
+    let id = upload.upload_id.as_str();
+    let taken = take(&f.catalog, id, FAR).await.unwrap();
+    let number = reserve(&f.catalog, &taken.hold).await.unwrap();
+    // What comes before moves nothing: that more is missing is known.
+    assert!(advance(&f.catalog, &taken.hold, by_part(0, number, 0, 20), FAR).await);
+    assert_eq!(find(&f.catalog, id).await.look_at, upload.look_at);
+    let last = |from| Advance {
+        look_at: Some(Micros(7)),
+        ..by_part(from, number + 1, from, 40)
+    };
+    assert!(!advance(&f.catalog, &taken.hold, last(30), FAR).await);
+    assert_eq!(find(&f.catalog, id).await.look_at, upload.look_at);
+    assert!(advance(&f.catalog, &taken.hold, last(20), FAR).await);
+    assert_eq!(find(&f.catalog, id).await.look_at, Some(Micros(7)));
+    // Whoever asks for the offset puts it off no more.
+    take(&f.catalog, id, FAR).await.unwrap();
+    assert_eq!(find(&f.catalog, id).await.look_at, Some(Micros(7)));
+    // A length that is told last.
+    let other = fresh(&f, 0).await;
+    let taken = take(&f.catalog, &other.upload_id, FAR).await.unwrap();
+    let hold = taken.hold.clone();
+    in_tx!(f.catalog, |tx| {
+        appends::fix_length(tx, &hold, 20, Some(Micros(8))).await
+    })
+    .unwrap();
+    let look_at = find(&f.catalog, &other.upload_id).await.look_at;
+    assert_eq!(look_at, Some(Micros(8)));
+}
+
+async fn segments_are_known_by_their_keys(f: Fixture) {
+    let upload = fresh(&f, 40).await;
+    let id = upload.upload_id.as_str();
+    let taken = take(&f.catalog, id, FAR).await.unwrap();
+    for key in ["x/t/live", "x/t/writing"] {
+        assert!(intend(&f.catalog, &taken.hold, key, 0, 10).await);
+    }
+    assert!(advance(&f.catalog, &taken.hold, by_segment(0, 10, "x/t/live"), FAR).await);
+    let known = async || {
+        let keys: Vec<String> = (0..300).map(|n| format!("x/t/{n}")).collect();
+        let mut keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        keys.extend(["x/t/live", "x/t/writing"]);
+        let mut reader = f.catalog.reader().await.unwrap();
+        let mut known = appends::known_segments(&mut reader.tx(), &keys)
+            .await
+            .unwrap();
+        known.sort();
+        known
+    };
+    assert_eq!(known().await, ["x/t/live", "x/t/writing"]);
+    // Also one that is about to be removed; not one that was.
+    let ended = upload.clone();
+    in_tx!(f.catalog, |tx| appends::doom_all(tx, &ended, Micros(0))
+        .await)
+    .unwrap();
+    assert_eq!(known().await, ["x/t/live", "x/t/writing"]);
+    let gone = appends::Removable {
+        tenant_id: upload.tenant_id.clone(),
+        upload_id: upload.upload_id.clone(),
+        object_key: "x/t/live".to_owned(),
+    };
+    in_tx!(f.catalog, |tx| appends::removed(tx, &gone).await).unwrap();
+    assert_eq!(known().await, ["x/t/writing"]);
+}
+
 async fn part_numbers_are_given_out_once(f: Fixture) {
     let upload = fresh(&f, 100).await;
     let mut seen = HashSet::new();
@@ -202,7 +271,9 @@ async fn a_length_is_fixed_once(f: Fixture) {
     let taken = take(&f.catalog, id, FAR).await.unwrap();
     let fix = async |hold: &Hold, size| {
         let hold = hold.clone();
-        in_tx!(f.catalog, |tx| appends::fix_length(tx, &hold, size).await).unwrap()
+        in_tx!(f.catalog, |tx| appends::fix_length(tx, &hold, size, None)
+            .await)
+        .unwrap()
     };
     assert!(fix(&taken.hold, 40).await && fix(&taken.hold, 40).await);
     assert!(!fix(&taken.hold, 41).await);
@@ -222,7 +293,7 @@ async fn an_upload_that_has_ended_is_not_appended_to(f: Fixture) {
     assert!(intend(&f.catalog, &taken.hold, "x/a", 0, 5).await);
     let ended = upload.clone();
     let change = in_tx!(f.catalog, |tx| {
-        uploads::change(tx, &ended, UploadState::Open, UploadState::Aborted).await
+        uploads::change(tx, &ended, UploadState::Open, UploadState::Aborted, None).await
     });
     assert!(change.unwrap());
     assert!(!advance(&f.catalog, &taken.hold, by_segment(0, 5, "x/a"), FAR).await);

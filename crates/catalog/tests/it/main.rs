@@ -27,4 +27,6 @@ mod renditions;
 mod samples;
 mod schema;
 mod stores;
+mod sweeps;
+mod upload_looks;
 mod uploads;

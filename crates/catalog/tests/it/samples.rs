@@ -69,6 +69,7 @@ fn asset(f: &Fixture, position: usize) -> FreshAsset {
         send_order: i64::try_from(position).unwrap(),
         signed_until: now.plus(Duration::from_secs(900)),
         expires_at: now.plus(Duration::from_secs(7 * 24 * 3600)),
+        look_at: now.plus(Duration::from_secs(60)),
     }
 }
 

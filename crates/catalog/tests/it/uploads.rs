@@ -19,10 +19,7 @@ on_both!(
     a_change_needs_state_and_version,
     completion_and_abort_exclude_each_other,
     a_signature_and_an_end_exclude_each_other,
-    overdue_uploads_are_found_at_their_end,
-    stuck_completions_are_found,
-    ended_uploads_are_cleared_once_their_urls_are_dead,
-    what_is_postponed_does_not_hold_up_what_comes_behind,
+    what_was_cleared_is_not_looked_at_again,
     uploads_of_another_tenant_are_not_touched,
     an_unknown_state_is_named,
 );
@@ -49,7 +46,7 @@ async fn find(catalog: &Catalog, upload_id: &str) -> Upload {
 async fn extend(catalog: &Catalog, upload: &Upload, until: Micros) -> bool {
     let id = upload.upload_id.clone();
     in_tx!(catalog, |tx| {
-        uploads::extend_signed(tx, TENANT, &id, until).await
+        uploads::extend_signed(tx, TENANT, &id, until, until).await
     })
     .unwrap()
 }
@@ -74,14 +71,17 @@ async fn bind_with(
 async fn begin(catalog: &Catalog, upload: &Upload, intent: String, now: Micros) -> bool {
     let upload = upload.clone();
     in_tx!(catalog, |tx| {
-        uploads::begin_complete(tx, &upload, &intent, now).await
+        uploads::begin_complete(tx, &upload, &intent, now, now).await
     })
     .unwrap()
 }
 
 async fn change(catalog: &Catalog, upload: &Upload, from: UploadState, to: UploadState) -> bool {
     let upload = upload.clone();
-    in_tx!(catalog, |tx| uploads::change(tx, &upload, from, to).await).unwrap()
+    in_tx!(catalog, |tx| {
+        uploads::change(tx, &upload, from, to, None).await
+    })
+    .unwrap()
 }
 
 async fn the_signed_time_only_grows(f: Fixture) {
@@ -269,161 +269,25 @@ async fn a_signature_and_an_end_exclude_each_other(f: Fixture) {
     }
 }
 
-fn ids(uploads: &[Upload]) -> Vec<&str> {
-    uploads.iter().map(|u| u.upload_id.as_str()).collect()
-}
-
-async fn overdue(f: &Fixture, limit: i64) -> Vec<Upload> {
-    let now = f.clock.now();
-    in_tx!(f.catalog, |tx| uploads::overdue(tx, now, limit).await).unwrap()
-}
-
-async fn overdue_uploads_are_found_at_their_end(f: Fixture) {
-    let mut all = some(&f, 1).await;
-    let week = all[0].expires_at.since(f.clock.now());
-    for n in 1..5 {
-        f.clock.advance(Duration::from_secs(1));
-        let fresh = capture(&f, OWNER, &format!("later{n}"), 1);
-        make_one(&f.catalog, &fresh).await;
-        all.push(find(&f.catalog, &fresh.assets[0].upload_id).await);
-    }
-    f.clock
-        .advance(week - Duration::from_secs(4) - Duration::from_micros(1));
-    assert!(overdue(&f, 10).await.is_empty());
-    f.clock.advance(Duration::from_micros(1));
-    assert_eq!(ids(&overdue(&f, 10).await), ids(&all[..1]));
-    f.clock.advance(Duration::from_secs(60));
-    assert_eq!(ids(&overdue(&f, 10).await), ids(&all), "the oldest first");
-    assert_eq!(ids(&overdue(&f, 2).await), ids(&all[..2]));
-    // What is no longer open is not overdue.
-    assert!(begin(&f.catalog, &all[0], "{}".into(), f.clock.now()).await);
-    assert!(change(&f.catalog, &all[1], UploadState::Open, UploadState::Expired).await);
-    assert_eq!(ids(&overdue(&f, 10).await), ids(&all[2..]));
-}
-
-async fn stuck_completions_are_found(f: Fixture) {
-    let all = some(&f, 3).await;
-    let stuck = async |limit| {
-        let now = f.clock.now();
-        let before = now.minus(Duration::from_secs(30));
-        in_tx!(f.catalog, |tx| {
-            uploads::stuck(tx, before, now, limit).await
-        })
-        .unwrap()
-    };
-    for upload in &all {
-        assert!(begin(&f.catalog, upload, "{}".into(), f.clock.now()).await);
-        f.clock.advance(Duration::from_secs(1));
-    }
-    assert!(stuck(10).await.is_empty());
-    f.clock.advance(Duration::from_secs(27));
-    assert_eq!(ids(&stuck(10).await), ids(&all[..1]));
-    f.clock.advance(Duration::from_secs(27));
-    assert_eq!(ids(&stuck(10).await), ids(&all));
-    assert_eq!(ids(&stuck(1).await), ids(&all[..1]));
-    let first = find(&f.catalog, &all[0].upload_id).await;
-    assert!(
-        change(
-            &f.catalog,
-            &first,
-            UploadState::Completing,
-            UploadState::Completed
-        )
-        .await
-    );
-    // One that was opened again and begun again is as young as its last beginning.
-    let second = find(&f.catalog, &all[1].upload_id).await;
-    assert!(
-        change(
-            &f.catalog,
-            &second,
-            UploadState::Completing,
-            UploadState::Open
-        )
-        .await
-    );
-    assert_eq!(ids(&stuck(10).await), ids(&all[2..]));
-    let second = find(&f.catalog, &all[1].upload_id).await;
-    assert!(begin(&f.catalog, &second, "{}".into(), f.clock.now()).await);
-    assert_eq!(ids(&stuck(10).await), ids(&all[2..]));
-}
-
-async fn ended_uploads_are_cleared_once_their_urls_are_dead(f: Fixture) {
-    let all = some(&f, 4).await;
-    let to_clear = async || {
-        let now = f.clock.now();
-        in_tx!(f.catalog, |tx| uploads::to_clear(tx, now, now, 10).await).unwrap()
-    };
+async fn what_was_cleared_is_not_looked_at_again(f: Fixture) {
     let cleared = async |upload: &Upload| {
-        let (upload, now) = (upload.clone(), f.clock.now());
-        in_tx!(f.catalog, |tx| uploads::cleared(tx, &upload, now).await).unwrap();
+        let (ended, now) = (upload.clone(), f.clock.now());
+        in_tx!(f.catalog, |tx| uploads::cleared(tx, &ended, now).await).unwrap();
+        find(&f.catalog, &upload.upload_id).await
     };
-    assert!(change(&f.catalog, &all[0], UploadState::Open, UploadState::Aborted).await);
-    let until = all[1].signed_until.plus(Duration::from_secs(60));
-    assert!(extend(&f.catalog, &all[1], until).await);
-    assert!(change(&f.catalog, &all[1], UploadState::Open, UploadState::Expired).await);
-    assert!(
-        change(
-            &f.catalog,
-            &all[2],
-            UploadState::Open,
-            UploadState::Completed
-        )
-        .await
-    );
-
-    f.clock.advance(all[0].signed_until.since(f.clock.now()));
-    assert!(to_clear().await.is_empty(), "a URL works to its end");
-    f.clock.advance(Duration::from_micros(1));
-    assert_eq!(ids(&to_clear().await), ids(&all[..1]));
-    f.clock.advance(Duration::from_secs(60));
-    assert_eq!(ids(&to_clear().await), ids(&all[..2]));
-    cleared(&all[0]).await;
-    cleared(&all[0]).await;
-    assert_eq!(ids(&to_clear().await), ids(&all[1..2]));
-    // Nothing else can be marked as cleared.
-    cleared(&all[3]).await;
-    assert!(change(&f.catalog, &all[3], UploadState::Open, UploadState::Aborted).await);
-    assert_eq!(
-        ids(&to_clear().await),
-        [&all[3].upload_id, &all[1].upload_id]
-    );
-}
-
-async fn what_is_postponed_does_not_hold_up_what_comes_behind(f: Fixture) {
-    let all = some(&f, 3).await;
-    let postpone = async |upload: &Upload| {
-        let (upload, until) = (upload.clone(), f.clock.now().plus(Duration::from_secs(60)));
-        in_tx!(f.catalog, |tx| {
-            uploads::postpone(tx, &upload, until).await
-        })
-        .unwrap();
-    };
-    f.clock.advance(all[0].expires_at.since(f.clock.now()));
-    let first = overdue(&f, 1).await;
-    postpone(&first[0]).await;
-    let behind = overdue(&f, 1).await;
-    assert_ne!(ids(&behind), ids(&first));
-    assert_eq!(overdue(&f, 10).await.len(), 2);
-    // The same holds for completions that stopped and for what is to be cleared.
-    let (one, two) = (&first[0], &behind[0]);
-    assert!(begin(&f.catalog, two, "{}".into(), f.clock.now()).await);
-    assert!(change(&f.catalog, one, UploadState::Open, UploadState::Expired).await);
-    postpone(two).await;
-    let (stuck, to_clear) = (
-        async || {
-            let now = f.clock.now();
-            in_tx!(f.catalog, |tx| uploads::stuck(tx, now, now, 10).await).unwrap()
-        },
-        async || {
-            let now = f.clock.now();
-            in_tx!(f.catalog, |tx| uploads::to_clear(tx, now, now, 10).await).unwrap()
-        },
-    );
-    assert!(stuck().await.is_empty() && to_clear().await.is_empty());
-    f.clock.advance(Duration::from_secs(60));
-    assert_eq!(ids(&stuck().await), ids(&behind));
-    assert_eq!(ids(&to_clear().await), ids(&first));
+    for to in [UploadState::Aborted, UploadState::Expired] {
+        f.clock.advance(Duration::from_secs(1));
+        let fresh = capture(&f, OWNER, to.as_str(), 1);
+        make_one(&f.catalog, &fresh).await;
+        let open = find(&f.catalog, &fresh.assets[0].upload_id).await;
+        assert_eq!(cleared(&open).await, open, "only what has ended is cleared");
+        assert!(change(&f.catalog, &open, UploadState::Open, to).await);
+        let at = f.clock.now();
+        let now = cleared(&open).await;
+        assert_eq!((now.cleared_at, now.look_at), (Some(at), None));
+        f.clock.advance(Duration::from_secs(1));
+        assert_eq!(cleared(&open).await.cleared_at, Some(at));
+    }
 }
 
 async fn uploads_of_another_tenant_are_not_touched(f: Fixture) {

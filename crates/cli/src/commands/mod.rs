@@ -9,4 +9,5 @@ pub mod migrate;
 pub mod openapi;
 pub mod serve;
 pub mod status;
+pub mod sweep;
 pub mod upload;

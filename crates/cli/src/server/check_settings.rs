@@ -8,6 +8,9 @@ use super::settings::Resolved;
 /// What S3 takes by one PUT, in bytes: 5 GiB.
 const MOST_SINGLE_BYTES: u64 = 5 << 30;
 
+/// What strangers may guess at has so many characters at least.
+const LEAST_SECRET: usize = 16;
+
 impl Resolved {
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let roles = ["api", "gateway", "store", "delivery", "worker", "janitor"];
@@ -63,6 +66,9 @@ impl Resolved {
             ("max_pixels", 1),
             ("sandbox_memory_bytes", 256 * 1024 * 1024),
             ("sandbox_seconds", 1),
+            ("upload_quiet_seconds", 1),
+            ("sweep_hours", 0),
+            ("orphan_grace_days", 1),
             ("gateway_scratch_bytes", 1 << 20),
             ("gateway_idle_seconds", 1),
             ("store_scrub_days", 0),
@@ -76,6 +82,15 @@ impl Resolved {
             return Err(self.wrong(
                 "single_max_bytes",
                 "5368709120 (5 GiB, what S3 takes at once) at most",
+            ));
+        }
+        if !["yes", "no"].contains(&self.text("sweep_removes")) {
+            return Err(self.wrong("sweep_removes", "yes or no"));
+        }
+        let secret = self.text("store_events_secret");
+        if !secret.is_empty() && secret.len() < LEAST_SECRET {
+            return Err(anyhow::anyhow!(
+                "store_events_secret must have at least {LEAST_SECRET} characters: openssl rand -hex 24 makes one"
             ));
         }
         // A word alone would be taken for the name of a target, and everything else be silent.

@@ -8,7 +8,7 @@ use safelight_catalog::{Catalog, CatalogSettings, Schema, keys as catalog_keys};
 use safelight_model::clock::{Clock, SystemClock};
 use safelight_model::{entropy, ids, limits};
 use safelight_objects::Objects;
-use safelight_service::context::{Context, ServiceSettings};
+use safelight_service::context::{Context, Secret, ServiceSettings};
 use safelight_service::governance::api_keys;
 use safelight_service::http::{AppState, Roles, listen::listen, router};
 use safelight_service::intake::append::Gateway;
@@ -25,7 +25,7 @@ use super::keys::{self, Keys};
 use super::known_store::KnownStore;
 use super::settings::Resolved;
 use super::store::{self, Backend};
-use super::{descriptors, store_scrub, store_upkeep};
+use super::{descriptors, store_hearing, store_scrub, store_upkeep};
 
 /// The tenant of a server's first start. The same everywhere, so that machines which start at once
 /// make one.
@@ -116,6 +116,13 @@ pub async fn share(
             max_file_bytes: i64::try_from(number("max_file_bytes")?)?,
             max_pixels: number("max_pixels")?,
             scratch_dir: settings.path("scratch_dir"),
+            store_events_secret: Secret::of(settings.text("store_events_secret")),
+            sweep_every: Some(number("sweep_hours")?)
+                .filter(|hours| *hours > 0)
+                .map(|hours| Duration::from_secs(hours.saturating_mul(3600))),
+            sweep_removes: settings.text("sweep_removes") == "yes",
+            orphan_grace: Duration::from_secs(number("orphan_grace_days")?.saturating_mul(86_400)),
+            quiet: Duration::from_secs(number("upload_quiet_seconds")?),
             max_requests: usize::try_from(number("max_requests")?)?,
             max_waiting: usize::try_from(number("max_waiting")?)?,
             event_retention: settings
@@ -188,7 +195,9 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
     let store = match store::backend(settings) {
         Backend::Disk(root) if settings.has_role("store") => {
             let listener = bind(settings, "store_listen").await?;
-            let disk = store::open_disk(settings, &keys, root)?;
+            let (tells, told) = tokio::sync::mpsc::channel(store_hearing::WAITING);
+            let disk = store::open_disk(settings, &keys, root, Some(tells))?;
+            let hearing = store_hearing::run(context.clone(), told, stop_work.clone());
             let lifecycle =
                 store_upkeep::run(disk.clone(), context.clock.clone(), stop_work.clone());
             let (scrubbed, clock, stop) = (disk.clone(), context.clock.clone(), stop_work.clone());
@@ -197,9 +206,11 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
                 match every {
                     Some(every) => {
                         let scrub = store_scrub::run(scrubbed, clock, every, stop);
-                        tokio::join!(lifecycle, scrub);
+                        tokio::join!(lifecycle, scrub, hearing);
                     }
-                    None => lifecycle.await,
+                    None => {
+                        tokio::join!(lifecycle, hearing);
+                    }
                 }
             };
             let stop = stop_store.clone();

@@ -9,5 +9,6 @@ pub mod s3_url;
 pub mod settings;
 pub mod store;
 mod store_access;
+mod store_hearing;
 mod store_scrub;
 mod store_upkeep;

@@ -72,6 +72,8 @@ settings! {
         |_| "30".into();
     store_access_key: "The store's access key; the embedded store makes its own" = |_| String::new();
     store_secret_key: "The store's secret key; the embedded store makes its own" = |_| String::new();
+    store_events_secret: "What an S3 store sends with its events, as bearer token or password; empty to take none" =
+        |_| String::new();
     scratch_dir: "Where originals are put while they are read, and uploads through the gateway while they are less than a part" =
         |of| format!("{}/scratch", of("data_dir"));
     gateway_scratch_bytes: "What uploads through the gateway may take of the scratch directory; further ones are answered 503" =
@@ -86,6 +88,12 @@ settings! {
     single_max_bytes: "Files up to this size go by one presigned PUT" = |_| limits::SINGLE_MAX_BYTES.to_string();
     max_file_bytes: "Largest file taken, in bytes" = |_| limits::MAX_FILE_BYTES.to_string();
     max_pixels: "Largest picture taken, in pixels" = |_| limits::MAX_PIXELS.to_string();
+    sweep_hours: "Hours from one comparison of store and catalog to the next; 0 for none" = |_| "24".into();
+    sweep_removes: "Whether orphans are removed once their grace is over: yes or no" = |_| "yes".into();
+    orphan_grace_days: "Days that an orphan is kept from when it was first found; more than backups of the catalog live" =
+        |_| (limits::ORPHAN_GRACE.as_secs() / 86_400).to_string();
+    upload_quiet_seconds: "Seconds of a client's silence after which the store is asked whether its bytes are there" =
+        |_| limits::QUIET.as_secs().to_string();
     sandbox_memory_bytes: "Address space of a decoding process" = |_| (1024_u64 * 1024 * 1024).to_string();
     sandbox_seconds: "Longest time to decode one picture" = |_| "20".into();
     log: "What is logged: error, warn, info, debug, or a filter such as safelight_service=debug" = |_| "info".into();
@@ -275,7 +283,10 @@ impl Resolved {
         rows.into_iter()
             .map(|(key, meaning)| {
                 let (value, from) = self.values.get(key).cloned().unwrap_or_default();
-                let secret = key.ends_with("_secret_key") && !value.is_empty();
+                let secret = ["_secret_key", "_secret"]
+                    .iter()
+                    .any(|end| key.ends_with(end));
+                let secret = secret && !value.is_empty();
                 let value = if secret {
                     "(hidden)".to_owned()
                 } else {

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use safelight_diskstore::{DiskStore, Settings as DiskSettings};
+use safelight_diskstore::{DiskStore, Event, Settings as DiskSettings, Watch};
 use safelight_objects::StoreSettings;
+use tokio::sync::mpsc::Sender;
 
 use super::keys::Keys;
 use super::s3_url::S3Url;
@@ -27,8 +28,13 @@ pub fn backend(settings: &Resolved) -> Backend {
     }
 }
 
-/// Opens the embedded store.
-pub fn open_disk(settings: &Resolved, keys: &Keys, root: PathBuf) -> anyhow::Result<DiskStore> {
+/// Opens the embedded store; `listener` is told what happens in the server's bucket.
+pub fn open_disk(
+    settings: &Resolved,
+    keys: &Keys,
+    root: PathBuf,
+    listener: Option<Sender<Event>>,
+) -> anyhow::Result<DiskStore> {
     let shown = root.display().to_string();
     let mut disk = DiskSettings::new(root, &keys.store.0, &keys.store.1);
     disk.buckets = vec![settings.text("store_bucket").to_owned()];
@@ -41,6 +47,13 @@ pub fn open_disk(settings: &Resolved, keys: &Keys, root: PathBuf) -> anyhow::Res
     )?;
     disk.keys = access.keys;
     disk.event_targets = access.targets;
+    disk.watches = listener
+        .map(|sender| Watch {
+            bucket: settings.text("store_bucket").to_owned(),
+            sender,
+        })
+        .into_iter()
+        .collect();
     DiskStore::open(disk).with_context(|| format!("cannot open the store in {shown}"))
 }
 

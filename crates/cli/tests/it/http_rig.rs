@@ -192,6 +192,11 @@ pub struct Split {
 
 impl Split {
     pub async fn start(database: Database) -> Self {
+        Self::start_with(database, &[]).await
+    }
+
+    /// With further arguments for the API.
+    pub async fn start_with(database: Database, more: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Server::start(options(
             dir.path().join("store"),
@@ -210,6 +215,7 @@ impl Split {
             "--store-public-url",
             &proxy.url(),
         ];
+        let args = [&args[..], more].concat();
         let api = options(dir.path().join("api"), database.fresh(), &args);
         Self {
             api: Server::start(api).await.unwrap(),

@@ -24,15 +24,27 @@ mod http_problems;
 mod http_rig;
 mod http_uploads;
 mod http_waiting;
+mod in_process;
 mod kill;
 mod media;
 mod rufh;
 mod serve;
+mod silent_appends;
+mod silent_clients;
+mod store_events;
 mod stores;
 mod strangers;
+mod sweep;
 mod tus;
 mod upload;
 mod wire;
 
 #[path = "../../../client/tests/it/fake_server.rs"]
 mod fake_server;
+
+#[path = "../../../objects/tests/it/canned.rs"]
+#[allow(dead_code, reason = "the other tests of it are where it is from")]
+mod canned;
+#[path = "../../../objects/tests/it/odd_store.rs"]
+#[allow(dead_code, reason = "the other tests of it are where it is from")]
+mod odd_store;

@@ -463,7 +463,8 @@ async fn an_upload_is_given_up_and_leaves_nothing(database: Database) {
     let asset = &rows(&catalog, "SELECT state FROM assets").await[0];
     assert_eq!(asset.text(0).unwrap(), "expired");
     // Nothing is removed while something may still be on its way; then everything is.
-    change(&catalog, "UPDATE uploads SET signed_until = 0", vec![]).await;
+    let over = "UPDATE uploads SET signed_until = 0, look_at = 0";
+    change(&catalog, over, vec![]).await;
     let store = rig.store();
     let cleared = wait::until(PATIENCE, async || {
         number(&catalog, "SELECT COUNT(*) FROM append_segments").await == 0

@@ -303,7 +303,7 @@ async fn an_upload_is_terminated_and_expires(database: Database) {
     let catalog = rig.catalog().await;
     change(
         &catalog,
-        "UPDATE uploads SET expires_at = 1 WHERE state = 'open'",
+        "UPDATE uploads SET expires_at = 1, look_at = 1 WHERE state = 'open'",
         vec![],
     )
     .await;

@@ -24,7 +24,7 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) use config::{Subscription, to_dto, validate};
 pub use message::Event;
 pub(crate) use message::OWNER;
-pub use target::{EventTarget, InvalidTarget, Receiver};
+pub use target::{EventTarget, InvalidTarget, Receiver, Watch};
 use tokio::sync::mpsc;
 
 pub(crate) use self::deliver::Outbox;
@@ -177,23 +177,32 @@ impl Inner {
             .iter()
             .filter(|subscription| subscription.wants(cause, key))
             .peekable();
-        if wanting.peek().is_none() {
+        let watches = &self.settings.watches;
+        let mut watching = watches
+            .iter()
+            .filter(|watch| watch.bucket == bucket)
+            .peekable();
+        if wanting.peek().is_none() && watching.peek().is_none() {
             return;
         }
         let at_us = self.events.next_us();
+        let event = |configuration_id: &str| Event {
+            name: cause.event_name(),
+            at_us,
+            region: self.settings.region.clone(),
+            configuration_id: configuration_id.to_owned(),
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            size_bytes: object.map(|object| object.size_bytes),
+            etag: object.map(|object| object.etag.clone()),
+            sequencer: format!("{at_us:016X}"),
+        };
         for subscription in wanting {
-            let event = Event {
-                name: cause.event_name(),
-                at_us,
-                region: self.settings.region.clone(),
-                configuration_id: subscription.id.clone(),
-                bucket: bucket.to_owned(),
-                key: key.to_owned(),
-                size_bytes: object.map(|object| object.size_bytes),
-                etag: object.map(|object| object.etag.clone()),
-                sequencer: format!("{at_us:016X}"),
-            };
-            self.events.send(&subscription.arn, event);
+            self.events.send(&subscription.arn, event(&subscription.id));
+        }
+        for watch in watching {
+            // What does not fit is lost, as everywhere: who watches looks for himself now and then.
+            let _ = watch.sender.try_send(event(""));
         }
     }
 }

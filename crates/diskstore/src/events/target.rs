@@ -31,6 +31,15 @@ pub enum Receiver {
     Channel(mpsc::Sender<Event>),
 }
 
+/// Somebody in this process who is told of everything in a bucket.
+#[derive(Clone)]
+pub struct Watch {
+    /// The bucket.
+    pub bucket: String,
+    /// Where events go. What does not fit into the channel at once is lost.
+    pub sender: mpsc::Sender<Event>,
+}
+
 /// Why a target cannot be one.
 #[derive(Debug, thiserror::Error)]
 #[error("the event target {name:?} {reason}")]

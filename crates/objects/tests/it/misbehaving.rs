@@ -12,6 +12,7 @@ use safelight_objects::{
 use tokio::net::TcpListener;
 
 use crate::canned::{Answer, Canned, answer, error_body, settings};
+use crate::odd_store::{OddStore, Oddities};
 
 fn key() -> ObjectKey {
     ObjectKey::parse("x/ten_1/abc").unwrap()
@@ -322,4 +323,18 @@ async fn own_objects_carry_a_checksum_that_the_store_checks() {
     assert!(crc.contains("x-amz-checksum-crc32c: 4wasgw=="), "{crc}");
     assert!(!crc.contains("x-amz-checksum-sha256"), "{crc}");
     assert!(!crc.contains("trailer"), "{crc}");
+}
+
+/// Parts of one size with gaps in their numbers are taken by a store that wants them equal and large, and parts that
+/// were left behind are no trouble.
+#[tokio::test]
+async fn a_strict_store_takes_what_is_appended() {
+    let strict = Oddities {
+        min_part_bytes: 5 << 20,
+        equal_parts: true,
+        ..Oddities::default()
+    };
+    let store = OddStore::start(strict).await;
+    crate::suite::appended(&store.objects(Capabilities::unprobed())).await;
+    assert_eq!(store.holds(), (0, 0));
 }

@@ -22,6 +22,7 @@ use crate::intake::append::error::AppendError;
 use crate::intake::complete_upload::CompleteUploadError;
 use crate::intake::initiate_capture::InitiateError;
 use crate::intake::read_capture::ReadError;
+use crate::intake::read_event::NoEvent;
 use crate::intake::sign_urls::SignError;
 
 /// An error that has a stable code.
@@ -92,6 +93,15 @@ impl Refused {
             members: Vec::new(),
             cause: None,
         }
+    }
+}
+
+impl Coded for NoEvent {
+    fn stable_code(&self) -> Code {
+        Code::ValidationFailed
+    }
+    fn fault(&self) -> Option<String> {
+        (!self.field.is_empty()).then(|| self.field.clone())
     }
 }
 

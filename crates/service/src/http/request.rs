@@ -1,6 +1,8 @@
 //! What handlers take from a request's head.
 
 use axum::extract::FromRequestParts;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use http::header;
 use http::request::Parts;
 use safelight_api::paths;
@@ -55,6 +57,45 @@ impl FromRequestParts<AppState> for Authenticated {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refused> {
         Ok(Self(Credential::of(parts).caller(state).await?))
     }
+}
+
+/// The object store, telling what happens to its objects.
+pub struct StoreSender;
+
+impl FromRequestParts<AppState> for StoreSender {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refused> {
+        let header = parts.headers.get(header::AUTHORIZATION);
+        let sent = header.and_then(|v| v.to_str().ok()).and_then(secret_of);
+        match &state.context.settings.store_events_secret {
+            None => Err(Refused::because(
+                Code::Forbidden,
+                "events of the store are not taken here: set store_events_secret",
+            )),
+            Some(secret) if sent.as_deref().is_some_and(|sent| secret.is(sent)) => Ok(Self),
+            Some(_) => Err(Refused::because(
+                Code::Unauthorized,
+                "send the store_events_secret of this server as bearer token or as password",
+            )),
+        }
+    }
+}
+
+/// What a store sends to be known: a bearer token, or the password of whatever user.
+fn secret_of(header: &str) -> Option<String> {
+    let (scheme, rest) = header.split_once(' ')?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let login = String::from_utf8(BASE64_STANDARD.decode(rest).ok()?).ok()?;
+    login
+        .split_once(':')
+        .map(|(_, password)| password.to_owned())
 }
 
 /// A caller who may work with an owner's media.
@@ -156,7 +197,28 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::unquote;
+    use super::{secret_of, unquote};
+
+    #[test]
+    fn a_secret_comes_as_token_or_password() {
+        // `any:s3:cret`
+        for header in [
+            "Bearer s3:cret",
+            "bearer  s3:cret ",
+            "Basic YW55OnMzOmNyZXQ=",
+        ] {
+            assert_eq!(secret_of(header).as_deref(), Some("s3:cret"), "{header}");
+        }
+        for header in [
+            "s3:cret",
+            "Digest s3:cret",
+            "Basic s3:cret",
+            "Basic YW55",
+            "",
+        ] {
+            assert_eq!(secret_of(header), None, "{header}");
+        }
+    }
 
     #[test]
     fn keys_come_quoted_or_bare() {

@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 
 use super::gateway;
 use super::problem::Refused;
-use super::routes::{assets, captures, events, keys, media, operations, uploads};
+use super::routes::{assets, captures, events, keys, media, operations, store_events, uploads};
 use super::surround::surround;
 use crate::context::Context;
 use crate::governance::authenticate::Remembered;
@@ -109,6 +109,16 @@ impl utoipa::Modify for Bearer {
             .build();
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        for (name, scheme) in [
+            ("store_bearer", HttpAuthScheme::Bearer),
+            ("store_basic", HttpAuthScheme::Basic),
+        ] {
+            let scheme = HttpBuilder::new()
+                .scheme(scheme)
+                .description(Some("The server's setting `store_events_secret`"))
+                .build();
+            components.add_security_scheme(name, SecurityScheme::Http(scheme));
+        }
     }
 }
 
@@ -127,6 +137,7 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::mint))
+        .routes(routes!(store_events::hear))
 }
 
 fn delivery() -> OpenApiRouter<AppState> {
@@ -212,6 +223,7 @@ mod tests {
             paths::KEYS,
             paths::KEY,
             paths::TOKENS,
+            paths::STORE_EVENTS,
             paths::MEDIA,
         ];
         for path in named {

@@ -99,9 +99,11 @@ async fn end_in(
     to: UploadState,
     why: &'static str,
 ) -> Result<bool, CatalogError> {
-    if !uploads::change(tx, upload, UploadState::Open, to).await? {
+    // What has arrived is removed at once, and again when nothing can come any more.
+    if !uploads::change(tx, upload, UploadState::Open, to, Some(context.now())).await? {
         return Ok(false);
     }
+    tx.ring().await?;
     if let Some(asset) = assets::find(tx, &upload.tenant_id, &upload.asset_id).await? {
         let event_id = context.fresh_id(ids::EVENT);
         let change = assets::Transition {

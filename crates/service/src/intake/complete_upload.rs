@@ -6,6 +6,8 @@
 //!
 //! Each step can be repeated by anybody at any time: the client, its second request, or the reconciler.
 
+use std::time::Duration;
+
 use safelight_api::events::EventFacts;
 use safelight_api::uploads::UploadCompleted;
 use safelight_catalog::uploads::{self, Upload, UploadState};
@@ -14,6 +16,7 @@ use safelight_model::codes::Code;
 use safelight_model::ids;
 use safelight_model::job::JobKind;
 use safelight_model::lifecycle::Event;
+use safelight_model::look;
 use safelight_model::plan::{self, Transport};
 use safelight_objects::{CompleteError, ObjectKey, Part, StoreError};
 use serde::{Deserialize, Serialize};
@@ -99,6 +102,10 @@ struct IntendedPart {
     sha256: Option<String>,
 }
 
+/// A completion that is under way for longer than this is taken up by the janitor. Longer than a client's request
+/// may take, so that the two do not compete; if they do, no harm is done.
+const SILENCE: Duration = Duration::from_secs(45);
+
 /// Completes an upload of `owner`.
 ///
 /// # Errors
@@ -142,8 +149,25 @@ async fn answer(
 
 /// Step 1: compares what arrived with the plan and fixes the part list.
 async fn intend(context: &Context, upload: &Upload) -> Result<(), CompleteUploadError> {
-    let parts = arrived(context, upload).await?;
-    check(upload, &parts)?;
+    let listed = arrived(context, upload).await?;
+    // What was appended is gone from the store's list of parts, but not from the rows of an older copy.
+    let is_gone = match upload.transport {
+        Transport::Single => false,
+        Transport::Multipart => listed.is_empty(),
+        Transport::Append => upload.size_bytes > 0 && check(upload, &listed).is_err(),
+    };
+    let before = if is_gone {
+        made_before(context, upload).await?
+    } else {
+        None
+    };
+    let parts = match before {
+        Some(parts) => parts,
+        None => {
+            check(upload, &listed)?;
+            listed
+        }
+    };
     let intent = Intent {
         parts: parts
             .into_iter()
@@ -160,10 +184,32 @@ async fn intend(context: &Context, upload: &Upload) -> Result<(), CompleteUpload
     context
         .catalog
         .write(move |tx| {
-            Box::pin(async move { uploads::begin_complete(tx, &upload, &intent, now).await })
+            Box::pin(async move {
+                uploads::begin_complete(tx, &upload, &intent, now, now.plus(SILENCE)).await
+            })
         })
         .await?;
     Ok(())
+}
+
+/// The object as its only part, where the store knows no parts and has an object of the declared size under the key: it was
+/// completed before, and this catalog does not know it, since it was restored from an older copy.
+async fn made_before(
+    context: &Context,
+    upload: &Upload,
+) -> Result<Option<Vec<Part>>, CompleteUploadError> {
+    let key = ObjectKey::parse(&upload.object_key).map_err(SignError::Key)?;
+    let head = context.objects.head(&key).await;
+    let head = head.map_err(CompleteUploadError::Store)?;
+    let whole = head.filter(|object| object.size_bytes == upload.size_bytes);
+    Ok(whole.map(|object| {
+        vec![Part {
+            number: 1,
+            size_bytes: object.size_bytes,
+            etag: object.etag,
+            sha256_hex: None,
+        }]
+    }))
 }
 
 fn check(upload: &Upload, parts: &[Part]) -> Result<(), CompleteUploadError> {
@@ -227,9 +273,8 @@ fn unreadable(error: &serde_json::Error) -> CompleteUploadError {
     })
 }
 
-/// Steps 2 and 3, from the intent on. Also what the reconciler does with a completion that somebody
-/// died in.
-pub(super) async fn settle(context: &Context, upload: &Upload) -> Result<(), CompleteUploadError> {
+/// Steps 2 and 3, from the intent on.
+async fn settle(context: &Context, upload: &Upload) -> Result<(), CompleteUploadError> {
     let intent: Intent = serde_json::from_str(upload.intent.as_deref().unwrap_or_default())
         .map_err(|e| unreadable(&e))?;
     let parts: Vec<Part> = intent
@@ -292,11 +337,13 @@ async fn look(
 /// The store has neither the object nor, as they were listed, its parts: the client is to look again.
 async fn reopen(context: &Context, upload: &Upload) -> Result<(), CompleteUploadError> {
     let upload = upload.clone();
+    let look_at = look::first(context.now(), context.settings.quiet, upload.expires_at);
     context
         .catalog
         .write(move |tx| {
             Box::pin(async move {
-                uploads::change(tx, &upload, UploadState::Completing, UploadState::Open).await
+                let (from, to) = (UploadState::Completing, UploadState::Open);
+                uploads::change(tx, &upload, from, to, Some(look_at)).await
             })
         })
         .await?;
@@ -333,9 +380,8 @@ async fn commit(
     catalog
         .write(move |tx| {
             Box::pin(async move {
-                if !uploads::change(tx, &upload, UploadState::Completing, UploadState::Completed)
-                    .await?
-                {
+                let (from, to) = (UploadState::Completing, UploadState::Completed);
+                if !uploads::change(tx, &upload, from, to, None).await? {
                     return Ok(());
                 }
                 let now = context.now();
@@ -415,6 +461,9 @@ mod tests {
             intent_at: None,
             signed_until: Micros(0),
             expires_at: Micros(0),
+            look_at: None,
+            looks: 0,
+            cleared_at: None,
             kind: "primary".into(),
             mime: None,
             sha256: None,

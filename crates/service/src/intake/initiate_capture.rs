@@ -13,7 +13,7 @@ use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
 use safelight_model::lifecycle::State;
 use safelight_model::plan::{self, Bounds, Transport};
-use safelight_model::{ids, limits};
+use safelight_model::{ids, limits, look};
 use safelight_objects::ObjectKey;
 
 use super::append::links;
@@ -245,6 +245,7 @@ fn fresh_asset(
 ) -> FreshAsset {
     let entropy = context.entropy.as_ref();
     let at_once = plan.transport == Transport::Single;
+    let expires_at = now.plus(limits::UPLOAD);
     let has_urls = plan.transport != Transport::Multipart;
     FreshAsset {
         client_ref: asset.client_ref.clone(),
@@ -277,7 +278,14 @@ fn fresh_asset(
         } else {
             Micros(0)
         },
-        expires_at: now.plus(limits::UPLOAD),
+        expires_at,
+        // Of what was not asked for a URL nothing can have arrived; and what comes through the gateway is known
+        // when it is whole.
+        look_at: if at_once {
+            look::first(now, context.settings.quiet, expires_at)
+        } else {
+            expires_at
+        },
     }
 }
 

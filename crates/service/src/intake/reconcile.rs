@@ -1,122 +1,70 @@
-//! What happens to uploads when nobody says anything: completions that somebody died in are ended,
-//! uploads whose time is over are completed if all their bytes are there, and expire if not.
-
-use std::time::Duration;
+//! A look at an upload whose client says nothing: it is completed if all its bytes are there, and expires at its end
+//! if they are not. A completion that somebody died in is ended.
 
 use safelight_catalog::CatalogError;
-use safelight_catalog::uploads::{self, Upload, UploadState};
+use safelight_catalog::uploads::{Upload, UploadState};
 use safelight_model::codes::Code;
+use safelight_model::look;
+use safelight_model::plan::Transport;
 
 use super::abort_upload::end;
-use super::complete_upload::{complete_upload, settle};
+use super::complete_upload::complete_upload;
 use crate::context::{Context, Owner};
+use crate::look::Next;
 
-/// A completion that is under way for longer than this is taken up by the reconciler. Longer than a
-/// client's request may take, so that the two do not compete; if they do, no harm is done.
-const SILENCE: Duration = Duration::from_secs(45);
 /// Why an asset is expired.
 const TOO_LATE: &str = "the upload's time ended before its bytes were whole";
-/// Uploads that are read at once.
-const PAGE: i64 = 100;
-/// An upload at which the store or the catalog failed is passed over for so long.
-const POSTPONED: Duration = Duration::from_secs(60);
 
-/// What a round did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reconciled {
-    /// Completions that were ended.
-    pub settled: usize,
-    /// Uploads that expired.
-    pub expired: usize,
-}
-
-/// Does one round: all there is to do, but when a whole page of uploads fails, the rest is left for the
-/// next round, which then passes that page over.
+/// Looks at an open upload, or at one that is being completed.
 ///
 /// # Errors
-/// If the catalog fails. A store that fails leaves its upload for later.
-pub async fn reconcile(context: &Context) -> Result<Reconciled, CatalogError> {
-    let mut done = Reconciled::default();
-    loop {
-        let now = context.now();
-        let stuck = uploads::stuck(
-            &mut context.catalog.reader().await?.tx(),
-            now.minus(SILENCE),
-            now,
-            PAGE,
-        )
-        .await?;
-        let (count, before) = (stuck.len(), done);
-        for upload in stuck {
-            end_completion(context, &upload, &mut done).await?;
-        }
-        if is_last(count, done != before) {
-            break;
-        }
+/// If the catalog fails. A store that fails has the upload looked at again later.
+pub async fn reconcile(context: &Context, upload: &Upload) -> Result<Next, CatalogError> {
+    let now = context.now();
+    let is_over = upload.expires_at <= now;
+    let unknown_at_store =
+        upload.transport == Transport::Multipart && upload.store_upload_id.is_none();
+    if upload.state == UploadState::Open && unknown_at_store && !is_over {
+        return Ok(Next::At(upload.expires_at));
     }
-    loop {
-        let now = context.now();
-        let overdue =
-            uploads::overdue(&mut context.catalog.reader().await?.tx(), now, PAGE).await?;
-        let (count, before) = (overdue.len(), done);
-        for upload in overdue {
-            complete_or_expire(context, &upload, &mut done).await?;
-        }
-        if is_last(count, done != before) {
-            break;
-        }
-    }
-    Ok(done)
-}
-
-fn is_last(count: usize, any_succeeded: bool) -> bool {
-    count < PAGE.unsigned_abs() as usize || !any_succeeded
-}
-
-async fn end_completion(
-    context: &Context,
-    upload: &Upload,
-    done: &mut Reconciled,
-) -> Result<(), CatalogError> {
-    match settle(context, upload).await {
-        Ok(()) => done.settled += 1,
-        Err(error) => {
-            tracing::warn!(upload_id = upload.upload_id, %error, "a completion stays open");
-            postpone(context, upload).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Bytes that all arrived are not thrown away because nobody said so.
-async fn complete_or_expire(
-    context: &Context,
-    upload: &Upload,
-    done: &mut Reconciled,
-) -> Result<(), CatalogError> {
     let owner = Owner {
         tenant_id: upload.tenant_id.clone(),
         owner_id: upload.owner_id.clone(),
     };
-    match complete_upload(context, &owner, &upload.upload_id).await {
-        Ok(_) => done.settled += 1,
-        Err(error) if matches!(error.code(), Code::UploadIncomplete | Code::SizeMismatch) => {
-            if end(context, upload, UploadState::Expired, TOO_LATE).await? {
-                done.expired += 1;
-            }
+    let error = match complete_upload(context, &owner, &upload.upload_id).await {
+        Ok(_) => {
+            metrics::counter!("safelight_uploads_found_whole_total").increment(1);
+            tracing::debug!(upload_id = upload.upload_id, "an upload was found whole");
+            return Ok(Next::Settled);
         }
-        Err(error) => {
-            tracing::warn!(upload_id = upload.upload_id, %error, "an overdue upload stays open");
-            postpone(context, upload).await?;
+        Err(error) => error,
+    };
+    match error.code() {
+        Code::UploadIncomplete | Code::SizeMismatch if is_over => {
+            if end(context, upload, UploadState::Expired, TOO_LATE).await? {
+                metrics::counter!("safelight_uploads_expired_total").increment(1);
+                tracing::debug!(upload_id = upload.upload_id, "an upload expired");
+                return Ok(Next::Settled);
+            }
+            Ok(Next::At(look::after_failure(now, upload.looks)))
+        }
+        // When its last byte comes it says so itself.
+        Code::UploadIncomplete if upload.transport == Transport::Append => {
+            Ok(Next::At(upload.expires_at))
+        }
+        Code::UploadIncomplete | Code::SizeMismatch => Ok(Next::At(look::next(
+            now,
+            upload.looks,
+            context.settings.quiet,
+            upload.signed_until,
+            upload.expires_at,
+        ))),
+        // Another was quicker and ended it: what is left is looked at by itself.
+        Code::UploadExpired => Ok(Next::Settled),
+        Code::NotFound => Ok(Next::Never),
+        _ => {
+            tracing::warn!(upload_id = upload.upload_id, %error, "an upload could not be looked at");
+            Ok(Next::At(look::after_failure(now, upload.looks)))
         }
     }
-    Ok(())
-}
-
-async fn postpone(context: &Context, upload: &Upload) -> Result<(), CatalogError> {
-    let (upload, until) = (upload.clone(), context.now().plus(POSTPONED));
-    context
-        .catalog
-        .write(move |tx| Box::pin(async move { uploads::postpone(tx, &upload, until).await }))
-        .await
 }

@@ -11,7 +11,7 @@ use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
 use safelight_model::lifecycle::{Event, State};
 use safelight_model::plan::{self, Transport};
-use safelight_model::{ids, limits, text};
+use safelight_model::{ids, limits, look, text};
 use safelight_objects::keys::KeyError;
 use safelight_objects::{ObjectKey, PresignError, Presigned, PutBinding, StoreError, ownership};
 
@@ -146,7 +146,9 @@ async fn extend(context: &Context, upload: &Upload, now: Micros) -> Result<bool,
         .write(move |tx| {
             Box::pin(async move {
                 let until = now.plus(limits::PRESIGNED_URL);
-                if !uploads::extend_signed(tx, &upload.tenant_id, &upload.upload_id, until).await? {
+                let look_at = look::first(now, context.settings.quiet, upload.expires_at);
+                let (tenant_id, upload_id) = (&upload.tenant_id, &upload.upload_id);
+                if !uploads::extend_signed(tx, tenant_id, upload_id, until, look_at).await? {
                     return Ok(false);
                 }
                 if let Some(asset) = assets::find(tx, &upload.tenant_id, &upload.asset_id).await? {

@@ -8,7 +8,7 @@ use safelight_catalog::renditions;
 use safelight_catalog::{CatalogError, Tx};
 use safelight_imaging::Limits;
 use safelight_model::codes::Code;
-use safelight_model::preset;
+use safelight_model::preset::{self, Preset};
 
 use super::fetch_original::fetch_original;
 use super::sandbox::{RenderTask, Sandbox};
@@ -26,13 +26,22 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     let mut reader = context.catalog.reader().await?;
     let blob = blobs::find(&mut reader.tx(), tenant_id, blob_id).await?;
     let holders = assets::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
+    let known = renditions::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
     drop(reader);
     let Some(blob) = blob.filter(|b| b.state == "live" && b.reason_code.is_none()) else {
         return Ok(results(|_| Box::pin(async { Ok(()) })));
     };
     let fetched = fetch_original(context, &blob).await?;
+    // The cover, which inspection made, is to be made again if the store has lost it.
+    let is_lost = |p: &Preset| {
+        let version = i64::from(p.version);
+        let mut all = known.iter();
+        all.any(|r| r.preset == p.name && r.version == version && r.state == "pending")
+    };
+    let mut presets = preset::DERIVED.to_vec();
+    presets.extend(Some(preset::COVER).filter(is_lost));
     let task = RenderTask {
-        presets: preset::DERIVED.to_vec(),
+        presets,
         limits: Limits {
             max_pixels: context.settings.max_pixels,
             ..Limits::default()

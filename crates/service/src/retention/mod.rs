@@ -1,6 +1,10 @@
 //! What goes, and when. The sole holder of delete.
 
+pub mod catalog_mark;
 pub mod clear_segments;
-pub mod clear_uploads;
+pub mod clear_upload;
+mod compare;
 pub mod prune_records;
 pub mod purge_blob;
+mod remove_orphans;
+pub mod sweep;

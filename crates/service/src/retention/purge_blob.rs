@@ -1,9 +1,13 @@
 //! `purge`: removes the bytes of a doomed blob that nothing points to any more, and its renditions.
+//!
+//! Bytes that came by one PUT can come again for as long as their URL works: they are removed at once, and once more when
+//! nothing can arrive any more. Only then is the blob gone.
 
 use safelight_catalog::jobs::Job;
-use safelight_catalog::{assets, blobs};
+use safelight_catalog::{assets, blobs, uploads};
 use safelight_model::codes::Code;
-use safelight_model::preset;
+use safelight_model::plan::Transport;
+use safelight_model::{limits, preset};
 use safelight_objects::ObjectKey;
 
 use crate::context::Context;
@@ -21,7 +25,13 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
     let mut reader = context.catalog.reader().await?;
     let blob = blobs::find(&mut reader.tx(), tenant_id, blob_id).await?;
     let holders = assets::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
+    let upload = match &blob {
+        Some(blob) => uploads::of_key(&mut reader.tx(), &blob.object_key).await?,
+        None => None,
+    };
     drop(reader);
+    // Asked before the store is: what is removed then stays so.
+    let now = context.now();
     if let Some(blob) = blob.filter(|b| b.state == "doomed" && holders.is_empty()) {
         let unreadable = |e: safelight_objects::keys::KeyError| JobError::Cancel {
             code: Code::Internal,
@@ -45,6 +55,14 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
                     },
                 }
             })?;
+        }
+        let again_at = upload
+            .filter(|upload| upload.transport == Transport::Single)
+            .map(|upload| upload.signed_until.plus(limits::LATE_BYTES));
+        if let Some(at) = again_at.filter(|at| *at > now) {
+            return Err(JobError::Snooze {
+                after: at.since(now),
+            });
         }
     }
     let job = job.clone();

@@ -3,16 +3,17 @@
 mod finding;
 mod scrub;
 mod store;
+mod upkeep;
 
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use safelight_catalog::{SCHEMA_VERSION, Schema};
+use safelight_catalog::{SCHEMA_VERSION, Schema, keys};
 use safelight_imaging::{Limits, encode_jpeg};
 use safelight_model::{ids, limits, preset};
-use safelight_objects::{ObjectKey, PutOptions, Verdict};
+use safelight_objects::{ObjectKey, PutOptions, Verdict, ownership};
 use safelight_service::context::Context;
 use safelight_service::processing::sandbox::{RenderTask, Sandbox};
 
@@ -23,6 +24,7 @@ use crate::server::compose::{Shared, sandbox_settings, share};
 use crate::server::known_store::{self, KnownStore, Origin};
 use crate::server::settings::Resolved;
 use finding::{Finding, finding, report};
+pub use store::at_hand;
 
 /// What `doctor` takes.
 #[derive(Debug, clap::Args)]
@@ -74,6 +76,7 @@ pub async fn run(args: DoctorArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
                 ));
             }
             findings.push(capabilities(&store));
+            findings.extend(upkeep::upkeep(&context).await);
         }
         Err(error) => {
             findings.push(finding(
@@ -202,15 +205,17 @@ async fn clock(context: &Context) -> Finding {
 async fn bytes(context: &Context) -> anyhow::Result<String> {
     let began = Instant::now();
     context.objects.probe().await?;
-    let key = ObjectKey::temporary(
-        &ids::fresh(ids::TENANT, context.now(), context.entropy.as_ref()),
-        context.entropy.as_ref(),
-    )?;
+    // As everything that stands in the store: so that it is not kept for ever if this is interrupted.
+    let tenant_id = keys::first_tenant(&mut context.catalog.reader().await?.tx())
+        .await?
+        .unwrap_or_else(|| ids::fresh(ids::TENANT, context.now(), context.entropy.as_ref()));
+    let key = ObjectKey::temporary(&tenant_id, context.entropy.as_ref())?;
+    let metadata = ownership(&tenant_id, "doctor");
     let content: &'static [u8] = b"safelight doctor";
     let options = PutOptions {
         content_type: Some("text/plain"),
         cache_control: None,
-        metadata: None,
+        metadata: Some(&metadata),
         sha256_hex: None,
     };
     let etag = context.objects.put(&key, content.into(), options).await?;

@@ -167,7 +167,7 @@ pub async fn at_hand(settings: &Resolved) -> anyhow::Result<Option<String>> {
         return Ok(None);
     }
     let keys = keys::open(&settings.path("keys_dir"), &SystemEntropy)?;
-    let disk = store::open_disk(settings, &keys, root)?;
+    let disk = store::open_disk(settings, &keys, root, None)?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let endpoint = format!("http://{}", listener.local_addr()?);
     tokio::spawn(safelight_diskstore::serve(

@@ -26,6 +26,7 @@ pub async fn suite(objects: &Objects) {
     run.own_objects().await;
     run.ranges_and_conditions().await;
     run.listing().await;
+    run.open_uploads().await;
     run.presigned_put().await;
     run.presigned_put_without_a_hash().await;
     run.presigned_get().await;
@@ -198,6 +199,35 @@ impl<'a> Run<'a> {
         self.objects.delete(&key).await.unwrap();
     }
 
+    async fn open_uploads(&self) {
+        let mut begun = Vec::new();
+        for _ in 0..3 {
+            let key = ObjectKey::temporary(&self.tenant, &self.entropy).unwrap();
+            let own = ownership(&self.tenant, "ast_1");
+            let id = self.objects.create_multipart(&key, None, &own, false).await;
+            begun.push((key.as_str().to_owned(), id.unwrap()));
+        }
+        begun.sort();
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let from = after
+                .as_ref()
+                .map(|(key, id): &(String, String)| (key.as_str(), id.as_str()));
+            let page = self.objects.list_uploads(from, 2).await.unwrap();
+            seen.extend(page.uploads.into_iter().map(|u| (u.key, u.store_upload_id)));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        seen.retain(|upload| begun.contains(upload));
+        assert_eq!(seen, begun);
+        for (key, id) in begun {
+            let key = ObjectKey::parse(&key).unwrap();
+            self.objects.abort(&key, &id).await.unwrap();
+        }
+    }
+
     async fn listing(&self) {
         let mut made = Vec::new();
         for n in 0..5_u8 {
@@ -235,6 +265,23 @@ impl<'a> Run<'a> {
             }
         }
         assert_eq!((seen, pages), (made.clone(), 3));
+        // From any key on, whether or not it is there.
+        let behind = |after: String| {
+            let prefix = prefix.clone();
+            async move { self.objects.list_after(&prefix, &after, 2).await.unwrap() }
+        };
+        let from = behind(made[2].0.clone()).await;
+        let keys: Vec<&str> = from.objects.iter().map(|o| o.key.as_str()).collect();
+        assert_eq!(keys, [made[3].0.as_str(), made[4].0.as_str()]);
+        assert_eq!(from.continuation, None);
+        assert_eq!(behind(format!("{prefix}~")).await.objects, []);
+        assert_eq!(behind(String::new()).await.objects[0].key, made[0].0);
+        let head = self
+            .objects
+            .head(&ObjectKey::parse(&made[0].0).unwrap())
+            .await;
+        let modified_at = head.unwrap().unwrap().modified_at.unwrap();
+        assert!((modified_at.0 - self.now.0).unsigned_abs() < 86_400_000_000);
         for (key, ..) in made {
             let key = ObjectKey::parse(&key).unwrap();
             self.objects.delete(&key).await.unwrap();

@@ -6,6 +6,7 @@ pub(super) mod events;
 pub(super) mod keys;
 pub(super) mod media;
 pub(super) mod operations;
+pub(super) mod store_events;
 pub(super) mod uploads;
 
 use axum::Json;

@@ -243,6 +243,7 @@ impl Receiver<'_> {
             parts,
             segment,
             replaces_segments,
+            look_at: None,
         };
         store::advance(self.context, self.held, step).await
     }

@@ -5,8 +5,9 @@
 
 use futures::StreamExt as _;
 use safelight_catalog::appends::{self, Advance, AppendedPart, Hold};
-use safelight_catalog::uploads::UploadState;
-use safelight_model::limits;
+use safelight_catalog::uploads::{Upload, UploadState};
+use safelight_model::clock::Micros;
+use safelight_model::{limits, look};
 use safelight_objects::{FileSlice, ObjectKey, StoreErrorKind, ownership};
 
 use super::STORE_REQUEST;
@@ -55,8 +56,10 @@ pub(super) async fn write_part(
         Ok(etag) => etag,
         // A rule of the bucket removed the upload, or a backup was restored. An offset cannot go back, so it ends.
         Err(error) if *error.kind() == StoreErrorKind::NotFound => {
-            tracing::error!(upload_id = held.upload.upload_id, %error, "the store lost an upload's parts");
-            end(context, &held.upload, UploadState::Expired, LOST).await?;
+            // Where it has ended already, they were removed.
+            if end(context, &held.upload, UploadState::Expired, LOST).await? {
+                tracing::error!(upload_id = held.upload.upload_id, %error, "the store lost an upload's parts");
+            }
             return Err(AppendError::Ended);
         }
         Err(error) => return Err(AppendError::Store(error)),
@@ -101,12 +104,20 @@ pub(super) async fn write_segment(
     Ok((key.as_str().to_owned(), etag))
 }
 
+/// When the janitor looks whether an upload that is whole now was completed.
+pub(super) fn look_at(context: &Context, upload: &Upload) -> Micros {
+    look::first(context.now(), context.settings.quiet, upload.expires_at)
+}
+
 /// Acknowledges bytes.
 pub(super) async fn advance(
     context: &Context,
     held: &mut Held,
-    step: Advance,
+    mut step: Advance,
 ) -> Result<(), AppendError> {
+    if held.length_bytes() == Some(step.to_bytes) {
+        step.look_at = Some(look_at(context, &held.upload));
+    }
     let (hold, until) = (held.taken.hold.clone(), context.now().plus(STORE_REQUEST));
     let to_bytes = step.to_bytes;
     let advanced = context

@@ -6,7 +6,7 @@ use safelight_model::plan::Transport;
 
 use super::error::AppendError;
 use super::holders::Place;
-use super::{Gateway, STORE_REQUEST};
+use super::{Gateway, STORE_REQUEST, store};
 use crate::context::Context;
 
 /// An upload that only this request may append to.
@@ -139,9 +139,13 @@ pub async fn fix_length(
         });
     }
     let hold = held.taken.hold.clone();
+    let is_whole = size_bytes == held.taken.offset_bytes;
+    let look_at = is_whole.then(|| store::look_at(context, &held.upload));
     let fixed = context
         .catalog
-        .write(move |tx| Box::pin(async move { appends::fix_length(tx, &hold, size_bytes).await }))
+        .write(move |tx| {
+            Box::pin(async move { appends::fix_length(tx, &hold, size_bytes, look_at).await })
+        })
         .await?;
     if !fixed {
         return Err(AppendError::Lost);

@@ -1,0 +1,360 @@
+//! Sweeps, their findings, the rows that they compare, and the catalog's mark.
+
+use std::time::Duration;
+
+use safelight_catalog::sweeps::{self, Finding, FindingKind, Sweep};
+use safelight_catalog::{catalog_mark, keys, store_events};
+use safelight_model::clock::{Clock as _, Micros};
+
+use crate::fixture::{Fixture, in_tx, on_both};
+use crate::samples::at_once;
+
+on_both!(
+    one_sweep_is_under_way,
+    one_of_many_moves_a_sweep,
+    what_is_found_again_keeps_its_first_time,
+    what_is_not_found_again_is_forgotten,
+    findings_come_in_pages_and_are_counted,
+    keys_come_in_the_order_of_their_bytes,
+    the_mark_is_raised_by_one_and_never_in_doubt,
+    an_operator_settles_a_doubt,
+    events_are_noted_now_and_then,
+    a_tenant_is_there_or_not,
+);
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+async fn begin(f: &Fixture) -> Sweep {
+    let now = f.clock.now();
+    in_tx!(f.catalog, |tx| sweeps::begin(tx, "first", now).await).unwrap()
+}
+
+async fn finish(f: &Fixture, sweep: &Sweep) -> bool {
+    let (sweep, now) = (sweep.clone(), f.clock.now());
+    in_tx!(f.catalog, |tx| sweeps::finish(tx, &sweep, now).await).unwrap()
+}
+
+async fn report(f: &Fixture, sweep: &Sweep, found: &Finding) {
+    let (sweep, found) = (sweep.clone(), found.clone());
+    in_tx!(f.catalog, |tx| sweeps::report(tx, &sweep, &found).await).unwrap();
+}
+
+async fn findings(f: &Fixture) -> Vec<Finding> {
+    let mut reader = f.catalog.reader().await.unwrap();
+    sweeps::findings(&mut reader.tx(), None, 100).await.unwrap()
+}
+
+fn orphan(f: &Fixture, key: &str) -> Finding {
+    let now = f.clock.now();
+    Finding {
+        tenant_id: "ten_1".into(),
+        kind: FindingKind::OrphanObject,
+        object_key: key.into(),
+        store_upload_id: String::new(),
+        size_bytes: Some(7),
+        modified_at: Some(Micros(1)),
+        first_seen_at: now,
+        last_seen_at: now,
+        kept_because: None,
+    }
+}
+
+async fn one_sweep_is_under_way(f: Fixture) {
+    let mut reader = f.catalog.reader().await.unwrap();
+    assert_eq!(sweeps::find(&mut reader.tx()).await.unwrap(), None);
+    drop(reader);
+    let began = f.clock.now();
+    let first = begin(&f).await;
+    assert_eq!(
+        (first.number, first.phase.as_str(), first.cursor.as_str()),
+        (1, "first", "")
+    );
+    f.clock.advance(MINUTE);
+    assert_eq!(begin(&f).await, first, "it goes on");
+    let sweep = first.clone();
+    let moved = in_tx!(f.catalog, |tx| {
+        sweeps::advance(tx, &sweep, "second", "key", 12).await
+    });
+    assert!(moved.unwrap());
+    let second = begin(&f).await;
+    assert_eq!(
+        (
+            second.phase.as_str(),
+            second.cursor.as_str(),
+            second.examined
+        ),
+        ("second", "key", 12)
+    );
+    assert!(!finish(&f, &first).await, "an old version");
+    assert!(finish(&f, &second).await);
+    assert!(!finish(&f, &second).await);
+    let next = begin(&f).await;
+    assert_eq!(
+        (
+            next.number,
+            next.phase.as_str(),
+            next.cursor.as_str(),
+            next.examined
+        ),
+        (2, "first", "", 0)
+    );
+    assert!(next.began_at > began && next.ended_at.is_none());
+}
+
+async fn one_of_many_moves_a_sweep(f: Fixture) {
+    let begun = at_once(8, |_| {
+        let (catalog, now) = (f.catalog.clone(), f.clock.now());
+        async move { in_tx!(catalog, |tx| sweeps::begin(tx, "first", now).await).unwrap() }
+    })
+    .await;
+    assert!(begun.iter().all(|sweep| *sweep == begun[0]), "{begun:?}");
+    let moved = at_once(8, |n| {
+        let (catalog, sweep) = (f.catalog.clone(), begun[0].clone());
+        async move {
+            let cursor = n.to_string();
+            in_tx!(catalog, |tx| {
+                sweeps::advance(tx, &sweep, "first", &cursor, 1).await
+            })
+            .unwrap()
+        }
+    })
+    .await;
+    assert_eq!(moved.iter().filter(|moved| **moved).count(), 1);
+    assert_eq!(begin(&f).await.examined, 1);
+}
+
+async fn what_is_found_again_keeps_its_first_time(f: Fixture) {
+    let first = begin(&f).await;
+    let found = orphan(&f, "o/ten_1/a");
+    report(&f, &first, &found).await;
+    assert_eq!(findings(&f).await, std::slice::from_ref(&found));
+    assert!(finish(&f, &first).await);
+    f.clock.advance(MINUTE);
+    let second = begin(&f).await;
+    let again = Finding {
+        size_bytes: Some(8),
+        ..orphan(&f, "o/ten_1/a")
+    };
+    report(&f, &second, &again).await;
+    let now = findings(&f).await;
+    assert_eq!(
+        now,
+        [Finding {
+            first_seen_at: found.first_seen_at,
+            ..again
+        }]
+    );
+    let kept = now[0].clone();
+    in_tx!(f.catalog, |tx| sweeps::keep(tx, &kept, "why").await).unwrap();
+    assert_eq!(findings(&f).await[0].kept_because.as_deref(), Some("why"));
+    let gone = now[0].clone();
+    in_tx!(f.catalog, |tx| sweeps::forget(tx, &gone).await).unwrap();
+    assert!(findings(&f).await.is_empty());
+}
+
+async fn what_is_not_found_again_is_forgotten(f: Fixture) {
+    let first = begin(&f).await;
+    for key in ["a", "b"] {
+        report(&f, &first, &orphan(&f, key)).await;
+    }
+    assert!(finish(&f, &first).await);
+    assert_eq!(findings(&f).await.len(), 2);
+    f.clock.advance(MINUTE);
+    let second = begin(&f).await;
+    report(&f, &second, &orphan(&f, "b")).await;
+    assert_eq!(findings(&f).await.len(), 2, "it may still be found");
+    assert!(finish(&f, &second).await);
+    let left = findings(&f).await;
+    assert_eq!((left.len(), left[0].object_key.as_str()), (1, "b"));
+}
+
+async fn findings_come_in_pages_and_are_counted(f: Fixture) {
+    let sweep = begin(&f).await;
+    for n in 0..5 {
+        let mut found = orphan(&f, &format!("k{n}"));
+        if n % 2 == 1 {
+            found.kind = FindingKind::OrphanUpload;
+            found.store_upload_id = format!("u{n}");
+            found.size_bytes = None;
+        }
+        if n == 4 {
+            found.tenant_id = "ten_0".into();
+        }
+        report(&f, &sweep, &found).await;
+    }
+    let (mut seen, mut last) = (Vec::new(), None);
+    loop {
+        let mut reader = f.catalog.reader().await.unwrap();
+        let page = sweeps::findings(&mut reader.tx(), last.as_ref(), 2).await;
+        let page = page.unwrap();
+        let Some(end) = page.last() else { break };
+        last = Some(end.clone());
+        seen.extend(page.into_iter().map(|found| found.object_key));
+    }
+    assert_eq!(seen, ["k4", "k0", "k2", "k1", "k3"]);
+    let mut reader = f.catalog.reader().await.unwrap();
+    let counts = sweeps::counts(&mut reader.tx()).await.unwrap();
+    assert_eq!(
+        counts,
+        [
+            (FindingKind::OrphanObject, 3, 21),
+            (FindingKind::OrphanUpload, 2, 0),
+            (FindingKind::MissingOriginal, 0, 0),
+            (FindingKind::MissingRendition, 0, 0),
+        ]
+    );
+}
+
+async fn keys_come_in_the_order_of_their_bytes(f: Fixture) {
+    // Where languages sort otherwise: capitals, hyphens, underscores, accents.
+    let keys = [
+        "o/A", "o/Z", "o/_", "o/a", "o/a-b", "o/a_", "o/aB", "o/ab", "o/~",
+    ];
+    in_tx!(f.catalog, |tx| {
+        for (n, key) in keys.into_iter().rev().enumerate() {
+            let state = if key == "o/a_" { "gone" } else { "live" };
+            let insert = format!(
+                "INSERT INTO blobs (tenant_id, blob_id, scope, object_key, etag, size_bytes, state, verdict, created_at)
+                 VALUES ('ten_1', 'blb_{n}', 'me', '{key}', 'e', {n}, '{state}', 'clean', 0)"
+            );
+            tx.exec(&insert, &[]).await?;
+            let rendition = key.replace("o/", "r/");
+            let insert = format!(
+                "INSERT INTO renditions (tenant_id, blob_id, preset, version, state, format, updated_at, object_key)
+                 VALUES ('ten_1', 'blb_{n}', 'cover', 1, 'ready', 'webp', 0, '{rendition}')"
+            );
+            tx.exec(&insert, &[]).await?;
+        }
+        Ok(())
+    })
+    .unwrap();
+    let expected: Vec<&str> = keys.into_iter().filter(|key| *key != "o/a_").collect();
+    let mut reader = f.catalog.reader().await.unwrap();
+    let mut tx = reader.tx();
+    let (mut blobs, mut renditions) = (Vec::new(), Vec::new());
+    let mut after = String::new();
+    loop {
+        let page = sweeps::blob_keys(&mut tx, &after, 3).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after.clone_from(&last.object_key);
+        blobs.extend(page.into_iter().map(|row| row.object_key));
+    }
+    assert_eq!(blobs, expected);
+    after.clear();
+    loop {
+        let page = sweeps::rendition_keys(&mut tx, &after, 4).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after.clone_from(&last.object_key);
+        renditions.extend(page);
+    }
+    assert_eq!(
+        renditions.len(),
+        keys.len(),
+        "also those of a blob that is gone"
+    );
+    assert!(renditions.is_sorted_by(|a, b| a.object_key < b.object_key));
+    let gone = renditions.iter().find(|r| r.object_key == "r/a_");
+    assert_eq!(gone.unwrap().blob_state, "gone");
+    let one = sweeps::blob_of_key(&mut tx, "o/Z").await.unwrap();
+    assert_eq!(one.unwrap().blob_state, "live");
+    assert_eq!(sweeps::blob_of_key(&mut tx, "o/a_").await.unwrap(), None);
+    drop(reader);
+    let (lost, now) = (renditions[0].clone(), f.clock.now());
+    for first in [true, false] {
+        let lost = lost.clone();
+        let changed = in_tx!(f.catalog, |tx| sweeps::rendition_lost(tx, &lost, now).await);
+        assert_eq!(changed.unwrap(), first);
+    }
+}
+
+async fn mark(f: &Fixture) -> catalog_mark::CatalogMark {
+    let mut reader = f.catalog.reader().await.unwrap();
+    let found = catalog_mark::find(&mut reader.tx()).await.unwrap();
+    found.unwrap()
+}
+
+async fn raise(f: &Fixture, before: Micros) -> Option<i64> {
+    let now = f.clock.now();
+    in_tx!(f.catalog, |tx| catalog_mark::raise(tx, now, before).await).unwrap()
+}
+
+async fn the_mark_is_raised_by_one_and_never_in_doubt(f: Fixture) {
+    let mut reader = f.catalog.reader().await.unwrap();
+    assert_eq!(catalog_mark::find(&mut reader.tx()).await.unwrap(), None);
+    drop(reader);
+    assert_eq!(raise(&f, f.clock.now()).await, None, "it has no name yet");
+    for name in ["cat_1", "cat_2"] {
+        in_tx!(f.catalog, |tx| catalog_mark::name(tx, name).await).unwrap();
+    }
+    assert_eq!(mark(&f).await.catalog_id, "cat_1", "it is named once");
+    let (now, earlier) = (f.clock.now(), f.clock.now().minus(MINUTE));
+    let raised = at_once(8, |_| {
+        let catalog = f.catalog.clone();
+        async move { in_tx!(catalog, |tx| catalog_mark::raise(tx, now, earlier).await).unwrap() }
+    })
+    .await;
+    assert_eq!(raised.into_iter().flatten().collect::<Vec<_>>(), [1]);
+    assert_eq!(raise(&f, now.minus(MINUTE)).await, None);
+    f.clock.advance(MINUTE);
+    assert_eq!(raise(&f, now).await, Some(2));
+    for (why, first) in [("a", true), ("b", false)] {
+        let doubted = in_tx!(f.catalog, |tx| catalog_mark::doubt(tx, why).await);
+        assert_eq!(doubted.unwrap(), first);
+    }
+    assert_eq!(mark(&f).await.doubt.as_deref(), Some("a"));
+    f.clock.advance(MINUTE);
+    assert_eq!(raise(&f, f.clock.now()).await, None);
+}
+
+async fn an_operator_settles_a_doubt(f: Fixture) {
+    let sweep = begin(&f).await;
+    report(&f, &sweep, &orphan(&f, "a")).await;
+    in_tx!(f.catalog, |tx| {
+        catalog_mark::name(tx, "cat_1").await?;
+        catalog_mark::doubt(tx, "why").await
+    })
+    .unwrap();
+    f.clock.advance(MINUTE);
+    let now = f.clock.now();
+    for (to, then) in [(9, 9), (3, 9)] {
+        in_tx!(f.catalog, |tx| catalog_mark::trust(tx, to, now).await).unwrap();
+        let mark = mark(&f).await;
+        assert_eq!((mark.mark, mark.doubt, mark.marked_at), (then, None, now));
+    }
+    assert_eq!(
+        findings(&f).await[0].first_seen_at,
+        now,
+        "the grace begins anew"
+    );
+}
+
+async fn events_are_noted_now_and_then(f: Fixture) {
+    let heard = async |f: &Fixture, way: &'static str| {
+        let now = f.clock.now();
+        in_tx!(f.catalog, |tx| {
+            store_events::heard(tx, way, now, now.minus(MINUTE)).await
+        })
+        .unwrap();
+        let mut reader = f.catalog.reader().await.unwrap();
+        store_events::last(&mut reader.tx()).await.unwrap()
+    };
+    let first = f.clock.now();
+    assert_eq!(heard(&f, "http").await, [("http".to_owned(), first)]);
+    f.clock.advance(MINUTE);
+    assert_eq!(heard(&f, "http").await[0].1, first, "a moment ago");
+    f.clock.advance(MINUTE);
+    let now = f.clock.now();
+    assert_eq!(heard(&f, "http").await[0].1, now);
+    assert_eq!(heard(&f, "embedded").await.len(), 2);
+}
+
+async fn a_tenant_is_there_or_not(f: Fixture) {
+    let now = f.clock.now();
+    in_tx!(f.catalog, |tx| {
+        keys::ensure_tenant(tx, "ten_1", "one", now).await
+    })
+    .unwrap();
+    let mut reader = f.catalog.reader().await.unwrap();
+    assert!(keys::is_tenant(&mut reader.tx(), "ten_1").await.unwrap());
+    assert!(!keys::is_tenant(&mut reader.tx(), "ten_2").await.unwrap());
+}

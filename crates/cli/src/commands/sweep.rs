@@ -1,0 +1,169 @@
+//! `safelight sweep`: what is in the store and in no row, or in a row and not in the store.
+
+use std::process::ExitCode;
+
+use safelight_catalog::sweeps::{self, Finding, FindingKind};
+use safelight_catalog::{SCHEMA_VERSION, Schema};
+use safelight_model::clock::Micros;
+use safelight_service::context::Context;
+use safelight_service::retention::{catalog_mark, sweep};
+use serde::Serialize;
+
+use super::doctor::at_hand;
+use crate::commands::serve::ServerArgs;
+use crate::global::GlobalArgs;
+use crate::output;
+use crate::server::compose::{Shared, share};
+
+/// Findings that are read at once.
+const PAGE: i64 = 500;
+
+/// What `sweep` takes.
+#[derive(Debug, clap::Args)]
+pub struct SweepArgs {
+    /// Remove orphans whose grace is over, as the server's own sweeps do; without it they are only shown
+    #[arg(long)]
+    remove: bool,
+    /// Confirm that this catalog is the one that counts, after it was restored from a backup; all grace begins anew
+    #[arg(long, conflicts_with = "remove")]
+    confirm_restored: bool,
+    #[command(flatten)]
+    pub source: ServerArgs,
+}
+
+/// All of it, as JSON.
+#[derive(Serialize)]
+struct Report {
+    examined: i64,
+    /// Why nothing is removed.
+    doubt: Option<String>,
+    findings: Vec<Shown>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    kind: &'static str,
+    tenant_id: String,
+    object_key: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    store_upload_id: String,
+    size_bytes: Option<i64>,
+    modified_at: Option<String>,
+    first_seen_at: String,
+    what_becomes_of_it: String,
+}
+
+/// Sweeps.
+pub async fn run(args: SweepArgs, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
+    let settings = args.source.resolve(global)?;
+    let temporary = at_hand(&settings).await?;
+    let Shared { context, .. } = share(&settings, Schema::LeaveAsItIs, temporary).await?;
+    let version = context.catalog.schema_version().await?;
+    anyhow::ensure!(
+        version == SCHEMA_VERSION,
+        "the catalog has schema version {version}, and this program works with {SCHEMA_VERSION}: run `safelight migrate` first"
+    );
+    if args.confirm_restored {
+        catalog_mark::trust(&context).await?;
+    }
+    let doubt = catalog_mark::doubt(&context).await?;
+    sweep::sweep_all(&context, args.remove).await?;
+    let report = report(&context, doubt).await?;
+    context.catalog.close().await;
+    if global.json {
+        output::json(&report)?;
+    } else {
+        print(&report)?;
+    }
+    let lost = FindingKind::MissingOriginal.as_str();
+    let is_wrong = report.doubt.is_some() || report.findings.iter().any(|f| f.kind == lost);
+    Ok(if is_wrong {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+async fn report(context: &Context, doubt: Option<String>) -> anyhow::Result<Report> {
+    let mut reader = context.catalog.reader().await?;
+    let examined = sweeps::find(&mut reader.tx())
+        .await?
+        .map_or(0, |sweep| sweep.examined);
+    let mut findings = Vec::new();
+    let mut last: Option<Finding> = None;
+    loop {
+        let page = sweeps::findings(&mut reader.tx(), last.as_ref(), PAGE).await?;
+        let more = i64::try_from(page.len())? >= PAGE;
+        last = page.last().cloned();
+        let doubted = doubt.is_some();
+        findings.extend(page.into_iter().map(|found| shown(context, found, doubted)));
+        if !more {
+            break;
+        }
+    }
+    Ok(Report {
+        examined,
+        doubt,
+        findings,
+    })
+}
+
+fn shown(context: &Context, found: Finding, doubted: bool) -> Shown {
+    let what_becomes_of_it = match (found.kind, &found.kept_because) {
+        (FindingKind::MissingOriginal, _) => {
+            "restore it from a backup of the store; the asset stays".to_owned()
+        }
+        (FindingKind::MissingRendition, _) => {
+            "it is made again, if its original is there".to_owned()
+        }
+        (_, Some(why)) => format!("kept: {why}"),
+        (_, None) if doubted => "kept until the catalog is confirmed".to_owned(),
+        (_, None) => {
+            let at = |from: Micros| from.plus(context.settings.orphan_grace);
+            let stored = found.modified_at.unwrap_or(found.first_seen_at);
+            let due = at(found.first_seen_at).max(at(stored));
+            format!("removed after {}", due.rfc3339())
+        }
+    };
+    Shown {
+        kind: found.kind.as_str(),
+        tenant_id: found.tenant_id,
+        object_key: found.object_key,
+        store_upload_id: found.store_upload_id,
+        size_bytes: found.size_bytes,
+        modified_at: found.modified_at.map(Micros::rfc3339),
+        first_seen_at: found.first_seen_at.rfc3339(),
+        what_becomes_of_it,
+    }
+}
+
+fn print(report: &Report) -> anyhow::Result<()> {
+    let mut table = output::Table::with(
+        &["WHAT", "KEY", "SIZE", "FIRST SEEN", "WHAT BECOMES OF IT"],
+        &["SIZE"],
+    );
+    for found in &report.findings {
+        table.row([
+            found.kind.replace('_', " "),
+            output::printable(&found.object_key),
+            found.size_bytes.map(output::size).unwrap_or_default(),
+            found.first_seen_at.clone(),
+            found.what_becomes_of_it.clone(),
+        ]);
+    }
+    let mut text = String::new();
+    if !report.findings.is_empty() {
+        text += &table.render();
+    }
+    text += &format!(
+        "{} objects, uploads and rows were looked at; {} are on one side only.\n",
+        report.examined,
+        report.findings.len()
+    );
+    if let Some(why) = &report.doubt {
+        text += &format!(
+            "Nothing is removed: {why}. If this catalog is the one that counts, run safelight sweep --confirm-restored.\n"
+        );
+    }
+    output::write(text.as_bytes())
+}

@@ -1,0 +1,493 @@
+//! Store and catalog compared: what is on one side only is reported, and what has long been nobody's removed; nothing is that
+//! a restored catalog only does not know.
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use bytes::Bytes;
+use safelight_catalog::catalog_mark as rows_of_mark;
+use safelight_catalog::sweeps::{self, Finding, FindingKind};
+use safelight_model::{ids, limits, preset};
+use safelight_objects::{Metadata, ObjectKey, Objects, PutOptions, ownership};
+use safelight_service::context::Context;
+use safelight_service::retention::{catalog_mark, sweep};
+use safelight_testkit::server::Server;
+use safelight_testkit::wait;
+use serde_json::Value;
+
+use crate::http_rig::{
+    Database, PART_BYTES, PATIENCE, Rig, change, fetch, large_photo, number, objects,
+    on_both_databases, open_store, photo, text,
+};
+use crate::in_process::{InProcess, TENANT};
+
+on_both_databases!(
+    orphans_are_reported_and_removed_after_their_grace,
+    what_is_somebodys_is_no_orphan,
+    an_orphan_that_was_none_in_between_begins_anew,
+    a_sweep_goes_on_where_it_stopped,
+    a_store_that_is_ahead_tells_of_a_restored_catalog,
+    what_the_store_lost_is_told_and_made_again,
+);
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+async fn put(store: &Objects, key: &ObjectKey, metadata: Option<&Metadata>) {
+    let options = PutOptions {
+        metadata,
+        ..PutOptions::default()
+    };
+    let bytes = Bytes::from_static(b"nobody's");
+    store.put(key, bytes, options).await.unwrap();
+}
+
+async fn found(context: &Context) -> Vec<Finding> {
+    let mut reader = context.catalog.reader().await.unwrap();
+    sweeps::findings(&mut reader.tx(), None, 1000)
+        .await
+        .unwrap()
+}
+
+/// One orphan of each kind, by hand: an original, a rendition of no blob and one of a blob that is there, something
+/// temporary, an upload in parts.
+struct Orphans {
+    keys: Vec<ObjectKey>,
+    upload: (ObjectKey, String),
+}
+
+impl Orphans {
+    async fn make(service: &InProcess, blob_id: &str) -> Self {
+        let (context, store) = (&service.context, &service.context.objects);
+        let entropy = context.entropy.as_ref();
+        let own = ownership(TENANT, "ast_nobody");
+        let unmade = preset::Preset {
+            version: 99,
+            ..preset::COVER
+        };
+        let keys = vec![
+            ObjectKey::original(TENANT, context.now(), entropy).unwrap(),
+            ObjectKey::rendition(TENANT, "blb_nobody", &preset::COVER).unwrap(),
+            ObjectKey::rendition(TENANT, blob_id, &unmade).unwrap(),
+            ObjectKey::temporary(TENANT, entropy).unwrap(),
+        ];
+        for key in &keys {
+            put(store, key, Some(&own)).await;
+        }
+        let key = ObjectKey::original(TENANT, context.now(), entropy).unwrap();
+        let id = store.create_multipart(&key, None, &own, false).await;
+        Self {
+            keys,
+            upload: (key, id.unwrap()),
+        }
+    }
+
+    async fn there(&self, store: &Objects) -> usize {
+        let mut there = 0;
+        for key in &self.keys {
+            there += usize::from(store.head(key).await.unwrap().is_some());
+        }
+        let (key, id) = &self.upload;
+        there + usize::from(store.list_parts(key, id).await.unwrap().is_some())
+    }
+}
+
+/// An original with its rows, and its blob.
+async fn one_whole(service: &InProcess) -> String {
+    service.owner("ann").upload(&photo(1)).await;
+    let rows = crate::http_rig::rows(&service.context.catalog, "SELECT blob_id FROM blobs").await;
+    rows[0].text(0).unwrap()
+}
+
+async fn orphans_are_reported_and_removed_after_their_grace(database: Database) {
+    let service = InProcess::start(database).await;
+    let (context, store) = (&service.context, &service.context.objects);
+    let orphans = Orphans::make(&service, &one_whole(&service).await).await;
+    catalog_mark::raise(context, context.now()).await.unwrap();
+    // What cannot be told to belong here is shown, and left alone for ever.
+    let entropy = context.entropy.as_ref();
+    let stranger = ids::fresh(ids::TENANT, context.now(), entropy);
+    let mute = ObjectKey::original(TENANT, context.now(), entropy).unwrap();
+    let lying = ObjectKey::original(TENANT, context.now(), entropy).unwrap();
+    let strange = ObjectKey::original(&stranger, context.now(), entropy).unwrap();
+    put(store, &mute, None).await;
+    put(store, &lying, Some(&ownership(&stranger, "ast_1"))).await;
+    put(store, &strange, Some(&ownership(&stranger, "ast_1"))).await;
+    let left_alone = [&mute, &lying, &strange];
+
+    // Nothing that may still get its row is shown yet.
+    sweep::sweep_all(context, true).await.unwrap();
+    let early = found(context).await;
+    assert!(!early.is_empty() && early.len() < 8, "{early:?}");
+    service.clock.advance(DAY);
+    sweep::sweep_all(context, true).await.unwrap();
+    let all = found(context).await;
+    assert_eq!(all.len(), 8, "{all:?}");
+    let uploads = all.iter().filter(|f| f.kind == FindingKind::OrphanUpload);
+    assert_eq!(uploads.count(), 1);
+    assert_eq!(orphans.there(store).await, 5);
+
+    // Six days and a sweep each: reported, and there. Those that were shown later stay for longer.
+    for _ in 0..6 {
+        service.clock.advance(DAY - Duration::from_secs(1));
+        sweep::sweep_all(context, true).await.unwrap();
+    }
+    assert_eq!(orphans.there(store).await, 5);
+    assert_eq!(found(context).await.len(), 8);
+    service.clock.advance(2 * DAY);
+    // Only who may remove does.
+    sweep::sweep_all(context, false).await.unwrap();
+    assert_eq!(orphans.there(store).await, 5);
+    sweep::sweep_all(context, true).await.unwrap();
+    assert_eq!(orphans.there(store).await, 0);
+    let left = found(context).await;
+    assert_eq!(left.len(), 3, "{left:?}");
+    assert!(left.iter().all(|f| f.kept_because.is_some()), "{left:?}");
+    for key in left_alone {
+        assert!(store.head(key).await.unwrap().is_some(), "{key}");
+    }
+    // What is somebody's is there.
+    assert_eq!(objects(store, &format!("o/{TENANT}/")).await.len(), 3);
+    assert!(store.head(&ObjectKey::mark()).await.unwrap().is_some());
+}
+
+async fn what_is_somebodys_is_no_orphan(database: Database) {
+    let service = InProcess::start(database).await;
+    let (context, ann) = (&service.context, service.owner("ann"));
+    catalog_mark::raise(context, context.now()).await.unwrap();
+    one_whole(&service).await;
+    // Sent and not completed; in parts; given up.
+    let large = large_photo(5, PART_BYTES + 1000);
+    let files = [&photo(2)[..], &large, &photo(3)];
+    let assets = ann.initiate(&files).await;
+    ann.send(&assets[0], files[0]).await;
+    ann.send_parts(text(&assets[1]["uploads"][0]["upload_id"]), &large, &[1])
+        .await;
+    ann.send(&assets[2], files[2]).await;
+    let path = format!(
+        "/v1/uploads/{}",
+        text(&assets[2]["uploads"][0]["upload_id"])
+    );
+    ann.delete(&path).await.expect(200);
+    let before = objects(&context.objects, "").await;
+    for _ in 0..4 {
+        service.clock.advance(limits::ORPHAN_GRACE);
+        sweep::sweep_all(context, true).await.unwrap();
+        assert_eq!(found(context).await, []);
+    }
+    assert_eq!(objects(&context.objects, "").await, before);
+    let examined = {
+        let mut reader = context.catalog.reader().await.unwrap();
+        sweeps::find(&mut reader.tx()).await.unwrap().unwrap()
+    };
+    assert_eq!((examined.number, examined.examined), (4, 5), "{examined:?}");
+}
+
+async fn an_orphan_that_was_none_in_between_begins_anew(database: Database) {
+    let service = InProcess::start(database).await;
+    let (context, store) = (&service.context, &service.context.objects);
+    catalog_mark::raise(context, context.now()).await.unwrap();
+    let entropy = context.entropy.as_ref();
+    let key = ObjectKey::original(TENANT, context.now(), entropy).unwrap();
+    let own = ownership(TENANT, "ast_1");
+    put(store, &key, Some(&own)).await;
+    sweep::sweep_all(context, true).await.unwrap();
+    let first = found(context).await[0].first_seen_at;
+    store.delete(&key).await.unwrap();
+    service.clock.advance(limits::ORPHAN_GRACE);
+    sweep::sweep_all(context, true).await.unwrap();
+    assert_eq!(found(context).await, []);
+    put(store, &key, Some(&own)).await;
+    service.clock.advance(DAY);
+    sweep::sweep_all(context, true).await.unwrap();
+    assert!(found(context).await[0].first_seen_at > first);
+    assert!(store.head(&key).await.unwrap().is_some());
+}
+
+async fn a_sweep_goes_on_where_it_stopped(database: Database) {
+    let service = InProcess::start(database).await;
+    let context = &service.context;
+    let entropy = context.entropy.as_ref();
+    for _ in 0..3 {
+        let key = ObjectKey::original(TENANT, context.now(), entropy).unwrap();
+        put(&context.objects, &key, None).await;
+    }
+    // A step each by one who then dies, and by two at once.
+    let first = {
+        sweep::step(context, true).await.unwrap();
+        let mut reader = context.catalog.reader().await.unwrap();
+        sweeps::find(&mut reader.tx()).await.unwrap().unwrap()
+    };
+    assert_eq!((first.number, first.phase.as_str()), (1, "renditions"));
+    let (a, b) = tokio::join!(sweep::step(context, true), sweep::step(context, true));
+    assert_eq!(
+        (a.unwrap(), b.unwrap()),
+        (sweep::Progress::More, sweep::Progress::More)
+    );
+    let mut steps = 0;
+    while sweep::step(context, true).await.unwrap() == sweep::Progress::More {
+        steps += 1;
+        assert!(steps < 10);
+    }
+    let mut reader = context.catalog.reader().await.unwrap();
+    let ended = sweeps::find(&mut reader.tx()).await.unwrap().unwrap();
+    assert_eq!((ended.number, ended.ended_at.is_some()), (1, true));
+    assert_eq!(found(context).await.len(), 3);
+    // Asked for when it is time, and once.
+    drop(reader);
+    let daily = Context {
+        settings: std::sync::Arc::new(safelight_service::context::ServiceSettings {
+            sweep_every: Some(DAY),
+            ..context.settings.as_ref().clone()
+        }),
+        ..context.clone()
+    };
+    assert!(!sweep::schedule(context).await.unwrap());
+    assert!(!sweep::schedule(&daily).await.unwrap());
+    service.clock.advance(DAY);
+    assert!(sweep::schedule(&daily).await.unwrap());
+    assert!(!sweep::schedule(&daily).await.unwrap());
+}
+
+async fn a_store_that_is_ahead_tells_of_a_restored_catalog(database: Database) {
+    let service = InProcess::start(database).await;
+    let (context, store) = (&service.context, &service.context.objects);
+    let doubt = async || catalog_mark::doubt(context).await.unwrap();
+    let forget = async || {
+        change(
+            &context.catalog,
+            "UPDATE catalog_mark SET doubt = NULL",
+            vec![],
+        )
+        .await;
+    };
+    for _ in 0..3 {
+        catalog_mark::raise(context, context.now()).await.unwrap();
+        service.clock.advance(DAY);
+        assert_eq!(doubt().await, None);
+    }
+    // Another that raises it in the same moment, and one that died between catalog and store.
+    change(
+        &context.catalog,
+        "UPDATE catalog_mark SET mark = mark + 1",
+        vec![],
+    )
+    .await;
+    assert_eq!(doubt().await, None);
+    for (sql, why) in [
+        ("UPDATE catalog_mark SET mark = 2", "ahead"),
+        (
+            "UPDATE catalog_mark SET mark = 9, catalog_id = 'cat_other'",
+            "another catalog",
+        ),
+    ] {
+        let mark = number(&context.catalog, "SELECT mark FROM catalog_mark").await;
+        change(&context.catalog, sql, vec![]).await;
+        let said = doubt().await.unwrap();
+        assert!(said.contains(why), "{said}");
+        catalog_mark::raise(context, context.now()).await.unwrap();
+        assert_eq!(doubt().await, Some(said), "it is not forgotten");
+        assert!(mark > 0);
+        forget().await;
+    }
+    store.delete(&ObjectKey::mark()).await.unwrap();
+    assert!(doubt().await.unwrap().contains("lost this catalog's mark"));
+    forget().await;
+    put(store, &ObjectKey::mark(), None).await;
+    assert!(doubt().await.unwrap().contains("is no mark"));
+    catalog_mark::trust(context).await.unwrap();
+    assert_eq!(doubt().await, None);
+    let mut reader = context.catalog.reader().await.unwrap();
+    let mark = rows_of_mark::find(&mut reader.tx()).await.unwrap().unwrap();
+    assert_eq!((mark.mark, mark.doubt), (9, None));
+}
+
+async fn what_the_store_lost_is_told_and_made_again(database: Database) {
+    let rig = Rig::start(database, &["--sweep-hours", "0"]).await;
+    let ann = rig.owner("ann");
+    let (kept, lost) = (ann.upload(&photo(1)).await, ann.upload(&photo(2)).await);
+    for asset_id in [&kept, &lost] {
+        ann.ready(asset_id).await;
+    }
+    let (catalog, store) = (rig.catalog().await, rig.store());
+    let key_of = async |sql: String| {
+        let rows = crate::http_rig::rows(&catalog, &sql).await;
+        ObjectKey::parse(&rows[0].text(0).unwrap()).unwrap()
+    };
+    let blob =
+        |asset_id: &str| format!("(SELECT blob_id FROM resources WHERE asset_id = '{asset_id}')");
+    for name in ["cover", "large"] {
+        let of = blob(&kept);
+        let sql =
+            format!("SELECT object_key FROM renditions WHERE preset = '{name}' AND blob_id = {of}");
+        store.delete(&key_of(sql).await).await.unwrap();
+    }
+    let sql = format!(
+        "SELECT object_key FROM blobs WHERE blob_id = {}",
+        blob(&lost)
+    );
+    store.delete(&key_of(sql).await).await.unwrap();
+
+    let output = run(&rig.server, &["sweep", "--json"]).await;
+    assert_eq!(output.status.code(), Some(1), "an original is missing");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut kinds: Vec<&str> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| text(&f["kind"]))
+        .collect();
+    kinds.sort_unstable();
+    assert_eq!(
+        kinds,
+        ["missing_original", "missing_rendition", "missing_rendition"]
+    );
+    // Renditions are made again; the asset whose original is lost is not hidden.
+    let again = wait::until(PATIENCE, async || {
+        let asset = ann.ready(&kept).await;
+        let made = asset["renditions"].as_object().unwrap();
+        let mut there = 0;
+        for rendition in made.values().filter(|r| r["state"] == "ready") {
+            there += usize::from(fetch(&ann.http, text(&rendition["url"])).await.status == 200);
+        }
+        there == 3
+    });
+    again.await.unwrap();
+    assert_eq!(ann.ready(&lost).await["state"], "ready");
+    let findings = doctor(&rig.server).await;
+    assert_eq!(findings["verdict"], "wrong", "{findings}");
+    assert!(
+        text(&findings["found"]).contains("1 missing original"),
+        "{findings}"
+    );
+    let output = run(&rig.server, &["sweep"]).await;
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(table.matches("missing").count(), 1, "{table}");
+    assert!(table.contains("restore it from a backup"), "{table}");
+}
+
+async fn run(server: &Server, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_safelight"));
+    command
+        .args(args)
+        .arg("--data-dir")
+        .arg(server.data_dir())
+        .args(["--store-listen", &server.store_url().replace("http://", "")])
+        .args(["--catalog-url", &server.catalog_url()])
+        .env_clear();
+    tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap()
+}
+
+/// What the doctor says of sweeps.
+async fn doctor(server: &Server) -> Value {
+    let output = run(server, &["doctor", "--json"]).await;
+    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let all = findings.as_array().unwrap().iter();
+    all.clone().find(|f| f["check"] == "sweep").unwrap().clone()
+}
+
+/// Copies the catalog, goes on, and puts the copy back; as whoever restores a backup does.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_removed_of_what_a_restored_catalog_does_not_know() {
+    let mut rig = Rig::start(Database::Sqlite, &["--sweep-hours", "0"]).await;
+    let before = rig.owner("ann").upload(&photo(1)).await;
+    rig.owner("ann").ready(&before).await;
+    // Open when the copy is made, and whole behind it.
+    let ann = rig.owner("ann");
+    let large = large_photo(7, PART_BYTES + 1000);
+    let open = ann.initiate(&[&large]).await.remove(0);
+    let open_id = text(&open["uploads"][0]["upload_id"]);
+    ann.send_parts(open_id, &large, &[1]).await;
+    assert!(rig.server.terminate().await.unwrap().success());
+    let data_dir = rig.server.data_dir().to_owned();
+    let files = ["catalog.db", "catalog.db-wal", "catalog.db-shm"];
+    for name in files {
+        let _ = std::fs::copy(data_dir.join(name), data_dir.join(format!("{name}.backup")));
+    }
+    rig.server.restart().await.unwrap();
+    let after = rig.owner("ann").upload(&photo(2)).await;
+    rig.owner("ann").ready(&after).await;
+    ann.send_parts(open_id, &large, &[2]).await;
+    ann.complete(open_id).await.expect(200);
+    ann.ready(text(&open["asset_id"])).await;
+    assert!(rig.server.terminate().await.unwrap().success());
+    let output = run(&rig.server, &["sweep", "--remove"]).await;
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && table.contains("; 0 are"),
+        "{table}"
+    );
+
+    for name in files {
+        let _ = std::fs::remove_file(data_dir.join(name));
+        let _ = std::fs::rename(data_dir.join(format!("{name}.backup")), data_dir.join(name));
+    }
+    rig.server.restart().await.unwrap();
+    let store = open_store(&rig.server);
+    let all = objects(&store, "").await;
+    let doubted = wait::until(PATIENCE, async || {
+        rig.server.log().contains("restored from an older copy")
+    });
+    doubted.await.unwrap();
+    // Found, and long ago, as it were; also by the store's clock.
+    let (code, table) = swept(&rig.server, &["sweep", "--remove"]).await;
+    assert_eq!(code, Some(1), "{table}");
+    assert!(
+        table.contains("Nothing is removed") && table.contains("orphan object"),
+        "{table}"
+    );
+    assert_eq!(doctor(&rig.server).await["verdict"], "wrong");
+    let catalog = rig.catalog().await;
+    let orphans = "SELECT COUNT(*) FROM sweep_findings WHERE kind = 'orphan_object'";
+    assert!(number(&catalog, orphans).await >= 1);
+    long_ago(&catalog).await;
+    swept(&rig.server, &["sweep", "--remove"]).await;
+    assert_eq!(objects(&store, "").await, all, "nothing was removed");
+    // Also by the server that is started again.
+    assert!(rig.server.terminate().await.unwrap().success());
+    rig.server.restart().await.unwrap();
+    swept(&rig.server, &["sweep", "--remove"]).await;
+    assert_eq!(objects(&store, "").await, all);
+
+    // The restored catalog takes it for open, and the store knows no such upload any more: the object speaks for itself.
+    change(
+        &catalog,
+        "UPDATE uploads SET look_at = 0, expires_at = 0 WHERE state = 'open'",
+        vec![],
+    )
+    .await;
+    rig.owner("ann").ready(text(&open["asset_id"])).await;
+    assert_eq!(
+        rig.owner("ann").original(text(&open["asset_id"])).await,
+        large
+    );
+    let all = objects(&store, "").await;
+
+    // Confirmed: the grace begins then, and not before.
+    let (code, table) = swept(&rig.server, &["sweep", "--confirm-restored"]).await;
+    assert_eq!(code, Some(0), "{table}");
+    assert!(table.contains("removed after"), "{table}");
+    let recent = "SELECT COUNT(*) FROM sweep_findings WHERE first_seen_at = 0";
+    assert_eq!(number(&catalog, recent).await, 0);
+    swept(&rig.server, &["sweep", "--remove"]).await;
+    assert_eq!(objects(&store, "").await, all);
+    assert_eq!(doctor(&rig.server).await["verdict"], "warning");
+}
+
+async fn swept(server: &Server, args: &[&str]) -> (Option<i32>, String) {
+    let output = run(server, args).await;
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap(),
+    )
+}
+
+async fn long_ago(catalog: &safelight_catalog::Catalog) {
+    change(
+        catalog,
+        "UPDATE sweep_findings SET first_seen_at = 0",
+        vec![],
+    )
+    .await;
+}

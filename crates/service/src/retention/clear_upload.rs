@@ -1,0 +1,64 @@
+//! Removes what an ended upload left at the store.
+//!
+//! The first time at once, so that nothing takes room that nobody wants; but a URL that was given out may still work, and
+//! what came through it meanwhile is removed again. It is closed only by a look which finds nothing after nothing can
+//! arrive any more. Then the segments of one that was appended to are doomed too; `clear_segments` removes them.
+
+use safelight_catalog::uploads::{self, Upload};
+use safelight_catalog::{CatalogError, appends};
+use safelight_model::{limits, look};
+use safelight_objects::{ObjectKey, StoreError};
+
+use crate::context::Context;
+use crate::look::Next;
+
+/// Looks at an upload that was given up or expired.
+///
+/// # Errors
+/// If the catalog fails. A store that fails has the upload looked at again later.
+pub async fn clear_upload(context: &Context, upload: &Upload) -> Result<Next, CatalogError> {
+    // Asked before the store is: what it says then holds for later.
+    let now = context.now();
+    let closes_at = upload.signed_until.plus(limits::LATE_BYTES);
+    match remove(context, upload).await {
+        Ok(true) if closes_at <= now => {
+            let closed = upload.clone();
+            context
+                .catalog
+                .write(move |tx| {
+                    Box::pin(async move {
+                        appends::doom_all(tx, &closed, now).await?;
+                        appends::forget(tx, &closed).await?;
+                        uploads::cleared(tx, &closed, now).await
+                    })
+                })
+                .await?;
+            metrics::counter!("safelight_uploads_cleared_total").increment(1);
+            Ok(Next::Settled)
+        }
+        Ok(true) => Ok(Next::At(closes_at)),
+        Ok(false) => Ok(Next::At(look::after_failure(now, upload.looks))),
+        Err(error) => {
+            tracing::warn!(upload_id = upload.upload_id, %error, "an ended upload is not cleared yet");
+            Ok(Next::At(look::after_failure(now, upload.looks)))
+        }
+    }
+}
+
+/// Whether nothing of it is left.
+async fn remove(context: &Context, upload: &Upload) -> Result<bool, StoreError> {
+    let Ok(key) = ObjectKey::parse(&upload.object_key) else {
+        return Ok(true);
+    };
+    if let Some(id) = &upload.store_upload_id {
+        context.objects.abort(&key, id).await?;
+        // A part that was being sent may have become one after the abort.
+        let parts = context.objects.list_parts(&key, id).await?;
+        if parts.is_some_and(|parts| !parts.is_empty()) {
+            return Ok(false);
+        }
+    }
+    // Also where it went in parts: a completion whose answer was lost may have made the object.
+    context.objects.delete(&key).await?;
+    Ok(true)
+}

@@ -1,0 +1,190 @@
+//! Removes what has long been nobody's.
+//!
+//! Only what this sweep found orphaned and an earlier one did before it by all of the grace, without one in between that did
+//! not; that is as old by the store's own clock; that says it belongs to a tenant of this catalog; that is still an
+//! orphan when it is looked at by itself; and nothing at all while there is doubt about the catalog.
+
+use safelight_catalog::sweeps::{self, Finding, FindingKind, Sweep};
+use safelight_catalog::{CatalogError, keys};
+use safelight_model::clock::Micros;
+use safelight_objects::{Listed, ObjectKey, tenant_of};
+
+use super::catalog_mark;
+use super::sweep::{SweepError, is_known_upload, is_orphan};
+use crate::context::Context;
+
+/// Findings in one step.
+const PAGE: i64 = 200;
+
+/// What becomes of a finding whose grace is over.
+enum Outcome {
+    Removed,
+    /// It is found no more.
+    Gone,
+    /// It is too young by the store's clock, and will be old enough.
+    Young,
+    /// It is not removed by itself at all.
+    Kept(&'static str),
+}
+
+/// Removes a page of findings; where the next one begins, `None` at the end.
+///
+/// # Errors
+/// If catalog or store fail.
+pub(super) async fn step(context: &Context, sweep: &Sweep) -> Result<Option<String>, SweepError> {
+    if catalog_mark::doubt(context).await?.is_some() {
+        return Ok(None);
+    }
+    let before = context.now().minus(context.settings.orphan_grace);
+    let after = read_cursor(&sweep.cursor);
+    let mut reader = context.catalog.reader().await?;
+    let page = sweeps::findings(&mut reader.tx(), after.as_ref(), PAGE).await?;
+    drop(reader);
+    let more = page.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
+    let cursor = page.last().filter(|_| more).map(cursor_behind);
+    for found in page {
+        // One of an earlier sweep was not found by this one: it goes at its end.
+        let is_due = found.first_seen_at <= before && found.last_seen_at >= sweep.began_at;
+        if !is_due {
+            continue;
+        }
+        let outcome = match found.kind {
+            FindingKind::OrphanObject => object(context, &found, before).await?,
+            FindingKind::OrphanUpload => upload(context, &found, before).await?,
+            FindingKind::MissingOriginal | FindingKind::MissingRendition => continue,
+        };
+        note(context, found, outcome).await?;
+    }
+    Ok(cursor)
+}
+
+async fn object(context: &Context, found: &Finding, before: Micros) -> Result<Outcome, SweepError> {
+    let Ok(key) = ObjectKey::parse(&found.object_key) else {
+        return Ok(Outcome::Kept("its key is none of Safelight's"));
+    };
+    let Some(head) = context.objects.head(&key).await? else {
+        return Ok(Outcome::Gone);
+    };
+    let Some(modified_at) = head.modified_at.or(found.modified_at) else {
+        return Ok(Outcome::Kept("the store does not say how old it is"));
+    };
+    if modified_at > before {
+        return Ok(Outcome::Young);
+    }
+    match tenant_of(&head.metadata) {
+        None => return Ok(Outcome::Kept("it does not say whose it is")),
+        Some(tenant) if tenant != key.tenant() => {
+            return Ok(Outcome::Kept(
+                "it says that it is another tenant's than its key does",
+            ));
+        }
+        Some(_) => {}
+    }
+    if !is_tenant(context, key.tenant()).await? {
+        return Ok(Outcome::Kept("it belongs to no tenant of this catalog"));
+    }
+    let listed = Listed {
+        key: found.object_key.clone(),
+        size_bytes: head.size_bytes,
+        etag: head.etag,
+        modified_at,
+    };
+    if !is_orphan(context, &listed).await? {
+        return Ok(Outcome::Gone);
+    }
+    context.objects.delete(&key).await?;
+    Ok(Outcome::Removed)
+}
+
+/// What the store lists of an upload has no metadata: whose it is says its key alone.
+async fn upload(context: &Context, found: &Finding, before: Micros) -> Result<Outcome, SweepError> {
+    let Ok(key) = ObjectKey::parse(&found.object_key) else {
+        return Ok(Outcome::Kept("its key is none of Safelight's"));
+    };
+    match found.modified_at {
+        None => return Ok(Outcome::Kept("the store does not say how old it is")),
+        Some(at) if at > before => return Ok(Outcome::Young),
+        Some(_) => {}
+    }
+    if !is_tenant(context, key.tenant()).await? {
+        return Ok(Outcome::Kept("it belongs to no tenant of this catalog"));
+    }
+    if is_known_upload(context, key.as_str(), &found.store_upload_id).await? {
+        return Ok(Outcome::Gone);
+    }
+    context.objects.abort(&key, &found.store_upload_id).await?;
+    let left = context
+        .objects
+        .list_parts(&key, &found.store_upload_id)
+        .await?;
+    // What is left is found again, and aborted again.
+    Ok(if left.is_some_and(|parts| !parts.is_empty()) {
+        Outcome::Young
+    } else {
+        Outcome::Removed
+    })
+}
+
+async fn is_tenant(context: &Context, tenant_id: &str) -> Result<bool, CatalogError> {
+    keys::is_tenant(&mut context.catalog.reader().await?.tx(), tenant_id).await
+}
+
+async fn note(context: &Context, found: Finding, outcome: Outcome) -> Result<(), CatalogError> {
+    let why = match outcome {
+        Outcome::Young => return Ok(()),
+        Outcome::Kept(why) => Some(why),
+        Outcome::Gone => None,
+        Outcome::Removed => {
+            metrics::counter!("safelight_sweep_removed_total", "kind" => found.kind.as_str())
+                .increment(1);
+            tracing::info!(
+                kind = found.kind.as_str(),
+                key = found.object_key,
+                store_upload_id = found.store_upload_id,
+                size_bytes = found.size_bytes,
+                first_seen_at = found.first_seen_at.rfc3339(),
+                "an orphan was removed"
+            );
+            None
+        }
+    };
+    context
+        .catalog
+        .write(move |tx| {
+            Box::pin(async move {
+                match why {
+                    Some(why) => sweeps::keep(tx, &found, why).await,
+                    None => sweeps::forget(tx, &found).await,
+                }
+            })
+        })
+        .await
+}
+
+fn cursor_behind(found: &Finding) -> String {
+    [
+        found.tenant_id.as_str(),
+        found.kind.as_str(),
+        &found.object_key,
+        &found.store_upload_id,
+    ]
+    .join("\n")
+}
+
+/// The finding that a cursor stands behind.
+fn read_cursor(cursor: &str) -> Option<Finding> {
+    let mut parts = cursor.splitn(4, '\n');
+    let (tenant_id, kind, object_key, store_upload_id) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    Some(Finding {
+        tenant_id: tenant_id.to_owned(),
+        kind: FindingKind::ALL.into_iter().find(|k| k.as_str() == kind)?,
+        object_key: object_key.to_owned(),
+        store_upload_id: store_upload_id.to_owned(),
+        size_bytes: None,
+        modified_at: None,
+        first_seen_at: Micros(0),
+        last_seen_at: Micros(0),
+        kept_because: None,
+    })
+}
