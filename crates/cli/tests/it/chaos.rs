@@ -1,31 +1,45 @@
 //! Two devices of one owner, with half of the photos in common, send everything over links that break, lose answers and
-//! double requests, while the server, the store and the devices' apps are killed (SIGKILL) at seeded moments: every photo
-//! arrives, once, and nothing is left over.
+//! double requests, while the server, the store and the devices' apps are killed (SIGKILL) at seeded moments and events of
+//! the store come early, late, twice and out of order: every photo arrives, once, and nothing is left over, which a sweep
+//! of store and catalog says at the end.
 //!
-//! `SEED=n` draws other sizes, faults and moments, `CAPTURES=n` other numbers of photos.
+//! `SEED=n` draws other sizes, faults and moments, `CAPTURES=n` other numbers of photos, of a phone's sizes from 200 on;
+//! `CLIPS=n` adds large files of `CLIP_MB` each. `make chaos` is 1,000 photos and ten clips of 200 MB.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use safelight_catalog::Catalog;
+use safelight_catalog::sweeps;
+use safelight_model::clock::{Clock as _, ManualClock, SystemClock};
 use safelight_model::entropy::{self, SeededEntropy};
+use safelight_service::retention::sweep;
 use safelight_testkit::link::{Link, Weather};
 use safelight_testkit::server::{Server, die_with_parent};
 use safelight_testkit::wait;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::http_rig::{
-    Caller, Database, PART_BYTES, PATIENCE, http, large_photo, number, objects, on_both_databases,
-    open_catalog, open_store, options, sha256, text,
+    Caller, Database, PART_BYTES, PATIENCE, change, http, large_photo, number, objects,
+    on_both_databases, open_catalog, open_store, options, rows, sha256, text,
 };
+use crate::in_process;
 
 on_both_databases!(every_photo_arrives_once);
 
 /// Photos of each device, unless `CAPTURES` says otherwise.
 const CAPTURES: usize = 16;
-/// How often something is killed.
+/// From so many on they are as large as a phone's.
+const MANY: usize = 200;
+/// How often something is killed, at least, and for how many photos once.
 const KILLS: usize = 8;
+const PHOTOS_PER_KILL: usize = 25;
+/// What the store's events are sent with.
+const EVENTS_SECRET: &str = "a secret of the store";
 /// How long all of it may take, for each photo and at least, on a machine under load.
 const LONGEST: Duration = Duration::from_secs(15);
 const LEAST_LONGEST: Duration = Duration::from_secs(240);
@@ -56,8 +70,17 @@ struct Scenery {
     to_api: Link,
     to_store: Link,
     devices: [Device; 2],
+    /// Of each device.
+    captures: usize,
     /// The hashes of all photos.
     photos: BTreeSet<String>,
+    /// Bytes on both devices.
+    all_bytes: u64,
+    /// As the store knows it, for the events that it would send.
+    catalog: Catalog,
+    chance: Chance,
+    /// Events on their way.
+    telling: JoinSet<()>,
     // Goes last.
     _dir: tempfile::TempDir,
 }
@@ -88,7 +111,10 @@ fn weather_to_store() -> Weather {
     }
 }
 
-async fn set_up(database: Database, seed: u64, captures: usize) -> Scenery {
+async fn set_up(database: Database, seed: u64) -> Scenery {
+    let captures = setting("CAPTURES").map_or(CAPTURES, |n| n as usize);
+    let clips = setting("CLIPS").unwrap_or(0) as usize;
+    let clip_bytes = setting("CLIP_MB").unwrap_or(200) * 1_000_000;
     let dir = tempfile::tempdir().unwrap();
     let chance = Chance(SeededEntropy::new(seed));
     let store = options(dir.path().join("store"), None, &["--roles", "store"]);
@@ -103,6 +129,11 @@ async fn set_up(database: Database, seed: u64, captures: usize) -> Scenery {
         &keys,
         "--store-public-url",
         &to_store.url(),
+        // The janitor competes with clients that are still about to say that all is sent.
+        "--upload-quiet-seconds",
+        "2",
+        "--store-events-secret",
+        EVENTS_SECRET,
     ];
     let api = options(dir.path().join("api"), database.fresh(), &args);
     let api = Server::start(api).await.unwrap();
@@ -119,12 +150,16 @@ async fn set_up(database: Database, seed: u64, captures: usize) -> Scenery {
             starts: 0,
         }
     });
-    for number in 0..captures {
+    let mut all_bytes = 0;
+    for number in 0..captures + clips {
         // Every eighth goes by parts.
         let bytes = match number % 8 {
+            _ if number >= captures => clip_bytes,
             7 => chance.within(PART_BYTES as u64 + 1, 3 * PART_BYTES as u64),
+            _ if captures >= MANY => chance.within(1_000_000, 8_000_000),
             _ => chance.within(30_000, 2_000_000),
         };
+        all_bytes += 2 * bytes;
         let mut photo = |seed: u64| {
             let photo = large_photo(seed, bytes as usize);
             photos.insert(sha256(&photo));
@@ -141,12 +176,17 @@ async fn set_up(database: Database, seed: u64, captures: usize) -> Scenery {
         std::fs::write(path(&devices[1], format!("DSC_{number:04}.jpg")), second).unwrap();
     }
     Scenery {
+        catalog: open_catalog(&api).await,
         api,
         store,
         to_api,
         to_store,
         devices,
+        captures: captures + clips,
         photos,
+        all_bytes,
+        chance,
+        telling: JoinSet::new(),
         _dir: dir,
     }
 }
@@ -205,6 +245,34 @@ impl Scenery {
         done == self.devices.len()
     }
 
+    /// Now and then tells of some uploads as the store would: before their bytes came or long after, and twice.
+    async fn tell_events(&mut self) {
+        while self.telling.try_join_next().is_some() {}
+        if self.chance.within(0, 8) > 0 || self.telling.len() > 8 {
+            return;
+        }
+        let from = self.chance.within(0, 1 << 30);
+        let keys = format!(
+            "SELECT object_key FROM uploads ORDER BY (created_at % 1000003 * 7919 + {from}) % 1000003 LIMIT 5"
+        );
+        let record = |key: String| {
+            json!({ "eventName": "ObjectCreated:Put",
+                    "s3": { "bucket": { "name": "safelight" }, "object": { "key": key, "size": 1 } } })
+        };
+        let keys = rows(&self.catalog, &keys).await;
+        let records: Vec<Value> = keys.iter().map(|r| record(r.text(0).unwrap())).collect();
+        for _ in 0..2 {
+            let url = format!("{}/v1/store-events", self.to_api.url());
+            let request = http().post(url).bearer_auth(EVENTS_SECRET);
+            let request = request
+                .timeout(Duration::from_secs(10))
+                .json(&json!({ "Records": records.clone() }));
+            // What is lost on the way is lost.
+            self.telling
+                .spawn(async move { drop(request.send().await) });
+        }
+    }
+
     fn kill_app(&mut self, device: usize) {
         if let Some(mut app) = self.devices[device].app.take() {
             app.kill().unwrap();
@@ -233,27 +301,25 @@ impl Scenery {
 
 async fn every_photo_arrives_once(database: Database) {
     let seed = setting("SEED").unwrap_or(20_261_128);
-    let captures = setting("CAPTURES").map_or(CAPTURES, |n| n as usize);
-    let chance = Chance(SeededEntropy::new(seed ^ 0x5afe));
-    let mut scenery = set_up(database, seed, captures).await;
+    let mut scenery = set_up(database, seed).await;
+    let captures = scenery.captures;
+    let kills = KILLS.max(captures / PHOTOS_PER_KILL);
     let began = Instant::now();
-    println!("{database:?}: SEED={seed} CAPTURES={captures}");
+    println!("{database:?}: SEED={seed} {captures} files for each device, {kills} kills");
     scenery.start_app(0);
     scenery.start_app(1);
-    let all_bytes = std::fs::read_dir(scenery.devices[0].dir.join("photos"))
-        .unwrap()
-        .map(|entry| entry.unwrap().metadata().unwrap().len())
-        .sum::<u64>();
     let longest = LEAST_LONGEST.max(LONGEST * captures as u32);
-    for kill in 1..=KILLS {
-        let until = scenery.moved_bytes() + chance.within(1_000, all_bytes / 4);
+    for kill in 1..=kills {
+        let apart = (scenery.all_bytes / kills as u64).max(2_000);
+        let until = scenery.moved_bytes() + scenery.chance.within(1_000, apart);
         let moved = wait::until(longest, async || {
+            scenery.tell_events().await;
             scenery.moved_bytes() >= until || scenery.look_after_apps()
         });
         moved
             .await
             .unwrap_or_else(|e| panic!("{e}: {}", scenery.logs()));
-        let victim = chance.within(0, 4);
+        let victim = scenery.chance.within(0, 4);
         println!(
             "{database:?} kill {kill} at {:.1} s: {}",
             began.elapsed().as_secs_f64(),
@@ -271,13 +337,18 @@ async fn every_photo_arrives_once(database: Database) {
             }
         }
     }
-    let done = wait::until(longest, async || scenery.look_after_apps());
+    let done = wait::until(longest, async || {
+        scenery.tell_events().await;
+        scenery.look_after_apps()
+    });
     done.await
         .unwrap_or_else(|e| panic!("{e}: {}", scenery.logs()));
     let (api, store) = (scenery.to_api.carried(), scenery.to_store.carried());
     println!(
-        "{database:?}: all sent after {:.1} s; to the API {api:?}; to the store {store:?}; apps started {} and {} times",
+        "{database:?}: all sent after {:.1} s; {} bytes of files; to the API {api:?}; to the store {store:?}; \
+         apps started {} and {} times",
         began.elapsed().as_secs_f64(),
+        scenery.all_bytes,
         scenery.devices[0].starts,
         scenery.devices[1].starts,
     );
@@ -293,28 +364,77 @@ async fn every_photo_arrives_once(database: Database) {
     scenery
         .to_store
         .change(|weather| *weather = Weather::default());
-    check_reports(&scenery, captures);
+    check_reports(&scenery);
+    let_all_urls_end(&scenery).await;
     check_everything(&scenery).await;
+    nothing_is_on_one_side_only(&scenery).await;
 }
 
-fn check_reports(scenery: &Scenery, captures: usize) {
+fn check_reports(scenery: &Scenery) {
     for device in &scenery.devices {
         let report = std::fs::read(device.dir.join("report.json")).unwrap();
         let report: Value = serde_json::from_slice(&report).unwrap();
         let files = report["files"].as_array().unwrap();
-        assert_eq!(files.len(), captures);
+        assert_eq!(files.len(), scenery.captures);
         for file in files {
             assert_eq!(file["state"], "ready", "{file}");
         }
     }
 }
 
-async fn check_everything(scenery: &Scenery) {
-    let catalog = open_catalog(&scenery.api).await;
+/// What waits until nothing can arrive any more does so no longer.
+async fn let_all_urls_end(scenery: &Scenery) {
+    let catalog = &scenery.catalog;
+    for sql in [
+        "UPDATE uploads SET signed_until = 1 WHERE signed_until > 1",
+        "UPDATE uploads SET look_at = 1 WHERE look_at > 1 AND state IN ('aborted', 'expired')",
+        "UPDATE jobs SET run_at = 1 WHERE run_at > 1 AND state <> 'dead'",
+    ] {
+        change(catalog, sql, vec![]).await;
+    }
     let idle = wait::until(PATIENCE, async || {
-        number(&catalog, "SELECT COUNT(*) FROM jobs WHERE state <> 'dead'").await == 0
+        let open = "SELECT COUNT(*) FROM uploads WHERE look_at IS NOT NULL";
+        let jobs = "SELECT COUNT(*) FROM jobs WHERE state <> 'dead'";
+        number(catalog, jobs).await == 0 && number(catalog, open).await == 0
     });
-    idle.await.unwrap();
+    if let Err(error) = idle.await {
+        let uploads =
+            "SELECT state, COUNT(*) FROM uploads WHERE look_at IS NOT NULL GROUP BY state";
+        let jobs = "SELECT kind, COUNT(*) FROM jobs GROUP BY kind";
+        let mut left = Vec::new();
+        for sql in [uploads, jobs] {
+            for row in rows(catalog, sql).await {
+                left.push((row.text(0).unwrap(), row.int(1).unwrap()));
+            }
+        }
+        panic!("{error}: {left:?}\n{}", scenery.api.log());
+    }
+}
+
+/// As an operator finds it days later.
+async fn nothing_is_on_one_side_only(scenery: &Scenery) {
+    let clock = Arc::new(ManualClock::at(SystemClock.now()));
+    let store = open_store(&scenery.store);
+    let context = in_process::context(store, &scenery.api.catalog_url(), &clock).await;
+    clock.advance(Duration::from_secs(2 * 24 * 3600));
+    sweep::sweep_all(&context, false).await.unwrap();
+    let mut reader = context.catalog.reader().await.unwrap();
+    let found = sweeps::findings(&mut reader.tx(), None, 1000)
+        .await
+        .unwrap();
+    assert_eq!(found, [], "on one side only");
+    let swept = sweeps::find(&mut reader.tx()).await.unwrap().unwrap();
+    assert!(
+        swept.examined >= 4 * scenery.photos.len() as i64,
+        "{swept:?}"
+    );
+    let store = &context.objects;
+    assert_eq!(objects(store, "x/").await, [""; 0]);
+    assert_eq!(store.list_uploads(None, 1000).await.unwrap().uploads, []);
+}
+
+async fn check_everything(scenery: &Scenery) {
+    let catalog = &scenery.catalog;
     let ann = Caller {
         base: scenery.api.url(),
         http: http(),
@@ -356,7 +476,7 @@ async fn check_everything(scenery: &Scenery) {
         ),
         ("FROM jobs", 0),
     ] {
-        let found = number(&catalog, &format!("SELECT COUNT(*) {query}")).await;
+        let found = number(catalog, &format!("SELECT COUNT(*) {query}")).await;
         assert_eq!(found, expected, "{query}");
     }
     let store = open_store(&scenery.store);

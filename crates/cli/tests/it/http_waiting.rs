@@ -32,7 +32,15 @@ async fn ask(caller: &Caller, path: &str, known: Option<&str>, prefer: Option<&s
 /// Asks in the background.
 fn asking(caller: &Caller, path: &str, known: Option<&str>) -> JoinHandle<Answer> {
     let (caller, path, known) = (caller.clone(), path.to_owned(), known.map(str::to_owned));
-    tokio::spawn(async move { ask(&caller, &path, known.as_deref(), Some("wait=25")).await })
+    tokio::spawn(async move {
+        loop {
+            let answer = ask(&caller, &path, known.as_deref(), Some("wait=25")).await;
+            // On a busy machine there may be no room at this moment, which is not what is asked here.
+            if answer.status != 503 {
+                return answer;
+            }
+        }
+    })
 }
 
 /// How many requests wait at this server, by its own account.

@@ -66,31 +66,7 @@ impl InProcess {
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
         let file = format!("sqlite://{}/catalog.db", dir.path().display());
         let catalog_url = database.fresh().unwrap_or(file);
-        let catalog = open(&catalog_url, &clock).await;
-        let context = Context {
-            catalog,
-            objects,
-            clock: clock.clone(),
-            entropy: Arc::new(SystemEntropy),
-            keyring: Arc::new(Keyring::of(&[1; 32], [2; 32])),
-            settings: Arc::new(ServiceSettings {
-                public_url: "http://127.0.0.1:1".to_owned(),
-                gateway_public_url: "http://127.0.0.1:1".to_owned(),
-                single_max_bytes: 8 << 20,
-                max_file_bytes: 1 << 30,
-                max_pixels: 200_000_000,
-                scratch_dir: dir.path().to_owned(),
-                store_events_secret: None,
-                quiet: Duration::from_secs(60),
-                sweep_every: None,
-                sweep_removes: true,
-                orphan_grace: limits::ORPHAN_GRACE,
-                max_requests: 64,
-                max_waiting: 64,
-                event_retention: Duration::from_secs(7 * 24 * 3600),
-                event_heartbeat: Duration::from_secs(15),
-            }),
-        };
+        let context = context(objects, &catalog_url, &clock).await;
         let now = context.now();
         let key = keys::ApiKey {
             tenant_id: TENANT.to_owned(),
@@ -152,6 +128,34 @@ impl InProcess {
     pub async fn pass(&self, time: Duration) -> usize {
         self.clock.advance(time);
         look_after::round(&self.context).await.unwrap()
+    }
+}
+
+/// A process of the service with a catalog and a store that others work with too, and with a clock of its own.
+pub async fn context(objects: Objects, catalog_url: &str, clock: &Arc<ManualClock>) -> Context {
+    Context {
+        catalog: open(catalog_url, clock).await,
+        objects,
+        clock: clock.clone(),
+        entropy: Arc::new(SystemEntropy),
+        keyring: Arc::new(Keyring::of(&[1; 32], [2; 32])),
+        settings: Arc::new(ServiceSettings {
+            public_url: "http://127.0.0.1:1".to_owned(),
+            gateway_public_url: "http://127.0.0.1:1".to_owned(),
+            single_max_bytes: 8 << 20,
+            max_file_bytes: 1 << 30,
+            max_pixels: 200_000_000,
+            scratch_dir: std::env::temp_dir(),
+            store_events_secret: None,
+            quiet: Duration::from_secs(60),
+            sweep_every: None,
+            sweep_removes: true,
+            orphan_grace: limits::ORPHAN_GRACE,
+            max_requests: 64,
+            max_waiting: 64,
+            event_retention: Duration::from_secs(7 * 24 * 3600),
+            event_heartbeat: Duration::from_secs(15),
+        }),
     }
 }
 

@@ -34,8 +34,15 @@ impl Workplace {
         Listings::none(disk, self.root.path().join("tmp"), bounds)
     }
 
+    /// One that a merge is making at this moment has its name for that moment.
     fn has_scratch_names(&self) -> bool {
-        fs::read_dir(self.root.path().join("tmp")).unwrap().count() > 0
+        let has = || fs::read_dir(self.root.path().join("tmp")).unwrap().count() > 0;
+        let mut looks = 0;
+        while has() && looks < 10_000 {
+            looks += 1;
+            std::thread::yield_now();
+        }
+        has()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::intake::read_event::read_event;
 /// Hears what the store tells of its objects. For stores, not for apps: with the secret of the setting
 /// `store_events_secret`, as bearer token or as password. Needs no idempotency key: hearing something twice is harmless.
 #[utoipa::path(
-    post, path = "/v1/store-events", tag = "operations", 
+    post, path = "/v1/store-events", tag = "operations",
     request_body(content = Value, description = "`Records` as Amazon S3, MinIO and Ceph write them, or one event of EventBridge"),
     security(("store_bearer" = []), ("store_basic" = [])),
     responses(
