@@ -13,6 +13,7 @@ mod photos;
 mod quantile;
 mod request;
 mod row;
+mod sdk;
 mod server;
 mod wire;
 
@@ -30,7 +31,7 @@ pub struct Bench {
     pub scratch: PathBuf,
 }
 
-const GROUPS: [&str; 3] = ["intake", "cover", "diskstore"];
+const GROUPS: [&str; 4] = ["intake", "cover", "diskstore", "wire"];
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -74,7 +75,8 @@ async fn run(groups: &[String]) -> anyhow::Result<()> {
         let measured = match name {
             "intake" => groups::intake::run(&bench).await,
             "cover" => groups::cover::run(&bench).await,
-            _ => groups::diskstore::run(&bench).await,
+            "diskstore" => groups::diskstore::run(&bench).await,
+            _ => groups::wire::run(&bench).await,
         };
         rows.extend(measured.with_context(|| format!("group {name}"))?);
     }

@@ -42,6 +42,10 @@ pub struct Start<'a> {
     pub catalog_url: Option<&'a str>,
     /// The roles; all if none are given.
     pub roles: Option<&'a str>,
+    /// The ports of the API and of the store; free ones if none are given.
+    pub ports: Option<(u16, u16)>,
+    /// More arguments.
+    pub more: &'a [String],
 }
 
 /// A running server; stopped when dropped.
@@ -60,8 +64,12 @@ impl Server {
     /// Starts a server on free ports and waits until it is ready.
     pub async fn start(program: &Program, dir: &Path, start: Start<'_>) -> anyhow::Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let api = SocketAddr::from(([127, 0, 0, 1], ports::free()?));
-        let store = SocketAddr::from(([127, 0, 0, 1], ports::free()?));
+        let (api, store) = match start.ports {
+            Some(ports) => ports,
+            None => (ports::free()?, ports::free()?),
+        };
+        let api = SocketAddr::from(([127, 0, 0, 1], api));
+        let store = SocketAddr::from(([127, 0, 0, 1], store));
         let log = dir.join("server.log");
         let out = File::create(&log)?;
         let mut command = Command::new(&program.0);
@@ -81,6 +89,7 @@ impl Server {
         if let Some(roles) = start.roles {
             command.args(["--roles", roles]);
         }
+        command.args(start.more);
         let child = command
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)

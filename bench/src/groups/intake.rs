@@ -81,6 +81,7 @@ async fn measure(
     let start = Start {
         catalog_url: url.as_deref(),
         roles: None,
+        ..Start::default()
     };
     let dir = bench.scratch.join(database);
     let server = Server::start(&bench.program, &dir, start).await?;

@@ -3,3 +3,4 @@
 pub mod cover;
 pub mod diskstore;
 pub mod intake;
+pub mod wire;

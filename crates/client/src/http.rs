@@ -9,7 +9,9 @@ use futures::TryStreamExt;
 use safelight_model::limits;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
-use crate::transport::{Answer, ApiRequest, FilePut, Method, OnSent, Transport, TransportError};
+use crate::transport::{
+    Answer, ApiRequest, FilePut, Method, OnSent, PutMethod, Transport, TransportError,
+};
 
 /// A connection that is not made within this is not made.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -166,9 +168,13 @@ impl Transport for HttpTransport {
                     counted.fetch_add(chunk.len() as u64, Ordering::Relaxed);
                     on_sent(chunk.len() as u64);
                 });
+        let method = match put.method {
+            PutMethod::Put => reqwest::Method::PUT,
+            PutMethod::Patch => reqwest::Method::PATCH,
+        };
         let mut builder = self
             .client
-            .put(&put.url)
+            .request(method, &put.url)
             .header(reqwest::header::CONTENT_LENGTH, put.size_bytes)
             .body(reqwest::Body::wrap_stream(bytes));
         for (name, value) in &put.headers {
@@ -195,15 +201,27 @@ impl Transport for HttpTransport {
             .await
             .map_err(|_| stalled())?
     }
+
+    async fn look(
+        &self,
+        url: &str,
+        headers: &[(&'static str, &'static str)],
+    ) -> Result<Answer, TransportError> {
+        let mut builder = self.client.head(url).timeout(STALL);
+        for (name, value) in headers {
+            builder = builder.header(*name, *value);
+        }
+        answer(builder.send().await.map_err(broken)?).await
+    }
 }
 
 async fn answer(mut response: reqwest::Response) -> Result<Answer, TransportError> {
-    let retry_after = response
-        .headers()
-        .get(reqwest::header::RETRY_AFTER)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.trim().parse().ok())
-        .map(Duration::from_secs);
+    let count = |name: &str| {
+        let value = response.headers().get(name)?;
+        value.to_str().ok()?.trim().parse().ok()
+    };
+    let retry_after = count("retry-after").map(Duration::from_secs);
+    let upload_offset = count("upload-offset");
     let status = response.status().as_u16();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(broken)? {
@@ -213,6 +231,7 @@ async fn answer(mut response: reqwest::Response) -> Result<Answer, TransportErro
     Ok(Answer {
         status,
         retry_after,
+        upload_offset,
         body,
     })
 }

@@ -28,9 +28,20 @@ pub struct ApiRequest {
     pub body: Option<String>,
 }
 
+/// What is done with the bytes of a [`FilePut`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutMethod {
+    /// They are all of the object or of its part.
+    Put,
+    /// They go on where an upload is.
+    Patch,
+}
+
 /// A range of a file that goes to a presigned URL.
 #[derive(Clone, Debug)]
 pub struct FilePut {
+    /// How.
+    pub method: PutMethod,
     /// Where to.
     pub url: String,
     /// With exactly these headers, besides `content-length`.
@@ -50,6 +61,8 @@ pub struct Answer {
     pub status: u16,
     /// The named time to wait, of a `Retry-After` in seconds.
     pub retry_after: Option<Duration>,
+    /// Where an upload is that is appended to, of an `Upload-Offset` in bytes.
+    pub upload_offset: Option<u64>,
     /// The body; cut at 4 MiB.
     pub body: Vec<u8>,
 }
@@ -82,4 +95,11 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Sends a range of a file, streamed from the disk with its exact length.
     async fn put(&self, put: FilePut, on_sent: OnSent) -> Result<Answer, TransportError>;
+
+    /// Asks with `HEAD` how things stand at a presigned URL.
+    async fn look(
+        &self,
+        url: &str,
+        headers: &[(&'static str, &'static str)],
+    ) -> Result<Answer, TransportError>;
 }

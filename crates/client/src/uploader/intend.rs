@@ -119,7 +119,7 @@ impl Uploader {
             device: self.settings.device.clone(),
             network: self.settings.network.clone(),
             battery: self.settings.battery.clone(),
-            accept_transports: [Transport::Single, Transport::Multipart]
+            accept_transports: [Transport::Single, Transport::Multipart, Transport::Append]
                 .map(|t| t.as_str().to_owned())
                 .to_vec(),
             assets: files.iter().map(asset).collect(),

@@ -1,13 +1,14 @@
 //! Sends files: journal, initiation, transfer, completion, and all of it again after a fault.
 //!
 //! One folder of verbs: [`resume`] finds what the journal knows, [`intend`] puts the rest into it,
-//! [`initiate`] asks the server, [`send_file`] and [`send_parts`] move the bytes, [`run`] ties
+//! [`initiate`] asks the server, [`send_file`], [`send_parts`] and [`send_appended`] move the bytes, [`run`] ties
 //! them together.
 
 mod initiate;
 mod intend;
 mod resume;
 mod run;
+mod send_appended;
 mod send_file;
 mod send_parts;
 mod sign;

@@ -45,6 +45,16 @@ impl From<CallError> for Stop {
     }
 }
 
+/// What is left to be sent.
+enum Rest {
+    /// No bytes.
+    Nothing,
+    /// These parts.
+    Parts(Vec<i64>),
+    /// All from this offset on, in bytes; from where the gateway says if `None`.
+    From(Option<u64>),
+}
+
 /// Bytes of one file that have gone out, for those who look on.
 #[derive(Default)]
 pub(super) struct Meter {
@@ -105,17 +115,15 @@ impl Uploader {
     ) -> Result<String, Stop> {
         let size_bytes = job.file.row.fingerprint.stamp.size_bytes;
         let plan = &job.upload.plan;
-        let is_spoken = matches!(
-            Transport::parse(&plan.transport),
-            Some(Transport::Single | Transport::Multipart)
-        );
-        if !is_spoken || plan.part_size_bytes < 1 {
+        let Some(transport) =
+            Transport::parse(&plan.transport).filter(|_| plan.part_size_bytes >= 1)
+        else {
             let detail = format!(
                 "the server wants this file by `{}`, which this version does not speak",
                 plan.transport
             );
             return Err(Stop::Failed(Failure::of("plan_not_understood", detail)));
-        }
+        };
         self.patience.progress.event(&Event::Started {
             file: &job.file.path,
             size_bytes,
@@ -124,14 +132,16 @@ impl Uploader {
         let mut ask = job.resumed;
         let mut attempts = self.patience.begin();
         for _ in 0..MAX_ROUNDS {
-            let missing = if ask {
-                self.missing(job, meter).await?
+            let rest = if ask {
+                self.rest(job, transport, meter).await?
+            } else if transport == Transport::Append {
+                Rest::From(Some(0))
             } else {
-                Some((1..=plan::part_count(size_bytes, plan.part_size_bytes)).collect())
+                Rest::Parts((1..=plan::part_count(size_bytes, plan.part_size_bytes)).collect())
             };
             ask = true;
             let why = match self
-                .send_and_complete(job, missing, &mut slot, sending, meter)
+                .send_and_complete(job, rest, &mut slot, sending, meter)
                 .await
             {
                 Err(Stop::Unclear(why)) => why,
@@ -147,13 +157,16 @@ impl Uploader {
         ))
     }
 
-    /// The parts that the store does not hold; `None` when the upload needs no more bytes.
-    async fn missing(&self, job: &FileJob, meter: &Meter) -> Result<Option<Vec<i64>>, Stop> {
+    /// What the store does not hold.
+    async fn rest(&self, job: &FileJob, transport: Transport, meter: &Meter) -> Result<Rest, Stop> {
         let truth = self.session.upload(&job.upload.upload_id).await?;
         match truth.state.as_str() {
-            "completed" | "completing" => return Ok(None),
+            "completed" | "completing" => return Ok(Rest::Nothing),
             "aborted" | "expired" => return Err(Stop::GivenUp),
             _ => {}
+        }
+        if transport == Transport::Append {
+            return Ok(Rest::From(None));
         }
         let size_bytes = job.file.row.fingerprint.stamp.size_bytes;
         let part_size_bytes = job.upload.plan.part_size_bytes;
@@ -172,24 +185,33 @@ impl Uploader {
             file: &job.file.path,
             sent_bytes: held_bytes,
         });
-        Ok(Some(missing))
+        Ok(Rest::Parts(missing))
     }
 
     async fn send_and_complete(
         &self,
         job: &FileJob,
-        missing: Option<Vec<i64>>,
+        rest: Rest,
         slot: &mut Option<Slot>,
         sending: &Arc<Semaphore>,
         meter: &Arc<Meter>,
     ) -> Result<String, Stop> {
-        if let Some(missing) = missing.filter(|m| !m.is_empty()) {
+        let is_whole = match &rest {
+            Rest::Nothing => true,
+            Rest::Parts(parts) => parts.is_empty(),
+            Rest::From(_) => false,
+        };
+        if !is_whole {
             // A first round has its slot; a later one waits for another.
             let _slot = match slot.take() {
                 Some(slot) => Some(slot),
                 None => sending.clone().acquire_owned().await.ok(),
             };
-            self.send_parts(job, missing, meter).await?;
+            match rest {
+                Rest::Nothing => {}
+                Rest::Parts(parts) => self.send_parts(job, parts, meter).await?,
+                Rest::From(offset) => self.send_appended(job, offset, meter).await?,
+            }
             self.unchanged(job)?;
         }
         // While the server completes it, the next file may be sent.

@@ -10,7 +10,7 @@ use super::send_file::{Meter, Stop};
 use super::sign::{Signer, range};
 use super::{Failure, FileJob, Uploader};
 use crate::progress::Event;
-use crate::transport::{Answer, FilePut, OnSent, TransportError};
+use crate::transport::{Answer, FilePut, OnSent, PutMethod, TransportError};
 
 /// How often a refused URL is replaced at once, before it counts as a failure like others.
 const FREE_URLS: u32 = 2;
@@ -59,9 +59,10 @@ impl Uploader {
         let mut attempts = self.patience.begin();
         let (mut urls, mut wrong) = (0, 0);
         loop {
-            let answer = self.put_once(job, signer, number, meter).await?;
+            let Some(answer) = self.put_once(job, signer, number, meter).await? else {
+                return Ok(());
+            };
             let why = match &answer {
-                Ok(answer) if (200..300).contains(&answer.status) => return Ok(()),
                 Ok(answer) => format!("the store answered {}", describe(answer)),
                 Err(error) => format!("the store cannot be reached: {error}"),
             };
@@ -103,14 +104,14 @@ impl Uploader {
         }
     }
 
-    /// One try. What it counted as sent is taken back unless it succeeds.
+    /// One try: `None` if the part is there then. What it counted as sent is taken back if it is not.
     async fn put_once(
         &self,
         job: &FileJob,
         signer: &Signer<'_>,
         number: i64,
         meter: &Arc<Meter>,
-    ) -> Result<Result<Answer, TransportError>, Stop> {
+    ) -> Result<Option<Result<Answer, TransportError>>, Stop> {
         let signed = signer.url(number).await?;
         let Some((offset, size_bytes)) =
             range(job, number).filter(|(_, n)| u64::try_from(signed.size_bytes) == Ok(*n))
@@ -121,22 +122,9 @@ impl Uploader {
             );
             return Err(Stop::Failed(Failure::of("plan_not_understood", detail)));
         };
-        let mine = Arc::new(AtomicI64::new(0));
-        let on_sent: OnSent = {
-            let (mine, meter, path) = (mine.clone(), meter.clone(), job.file.path.clone());
-            let progress = self.patience.progress.clone();
-            Arc::new(move |more| {
-                let more = i64::try_from(more).unwrap_or(0);
-                mine.fetch_add(more, Ordering::Relaxed);
-                meter.sent_bytes.fetch_add(more, Ordering::Relaxed);
-                let there = meter.there_bytes.fetch_add(more, Ordering::Relaxed) + more;
-                progress.event(&Event::Sent {
-                    file: &path,
-                    sent_bytes: there,
-                });
-            })
-        };
+        let (on_sent, mine) = self.counted(job, meter);
         let put = FilePut {
+            method: PutMethod::Put,
             url: signed.url,
             headers: signed.headers.into_iter().collect(),
             path: job.file.path.clone(),
@@ -144,20 +132,54 @@ impl Uploader {
             size_bytes,
         };
         let answer = self.transport.put(put, on_sent).await;
-        if !matches!(&answer, Ok(answer) if (200..300).contains(&answer.status)) {
-            let taken_back = mine.load(Ordering::Relaxed);
-            let there = meter.there_bytes.fetch_sub(taken_back, Ordering::Relaxed) - taken_back;
-            self.patience.progress.event(&Event::Sent {
-                file: &job.file.path,
+        let is_all = u64::try_from(mine.load(Ordering::Relaxed)) == Ok(size_bytes);
+        let is_there = match &answer {
+            Ok(answer) => (200..300).contains(&answer.status),
+            // Perhaps only the answer was lost: whoever asks need not send it all again.
+            Err(TransportError::Broken(_)) if is_all => {
+                let truth = self.session.upload(&job.upload.upload_id).await?;
+                let wanted = (number, signed.size_bytes);
+                matches!(truth.state.as_str(), "completed" | "completing")
+                    || truth
+                        .parts
+                        .iter()
+                        .any(|p| (p.number, p.size_bytes) == wanted)
+            }
+            Err(_) => false,
+        };
+        if is_there {
+            return Ok(None);
+        }
+        let taken_back = mine.load(Ordering::Relaxed);
+        let there = meter.there_bytes.fetch_sub(taken_back, Ordering::Relaxed) - taken_back;
+        self.patience.progress.event(&Event::Sent {
+            file: &job.file.path,
+            sent_bytes: there,
+        });
+        Ok(Some(answer))
+    }
+
+    /// Counts what one request hands to the network, for the meter and by itself.
+    pub(super) fn counted(&self, job: &FileJob, meter: &Arc<Meter>) -> (OnSent, Arc<AtomicI64>) {
+        let mine = Arc::new(AtomicI64::new(0));
+        let (counter, meter, path) = (mine.clone(), meter.clone(), job.file.path.clone());
+        let progress = self.patience.progress.clone();
+        let on_sent: OnSent = Arc::new(move |more| {
+            let more = i64::try_from(more).unwrap_or(0);
+            counter.fetch_add(more, Ordering::Relaxed);
+            meter.sent_bytes.fetch_add(more, Ordering::Relaxed);
+            let there = meter.there_bytes.fetch_add(more, Ordering::Relaxed) + more;
+            progress.event(&Event::Sent {
+                file: &path,
                 sent_bytes: there,
             });
-        }
-        Ok(answer)
+        });
+        (on_sent, mine)
     }
 }
 
 /// Status and, if the store named one, its error code.
-fn describe(answer: &Answer) -> String {
+pub(super) fn describe(answer: &Answer) -> String {
     let body = String::from_utf8_lossy(&answer.body);
     let code = body
         .split_once("<Code>")

@@ -89,10 +89,27 @@ async fn a_named_time_to_wait_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_lost_costs_no_byte() {
+    let rig = Rig::start().await;
+    for after in [0, 1, 2] {
+        rig.server.fail("put", after, Deed::LoseAnswer);
+    }
+    let files = [rig.file("a.jpg", 700), rig.file("b.mp4", 4_200)];
+    let outcomes = rig.upload(&files).await;
+    assert_eq!(failures(&outcomes), [""; 0]);
+    let world = rig.server.world();
+    assert!(world.faults.is_empty());
+    // One for the photo, five for the clip's parts.
+    assert_eq!(world.count("put"), 1 + 5);
+    assert_eq!(world.whole(), ["a.jpg", "b.mp4"]);
+    let sent: i64 = outcomes.iter().map(|o| o.sent_bytes).sum();
+    assert_eq!(sent, 700 + 4_200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_a_store_takes_once_are_not_sent_for_ever() {
     let rig = Rig::start().await;
-    rig.server.fail("put", 0, Deed::LoseAnswer);
-    // The URL stores once, and has done so.
+    // The URL stores once, and has done so, or not: the server knows.
     rig.server
         .fail("put", 0, Deed::Refuse(412, "PreconditionFailed", None));
     let outcomes = rig.upload(&[rig.file("a.jpg", 700)]).await;

@@ -61,6 +61,11 @@ struct Receiver<'a> {
     pending: Option<Vec<AppendedPart>>,
 }
 
+/// So much is still read of a request that a newer one takes the upload from: what a socket holds,
+const LATE_BYTES: usize = 4 << 20;
+/// if it is there already.
+const LATE: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// Receives a body. How it ended; the offset stands in `held`.
 ///
 /// # Errors
@@ -94,12 +99,25 @@ pub async fn receive<E>(
         fresh_start: received,
         pending: incoming.digest.is_some().then(Vec::new),
     };
+    // What may still be read once a newer request asks for the upload.
+    let mut late_bytes = None;
     let ending = loop {
-        let next = tokio::select! {
-            biased;
-            () = receiver.held.place.asked() => break Ending::Overtaken,
-            () = gateway.stop.cancelled() => break Ending::Stopping,
-            next = tokio::time::timeout(gateway.idle, body.next()) => next,
+        let next = match late_bytes {
+            None => tokio::select! {
+                biased;
+                () = receiver.held.place.asked() => {
+                    late_bytes = Some(LATE_BYTES);
+                    continue;
+                }
+                () = gateway.stop.cancelled() => break Ending::Stopping,
+                next = tokio::time::timeout(gateway.idle, body.next()) => next,
+            },
+            Some(0) => break Ending::Overtaken,
+            // What has come over a connection that broke need not come again over the next one.
+            Some(_) => match tokio::time::timeout(LATE, body.next()).await {
+                Ok(Some(Ok(chunk))) => Ok(Some(Ok(chunk))),
+                _ => break Ending::Overtaken,
+            },
         };
         let chunk = match next {
             Err(_) => break Ending::Idle,
@@ -117,6 +135,7 @@ pub async fn receive<E>(
         if receiver.exceeds(chunk.len()) {
             break Ending::TooMuch;
         }
+        late_bytes = late_bytes.map(|left: usize| left.saturating_sub(chunk.len()));
         if let Some(digest) = &mut incoming.digest {
             digest.count(&chunk);
         }
