@@ -145,7 +145,7 @@ async fn what_is_wrong_with_a_patch_is_named(database: Database) {
         let problem = refused.problem(422, "validation_failed");
         assert_eq!(problem["field"], field, "{body}: {problem}");
     }
-    for body in [json!({ "title": 1 }), json!({ "tags": "sea" }), json!([])] {
+    for body in [json!({ "title": 1 }), json!({ "tags": "sea" })] {
         let refused = ann.patch(&path, &[], &body).await;
         refused.problem(422, "validation_failed");
     }
