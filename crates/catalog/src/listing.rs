@@ -156,7 +156,12 @@ fn along(q: &mut Question, listing: &Listing<'_>, on_postgres: bool) -> Along {
             table: "a",
         }
     };
-    q.ask("a.owner_id = ?", [owner.into()]);
+    // Where the page goes along something else, no planner is to go through all of the owner's assets instead.
+    let owned = match along.table == "a" && filter.capture_id.is_none() {
+        true => "a.owner_id = ?",
+        false => "a.owner_id || '' = ?",
+    };
+    q.ask(owned, [owner.into()]);
     if let Some(album_id) = album {
         q.ask(
             "EXISTS (SELECT 1 FROM album_assets g

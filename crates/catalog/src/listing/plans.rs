@@ -14,7 +14,8 @@ async fn write(catalog: &Catalog, sql: String) {
         .unwrap();
 }
 
-/// Ninety owners with 20,000 assets. One has 2,000: every tenth is in an album, every fifteenth has a tag.
+/// Ninety owners with 20,000 assets. One has 2,000: every tenth is in an album, every fifteenth
+/// has a tag; there are other albums and tags.
 async fn fill(catalog: &Catalog) {
     let numbers = "(WITH RECURSIVE seq (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 20000) \
                    SELECT n FROM seq) AS numbers";
@@ -48,6 +49,16 @@ async fn fill(catalog: &Catalog) {
             "asset_tags (tenant_id, owner_id, tag, asset_id, taken_at)",
             "'ten', 'own', 'sea', 'ast' || n, n * 7919 % 20000",
             "n % 150 = 0",
+        ),
+        (
+            "album_assets (tenant_id, album_id, asset_id, taken_at)",
+            "'ten', 'alb' || (n % 100 + 2), 'ast' || n, n * 7919 % 20000",
+            "n > 0",
+        ),
+        (
+            "asset_tags (tenant_id, owner_id, tag, asset_id, taken_at)",
+            "'ten', 'own', 'tag' || (n % 20), 'ast' || n, n * 7919 % 20000",
+            "n % 10 = 0",
         ),
     ] {
         write(
