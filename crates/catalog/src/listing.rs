@@ -127,12 +127,21 @@ fn along(q: &mut Question, listing: &Listing<'_>, on_postgres: bool) -> Along {
         let members = "(SELECT DISTINCT c.tenant_id, c.asset_id FROM capture_assets c
                          WHERE c.tenant_id = ? AND c.capture_id = ?) m CROSS JOIN assets a";
         let from = q.text(members, [tenant.into(), capture_id.into()]);
-        q.ask("a.tenant_id = m.tenant_id AND a.asset_id = m.asset_id", []);
+        // Not by the index of owners, which would lead through all of this one's assets.
+        q.ask(
+            "a.tenant_id = m.tenant_id AND a.asset_id = m.asset_id AND a.owner_id || '' = ?",
+            [owner.into()],
+        );
         Along { from, table: "a" }
     } else if let Some(album_id) = album.take() {
         q.ask(
             "m.tenant_id = ? AND m.album_id = ? AND a.tenant_id = m.tenant_id AND a.asset_id = m.asset_id",
             [tenant.into(), album_id.into()],
+        );
+        // What is in an album is its owner's.
+        q.ask(
+            "EXISTS (SELECT 1 FROM albums o WHERE o.tenant_id = ? AND o.album_id = ? AND o.owner_id = ?)",
+            [tenant.into(), album_id.into(), owner.into()],
         );
         let by = by("", "album_assets_by_time");
         Along {
@@ -150,18 +159,15 @@ fn along(q: &mut Question, listing: &Listing<'_>, on_postgres: bool) -> Along {
             table: "t",
         }
     } else {
-        q.ask("a.tenant_id = ?", [tenant.into()]);
+        q.ask(
+            "a.tenant_id = ? AND a.owner_id = ?",
+            [tenant.into(), owner.into()],
+        );
         Along {
             from: format!("assets a{}", by("assets_by_owner", "assets_by_time")),
             table: "a",
         }
     };
-    // Where the page goes along something else, no planner is to go through all of the owner's assets instead.
-    let owned = match along.table == "a" && filter.capture_id.is_none() {
-        true => "a.owner_id = ?",
-        false => "a.owner_id || '' = ?",
-    };
-    q.ask(owned, [owner.into()]);
     if let Some(album_id) = album {
         q.ask(
             "EXISTS (SELECT 1 FROM album_assets g

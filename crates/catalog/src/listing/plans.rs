@@ -91,9 +91,15 @@ fn asked() -> Vec<(Filter, Order, &'static str, &'static str)> {
         state: Some(safelight_model::lifecycle::State::Failed),
         mime: Some("image".into()),
         visibility: Some(safelight_model::metadata::Visibility::Private),
-        taken: (Some(Micros(10)), Some(Micros(15_000))),
-        created: (Some(Micros(0)), Some(Micros(1))),
         ..Filter::default()
+    };
+    let taken = Filter {
+        taken: (Some(Micros(10)), Some(Micros(15_000))),
+        ..rest.clone()
+    };
+    let created = Filter {
+        created: (Some(Micros(0)), Some(Micros(1))),
+        ..rest
     };
     vec![
         (
@@ -147,13 +153,13 @@ fn asked() -> Vec<(Filter, Order, &'static str, &'static str)> {
             "capture_assets_pkey",
         ),
         (
-            rest.clone(),
+            taken,
             Order::Captured,
             "a USING INDEX assets_by_time",
             "assets_by_time",
         ),
         (
-            rest,
+            created,
             Order::Created,
             "a USING INDEX assets_by_owner",
             "assets_by_owner",
@@ -241,7 +247,8 @@ async fn on_postgres() {
                 continue;
             }
             assert!(plan.contains(index), "{index} is not in\n{plan}");
-            if filter.capture_id.is_none() {
+            // Fewer than are asked for may be sorted: of a capture, and of a state that hardly any are in.
+            if filter.capture_id.is_none() && filter.state.is_none() {
                 assert!(!plan.contains("Sort"), "{filter:?} {order:?}\n{plan}");
             }
         }
