@@ -36,6 +36,122 @@ pub struct Asset {
     /// `fields=times`: when things happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<Times>,
+    /// `fields=title`, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// `fields=captured_at`, if it is known: when it was taken, RFC 3339, with the offset that was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub captured_at: Option<String>,
+    /// `fields=location`, if it is known: where it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
+    /// `fields=visibility`: `private` or `public`, as the owner says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<String>,
+    /// `fields=tags`: all of them, in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// `fields=albums`: those that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub albums: Option<Vec<String>>,
+    /// `fields=revision`: raised by each change of title, capture time, location, tags or visibility; for `If-Match`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
+}
+
+/// Where an asset was taken (WGS 84).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Location {
+    /// Degrees north, from -90 to 90; kept to seven decimals.
+    pub latitude: f64,
+    /// Degrees east, from -180 to 180; kept to seven decimals.
+    pub longitude: f64,
+    /// Metres above the sea, kept to millimetres.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub altitude_m: Option<f64>,
+}
+
+/// A change of what is said of an asset: a merge patch (RFC 7396). What is not named stays; `null` clears.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct PatchAsset {
+    /// Its title: 1 to 256 characters.
+    #[serde(
+        default,
+        deserialize_with = "named",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<String>)]
+    pub title: Option<Option<String>>,
+    /// When it was taken: RFC 3339, with the offset of the place.
+    #[serde(
+        default,
+        deserialize_with = "named",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<String>)]
+    pub captured_at: Option<Option<String>>,
+    /// Where it was taken, member by member.
+    #[serde(
+        default,
+        deserialize_with = "named",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<PatchLocation>)]
+    pub location: Option<Option<PatchLocation>>,
+    /// All its tags, at most 50 of at most 64 characters. They are kept in lower case.
+    #[serde(
+        default,
+        deserialize_with = "named",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub tags: Option<Option<Vec<String>>>,
+    /// `private` or `public`; `null` is `private`.
+    #[serde(
+        default,
+        deserialize_with = "named",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<String>)]
+    pub visibility: Option<Option<String>>,
+}
+
+/// A change of a location.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct PatchLocation {
+    /// Degrees north.
+    #[serde(
+        default,
+        deserialize_with = "named",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<f64>)]
+    pub latitude: Option<Option<f64>>,
+    /// Degrees east.
+    #[serde(
+        default,
+        deserialize_with = "named",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<f64>)]
+    pub longitude: Option<Option<f64>>,
+    /// Metres above the sea.
+    #[serde(
+        default,
+        deserialize_with = "named",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<f64>)]
+    pub altitude_m: Option<Option<f64>>,
+}
+
+/// A member that is there, if only as `null`.
+pub(crate) fn named<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: serde::Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// Why an asset is in its state.

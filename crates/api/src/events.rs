@@ -18,10 +18,10 @@ pub struct CloudEvent {
     /// `/v1/events`.
     pub source: String,
     /// `capture.created`, `upload.started`, `upload.completed`, `asset.state_changed`, `rendition.ready`,
-    /// `asset.updated`, or one that you do not know.
+    /// `asset.updated`, `album.created`, `album.updated`, `album.deleted`, or one that you do not know.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What it is about: the asset, else the capture.
+    /// What it is about: the asset, else the capture, else the album.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// When it happened.
@@ -74,4 +74,11 @@ pub struct EventFacts {
     /// The preset's version (`rendition.ready`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
+    /// Which of what the owner says is different: `title`, `captured_at`, `location`, `tags`, `visibility` or `albums`
+    /// (`asset.updated`, `album.updated`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Vec<String>>,
+    /// The album (`album.created`, `album.updated`, `album.deleted`; `asset.updated`, if the asset joined or left it).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub album_id: Option<String>,
 }

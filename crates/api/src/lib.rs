@@ -4,6 +4,7 @@
 //! hexadecimal. A reader ignores fields it does not know and tolerates states it does not know, so
 //! states and transports are text here; `safelight-model` knows those of this version.
 
+pub mod albums;
 pub mod assets;
 pub mod captures;
 pub mod events;

@@ -12,10 +12,18 @@ pub const UPLOAD_URLS: &str = "/v1/uploads/{upload_id}/urls";
 pub const UPLOAD_COMPLETE: &str = "/v1/uploads/{upload_id}/complete";
 /// Lists assets (GET).
 pub const ASSETS: &str = "/v1/assets";
-/// One asset (GET).
+/// One asset (GET), and what its owner says of it (PATCH).
 pub const ASSET: &str = "/v1/assets/{asset_id}";
 /// Grants access to an asset's original (POST).
 pub const ASSET_GRANTS: &str = "/v1/assets/{asset_id}/grants";
+/// Albums (GET, POST).
+pub const ALBUMS: &str = "/v1/albums";
+/// One album (GET, PATCH, DELETE).
+pub const ALBUM: &str = "/v1/albums/{album_id}";
+/// Adds assets to an album (POST).
+pub const ALBUM_ASSETS: &str = "/v1/albums/{album_id}/assets";
+/// An asset's place in an album (PUT, DELETE).
+pub const ALBUM_ASSET: &str = "/v1/albums/{album_id}/assets/{asset_id}";
 /// What happens to an owner's captures, as it happens (GET, server-sent events).
 pub const EVENTS: &str = "/v1/events";
 /// What happens to one capture, as it happens (GET, server-sent events).

@@ -3,10 +3,12 @@
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
 use safelight_model::lifecycle::{self, State};
+use safelight_model::metadata::{Location, Metadata, Moment, Visibility};
 
 use crate::blobs::{self, Blob};
 use crate::error::CatalogError;
 use crate::events::{self, FreshEvent};
+use crate::metadata;
 use crate::transaction::Tx;
 use crate::value::Row;
 use crate::values;
@@ -52,18 +54,37 @@ pub struct Asset {
     pub sha256: Option<String>,
     /// The asset that has the same bytes and stands for this one.
     pub merged_into: Option<String>,
+    /// What its owner says of it, but for tags and albums.
+    pub metadata: Metadata,
+    /// Raised by each change of that or of the tags.
+    pub revision: i64,
     /// The bytes.
     pub blob: Option<Blob>,
 }
 
-const OWN_COLUMNS: usize = 19;
+impl Asset {
+    /// By what it stands in an order: when it was taken, where that is known, else when it was initiated. As the
+    /// column `taken_at`.
+    #[must_use]
+    pub fn taken_at(&self) -> Micros {
+        self.metadata.captured_at.map_or(self.created_at, |m| m.at)
+    }
+}
+
+const OWN_COLUMNS: usize = 27;
 
 fn select(condition: &str) -> String {
+    select_from("assets a", condition)
+}
+
+/// Assets `a` with resource `r` and blob `b`, of those in `from`.
+pub(crate) fn select_from(from: &str, condition: &str) -> String {
     format!(
         "SELECT a.tenant_id, a.asset_id, a.owner_id, a.capture_id, a.public_id, a.state, a.reason_code,
                 a.reason_detail, a.version, a.preview, a.created_at, a.uploaded_at, a.viewable_at, a.updated_at,
-                r.filename, r.mime, r.size_bytes, r.sha256, a.merged_into, {}
-           FROM assets a
+                r.filename, r.mime, r.size_bytes, r.sha256, a.merged_into, a.title, a.captured_at,
+                a.captured_offset_minutes, a.latitude_e7, a.longitude_e7, a.altitude_mm, a.visibility, a.revision, {}
+           FROM {from}
            JOIN resources r ON r.tenant_id = a.tenant_id AND r.asset_id = a.asset_id AND r.kind = 'primary'
            LEFT JOIN blobs b ON b.tenant_id = r.tenant_id AND b.blob_id = r.blob_id
           WHERE {condition}",
@@ -71,7 +92,28 @@ fn select(condition: &str) -> String {
     )
 }
 
-fn read(r: &Row) -> Result<Asset, CatalogError> {
+fn read_metadata(r: &Row) -> Result<Metadata, CatalogError> {
+    let visibility = r.text(25)?;
+    let offset_minutes = r.maybe_int(21)?;
+    Ok(Metadata {
+        title: r.maybe_text(19)?,
+        captured_at: r.maybe_at(20)?.map(|at| Moment { at, offset_minutes }),
+        location: match (r.maybe_int(22)?, r.maybe_int(23)?) {
+            (Some(latitude_e7), Some(longitude_e7)) => Some(Location {
+                latitude_e7,
+                longitude_e7,
+                altitude_mm: r.maybe_int(24)?,
+            }),
+            _ => None,
+        },
+        visibility: Visibility::parse(&visibility).ok_or(CatalogError::Unknown {
+            column: "assets.visibility",
+            value: visibility,
+        })?,
+    })
+}
+
+pub(crate) fn read(r: &Row) -> Result<Asset, CatalogError> {
     let state = r.text(5)?;
     Ok(Asset {
         tenant_id: r.text(0)?,
@@ -96,6 +138,8 @@ fn read(r: &Row) -> Result<Asset, CatalogError> {
         size_bytes: r.int(16)?,
         sha256: r.maybe_text(17)?,
         merged_into: r.maybe_text(18)?,
+        metadata: read_metadata(r)?,
+        revision: r.int(26)?,
         blob: match r.maybe_text(OWN_COLUMNS)? {
             Some(_) => Some(blobs::read(r, OWN_COLUMNS)?),
             None => None,
@@ -168,31 +212,6 @@ pub async fn of_blob(
         .collect()
 }
 
-/// An owner's assets, newest first, before `cursor` (an asset id).
-///
-/// # Errors
-/// What the database says.
-pub async fn list(
-    tx: &mut Tx<'_>,
-    tenant_id: &str,
-    owner_id: &str,
-    cursor: Option<&str>,
-    limit: i64,
-) -> Result<Vec<Asset>, CatalogError> {
-    let sql = select(
-        "a.tenant_id = $1 AND a.owner_id = $2 AND a.asset_id < $3 AND a.state <> 'deleted'
-          ORDER BY a.asset_id DESC LIMIT $4",
-    );
-    // `~` sorts behind every id.
-    let rows = tx
-        .rows(
-            &sql,
-            values![tenant_id, owner_id, cursor.unwrap_or("~"), limit],
-        )
-        .await?;
-    rows.iter().map(read).collect()
-}
-
 /// A change of an asset's state.
 #[derive(Clone, Debug)]
 pub struct Transition<'a> {
@@ -235,6 +254,9 @@ pub async fn transition(
         .await?;
     if changed != 1 {
         return Ok(None);
+    }
+    if to == State::Deleted {
+        metadata::erase(tx, asset).await?;
     }
     let mut told = format!(
         "{{\"from\":\"{}\",\"to\":\"{}\"",

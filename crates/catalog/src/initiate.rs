@@ -9,6 +9,7 @@ mod plans;
 mod rows;
 
 use safelight_model::clock::Micros;
+use safelight_model::metadata::Moment;
 
 use crate::error::CatalogError;
 use crate::transaction::Tx;
@@ -38,7 +39,7 @@ pub struct FreshCapture {
     /// What the app means it for.
     pub purpose: Option<String>,
     /// When it was taken.
-    pub captured_at: Option<Micros>,
+    pub captured_at: Option<Moment>,
     /// JSON.
     pub device: Option<String>,
     /// JSON.

@@ -12,6 +12,7 @@
 //! Every change of state is a compare-and-set on `version`, so that the loser of a race sees that it
 //! lost: a function that changes something answers whether it did.
 
+pub mod albums;
 pub mod appends;
 pub mod assets;
 pub mod blobs;
@@ -23,6 +24,8 @@ pub mod idempotency;
 pub mod initiate;
 pub mod jobs;
 pub mod keys;
+pub mod listing;
+pub mod metadata;
 pub mod renditions;
 pub mod store_events;
 pub mod stores;

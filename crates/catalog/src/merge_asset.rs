@@ -6,12 +6,23 @@ use safelight_model::lifecycle::{self, Event, State};
 use crate::assets::Asset;
 use crate::error::CatalogError;
 use crate::events::{self, FreshEvent};
+use crate::metadata;
 use crate::transaction::Tx;
 use crate::values;
 
+/// The ids of the events that a merge may lead to.
+#[derive(Clone, Copy, Debug)]
+pub struct MergeEvents<'a> {
+    /// That the one became the other.
+    pub merged: &'a str,
+    /// That the other has what was said of the one.
+    pub carried_over: &'a str,
+}
+
 /// Has `into` stand for `asset` from now on: the capture that holds the one holds the other, and the one becomes a
-/// tombstone that leads there and points to no blob any more. `false`, and nothing is changed, if the states forbid it,
-/// somebody changed one of the two meanwhile, or one of them is more than one file.
+/// tombstone that leads there and points to no blob any more. What the owner said of it, its tags and its albums
+/// become the other's, which keeps its own where it has them. `false`, and nothing is changed, if the states forbid
+/// it, somebody changed one of the two meanwhile, or one of them is more than one file.
 ///
 /// # Errors
 /// What the database says.
@@ -19,7 +30,7 @@ pub async fn merge_asset(
     tx: &mut Tx<'_>,
     asset: &Asset,
     into: &Asset,
-    event_id: &str,
+    event_ids: MergeEvents<'_>,
     at: Micros,
 ) -> Result<bool, CatalogError> {
     let allowed = lifecycle::next(asset.state, Event::Merged) == Some(State::Deleted)
@@ -61,6 +72,23 @@ pub async fn merge_asset(
         values![&asset.tenant_id, &asset.asset_id],
     )
     .await?;
+    let carried_over = metadata::carry_over(tx, &asset.asset_id, into, at).await?;
+    metadata::erase(tx, asset).await?;
+    if !carried_over.is_empty() {
+        let event = FreshEvent {
+            tenant_id: &into.tenant_id,
+            event_id: event_ids.carried_over,
+            kind: "asset.updated",
+            owner_id: &into.owner_id,
+            asset_id: Some(&into.asset_id),
+            detail: Some(format!(
+                "{{\"changed\":[\"{}\"]}}",
+                carried_over.join("\",\"")
+            )),
+            at,
+        };
+        events::record(tx, &event).await?;
+    }
     let (from, to) = (asset.state.as_str(), State::Deleted.as_str());
     let detail = format!(
         "{{\"from\":\"{from}\",\"to\":\"{to}\",\"merged_into\":\"{}\"}}",
@@ -68,7 +96,7 @@ pub async fn merge_asset(
     );
     let event = FreshEvent {
         tenant_id: &asset.tenant_id,
-        event_id,
+        event_id: event_ids.merged,
         kind: "asset.state_changed",
         owner_id: &asset.owner_id,
         asset_id: Some(&asset.asset_id),

@@ -17,6 +17,8 @@ pub enum Code {
     IdempotencyKeyInFlight,
     /// This key came with another payload before.
     IdempotencyKeyMismatch,
+    /// Somebody changed it since the caller read it.
+    RevisionMismatch,
     /// The upload's time is over, or it was given up.
     UploadExpired,
     /// Bytes are missing.
@@ -65,7 +67,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
@@ -73,6 +75,7 @@ impl Code {
         Self::IdempotencyKeyMissing,
         Self::IdempotencyKeyInFlight,
         Self::IdempotencyKeyMismatch,
+        Self::RevisionMismatch,
         Self::UploadExpired,
         Self::UploadIncomplete,
         Self::UploadOffsetMismatch,
@@ -108,6 +111,7 @@ impl Code {
             Self::IdempotencyKeyMissing => "idempotency_key_missing",
             Self::IdempotencyKeyInFlight => "idempotency_key_in_flight",
             Self::IdempotencyKeyMismatch => "idempotency_key_mismatch",
+            Self::RevisionMismatch => "revision_mismatch",
             Self::UploadExpired => "upload_expired",
             Self::UploadIncomplete => "upload_incomplete",
             Self::UploadOffsetMismatch => "upload_offset_mismatch",
@@ -144,6 +148,7 @@ impl Code {
             Self::IdempotencyKeyMissing => "A write came without its Idempotency-Key",
             Self::IdempotencyKeyInFlight => "The first request with this key is still running",
             Self::IdempotencyKeyMismatch => "This key came with another payload before",
+            Self::RevisionMismatch => "Somebody changed it since the caller read it",
             Self::UploadExpired => "The upload's time is over, or it was given up",
             Self::UploadIncomplete => "Bytes are missing",
             Self::UploadOffsetMismatch => "Bytes were sent for another offset than the upload's",

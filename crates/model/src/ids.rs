@@ -22,6 +22,8 @@ pub const UPLOAD: &str = "upl";
 pub const BLOB: &str = "blb";
 /// Prefix of job ids.
 pub const JOB: &str = "job";
+/// Prefix of album ids.
+pub const ALBUM: &str = "alb";
 /// Prefix of event ids.
 pub const EVENT: &str = "evt";
 /// Prefix of tenant ids.
@@ -42,6 +44,13 @@ pub fn fresh(prefix: &str, now: Micros, source: &dyn Entropy) -> String {
     raw[6] = (raw[6] & 0x0f) | 0x70;
     raw[8] = (raw[8] & 0x3f) | 0x80;
     format!("{prefix}_{}", base32(u128::from_be_bytes(raw)))
+}
+
+/// The smallest text that an id with this prefix can be that was made at `at` or later.
+#[must_use]
+pub fn floor(prefix: &str, at: Micros) -> String {
+    let millis = u64::try_from(at.0 / 1_000).unwrap_or(0).min((1 << 48) - 1);
+    format!("{prefix}_{}", base32(u128::from(millis) << 80))
 }
 
 /// 26 random characters (128 bits) for public links; says nothing about time or order.
@@ -97,6 +106,20 @@ mod tests {
         assert!(is(ASSET, &early) && !is(CAPTURE, &early));
         assert_eq!(early.len(), 30);
         assert!(!is(ASSET, "ast_ILOU"));
+    }
+
+    #[test]
+    fn a_floor_parts_earlier_from_later_ids() {
+        let source = SeededEntropy::new(3);
+        let at = Micros(1_700_000_000_001_000);
+        let floor_of_it = floor(ASSET, at);
+        assert!(is(ASSET, &floor_of_it));
+        for _ in 0..50 {
+            assert!(fresh(ASSET, Micros(at.0 - 1), &source) < floor_of_it);
+            assert!(fresh(ASSET, at, &source) >= floor_of_it);
+        }
+        assert_eq!(floor(ASSET, Micros(-5)), floor(ASSET, Micros(0)));
+        assert!(floor(ASSET, Micros(i64::MAX)) > floor_of_it);
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub mod lifecycle;
 pub mod limits;
 pub mod link;
 pub mod look;
+pub mod metadata;
 pub mod plan;
 pub mod preset;
+pub mod tags;
 pub mod text;

@@ -48,6 +48,16 @@ pub const MAX_PIXELS: u64 = 200_000_000;
 pub const MAX_THUMBHASH_BYTES: usize = 64;
 /// Longest client reference, in characters.
 pub const MAX_CLIENT_REF: usize = 128;
+/// Longest title of an asset or album, in characters.
+pub const MAX_TITLE: usize = 256;
+/// Tags of one asset.
+pub const MAX_TAGS: usize = 50;
+/// Longest tag, in characters.
+pub const MAX_TAG: usize = 64;
+/// Assets in one album.
+pub const MAX_ALBUM_ASSETS: i64 = 10_000;
+/// Assets that one request may add to an album.
+pub const MAX_ADDED_AT_ONCE: usize = 100;
 /// Rows in a list page by default, and at most.
 pub const PAGE: (i64, i64) = (50, 200);
 /// A delivery URL's expiry is rounded up to this window, so that the same picture keeps its URL.

@@ -2,12 +2,14 @@
 //! through three doors: [`queue::enqueue`], [`governance::decide`] and [`insights::record`].
 
 pub mod context;
+pub mod cursor;
 pub mod delivery;
 pub mod governance;
 pub mod http;
 pub mod insights;
 pub mod intake;
 pub mod janitor;
+pub mod library;
 pub mod look;
 pub mod look_after;
 pub mod processing;

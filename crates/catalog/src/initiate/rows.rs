@@ -40,7 +40,7 @@ impl Rows {
             (&c.client_ref).into(),
             (&c.mode).into(),
             (&c.purpose).into(),
-            c.captured_at.into(),
+            c.captured_at.map(|m| m.at).into(),
             (&c.device).into(),
             (&c.network).into(),
             (&c.battery).into(),
@@ -85,6 +85,8 @@ impl Rows {
             a.state.into(),
             1_i64.into(),
             (&a.preview).into(),
+            c.captured_at.map(|m| m.at).into(),
+            c.captured_at.and_then(|m| m.offset_minutes).into(),
             c.at.into(),
             c.at.into(),
         ]);
@@ -154,7 +156,7 @@ impl Rows {
             },
             Insert {
                 into: "assets (tenant_id, asset_id, owner_id, capture_id, public_id, state, version, preview,
-                               created_at, updated_at)",
+                               captured_at, captured_offset_minutes, created_at, updated_at)",
                 rows: self.assets,
             },
             Insert {

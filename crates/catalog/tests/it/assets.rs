@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use safelight_catalog::assets::{self, Asset, Transition};
+use safelight_catalog::listing::{self, Filter, Listing, Order, Place};
 use safelight_catalog::{Backend, Catalog, events};
 use safelight_model::clock::{Clock as _, Micros};
 use safelight_model::codes::Code;
@@ -283,7 +284,19 @@ async fn page(
     limit: i64,
 ) -> Vec<String> {
     let mut reader = catalog.reader().await.unwrap();
-    let page = assets::list(&mut reader.tx(), tenant_id, owner, cursor, limit).await;
+    let after = cursor.map(|asset_id| Place {
+        taken_at: Micros(0),
+        asset_id: asset_id.to_owned(),
+    });
+    let listing = Listing {
+        tenant_id,
+        owner_id: owner,
+        filter: &Filter::default(),
+        order: Order::Created,
+        after: after.as_ref(),
+        limit,
+    };
+    let page = listing::list(&mut reader.tx(), &listing).await;
     page.unwrap().into_iter().map(|a| a.asset_id).collect()
 }
 

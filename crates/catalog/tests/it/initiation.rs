@@ -75,7 +75,7 @@ async fn a_capture_is_stored_as_it_was_asked_for(f: Fixture) {
         .await;
     let stored = stored.unwrap().unwrap();
     assert_eq!(stored.maybe_text(0).unwrap(), fresh.purpose);
-    assert_eq!(stored.maybe_at(1).unwrap(), fresh.captured_at);
+    assert_eq!(stored.maybe_at(1).unwrap(), fresh.captured_at.map(|m| m.at));
     assert_eq!(stored.maybe_text(2).unwrap(), fresh.device);
     assert_eq!(stored.maybe_text(3).unwrap(), fresh.network);
     assert_eq!(stored.maybe_text(4).unwrap(), fresh.battery);

@@ -10,6 +10,7 @@
     reason = "this is all test code"
 )]
 
+mod albums;
 mod appends;
 mod assets;
 mod blobs;
@@ -22,7 +23,9 @@ mod jobs;
 mod jobs_model;
 mod keys;
 mod kill;
+mod listing;
 mod merge;
+mod metadata;
 mod renditions;
 mod samples;
 mod schema;

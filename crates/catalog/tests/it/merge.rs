@@ -2,7 +2,7 @@
 
 use safelight_catalog::assets::{self, Asset, Transition};
 use safelight_catalog::initiate::FreshCapture;
-use safelight_catalog::merge_asset::merge_asset;
+use safelight_catalog::merge_asset::{MergeEvents, merge_asset};
 use safelight_catalog::{Catalog, CatalogError, captures, events};
 use safelight_model::ids;
 use safelight_model::lifecycle::{Event, State};
@@ -21,7 +21,12 @@ on_both!(
 async fn merge(catalog: Catalog, event_id: String, from: Asset, into: Asset) -> bool {
     let at = into.updated_at;
     let merged: Result<bool, CatalogError> = in_tx!(catalog, |tx| {
-        merge_asset(tx, &from, &into, &event_id, at).await
+        let carried_over = format!("{event_id}+");
+        let event_ids = MergeEvents {
+            merged: &event_id,
+            carried_over: &carried_over,
+        };
+        merge_asset(tx, &from, &into, event_ids, at).await
     });
     merged.unwrap()
 }
@@ -83,8 +88,7 @@ async fn an_asset_becomes_the_one_that_has_its_bytes(f: Fixture) {
     }
     let members = captures::members(tx, TENANT, &again.capture_id).await;
     assert_eq!(members.unwrap()[0].asset_id, into.asset_id);
-    let list = assets::list(tx, TENANT, OWNER, None, 10).await.unwrap();
-    assert_eq!(list.len(), 1);
+    assert_eq!(listed(&f).await.len(), 1);
     let told = events::of_asset(tx, TENANT, &from.asset_id).await.unwrap();
     let says = |detail: &String| detail.contains(&into.asset_id);
     assert!(told.iter().filter_map(|e| e.detail.as_ref()).any(says));
@@ -168,8 +172,7 @@ async fn of_many_that_merge_at_once_each_does_so_once(f: Fixture) {
     let mut reader = f.catalog.reader().await.unwrap();
     let holders = assets::of_blob(&mut reader.tx(), TENANT, &blob_id).await;
     assert_eq!(holders.unwrap().len(), 1);
-    let list = assets::list(&mut reader.tx(), TENANT, OWNER, None, 10).await;
-    assert_eq!(list.unwrap().len(), 1);
+    assert_eq!(listed(&f).await.len(), 1);
 }
 
 /// Whichever comes first: nothing leads to an asset that was deleted before it could.

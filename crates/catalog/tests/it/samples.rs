@@ -5,10 +5,12 @@ use std::time::Duration;
 use safelight_catalog::assets::{self, Asset, Transition};
 use safelight_catalog::blobs::{self, Blob, FreshBlob, Inspected};
 use safelight_catalog::initiate::{FreshAsset, FreshCapture, Initiated, initiate};
+use safelight_catalog::listing::{self, Filter, Listing, Order, Place};
 use safelight_catalog::{Catalog, CatalogError};
 use safelight_model::clock::Clock as _;
 use safelight_model::ids;
 use safelight_model::lifecycle::{Event, State};
+use safelight_model::metadata::Moment;
 
 use crate::fixture::{Fixture, in_tx};
 
@@ -34,7 +36,10 @@ pub fn capture(f: &Fixture, owner: &str, client_ref: &str, assets: usize) -> Fre
         client_ref: client_ref.into(),
         mode: "single".into(),
         purpose: Some("post".into()),
-        captured_at: Some(now),
+        captured_at: Some(Moment {
+            at: now,
+            offset_minutes: Some(60),
+        }),
         device: Some(r#"{"model":"Pixel 9"}"#.into()),
         network: None,
         battery: Some(r#"{"level":0.5}"#.into()),
@@ -231,4 +236,29 @@ where
         out.push(task.await.unwrap());
     }
     out
+}
+
+/// The assets of [`OWNER`] that a filter lets through, in an order, behind a place.
+pub async fn listed_by(
+    catalog: &Catalog,
+    filter: &Filter,
+    order: Order,
+    after: Option<&Place>,
+    limit: i64,
+) -> Vec<Asset> {
+    let mut reader = catalog.reader().await.unwrap();
+    let listing = Listing {
+        tenant_id: TENANT,
+        owner_id: OWNER,
+        filter,
+        order,
+        after,
+        limit,
+    };
+    listing::list(&mut reader.tx(), &listing).await.unwrap()
+}
+
+/// All assets of [`OWNER`].
+pub async fn listed(f: &Fixture) -> Vec<Asset> {
+    listed_by(&f.catalog, &Filter::default(), Order::Created, None, 1_000).await
 }

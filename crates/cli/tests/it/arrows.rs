@@ -62,6 +62,7 @@ const STAGES: &[&str] = &[
     "governance",
     "retention",
     "insights",
+    "library",
 ];
 
 /// What every stage may use of the others.

@@ -292,6 +292,15 @@ impl Caller {
         answer(request.header("idempotency-key", key).json(body)).await
     }
 
+    /// Changes something, with further headers.
+    pub async fn patch(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let mut request = self.request(Method::PATCH, path).json(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answer(request).await
+    }
+
     /// Initiates a capture of these files, and returns the assets of the answer.
     pub async fn initiate(&self, files: &[&[u8]]) -> Vec<Value> {
         let made = self.post("/v1/captures", &capture(files)).await;

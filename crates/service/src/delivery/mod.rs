@@ -2,6 +2,7 @@
 
 pub mod grant_original;
 pub mod links;
+pub mod list_assets;
 mod range;
 pub mod read_asset;
 pub mod serve_media;

@@ -1,20 +1,34 @@
-//! `GET /v1/assets` and `GET /v1/assets/{id}`: small by default, more by `fields`.
+//! `GET /v1/assets/{id}`, and how an asset is shown: small by default, more by `fields`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use safelight_api::assets as wire;
 use safelight_catalog::assets::{self, Asset};
 use safelight_catalog::renditions::{self, Rendition};
-use safelight_catalog::{CatalogError, Tx};
+use safelight_catalog::{CatalogError, Tx, albums, metadata};
 use safelight_model::codes::Code;
-use safelight_model::{ids, limits, preset};
+use safelight_model::metadata::Moment;
+use safelight_model::preset;
 
 use super::links;
 use crate::context::{Context, Owner};
 use crate::governance::decide::{Wanted, decide};
 
 /// What can be asked for with `fields`.
-pub const FIELDS: [&str; 5] = ["thumbhash", "capture", "original", "renditions", "times"];
+pub const FIELDS: [&str; 12] = [
+    "thumbhash",
+    "capture",
+    "original",
+    "renditions",
+    "times",
+    "title",
+    "captured_at",
+    "location",
+    "visibility",
+    "tags",
+    "albums",
+    "revision",
+];
 
 /// Why an asset cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +36,9 @@ pub enum ReadAssetError {
     /// There is no such asset of this owner.
     #[error("there is no such asset")]
     NotFound,
+    /// There is no such album or capture of this owner.
+    #[error("there is no such {0}")]
+    NoGroup(&'static str),
     /// The query is wrong.
     #[error("{1}")]
     Query(&'static str, String),
@@ -35,7 +52,7 @@ impl ReadAssetError {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::NotFound => Code::NotFound,
+            Self::NotFound | Self::NoGroup(_) => Code::NotFound,
             Self::Query(..) => Code::ValidationFailed,
             Self::Catalog(e) => e.code(),
         }
@@ -76,9 +93,41 @@ impl Fields {
         }
     }
 
-    fn has(&self, field: &str) -> bool {
+    /// All that the owner says of an asset, and its revision.
+    #[must_use]
+    pub fn said() -> Self {
+        let said = [
+            "title",
+            "captured_at",
+            "location",
+            "visibility",
+            "tags",
+            "revision",
+        ];
+        Self(said.map(str::to_owned).to_vec())
+    }
+
+    pub(super) fn has(&self, field: &str) -> bool {
         self.0.iter().any(|f| f == field)
     }
+}
+
+/// An asset as it is shown.
+#[derive(Debug)]
+pub struct Shown {
+    /// What is shown of it.
+    pub asset: wire::Asset,
+    /// Raised by each change of what its owner says of it.
+    pub revision: i64,
+}
+
+/// An asset with what else is shown of it.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) asset: Asset,
+    pub(super) made: Vec<Rendition>,
+    pub(super) tags: BTreeSet<String>,
+    pub(super) albums: BTreeSet<String>,
 }
 
 /// One asset of `owner`.
@@ -90,75 +139,53 @@ pub async fn read_asset(
     owner: &Owner,
     asset_id: &str,
     fields: &Fields,
-) -> Result<wire::Asset, ReadAssetError> {
+) -> Result<Shown, ReadAssetError> {
     let mut reader = context.catalog.reader().await?;
-    let asset = assets::standing_for(&mut reader.tx(), &owner.tenant_id, asset_id)
+    let tx = &mut reader.tx();
+    let asset = assets::standing_for(tx, &owner.tenant_id, asset_id)
         .await?
         .filter(|a| a.owner_id == owner.owner_id)
         .ok_or(ReadAssetError::NotFound)?;
-    let made = made_of(&mut reader.tx(), &asset).await?;
-    Ok(render(context, &asset, &made, fields))
+    let found = look_up(tx, vec![asset], fields, true).await?;
+    let found = found.first().ok_or(ReadAssetError::NotFound)?;
+    Ok(Shown {
+        asset: render(context, found, fields),
+        revision: found.asset.revision,
+    })
 }
 
-async fn made_of(tx: &mut Tx<'_>, asset: &Asset) -> Result<Vec<Rendition>, CatalogError> {
-    match &asset.blob {
-        Some(blob) => renditions::of_blob(tx, &asset.tenant_id, &blob.blob_id).await,
-        None => Ok(Vec::new()),
-    }
-}
-
-/// A page of an owner's assets, the newest first.
-///
-/// # Errors
-/// If the query is wrong, or the catalog fails.
-pub async fn list_assets(
-    context: &Context,
-    owner: &Owner,
-    limit: Option<i64>,
-    cursor: Option<&str>,
+/// Looks up what is to be shown of these assets of one tenant; their renditions too `with_renditions`.
+pub(super) async fn look_up(
+    tx: &mut Tx<'_>,
+    of: Vec<Asset>,
     fields: &Fields,
-) -> Result<wire::AssetPage, ReadAssetError> {
-    let (default, most) = limits::PAGE;
-    let limit = limit.unwrap_or(default);
-    if !(1..=most).contains(&limit) {
-        return Err(ReadAssetError::Query(
-            "limit",
-            format!("limit must be from 1 to {most}"),
-        ));
+    with_renditions: bool,
+) -> Result<Vec<Found>, CatalogError> {
+    let tenant_id = of.first().map(|a| a.tenant_id.clone()).unwrap_or_default();
+    let ids: Vec<&str> = of.iter().map(|a| a.asset_id.as_str()).collect();
+    let mut tags = match fields.has("tags") {
+        true => metadata::tags_of(tx, &tenant_id, &ids).await?,
+        false => BTreeMap::new(),
+    };
+    let mut albums = match fields.has("albums") {
+        true => albums::of_assets(tx, &tenant_id, &ids).await?,
+        false => BTreeMap::new(),
+    };
+    let mut found = Vec::with_capacity(of.len());
+    for asset in of {
+        found.push(Found {
+            made: match &asset.blob {
+                Some(blob) if with_renditions => {
+                    renditions::of_blob(tx, &asset.tenant_id, &blob.blob_id).await?
+                }
+                _ => Vec::new(),
+            },
+            tags: tags.remove(&asset.asset_id).unwrap_or_default(),
+            albums: albums.remove(&asset.asset_id).unwrap_or_default(),
+            asset,
+        });
     }
-    if cursor.is_some_and(|c| !ids::is(ids::ASSET, c)) {
-        return Err(ReadAssetError::Query(
-            "cursor",
-            "cursor must be a next_cursor of an earlier page".into(),
-        ));
-    }
-    let mut reader = context.catalog.reader().await?;
-    let tx = &mut reader.tx();
-    let page = assets::list(tx, &owner.tenant_id, &owner.owner_id, cursor, limit + 1).await?;
-    let mut found = Vec::with_capacity(page.len());
-    for asset in page {
-        let made = if fields.has("renditions") {
-            made_of(tx, &asset).await?
-        } else {
-            Vec::new()
-        };
-        found.push((asset, made));
-    }
-    let more = found.len() > usize::try_from(limit).unwrap_or(usize::MAX);
-    if more {
-        found.pop();
-    }
-    let next_cursor = more
-        .then(|| found.last().map(|(a, _)| a.asset_id.clone()))
-        .flatten();
-    let mut items: Vec<wire::Asset> = found
-        .iter()
-        .map(|(a, made)| render(context, a, made, fields))
-        .collect();
-    if !fields.has("renditions") {
-        items.iter_mut().for_each(|a| a.progress = None);
-    }
-    Ok(wire::AssetPage { items, next_cursor })
+    Ok(found)
 }
 
 fn reason(code: Option<&String>, detail: Option<&String>) -> Option<wire::Reason> {
@@ -168,7 +195,10 @@ fn reason(code: Option<&String>, detail: Option<&String>) -> Option<wire::Reason
     })
 }
 
-fn render(context: &Context, asset: &Asset, made: &[Rendition], fields: &Fields) -> wire::Asset {
+/// An asset as it is shown alone.
+pub(super) fn render(context: &Context, found: &Found, fields: &Fields) -> wire::Asset {
+    let Found { asset, made, .. } = found;
+    let said = &asset.metadata;
     let viewable = decide(asset, Wanted::Rendition).is_ok();
     let link = |name: &str, version: i64| {
         let preset = preset::find(name, u32::try_from(version).ok()?)?;
@@ -228,5 +258,28 @@ fn render(context: &Context, asset: &Asset, made: &[Rendition], fields: &Fields)
             viewable_at: asset.viewable_at.map(|t| t.rfc3339()),
             updated_at: asset.updated_at.rfc3339(),
         }),
+        title: said.title.clone().filter(|_| fields.has("title")),
+        captured_at: said
+            .captured_at
+            .filter(|_| fields.has("captured_at"))
+            .map(Moment::rfc3339),
+        location: said
+            .location
+            .filter(|_| fields.has("location"))
+            .map(|l| wire::Location {
+                latitude: l.latitude(),
+                longitude: l.longitude(),
+                altitude_m: l.altitude_m(),
+            }),
+        visibility: fields
+            .has("visibility")
+            .then(|| said.visibility.as_str().to_owned()),
+        tags: fields
+            .has("tags")
+            .then(|| found.tags.iter().cloned().collect()),
+        albums: fields
+            .has("albums")
+            .then(|| found.albums.iter().cloned().collect()),
+        revision: fields.has("revision").then_some(asset.revision),
     }
 }

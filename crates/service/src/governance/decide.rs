@@ -88,6 +88,8 @@ mod tests {
             size_bytes: 1,
             sha256: None,
             merged_into: None,
+            metadata: Default::default(),
+            revision: 1,
             blob: verdict.map(|verdict| Blob {
                 blob_id: "blb_1".into(),
                 scope: "me".into(),

@@ -10,7 +10,7 @@ use safelight_model::codes::Code;
 use safelight_model::limits;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::problem::Refused;
+use super::problem::{Coded, Refused};
 use crate::context::Context;
 use crate::governance::authenticate::Caller;
 
@@ -100,15 +100,14 @@ fn earlier(found: Found) -> Result<Earlier, Refused> {
 ///
 /// # Errors
 /// What `work` says; or that the key is in flight, or came before with another request.
-pub async fn in_one_commit<F>(
+pub async fn in_one_commit<E, F>(
     context: &Context,
     write: Write<'_>,
     work: F,
 ) -> Result<(String, bool), Refused>
 where
-    F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<String, CatalogError>>
-        + Send
-        + 'static,
+    E: Coded + From<CatalogError> + Send + 'static,
+    F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<String, E>> + Send + 'static,
 {
     let claim = write.claim(context);
     let found = context
@@ -121,7 +120,7 @@ where
                 };
                 let subject = work(tx).await?;
                 idempotency::done(tx, &claim, fence, Some(&subject), None).await?;
-                Ok::<_, CatalogError>((Found::Done(Some(subject), None), false))
+                Ok::<_, E>((Found::Done(Some(subject), None), false))
             })
         })
         .await?;
@@ -131,6 +130,25 @@ where
             Code::Internal,
             "the operation began and did not end",
         )),
+    }
+}
+
+/// As [`in_one_commit`], for a write that may come without a key: then each is carried out as it comes.
+///
+/// # Errors
+/// As [`in_one_commit`].
+pub async fn in_one_commit_perhaps<E, F>(
+    context: &Context,
+    write: Option<Write<'_>>,
+    work: F,
+) -> Result<(String, bool), Refused>
+where
+    E: Coded + From<CatalogError> + Send + 'static,
+    F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<String, E>> + Send + 'static,
+{
+    match write {
+        Some(write) => in_one_commit(context, write, work).await,
+        None => Ok((context.catalog.write(work).await?, false)),
     }
 }
 

@@ -1,10 +1,12 @@
-//! `Prefer: wait=N` (RFC 7240) and `If-None-Match` (RFC 9110): what a caller knows, and how long he
+//! `Prefer: wait=N` (RFC 7240), `If-None-Match` and `If-Match` (RFC 9110): what a caller knows, and how long he
 //! would wait to hear of something else.
 
 use std::time::Duration;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use safelight_model::limits;
+
+use crate::library::Expected;
 
 /// The header of preferences.
 pub(super) const PREFER: &str = "prefer";
@@ -31,13 +33,39 @@ pub(super) fn wait_of(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(u64::from(seconds)).min(limits::LONGEST_WAIT))
 }
 
+/// The tag of something that has a revision: that, and whatever else tells one answer from another.
+pub(super) fn tag(revision: i64, rest: &str) -> String {
+    match rest {
+        "" => format!("\"{revision}\""),
+        rest => format!("\"{revision}.{rest}\""),
+    }
+}
+
+/// What the caller believes the revision to be. A tag of an answer names it, whatever else has changed since (a link, a
+/// rendition); what is no such tag names none.
+pub(super) fn expected(headers: &HeaderMap) -> Expected {
+    let Known(tags) = Known::in_header(headers, header::IF_MATCH);
+    if tags.is_empty() || tags.iter().any(|tag| tag == "*") {
+        return Expected::Any;
+    }
+    let revisions = tags.iter().filter_map(|tag| {
+        let tag = tag.strip_prefix('"')?.strip_suffix('"')?;
+        tag.split('.').next()?.parse().ok()
+    });
+    Expected::OneOf(revisions.collect())
+}
+
 /// What the caller has already.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Known(Vec<String>);
 
 impl Known {
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let given = headers.get_all(header::IF_NONE_MATCH);
+        Self::in_header(headers, header::IF_NONE_MATCH)
+    }
+
+    fn in_header(headers: &HeaderMap, name: HeaderName) -> Self {
+        let given = headers.get_all(name);
         let tags = given
             .iter()
             .filter_map(|v| v.to_str().ok())
@@ -88,6 +116,26 @@ mod tests {
         ] {
             let wait = wait_of(&headers(PREFER, values));
             assert_eq!(wait.map(|w| w.as_secs()), seconds, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_tag_names_its_revision() {
+        let expects = |values: &[&'static str]| expected(&headers("if-match", values));
+        assert_eq!(expects(&[]), Expected::Any);
+        assert_eq!(expects(&["*"]), Expected::Any);
+        assert_eq!(expects(&["\"3\""]), Expected::OneOf(vec![3]));
+        assert_eq!(
+            expects(&["\"3.6f1a\", W/\"4.0\""]),
+            Expected::OneOf(vec![3, 4])
+        );
+        for nothing in ["3", "\"x\"", "\"\"", "\"6f1a.3\""] {
+            assert_eq!(expects(&[nothing]), Expected::OneOf(vec![]), "{nothing}");
+        }
+        for (revision, rest) in [(1, ""), (12, "6f1a")] {
+            let mut headers = HeaderMap::new();
+            headers.insert("if-match", tag(revision, rest).parse().unwrap());
+            assert_eq!(expected(&headers), Expected::OneOf(vec![revision]));
         }
     }
 

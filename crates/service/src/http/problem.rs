@@ -24,6 +24,8 @@ use crate::intake::initiate_capture::InitiateError;
 use crate::intake::read_capture::ReadError;
 use crate::intake::read_event::NoEvent;
 use crate::intake::sign_urls::SignError;
+use crate::library::albums::AlbumError;
+use crate::library::patch_asset::PatchError;
 
 /// An error that has a stable code.
 pub trait Coded: std::error::Error {
@@ -59,7 +61,7 @@ coded!(
     StoreError,
     Unauthenticated
 );
-coded!(with_field InitiateError, ReadAssetError, SignError);
+coded!(with_field AlbumError, InitiateError, PatchError, ReadAssetError, SignError);
 
 /// What a handler answers when it cannot do what was asked.
 #[derive(Clone, Debug)]

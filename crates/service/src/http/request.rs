@@ -139,6 +139,21 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     }
 }
 
+/// The idempotency key of a write that may come without one.
+pub struct MaybeKey(pub Option<String>);
+
+impl<S: Sync> FromRequestParts<S> for MaybeKey {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        if !parts.headers.contains_key(paths::IDEMPOTENCY_KEY) {
+            return Ok(Self(None));
+        }
+        let IdempotencyKey(key) = IdempotencyKey::from_request_parts(parts, state).await?;
+        Ok(Self(Some(key)))
+    }
+}
+
 /// A structured-field string (RFC 9651, section 3.3.3), or a bare token.
 pub(super) fn unquote(text: &str) -> Option<String> {
     let text = text.trim();

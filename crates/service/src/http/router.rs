@@ -18,7 +18,9 @@ use utoipa_axum::routes;
 
 use super::gateway;
 use super::problem::Refused;
-use super::routes::{assets, captures, events, keys, media, operations, store_events, uploads};
+use super::routes::{
+    albums, assets, captures, events, keys, media, operations, store_events, uploads,
+};
 use super::surround::surround;
 use crate::context::Context;
 use crate::governance::authenticate::Remembered;
@@ -132,8 +134,12 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(uploads::sign))
         .routes(routes!(uploads::complete))
         .routes(routes!(assets::list))
-        .routes(routes!(assets::read))
+        .routes(routes!(assets::read, assets::patch))
         .routes(routes!(assets::grant))
+        .routes(routes!(albums::create, albums::list))
+        .routes(routes!(albums::read, albums::patch, albums::delete))
+        .routes(routes!(albums::add_many))
+        .routes(routes!(albums::add, albums::remove))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::mint))
@@ -218,6 +224,10 @@ mod tests {
             paths::ASSETS,
             paths::ASSET,
             paths::ASSET_GRANTS,
+            paths::ALBUMS,
+            paths::ALBUM,
+            paths::ALBUM_ASSETS,
+            paths::ALBUM_ASSET,
             paths::EVENTS,
             paths::CAPTURE_EVENTS,
             paths::KEYS,

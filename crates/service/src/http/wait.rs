@@ -12,7 +12,7 @@ use safelight_model::codes::Code;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::prefer::{Known, PREFERENCE_APPLIED, wait_of};
+use super::prefer::{Known, PREFERENCE_APPLIED, tag, wait_of};
 use super::problem::Refused;
 use super::room::{Held, Seat, Waited};
 use super::router::AppState;
@@ -24,6 +24,8 @@ use crate::insights::tail::{Followed, Heard};
 pub(super) struct Seen<T> {
     /// What is answered.
     pub(super) body: T,
+    /// The revision of what its owner says of it, if he can: its tag names it, for `If-Match`.
+    pub(super) revision: Option<i64>,
     /// Whether nothing more happens to it by itself.
     pub(super) settled: bool,
     /// Which events tell of it.
@@ -63,8 +65,12 @@ fn render<T: Serialize>(seen: Seen<T>) -> Result<Rendered, Refused> {
         )
     })?;
     let hash = blake3::hash(&bytes);
+    let hash = hex::encode(&hash.as_bytes()[..16]);
     Ok(Rendered {
-        etag: format!("\"{}\"", hex::encode(&hash.as_bytes()[..16])),
+        etag: match seen.revision {
+            Some(revision) => tag(revision, &hash),
+            None => format!("\"{hash}\""),
+        },
         bytes,
         settled: seen.settled,
         scope: seen.scope,

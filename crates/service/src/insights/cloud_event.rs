@@ -17,7 +17,11 @@ pub fn cloud_event(event: &Sequenced) -> CloudEvent {
         id: event.event_id.clone(),
         source: SOURCE.to_owned(),
         kind: event.kind.clone(),
-        subject: event.asset_id.clone().or_else(|| event.capture_id.clone()),
+        subject: event
+            .asset_id
+            .clone()
+            .or_else(|| event.capture_id.clone())
+            .or_else(|| facts.album_id.clone()),
         time: event.at.rfc3339(),
         datacontenttype: "application/json".to_owned(),
         position: event.position.to_string(),
@@ -67,5 +71,13 @@ mod tests {
         let told = cloud_event(&bare);
         assert_eq!(told.subject.as_deref(), Some("cap_1"));
         assert_eq!(told.data.facts, EventFacts::default());
+        let of_an_album = Sequenced {
+            capture_id: None,
+            detail: Some(r#"{"album_id":"alb_1","changed":["title"]}"#.into()),
+            ..bare
+        };
+        let told = cloud_event(&of_an_album);
+        assert_eq!(told.subject.as_deref(), Some("alb_1"));
+        assert_eq!(told.data.facts.changed, Some(vec!["title".to_owned()]));
     }
 }

@@ -40,20 +40,50 @@ pub async fn record_with(
     told: Told<'_>,
     facts: &EventFacts,
 ) -> Result<(), CatalogError> {
-    let event_id = context.fresh_id(ids::EVENT);
-    events::record(
+    write(
         tx,
-        &FreshEvent {
-            tenant_id: &told.owner.tenant_id,
-            event_id: &event_id,
-            kind: told.kind,
-            owner_id: &told.owner.owner_id,
-            asset_id: Some(told.asset_id),
-            detail: detail(facts),
-            at: context.now(),
-        },
+        context,
+        told.kind,
+        told.owner,
+        Some(told.asset_id),
+        facts,
     )
     .await
+}
+
+/// As [`record_with`], of something of an owner's that is neither an asset nor a capture.
+///
+/// # Errors
+/// What the catalog says.
+pub async fn record_of_owner(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    kind: &str,
+    owner: &Owner,
+    facts: &EventFacts,
+) -> Result<(), CatalogError> {
+    write(tx, context, kind, owner, None, facts).await
+}
+
+async fn write(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    kind: &str,
+    owner: &Owner,
+    asset_id: Option<&str>,
+    facts: &EventFacts,
+) -> Result<(), CatalogError> {
+    let event_id = context.fresh_id(ids::EVENT);
+    let event = FreshEvent {
+        tenant_id: &owner.tenant_id,
+        event_id: &event_id,
+        kind,
+        owner_id: &owner.owner_id,
+        asset_id,
+        detail: detail(facts),
+        at: context.now(),
+    };
+    events::record(tx, &event).await
 }
 
 /// As it stands in the row; nothing where nothing is known.

@@ -12,6 +12,7 @@ use safelight_catalog::initiate::{FreshAsset, FreshCapture, Initiated};
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
 use safelight_model::lifecycle::State;
+use safelight_model::metadata::Moment;
 use safelight_model::plan::{self, Bounds, Transport};
 use safelight_model::{ids, limits, look};
 use safelight_objects::ObjectKey;
@@ -169,7 +170,7 @@ pub(super) fn prepare(
     let now = context.now();
     let captured_at = match request.captured_at.as_deref() {
         None => None,
-        Some(text) => Some(Micros::parse_rfc3339(text).ok_or_else(|| {
+        Some(text) => Some(Moment::parse(text).ok_or_else(|| {
             invalid(
                 "captured_at",
                 "captured_at must be RFC 3339, as 2026-11-23T08:00:00Z",

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use safelight_catalog::assets::{self, Asset, Transition};
 use safelight_catalog::blobs::{self, Blob, Inspected};
 use safelight_catalog::jobs::Job;
-use safelight_catalog::merge_asset::merge_asset;
+use safelight_catalog::merge_asset::{MergeEvents, merge_asset};
 use safelight_catalog::renditions::{self, Stored};
 use safelight_catalog::{CatalogError, Tx};
 use safelight_imaging::Limits;
@@ -346,8 +346,12 @@ async fn become_one(
         return Ok(());
     };
     for asset in assets::of_blob(tx, &job.tenant_id, &blob.blob_id).await? {
-        let event_id = context.fresh_id(ids::EVENT);
-        merge_asset(tx, &asset, &first, &event_id, context.now()).await?;
+        let (merged, carried_over) = (context.fresh_id(ids::EVENT), context.fresh_id(ids::EVENT));
+        let event_ids = MergeEvents {
+            merged: &merged,
+            carried_over: &carried_over,
+        };
+        merge_asset(tx, &asset, &first, event_ids, context.now()).await?;
     }
     Ok(())
 }

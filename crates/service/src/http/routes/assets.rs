@@ -4,34 +4,29 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use safelight_api::assets::{Asset, AssetPage, GrantOriginal, OriginalGranted};
+use safelight_api::assets::{Asset, AssetPage, GrantOriginal, OriginalGranted, PatchAsset};
 use safelight_api::problem::Problem;
 use safelight_model::lifecycle;
 use serde::Deserialize;
 
-use super::answered;
+use super::{answered, tagged};
 use crate::delivery::grant_original;
-use crate::delivery::read_asset::{self, Fields};
+use crate::delivery::list_assets::{self, ListQuery};
+use crate::delivery::read_asset::{self, Fields, Shown};
 use crate::http::body::Body;
-use crate::http::idempotency::{Write, fingerprint, under_key};
+use crate::http::idempotency::{Write, fingerprint, in_one_commit_perhaps, under_key};
+use crate::http::prefer::expected;
 use crate::http::problem::Refused;
-use crate::http::request::{IdempotencyKey, Media, Path, Query};
+use crate::http::request::{IdempotencyKey, MaybeKey, Media, Path, Query};
 use crate::http::room::Held;
 use crate::http::router::AppState;
 use crate::http::wait::{Seen, Wish, wait};
 use crate::insights::follow::Scope;
+use crate::library::patch_asset;
 
 /// The query of reading one asset.
 #[derive(Debug, Deserialize)]
 pub(in crate::http) struct ReadQuery {
-    fields: Option<String>,
-}
-
-/// The query of listing.
-#[derive(Debug, Deserialize)]
-pub(in crate::http) struct ListQuery {
-    limit: Option<i64>,
-    cursor: Option<String>,
     fields: Option<String>,
 }
 
@@ -40,12 +35,12 @@ pub(in crate::http) struct ListQuery {
     get, path = "/v1/assets/{asset_id}", tag = "assets",
     params(
         ("asset_id" = String, Path, description = "The asset"),
-        ("fields" = Option<String>, Query, description = "Of thumbhash, capture, original, renditions, times; separated by commas"),
+        ("fields" = Option<String>, Query, description = "Of thumbhash, capture, original, renditions, times, title, captured_at, location, visibility, tags, albums, revision; separated by commas"),
         ("Prefer" = Option<String>, Header, description = "`wait=20`: answer when it changes, or when it is settled, after so many seconds at the latest (at most 25)"),
         ("If-None-Match" = Option<String>, Header, description = "The ETag of what the caller has: with it, `wait` waits until there is something else")
     ),
     responses(
-        (status = 200, body = Asset),
+        (status = 200, body = Asset, headers(("ETag" = String, description = "For `If-None-Match`, and for `If-Match` of a PATCH"))),
         (status = 304, description = "The caller has it"),
         (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
     )
@@ -61,23 +56,35 @@ pub(in crate::http) async fn read(
     let fields = Fields::parse(query.fields.as_deref())?;
     let (context, owner, id, fields) = (&state.context, &media.owner, asset_id.as_str(), &fields);
     let read = || async move {
-        let asset = read_asset::read_asset(context, owner, id, fields).await?;
+        let Shown { asset, revision } = read_asset::read_asset(context, owner, id, fields).await?;
         Ok::<_, Refused>(Seen {
             settled: lifecycle::State::parse(&asset.state).is_none_or(|s| s.is_settled()),
             scope: Scope::Asset(asset.asset_id.clone()),
+            revision: Some(revision),
             body: asset,
         })
     };
     wait(&state, owner, &held, &Wish::of(&headers), read).await
 }
 
-/// The owner's assets, the newest first.
+/// The owner's assets, the newest first. Each is small; a page goes on where the one before ended.
 #[utoipa::path(
     get, path = "/v1/assets", tag = "assets",
     params(
         ("limit" = Option<i64>, Query, description = "50 by default, 200 at most"),
-        ("cursor" = Option<String>, Query, description = "The next_cursor of the page before"),
-        ("fields" = Option<String>, Query, description = "Of thumbhash, capture, original, renditions, times; separated by commas")
+        ("cursor" = Option<String>, Query, description = "The next_cursor of the page before, of the same list"),
+        ("fields" = Option<String>, Query, description = "Of thumbhash, capture, original, renditions, times, title, captured_at, location, visibility, tags, albums, revision; separated by commas"),
+        ("order" = Option<String>, Query, description = "`created` (when it was initiated), the default; or `captured` (when it was taken, where that is known)"),
+        ("state" = Option<String>, Query, description = "In this state"),
+        ("album" = Option<String>, Query, description = "In this album"),
+        ("tag" = Option<String>, Query, description = "With this tag"),
+        ("capture" = Option<String>, Query, description = "Of this capture"),
+        ("type" = Option<String>, Query, description = "Of this media type: `image`, or `image/heic`"),
+        ("visibility" = Option<String>, Query, description = "`private` or `public`"),
+        ("captured_after" = Option<String>, Query, description = "Taken at this moment or later; where that is not known, initiated"),
+        ("captured_before" = Option<String>, Query, description = "Taken before this moment"),
+        ("created_after" = Option<String>, Query, description = "Initiated at this moment or later"),
+        ("created_before" = Option<String>, Query, description = "Initiated before this moment")
     ),
     responses(
         (status = 200, body = AssetPage),
@@ -89,16 +96,50 @@ pub(in crate::http) async fn list(
     media: Media,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<AssetPage>, Refused> {
-    let fields = Fields::parse(query.fields.as_deref())?;
-    let page = read_asset::list_assets(
-        &state.context,
-        &media.owner,
-        query.limit,
-        query.cursor.as_deref(),
-        &fields,
-    )
-    .await?;
+    let page = list_assets::list_assets(&state.context, &media.owner, &query).await?;
     Ok(Json(page))
+}
+
+/// Changes what the owner says of an asset: a merge patch (RFC 7396). What is not named stays; `null` clears.
+#[utoipa::path(
+    patch, path = "/v1/assets/{asset_id}", tag = "assets", request_body = PatchAsset,
+    params(
+        ("asset_id" = String, Path, description = "The asset"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same for every repetition of this request"),
+        ("If-Match" = Option<String>, Header, description = "The ETag of what the caller has read, or its `revision` in quotes: 412 if somebody has changed it since")
+    ),
+    responses(
+        (status = 200, body = Asset, description = "All that is said of it now", headers(("ETag" = String, description = "Its revision, for `If-Match`"))),
+        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+    )
+)]
+pub(in crate::http) async fn patch(
+    State(state): State<AppState>,
+    media: Media,
+    Path(asset_id): Path<String>,
+    MaybeKey(key): MaybeKey,
+    headers: HeaderMap,
+    body: Body<PatchAsset>,
+) -> Result<Response, Refused> {
+    let Media { caller, owner } = &media;
+    let patch = patch_asset::read_patch(&body.value)?;
+    let write = key.map(|key| Write {
+        caller,
+        key,
+        operation: "patch_asset",
+        fingerprint: fingerprint("patch_asset", &asset_id, &body.raw),
+    });
+    let expected = expected(&headers);
+    let (context, of) = (state.context.clone(), owner.clone());
+    let (asset_id, replayed) = in_one_commit_perhaps(&state.context, write, move |tx| {
+        Box::pin(async move {
+            patch_asset::patch_asset(tx, &context, &of, &asset_id, &patch, &expected).await
+        })
+    })
+    .await?;
+    let Shown { asset, revision } =
+        read_asset::read_asset(&state.context, owner, &asset_id, &Fields::said()).await?;
+    Ok(tagged(answered(StatusCode::OK, asset, replayed), revision))
 }
 
 /// Grants access to the original, for a time.

@@ -82,6 +82,7 @@ pub(in crate::http) async fn read(
         Ok::<_, Refused>(Seen {
             settled: capture.assets.iter().all(|a| settled(&a.state)),
             scope,
+            revision: None,
             body: capture,
         })
     };

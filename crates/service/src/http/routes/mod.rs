@@ -1,5 +1,6 @@
 //! One file a resource. Each handler: read the request, call the stage, answer.
 
+pub(super) mod albums;
 pub(super) mod assets;
 pub(super) mod captures;
 pub(super) mod events;
@@ -11,9 +12,12 @@ pub(super) mod uploads;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
+use http::header::ETAG;
 use http::{HeaderValue, StatusCode};
 use safelight_api::paths;
 use serde::Serialize;
+
+use super::prefer::tag;
 
 /// An answer to a write, marked when it was given before.
 fn answered<T: Serialize>(status: StatusCode, value: T, replayed: bool) -> Response {
@@ -23,6 +27,14 @@ fn answered<T: Serialize>(status: StatusCode, value: T, replayed: bool) -> Respo
             paths::IDEMPOTENCY_REPLAYED,
             HeaderValue::from_static("true"),
         );
+    }
+    response
+}
+
+/// An answer about something at a revision.
+fn tagged(mut response: Response, revision: i64) -> Response {
+    if let Ok(tag) = HeaderValue::from_str(&tag(revision, "")) {
+        response.headers_mut().insert(ETAG, tag);
     }
     response
 }

@@ -64,6 +64,7 @@ pages! {
     IdempotencyKeyMissing "idempotency_key_missing",
     IdempotencyKeyInFlight "idempotency_key_in_flight",
     IdempotencyKeyMismatch "idempotency_key_mismatch",
+    RevisionMismatch "revision_mismatch",
     UploadExpired "upload_expired",
     UploadIncomplete "upload_incomplete",
     UploadOffsetMismatch "upload_offset_mismatch",
