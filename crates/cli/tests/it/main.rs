@@ -20,6 +20,7 @@ mod http_idempotency;
 mod http_keys;
 mod http_lists;
 mod http_owners;
+mod http_plans;
 mod http_problems;
 mod http_rig;
 mod http_uploads;
