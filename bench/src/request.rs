@@ -84,11 +84,14 @@ fn capture(client_ref: &str, assets: usize) -> InitiateCapture {
             downlink_kbps: Some(24_000),
             rtt_ms: Some(55),
             metered: Some(true),
+            ..Network::default()
         }),
         battery: Some(Battery {
             level: Some(0.75),
             charging: Some(false),
+            ..Battery::default()
         }),
+        background: false,
         accept_transports: vec!["single".to_owned(), "multipart".to_owned()],
         assets: (0..assets).map(|i| asset(i, burst)).collect(),
     }
@@ -109,7 +112,7 @@ fn asset(i: usize, burst: bool) -> InitiateAsset {
             mime: Some("image/jpeg".to_owned()),
             size_bytes: 4_200_000 + i64::try_from(i).unwrap_or(0),
             sha256: Some(drawn(64)),
-            preview: None,
+            ..InitiateResource::default()
         }],
     }
 }

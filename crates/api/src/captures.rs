@@ -26,6 +26,10 @@ pub struct InitiateCapture {
     /// Its battery at this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub battery: Option<Battery>,
+    /// Whether the system sends the files in the background, each as one request, whether the app runs or not
+    /// (background sessions of iOS).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub background: bool,
     /// The transports the client speaks, of `single`, `multipart` and `append`; unknown ones are ignored. Left
     /// empty, `single` and `multipart`.
     #[serde(default)]
@@ -64,18 +68,27 @@ pub struct Device {
 /// The phone's network, for the plan and for segmentation.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Network {
-    /// `wifi`, `cellular`, `ethernet`, …
+    /// `wifi`, `ethernet`, `2g`, `3g`, `4g`, `5g`, or `cellular` where the generation is not known.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Downlink in kbit/s.
+    /// What was measured towards the device, in kbit/s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub downlink_kbps: Option<u32>,
+    /// What was measured towards the server, in kbit/s; it goes before `downlink_kbps`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uplink_kbps: Option<u32>,
+    /// Packets lost, from 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<f32>,
     /// Round trip in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rtt_ms: Option<u32>,
     /// Whether bytes cost the user money.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metered: Option<bool>,
+    /// Whether the user asked to save them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub save_data: Option<bool>,
 }
 
 /// The phone's battery.
@@ -87,6 +100,9 @@ pub struct Battery {
     /// Whether it is being charged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charging: Option<bool>,
+    /// Whether the system saves it (low power mode, battery saver).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saver: Option<bool>,
 }
 
 /// One media item of a capture.
@@ -122,6 +138,15 @@ pub struct InitiateResource {
     /// SHA-256 of the file, lower-case hexadecimal. With it, bytes that the owner already has are not sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// Width in pixels, as the device knows it: for advice only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Height in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// What is seen in it, if the client can say: `screenshot`, `flat` or `detailed`; unknown words are ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
     /// A thumbhash, base64, at most 64 bytes; shown to the owner until the cover is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<String>,
@@ -138,6 +163,9 @@ pub struct CaptureInitiated {
     pub capture_id: String,
     /// Its assets, in the order asked for.
     pub assets: Vec<AssetInitiated>,
+    /// How many of its files had better be under way at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assets_at_once: Option<u32>,
 }
 
 /// One asset of the answer.
@@ -179,6 +207,26 @@ pub struct Plan {
     pub concurrency: u32,
     /// The place of this file in the capture's sending order, from 0: the key frame first.
     pub order: u32,
+    /// Advice to send a smaller copy instead, as a file of its own; the original stays on the device until that is safe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compress: Option<Compress>,
+    /// What decided the transport, then the concurrency: `default`, `small_file`, `large_file`, `thin_link`,
+    /// `lossy_link`, `background`, `only_spoken`, `bandwidth_bound`, `loss_bound`, `round_trip_bound`, `low_battery`,
+    /// `already_begun`. The list grows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub why: Vec<String>,
+}
+
+/// How a smaller copy is best made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Compress {
+    /// The media type to encode as.
+    pub format: String,
+    /// From 1 to 100; 100 is lossless where the format can be.
+    pub quality: u32,
+    /// The longest edge in pixels; without one, keep the size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_edge_px: Option<u32>,
 }
 
 /// A capture with its assets.

@@ -8,6 +8,10 @@ pub const CAPTURE: &str = "/v1/captures/{capture_id}";
 pub const UPLOAD: &str = "/v1/uploads/{upload_id}";
 /// Signs part URLs (POST).
 pub const UPLOAD_URLS: &str = "/v1/uploads/{upload_id}/urls";
+/// Finds unfinished uploads (GET).
+pub const UPLOADS: &str = "/v1/uploads";
+/// Plans an unfinished upload anew (POST).
+pub const UPLOAD_PLAN: &str = "/v1/uploads/{upload_id}/plan";
 /// Completes an upload (POST).
 pub const UPLOAD_COMPLETE: &str = "/v1/uploads/{upload_id}/complete";
 /// Lists assets (GET).

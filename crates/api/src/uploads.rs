@@ -49,6 +49,60 @@ pub struct SignedUrl {
     pub expires_at: String,
 }
 
+/// Asks for another plan of an unfinished upload, since the network or the battery is another now.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Replan {
+    /// The device's network at this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<crate::captures::Network>,
+    /// Its battery at this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub battery: Option<crate::captures::Battery>,
+    /// Whether the system sends the file in the background.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub background: bool,
+    /// The transports the client speaks, as at initiation. Left empty, the one that the upload has.
+    #[serde(default)]
+    pub accept_transports: Vec<String>,
+}
+
+/// Another plan.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Replanned {
+    /// The upload.
+    pub upload_id: String,
+    /// How to go on. What has arrived of it counts: transport and part size change only if nothing has begun.
+    pub plan: crate::captures::Plan,
+    /// The transport that would be chosen for the file if it had not begun, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would_be: Option<String>,
+    /// How many files had better be under way at once.
+    pub assets_at_once: u32,
+    /// For `append`, where to send it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<SignedUrl>,
+}
+
+/// Unfinished uploads.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct UploadList {
+    /// The newest first, 8 at most.
+    pub items: Vec<FoundUpload>,
+}
+
+/// An unfinished upload, found by its hash.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct FoundUpload {
+    /// Its capture.
+    pub capture_id: String,
+    /// The client's reference of the capture. Initiating it again gives fresh URLs.
+    pub capture_ref: String,
+    /// The client's reference of the asset in it.
+    pub asset_ref: String,
+    /// The upload, and what has arrived of it.
+    pub upload: Upload,
+}
+
 /// What an upload is, and what has arrived of it.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Upload {

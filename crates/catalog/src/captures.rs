@@ -19,6 +19,10 @@ pub struct Capture {
     pub mode: String,
     /// When it was initiated.
     pub created_at: Micros,
+    /// What the app means it for.
+    pub purpose: Option<String>,
+    /// How many of its files had better be under way at once.
+    pub assets_at_once: Option<i64>,
 }
 
 /// An asset as a member of a capture.
@@ -47,7 +51,7 @@ pub async fn find(
 ) -> Result<Option<Capture>, CatalogError> {
     let row = tx
         .row(
-            "SELECT capture_id, owner_id, client_ref, mode, created_at FROM captures
+            "SELECT capture_id, owner_id, client_ref, mode, created_at, purpose, assets_at_once FROM captures
               WHERE tenant_id = $1 AND capture_id = $2",
             values![tenant_id, capture_id],
         )
@@ -59,6 +63,8 @@ pub async fn find(
             client_ref: r.text(2)?,
             mode: r.text(3)?,
             created_at: r.at(4)?,
+            purpose: r.maybe_text(5)?,
+            assets_at_once: r.maybe_int(6)?,
         })
     })
     .transpose()

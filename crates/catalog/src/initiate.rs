@@ -46,6 +46,8 @@ pub struct FreshCapture {
     pub network: Option<String>,
     /// JSON.
     pub battery: Option<String>,
+    /// How many of its files had better be under way at once.
+    pub assets_at_once: Option<i64>,
     /// Now.
     pub at: Micros,
     /// When the idempotency record may be forgotten.
@@ -98,6 +100,8 @@ pub struct FreshAsset {
     pub concurrency: i64,
     /// Place in the sending order.
     pub send_order: i64,
+    /// What the plan says besides numbers, JSON.
+    pub advice: Option<String>,
     /// Until when a URL given out with the answer works; 0 if none is.
     pub signed_until: Micros,
     /// End of the upload.

@@ -22,9 +22,13 @@ mod keys;
 mod looks;
 #[cfg(test)]
 mod plans;
+mod replan;
+mod unfinished;
 
 pub use keys::{Stray, known_keys, of_key, ring};
 pub use looks::{adopt, due_of, due_tenants, look_again, take_looks};
+pub use replan::{Replan, replan};
+pub use unfinished::{Unfinished, unfinished_by_hash};
 
 /// The state of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,13 +143,15 @@ pub struct Upload {
     pub mime: Option<String>,
     /// The declared hash.
     pub sha256: Option<String>,
+    /// What its plan says besides numbers, JSON.
+    pub advice: Option<String>,
 }
 
 pub(crate) const SELECT: &str =
     "SELECT u.tenant_id, u.upload_id, u.owner_id, u.asset_id, u.resource_id, u.object_key, u.store_upload_id,
             u.transport, u.part_size_bytes, u.concurrency, u.send_order, u.size_bytes, u.state, u.version, u.intent,
             u.intent_at, u.signed_until, u.expires_at, r.kind, r.mime, r.sha256, u.part_checksum,
-            u.look_at, u.looks, u.cleared_at
+            u.look_at, u.looks, u.cleared_at, u.advice
        FROM uploads u JOIN resources r ON r.tenant_id = u.tenant_id AND r.resource_id = u.resource_id";
 
 pub(crate) fn read(r: &Row) -> Result<Upload, CatalogError> {
@@ -185,6 +191,7 @@ pub(crate) fn read(r: &Row) -> Result<Upload, CatalogError> {
         look_at: r.maybe_at(22)?,
         looks: r.int(23)?,
         cleared_at: r.maybe_at(24)?,
+        advice: r.maybe_text(25)?,
     })
 }
 
@@ -300,23 +307,30 @@ pub(crate) async fn extend_written(
     Ok(changed == 1)
 }
 
-/// Records the store's id for the upload, and what its parts carry. `false` when it has one already,
-/// or is no longer open: the caller then aborts the one it made.
+/// Records the store's id for the upload as it was read, and what its parts carry. `false` when it has one already,
+/// is no longer open, or was planned anew meanwhile: the caller then aborts the one it made.
 ///
 /// # Errors
 /// What the database says.
 pub async fn bind_store_upload(
     tx: &mut Tx<'_>,
-    tenant_id: &str,
-    upload_id: &str,
+    upload: &Upload,
     store_upload_id: &str,
     part_checksum: PartChecksum,
 ) -> Result<bool, CatalogError> {
     let changed = tx
         .exec(
             "UPDATE uploads SET store_upload_id = $3, part_checksum = $4
-              WHERE tenant_id = $1 AND upload_id = $2 AND state = 'open' AND store_upload_id IS NULL",
-            values![tenant_id, upload_id, store_upload_id, part_checksum.as_str()],
+              WHERE tenant_id = $1 AND upload_id = $2 AND state = 'open' AND store_upload_id IS NULL
+                AND transport = $5 AND part_size_bytes = $6",
+            values![
+                &upload.tenant_id,
+                &upload.upload_id,
+                store_upload_id,
+                part_checksum.as_str(),
+                upload.transport.as_str(),
+                upload.part_size_bytes
+            ],
         )
         .await?;
     Ok(changed == 1)

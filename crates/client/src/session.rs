@@ -8,7 +8,8 @@ use safelight_api::captures::{Capture, CaptureInitiated};
 use safelight_api::keys::{CreateKey, Key, KeyCreated, KeyList, MintToken, TokenMinted};
 use safelight_api::paths;
 use safelight_api::uploads::{
-    CompleteUpload, PartToSign, SignUrls, SignedUrl, SignedUrls, Upload, UploadCompleted,
+    CompleteUpload, FoundUpload, PartToSign, SignUrls, SignedUrl, SignedUrls, Upload,
+    UploadCompleted, UploadList,
 };
 use safelight_model::codes::Code;
 use safelight_model::ids;
@@ -156,6 +157,16 @@ impl Session {
     pub async fn upload(&self, upload_id: &str) -> Result<Upload, CallError> {
         self.get(paths::fill(paths::UPLOAD, upload_id), Actor::Owner)
             .await
+    }
+
+    /// Unfinished uploads of a file, by its SHA-256.
+    ///
+    /// # Errors
+    /// The server's refusal, or that no answer came.
+    pub async fn unfinished(&self, sha256: &str) -> Result<Vec<FoundUpload>, CallError> {
+        let path = format!("{}?sha256={sha256}", paths::UPLOADS);
+        let list: UploadList = self.get(path, Actor::Owner).await?;
+        Ok(list.items)
     }
 
     /// Completes an upload. Doing it twice is harmless, also under two keys.

@@ -20,6 +20,8 @@ pub struct ServiceSettings {
     pub gateway_public_url: String,
     /// Files up to this size go by one presigned PUT.
     pub single_max_bytes: i64,
+    /// The rule by which plans are made.
+    pub plan_policy: safelight_model::plan::Policy,
     /// Largest file taken.
     pub max_file_bytes: i64,
     /// Largest picture taken, in pixels.

@@ -84,6 +84,7 @@ fn capture(n: usize) -> FreshCapture {
         device: None,
         network: None,
         battery: None,
+        assets_at_once: None,
         at,
         record_expires_at: at,
         assets: vec![FreshAsset {
@@ -107,6 +108,7 @@ fn capture(n: usize) -> FreshCapture {
             part_size_bytes: 1,
             concurrency: 1,
             send_order: 0,
+            advice: None,
             signed_until: at,
             expires_at: at,
             look_at: at,

@@ -45,6 +45,7 @@ impl Rows {
             (&c.network).into(),
             (&c.battery).into(),
             c.at.into(),
+            c.assets_at_once.into(),
         ]);
         self.events.push(vec![
             (&c.tenant_id).into(),
@@ -118,6 +119,8 @@ impl Rows {
             a.expires_at.into(),
             a.look_at.into(),
             c.at.into(),
+            (&a.advice).into(),
+            (&a.sha256).into(),
         ]);
         if let Some(event_id) = &a.started_event_id {
             self.events.push(vec![
@@ -147,7 +150,7 @@ impl Rows {
             },
             Insert {
                 into: "captures (tenant_id, capture_id, owner_id, client_ref, mode, purpose, captured_at, device,
-                                 network, battery, created_at)",
+                                 network, battery, created_at, assets_at_once)",
                 rows: self.captures,
             },
             Insert {
@@ -166,7 +169,7 @@ impl Rows {
             Insert {
                 into: "uploads (tenant_id, upload_id, owner_id, asset_id, resource_id, object_key, transport,
                                 part_size_bytes, concurrency, send_order, size_bytes, state, version,
-                                signed_until, expires_at, look_at, created_at)",
+                                signed_until, expires_at, look_at, created_at, advice, sha256)",
                 rows: self.uploads,
             },
             Insert {

@@ -4,6 +4,7 @@ use safelight_testkit::postgres::Cluster;
 
 use super::SELECT;
 use super::looks::{DUE_OF, DUE_TENANTS};
+use super::unfinished::BY_HASH;
 use crate::connect::{Catalog, CatalogSettings};
 use crate::error::CatalogError;
 use crate::values;
@@ -20,10 +21,10 @@ async fn fill(catalog: &Catalog) {
     write(
         catalog,
         "INSERT INTO uploads (tenant_id, upload_id, owner_id, asset_id, resource_id, object_key, transport, \
-           part_size_bytes, concurrency, send_order, size_bytes, state, version, signed_until, expires_at, look_at, created_at) \
+           part_size_bytes, concurrency, send_order, size_bytes, state, version, signed_until, expires_at, look_at, created_at, sha256) \
          SELECT CASE WHEN n % 2 = 0 THEN 'ten_a' ELSE 'ten_b' END, 'upl' || n, 'me', 'ast' || n, 'res' || n, 'o' || n, \
            'single', 1, 1, 0, 1, CASE WHEN n > 40000 THEN 'open' ELSE 'completed' END, 1, 0, 0, \
-           CASE WHEN n > 40000 AND n % 2 = 0 THEN n END, 0 FROM \
+           CASE WHEN n > 40000 AND n % 2 = 0 THEN n END, 0, 'h' || (n % 1000) FROM \
            (WITH RECURSIVE seq (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 50000) SELECT n FROM seq) AS s"
             .to_owned(),
     )
@@ -45,6 +46,10 @@ async fn plans(catalog: &Catalog, explain: &str, column: usize) -> String {
         (DUE_TENANTS.to_owned(), values![now, "", 16_i64]),
         (format!("{SELECT} {DUE_OF}"), values!["ten_a", now, 16_i64]),
         (format!("{SELECT} WHERE u.object_key = $1"), values!["o1"]),
+        (
+            format!("{SELECT} {BY_HASH}"),
+            values!["ten_a", "me", "h2", 16_i64],
+        ),
     ] {
         let rows = reader.tx().rows(&format!("{explain}{sql}"), args).await;
         for row in rows.unwrap() {
@@ -71,6 +76,7 @@ async fn on_sqlite() {
             "uploads_due (tenant_id=? AND look_at>?)",
             "uploads_due (tenant_id=? AND look_at>? AND look_at<?)",
             "uploads_by_key (object_key=?)",
+            "uploads_unfinished_by_hash (tenant_id=? AND owner_id=? AND sha256=?)",
         ] {
             assert!(plans.contains(expected), "{expected} is not in\n{plans}");
         }
@@ -95,6 +101,7 @@ async fn on_postgres() {
         let plans = plans(&catalog, "EXPLAIN ", 0).await;
         assert!(plans.matches("uploads_due").count() >= 3, "{plans}");
         assert!(plans.contains("uploads_by_key"), "{plans}");
+        assert!(plans.contains("uploads_unfinished_by_hash"), "{plans}");
         assert!(!plans.contains("Seq Scan on uploads"), "{plans}");
         assert!(!plans.contains("uploads_pkey"), "{plans}");
     }

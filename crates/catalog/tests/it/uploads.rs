@@ -61,9 +61,9 @@ async fn bind_with(
     store_upload_id: String,
     checksum: PartChecksum,
 ) -> bool {
-    let id = upload.upload_id.clone();
+    let upload = upload.clone();
     in_tx!(catalog, |tx| {
-        uploads::bind_store_upload(tx, TENANT, &id, &store_upload_id, checksum).await
+        uploads::bind_store_upload(tx, &upload, &store_upload_id, checksum).await
     })
     .unwrap()
 }

@@ -14,6 +14,7 @@ use tracing_subscriber::prelude::*;
 use crate::global::GlobalArgs;
 use crate::output;
 use crate::server::compose;
+use crate::server::plan_policy;
 use crate::server::settings::{Resolved, SettingArgs, Sources, resolve};
 
 /// What `serve` takes.
@@ -24,6 +25,9 @@ pub struct ServeArgs {
     /// Print every setting with where it came from, and stop
     #[arg(long)]
     pub explain_config: bool,
+    /// Print every number of the plan policy in force, with its default and its reason, and stop
+    #[arg(long)]
+    pub explain_plan: bool,
 }
 
 /// Where a server's settings come from; the same for every command that works on a server's data.
@@ -66,6 +70,10 @@ pub async fn run(args: ServeArgs, global: &GlobalArgs) -> anyhow::Result<ExitCod
         explain(&settings, global.json)?;
         return Ok(ExitCode::SUCCESS);
     }
+    if args.explain_plan {
+        explain_plan(&settings, global.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     start_log(&settings)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -97,6 +105,40 @@ fn explain(settings: &Resolved, json: bool) -> anyhow::Result<()> {
     let mut table = output::Table::with(&["SETTING", "VALUE", "FROM", "MEANING"], &[]);
     for row in rows {
         table.row([row.key, row.value, row.from, row.meaning]);
+    }
+    output::write(table.render().as_bytes())
+}
+
+#[derive(Serialize)]
+struct PlanNumber {
+    name: &'static str,
+    value: u64,
+    default: u64,
+    meaning: &'static str,
+}
+
+fn explain_plan(settings: &Resolved, json: bool) -> anyhow::Result<()> {
+    let numbers = plan_policy::read(settings)?.thresholds();
+    let rows: Vec<PlanNumber> = numbers
+        .into_iter()
+        .map(|t| PlanNumber {
+            name: t.name,
+            value: t.value,
+            default: t.default,
+            meaning: t.meaning,
+        })
+        .collect();
+    if json {
+        return output::json(&rows);
+    }
+    let mut table = output::Table::with(&["NUMBER", "VALUE", "DEFAULT", "MEANING"], &[]);
+    for row in rows {
+        table.row([
+            row.name.to_owned(),
+            row.value.to_string(),
+            row.default.to_string(),
+            row.meaning.to_owned(),
+        ]);
     }
     output::write(table.render().as_bytes())
 }

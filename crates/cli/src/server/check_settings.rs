@@ -87,6 +87,7 @@ impl Resolved {
         if !["yes", "no"].contains(&self.text("sweep_removes")) {
             return Err(self.wrong("sweep_removes", "yes or no"));
         }
+        super::plan_policy::read(self)?;
         let secret = self.text("store_events_secret");
         if !secret.is_empty() && secret.len() < LEAST_SECRET {
             return Err(anyhow::anyhow!(

@@ -25,7 +25,7 @@ use super::keys::{self, Keys};
 use super::known_store::KnownStore;
 use super::settings::Resolved;
 use super::store::{self, Backend};
-use super::{descriptors, store_hearing, store_scrub, store_upkeep};
+use super::{descriptors, plan_policy, store_hearing, store_scrub, store_upkeep};
 
 /// The tenant of a server's first start. The same everywhere, so that machines which start at once
 /// make one.
@@ -113,6 +113,7 @@ pub async fn share(
                 .trim_end_matches('/')
                 .to_owned(),
             single_max_bytes: i64::try_from(number("single_max_bytes")?)?,
+            plan_policy: plan_policy::read(settings)?,
             max_file_bytes: i64::try_from(number("max_file_bytes")?)?,
             max_pixels: number("max_pixels")?,
             scratch_dir: settings.path("scratch_dir"),

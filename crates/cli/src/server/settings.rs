@@ -86,6 +86,8 @@ settings! {
     event_heartbeat_seconds: "Seconds without an event after which a stream of events says that it is still there" =
         |_| "15".into();
     single_max_bytes: "Files up to this size go by one presigned PUT" = |_| limits::SINGLE_MAX_BYTES.to_string();
+    plan_policy: "A TOML file with numbers of the plan policy that are other here than by default; empty for none" =
+        |_| String::new();
     max_file_bytes: "Largest file taken, in bytes" = |_| limits::MAX_FILE_BYTES.to_string();
     max_pixels: "Largest picture taken, in pixels" = |_| limits::MAX_PIXELS.to_string();
     sweep_hours: "Hours from one comparison of store and catalog to the next; 0 for none" = |_| "24".into();

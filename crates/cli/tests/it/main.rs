@@ -22,6 +22,7 @@ mod http_keys;
 mod http_lists;
 mod http_metadata;
 mod http_owners;
+mod http_plans;
 mod http_problems;
 mod http_rig;
 mod http_uploads;

@@ -26,6 +26,15 @@ impl Journal {
             .optional()?)
     }
 
+    /// Whether nothing stands in it: it is a first one, or the one before was lost.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn is_empty(&self) -> Result<bool, JournalError> {
+        let sql = "SELECT NOT EXISTS (SELECT 1 FROM capture)";
+        Ok(self.db.query_row(sql, [], |row| row.get(0))?)
+    }
+
     /// The capture `seq`.
     ///
     /// # Errors

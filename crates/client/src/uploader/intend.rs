@@ -15,11 +15,13 @@ use crate::journal::{CaptureIntent, CaptureRow, FileIntent, JournalError};
 
 impl Uploader {
     /// Hashes the draft's files, and puts them into the journal as one capture. What cannot be
-    /// read is left out and reported. `None` when nothing is left.
+    /// read is left out and reported. With `lost`, files of which the server has unfinished uploads become captures of
+    /// their own, which go on where those are. None when nothing is left.
     pub(super) async fn intend(
         &self,
         draft: Draft,
-    ) -> Result<(Option<Known>, Vec<FileOutcome>), JournalError> {
+        lost: bool,
+    ) -> Result<(Vec<Known>, Vec<FileOutcome>), JournalError> {
         let mut files: Vec<FileIntent> = Vec::new();
         let mut failed = Vec::new();
         for file in draft.files {
@@ -34,8 +36,26 @@ impl Uploader {
                 Err(failure) => failed.push(FileOutcome::failed(file.path, failure)),
             }
         }
+        let mut known = Vec::new();
+        if lost {
+            for found in self.recover(&mut files).await {
+                let one = self
+                    .note(
+                        found.capture_ref,
+                        draft.mode,
+                        draft.captured_at.clone(),
+                        found.files,
+                    )
+                    .await?;
+                let (seq, capture_id) = (one.seq, found.capture_id);
+                // With its id noted, what has arrived is asked for before anything is sent.
+                self.journal(move |journal| journal.initiated(seq, &capture_id, &[]))
+                    .await?;
+                known.push(one);
+            }
+        }
         if files.is_empty() {
-            return Ok((None, failed));
+            return Ok((known, failed));
         }
         if draft.mode == "burst"
             && !files.iter().any(|f| f.role == "key")
@@ -44,26 +64,39 @@ impl Uploader {
             first.role = "key".to_owned();
         }
         let client_ref = ids::public_id(&*self.patience.entropy);
-        let request = self.request(&client_ref, draft.mode, draft.captured_at, &files);
+        known.push(
+            self.note(client_ref, draft.mode, draft.captured_at, files)
+                .await?,
+        );
+        Ok((known, failed))
+    }
+
+    /// Puts one capture into the journal.
+    async fn note(
+        &self,
+        client_ref: String,
+        mode: &str,
+        captured_at: Option<String>,
+        files: Vec<FileIntent>,
+    ) -> Result<Known, JournalError> {
+        let request = self.request(&client_ref, mode, captured_at, &files);
         let intent = CaptureIntent {
             client_ref,
             idempotency_key: ids::public_id(&*self.patience.entropy),
             request,
             files,
         };
-        let known = self
-            .journal(move |journal| {
-                let seq = journal.intend(&intent)?;
-                let rows = journal.files_of(seq)?;
-                let paths = intent.files.into_iter().map(|f| f.path);
-                let files = paths.zip(rows).map(|(path, row)| WorkFile { path, row });
-                Ok(Known {
-                    seq,
-                    files: files.collect(),
-                })
+        self.journal(move |journal| {
+            let seq = journal.intend(&intent)?;
+            let rows = journal.files_of(seq)?;
+            let paths = intent.files.into_iter().map(|f| f.path);
+            let files = paths.zip(rows).map(|(path, row)| WorkFile { path, row });
+            Ok(Known {
+                seq,
+                files: files.collect(),
             })
-            .await?;
-        Ok((Some(known), failed))
+        })
+        .await
     }
 
     /// Gives the capture another reference and key, so that it can be initiated again.
@@ -108,7 +141,7 @@ impl Uploader {
                 mime: media_type(&file.path).map(str::to_owned),
                 size_bytes: file.fingerprint.stamp.size_bytes,
                 sha256: Some(file.fingerprint.sha256.clone()),
-                preview: None,
+                ..InitiateResource::default()
             }],
         };
         text(&InitiateCapture {
@@ -117,6 +150,7 @@ impl Uploader {
             purpose: self.settings.purpose.clone(),
             captured_at,
             device: self.settings.device.clone(),
+            background: false,
             network: self.settings.network.clone(),
             battery: self.settings.battery.clone(),
             accept_transports: [Transport::Single, Transport::Multipart, Transport::Append]

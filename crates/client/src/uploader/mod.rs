@@ -1,11 +1,13 @@
 //! Sends files: journal, initiation, transfer, completion, and all of it again after a fault.
 //!
 //! One folder of verbs: [`resume`] finds what the journal knows, [`intend`] puts the rest into it,
-//! [`initiate`] asks the server, [`send_file`], [`send_parts`] and [`send_appended`] move the bytes, [`run`] ties
+//! [`recover`] finds what a lost journal knew, [`initiate`] asks the server, [`send_file`], [`send_parts`] and
+//! [`send_appended`] move the bytes, [`run`] ties
 //! them together.
 
 mod initiate;
 mod intend;
+mod recover;
 mod resume;
 mod run;
 mod send_appended;
@@ -20,7 +22,7 @@ use safelight_api::captures::{Battery, Device, Network, UploadPlanned};
 
 use crate::back_off::Patience;
 use crate::call_error::CallError;
-use crate::journal::{FileRow, Journal, JournalError};
+use crate::journal::{FileIntent, FileRow, Journal, JournalError};
 use crate::session::Session;
 use crate::transport::Transport;
 
@@ -184,6 +186,13 @@ impl From<&JournalError> for Failure {
     fn from(error: &JournalError) -> Self {
         Self::of("journal_failed", error.to_string())
     }
+}
+
+/// A capture that was found at the server.
+struct Recovered {
+    capture_id: String,
+    capture_ref: String,
+    files: Vec<FileIntent>,
 }
 
 /// A file that stands in the journal and is wanted in this run.

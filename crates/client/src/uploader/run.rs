@@ -129,49 +129,51 @@ impl Uploader {
         let mut tasks: JoinSet<Sent> = JoinSet::new();
         let mut given_up: BTreeMap<i64, Vec<WorkFile>> = BTreeMap::new();
         let mut gone: Option<Failure> = None;
+        let lost = self.journal(|journal| journal.is_empty()).await?;
         for work in queue {
             if let Some(failure) = &gone {
                 self.settle_all(work.failed(failure), outcomes);
                 continue;
             }
-            let known = match work {
-                Work::Known(known) => known,
+            let captures = match work {
+                Work::Known(known) => vec![known],
                 Work::Fresh(draft) => {
-                    let (known, failed) = self.intend(draft).await?;
+                    let (known, failed) = self.intend(draft, lost).await?;
                     self.settle_all(failed, outcomes);
-                    let Some(known) = known else { continue };
                     known
                 }
             };
-            let Initiated {
-                jobs,
-                outcomes: settled,
-                given_up: files,
-            } = match self.initiate(&known).await {
-                Ok(initiated) => initiated,
-                Err(InitiateError::Journal(error)) => return Err(error),
-                Err(InitiateError::Call(error)) => {
-                    let failure = Failure::from(&error);
-                    self.settle_all(Work::Known(known).failed(&failure), outcomes);
-                    if stops_all(&error) {
-                        gone = Some(failure);
+            for known in captures {
+                let Initiated {
+                    jobs,
+                    outcomes: settled,
+                    given_up: files,
+                } = match self.initiate(&known).await {
+                    Ok(initiated) => initiated,
+                    Err(InitiateError::Journal(error)) => return Err(error),
+                    Err(InitiateError::Call(error)) => {
+                        let failure = Failure::from(&error);
+                        self.settle_all(Work::Known(known).failed(&failure), outcomes);
+                        if stops_all(&error) {
+                            gone = Some(failure);
+                        }
+                        continue;
                     }
-                    continue;
-                }
-            };
-            self.settle_all(settled, outcomes);
-            if !files.is_empty() {
-                given_up.entry(known.seq).or_default().extend(files);
-            }
-            for job in jobs {
-                let wanted = if job.file.row.role == "key" { slots } else { 1 };
-                let Ok(permit) = sending.clone().acquire_many_owned(wanted).await else {
-                    continue;
                 };
-                let (this, sending) = (self.clone(), sending.clone());
-                tasks.spawn(async move { this.send_file(job, permit, sending).await });
-                while tasks.len() > slots as usize * COMPLETIONS_PER_SLOT {
-                    self.collect(&mut tasks, &mut given_up, outcomes).await;
+                self.settle_all(settled, outcomes);
+                if !files.is_empty() {
+                    given_up.entry(known.seq).or_default().extend(files);
+                }
+                for job in jobs {
+                    let wanted = if job.file.row.role == "key" { slots } else { 1 };
+                    let Ok(permit) = sending.clone().acquire_many_owned(wanted).await else {
+                        continue;
+                    };
+                    let (this, sending) = (self.clone(), sending.clone());
+                    tasks.spawn(async move { this.send_file(job, permit, sending).await });
+                    while tasks.len() > slots as usize * COMPLETIONS_PER_SLOT {
+                        self.collect(&mut tasks, &mut given_up, outcomes).await;
+                    }
                 }
             }
         }

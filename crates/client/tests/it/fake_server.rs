@@ -384,6 +384,7 @@ impl World {
         let answer = CaptureInitiated {
             capture_id: capture.capture_id.clone(),
             assets: assets.collect(),
+            assets_at_once: None,
         };
         (StatusCode::CREATED, serde_json::to_string(&answer).unwrap()).into_response()
     }
@@ -415,6 +416,8 @@ impl World {
                 },
                 concurrency: if single { 1 } else { 3 },
                 order: 0,
+                compress: None,
+                why: Vec::new(),
             };
             self.uploads.insert(
                 upload_id.clone(),

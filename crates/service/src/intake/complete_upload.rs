@@ -467,6 +467,7 @@ mod tests {
             kind: "primary".into(),
             mime: None,
             sha256: None,
+            advice: None,
         }
     }
 

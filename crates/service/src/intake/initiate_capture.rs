@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use safelight_api::captures::{
-    AssetInitiated, CaptureInitiated, InitiateAsset, InitiateCapture, InitiateResource, Plan,
+    AssetInitiated, CaptureInitiated, InitiateAsset, InitiateCapture, InitiateResource,
     UploadPlanned,
 };
 use safelight_catalog::CatalogError;
@@ -13,13 +13,14 @@ use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
 use safelight_model::lifecycle::State;
 use safelight_model::metadata::Moment;
-use safelight_model::plan::{self, Bounds, Transport};
+use safelight_model::plan::{self, Transport};
 use safelight_model::{ids, limits, look};
 use safelight_objects::ObjectKey;
 
 use super::append::links;
 use super::check_capture::{check_asset, check_capture, invalid};
 use super::initiation_queue::{InitiationQueue, QueueError};
+use super::plan_hints::{self, Columns};
 use super::read_capture::{self, ReadError};
 use super::sign_urls::{self, SignError};
 use crate::context::{Context, Owner};
@@ -177,23 +178,14 @@ pub(super) fn prepare(
             )
         })?),
     };
-    let spoken: Vec<Transport> = if request.accept_transports.is_empty() {
-        vec![Transport::Single, Transport::Multipart]
-    } else {
-        request
-            .accept_transports
-            .iter()
-            .filter_map(|t| Transport::parse(t))
-            .collect()
-    };
-    let bounds = Bounds {
-        single_max_bytes: context.settings.single_max_bytes,
-        min_part_bytes: context.objects.capabilities().min_part_bytes,
-        thin_link: request
-            .network
-            .as_ref()
-            .is_some_and(|n| plan::is_thin(n.downlink_kbps, n.rtt_ms)),
-    };
+    let spoken = plan_hints::spoken(
+        &request.accept_transports,
+        &[Transport::Single, Transport::Multipart],
+    );
+    let hints = plan_hints::of_request(request, &spoken);
+    let bounds = plan_hints::bounds(context);
+    let policy = &context.settings.plan_policy;
+    let mut plans = Vec::with_capacity(request.assets.len());
     let mut assets = Vec::with_capacity(request.assets.len());
     let mut references = HashSet::new();
     for (i, asset) in request.assets.iter().enumerate() {
@@ -204,7 +196,8 @@ pub(super) fn prepare(
                 "client_ref must be unique in the capture",
             ));
         }
-        let plan = plan::choose(resource.size_bytes, &spoken, bounds).ok_or_else(|| {
+        let chosen = policy.choose(&plan_hints::file(resource), &hints, bounds);
+        let plan = chosen.ok_or_else(|| {
             invalid(
                 "accept_transports",
                 "none of the accepted transports can carry this file: accept multipart",
@@ -212,6 +205,7 @@ pub(super) fn prepare(
         })?;
         let key = ObjectKey::original(&owner.tenant_id, now, context.entropy.as_ref())
             .map_err(SignError::Key)?;
+        plans.push(plan);
         assets.push(fresh_asset(context, asset, resource, plan, &key, now));
     }
     number_the_order(&mut assets);
@@ -230,6 +224,7 @@ pub(super) fn prepare(
         device: json(request.device.as_ref()),
         network: json(request.network.as_ref()),
         battery: json(request.battery.as_ref()),
+        assets_at_once: Some(policy.at_once(&plans, &hints).into()),
         at: now,
         record_expires_at: now.plus(limits::IDEMPOTENCY_RECORD),
         assets,
@@ -274,6 +269,7 @@ fn fresh_asset(
         part_size_bytes: plan.part_size_bytes,
         concurrency: i64::from(plan.concurrency),
         send_order: 0,
+        advice: plan_hints::advice(&plan),
         signed_until: if at_once {
             now.plus(limits::PRESIGNED_URL)
         } else {
@@ -290,12 +286,15 @@ fn fresh_asset(
     }
 }
 
-/// The key frame first, then the rest as they came.
 fn number_the_order(assets: &mut [FreshAsset]) {
-    let mut order: Vec<usize> = (0..assets.len()).collect();
-    order.sort_by_key(|i| assets[*i].role != "key");
-    for (place, i) in order.into_iter().enumerate() {
-        assets[i].send_order = i64::try_from(place).unwrap_or(i64::MAX);
+    let single = Transport::Single.as_str();
+    let places = plan::order(
+        assets
+            .iter()
+            .map(|a| (a.role.as_str(), a.transport != single)),
+    );
+    for (asset, place) in assets.iter_mut().zip(places) {
+        asset.send_order = i64::try_from(place).unwrap_or(i64::MAX);
     }
 }
 
@@ -334,12 +333,13 @@ fn render(context: &Context, fresh: &FreshCapture) -> Result<CaptureInitiated, I
             uploads: vec![UploadPlanned {
                 upload_id: asset.upload_id.clone(),
                 kind: asset.kind.clone(),
-                plan: Plan {
-                    transport: asset.transport.to_owned(),
+                plan: plan_hints::told(&Columns {
+                    transport: asset.transport,
                     part_size_bytes: asset.part_size_bytes,
-                    concurrency: u32::try_from(asset.concurrency).unwrap_or(1),
-                    order: u32::try_from(asset.send_order).unwrap_or(0),
-                },
+                    concurrency: asset.concurrency,
+                    send_order: asset.send_order,
+                    advice: asset.advice.as_deref(),
+                }),
                 urls,
             }],
         });
@@ -347,5 +347,6 @@ fn render(context: &Context, fresh: &FreshCapture) -> Result<CaptureInitiated, I
     Ok(CaptureInitiated {
         capture_id: fresh.capture_id.clone(),
         assets,
+        assets_at_once: fresh.assets_at_once.and_then(|n| u32::try_from(n).ok()),
     })
 }

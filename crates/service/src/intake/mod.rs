@@ -4,13 +4,16 @@ pub mod abort_upload;
 pub mod append;
 mod check_capture;
 pub mod complete_upload;
+pub mod find_uploads;
 pub mod hear_events;
 pub mod initiate_capture;
 mod initiation_queue;
+mod plan_hints;
 pub mod read_capture;
 pub mod read_event;
 pub mod read_upload;
 pub mod reconcile;
+pub mod replan_upload;
 pub mod sign_urls;
 
 pub use initiation_queue::InitiationQueue;

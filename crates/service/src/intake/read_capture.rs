@@ -1,7 +1,7 @@
 //! `GET /v1/captures/{id}`, and the answer to an initiation that came before.
 
 use safelight_api::captures::{
-    AssetInitiated, Capture, CaptureAsset, CaptureInitiated, Plan, UploadPlanned,
+    AssetInitiated, Capture, CaptureAsset, CaptureInitiated, UploadPlanned,
 };
 use safelight_catalog::captures::{self, Member};
 use safelight_catalog::uploads::{self, Upload, UploadState};
@@ -10,6 +10,7 @@ use safelight_model::codes::Code;
 use safelight_model::plan::Transport;
 
 use super::append::links;
+use super::plan_hints::plan_of;
 use super::sign_urls::{self, SignError};
 use crate::context::{Context, Owner};
 
@@ -36,17 +37,6 @@ impl ReadError {
             Self::Catalog(e) => e.code(),
             Self::Sign(e) => e.code(),
         }
-    }
-}
-
-/// How an upload's plan stands on the wire.
-#[must_use]
-pub fn plan_of(upload: &Upload) -> Plan {
-    Plan {
-        transport: upload.transport.as_str().to_owned(),
-        part_size_bytes: upload.part_size_bytes,
-        concurrency: u32::try_from(upload.concurrency).unwrap_or(1),
-        order: u32::try_from(upload.send_order).unwrap_or(0),
     }
 }
 
@@ -110,7 +100,7 @@ pub async fn initiated(
     owner: &Owner,
     capture_id: &str,
 ) -> Result<CaptureInitiated, ReadError> {
-    let (_, members, uploads) =
+    let (capture, members, uploads) =
         rows(&mut context.catalog.reader().await?.tx(), owner, capture_id).await?;
     let mut assets = Vec::with_capacity(members.len());
     for member in members {
@@ -140,5 +130,6 @@ pub async fn initiated(
     Ok(CaptureInitiated {
         capture_id: capture_id.to_owned(),
         assets,
+        assets_at_once: capture.assets_at_once.and_then(|n| u32::try_from(n).ok()),
     })
 }

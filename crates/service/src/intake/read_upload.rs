@@ -6,7 +6,7 @@ use safelight_catalog::uploads::{self, Upload, UploadState};
 use safelight_model::plan::Transport;
 use safelight_objects::{ObjectKey, Part};
 
-use super::read_capture::plan_of;
+use super::plan_hints::plan_of;
 use super::sign_urls::{SignError, find};
 use crate::context::{Context, Owner};
 
@@ -77,6 +77,11 @@ pub async fn read_upload(
     upload_id: &str,
 ) -> Result<UploadBody, SignError> {
     let upload = find(context, owner, upload_id).await?;
+    shown(context, upload).await
+}
+
+/// How an upload stands on the wire.
+pub(super) async fn shown(context: &Context, upload: Upload) -> Result<UploadBody, SignError> {
     let parts = match upload.state {
         UploadState::Open | UploadState::Completing => arrived(context, &upload).await?,
         UploadState::Completed | UploadState::Aborted | UploadState::Expired => Vec::new(),

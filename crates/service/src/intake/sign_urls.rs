@@ -337,17 +337,11 @@ pub(super) async fn begin_at_store(context: &Context, upload: &Upload) -> Result
             binds_hashes,
         )
         .await?;
-    let (tenant_id, upload_id, id) = (
-        upload.tenant_id.clone(),
-        upload.upload_id.clone(),
-        made.clone(),
-    );
+    let (as_read, id) = (upload.clone(), made.clone());
     let bound = context
         .catalog
         .write(move |tx| {
-            Box::pin(async move {
-                uploads::bind_store_upload(tx, &tenant_id, &upload_id, &id, checksum).await
-            })
+            Box::pin(async move { uploads::bind_store_upload(tx, &as_read, &id, checksum).await })
         })
         .await?;
     if bound {
@@ -361,5 +355,12 @@ pub(super) async fn begin_at_store(context: &Context, upload: &Upload) -> Result
         tenant_id: upload.tenant_id.clone(),
         owner_id: upload.owner_id.clone(),
     };
-    Begun::of(&find(context, &owner, &upload.upload_id).await?).ok_or(SignError::Ended)
+    let now = find(context, &owner, &upload.upload_id).await?;
+    if (now.transport, now.part_size_bytes) != (upload.transport, upload.part_size_bytes) {
+        return Err(SignError::Invalid(
+            "parts".to_owned(),
+            "this upload was planned anew meanwhile: read it and go by its plan".to_owned(),
+        ));
+    }
+    Begun::of(&now).ok_or(SignError::Ended)
 }

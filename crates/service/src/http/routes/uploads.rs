@@ -6,16 +6,19 @@ use axum::response::Response;
 use http::StatusCode;
 use safelight_api::problem::Problem;
 use safelight_api::uploads::{
-    CompleteUpload, SignUrls, SignedUrls, Upload, UploadAborted, UploadCompleted,
+    CompleteUpload, Replan, Replanned, SignUrls, SignedUrls, Upload, UploadAborted,
+    UploadCompleted, UploadList,
 };
 
 use super::answered;
 use crate::http::body::Body;
 use crate::http::idempotency::{Write, fingerprint, under_key};
 use crate::http::problem::Refused;
-use crate::http::request::{IdempotencyKey, Media, Path};
+use crate::http::request::{IdempotencyKey, Media, Path, Query};
 use crate::http::router::AppState;
-use crate::intake::{abort_upload, complete_upload, read_upload, sign_urls};
+use crate::intake::{
+    abort_upload, complete_upload, find_uploads, read_upload, replan_upload, sign_urls,
+};
 
 /// What an upload is and what has arrived of it, as the store knows it.
 #[utoipa::path(
@@ -33,6 +36,52 @@ pub(in crate::http) async fn read(
 ) -> Result<Json<Upload>, Refused> {
     Ok(Json(
         read_upload::read_upload(&state.context, &media.owner, &upload_id).await?,
+    ))
+}
+
+/// What unfinished uploads are asked for by.
+#[derive(serde::Deserialize)]
+pub(in crate::http) struct FindQuery {
+    sha256: String,
+}
+
+/// The owner's unfinished uploads of a file, by its hash, for a client that lost its journal.
+#[utoipa::path(
+    get, path = "/v1/uploads", tag = "uploads",
+    params(("sha256" = String, Query, description = "SHA-256 of the file, as it was declared")),
+    responses(
+        (status = 200, body = UploadList),
+        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+    )
+)]
+pub(in crate::http) async fn find(
+    State(state): State<AppState>,
+    media: Media,
+    Query(query): Query<FindQuery>,
+) -> Result<Json<UploadList>, Refused> {
+    Ok(Json(
+        find_uploads::find_uploads(&state.context, &media.owner, &query.sha256).await?,
+    ))
+}
+
+/// Plans an unfinished upload anew, since network or battery are others now. What has arrived stays. Asking again is
+/// harmless, so no idempotency key is needed.
+#[utoipa::path(
+    post, path = "/v1/uploads/{upload_id}/plan", tag = "uploads", request_body = Replan,
+    params(("upload_id" = String, Path, description = "The upload")),
+    responses(
+        (status = 200, body = Replanned),
+        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+    )
+)]
+pub(in crate::http) async fn plan(
+    State(state): State<AppState>,
+    media: Media,
+    Path(upload_id): Path<String>,
+    body: Body<Replan>,
+) -> Result<Json<Replanned>, Refused> {
+    Ok(Json(
+        replan_upload::replan_upload(&state.context, &media.owner, &upload_id, &body.value).await?,
     ))
 }
 

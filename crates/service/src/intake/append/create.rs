@@ -62,7 +62,7 @@ pub async fn create(
                     .size_bytes
                     .unwrap_or(context.settings.max_file_bytes),
                 sha256: creation.sha256,
-                preview: None,
+                ..InitiateResource::default()
             }],
         }],
         ..InitiateCapture::default()

@@ -63,8 +63,8 @@ struct Receiver<'a> {
 
 /// So much is still read of a request that a newer one takes the upload from: what a socket holds,
 const LATE_BYTES: usize = 4 << 20;
-/// if it is there already.
-const LATE: std::time::Duration = std::time::Duration::from_millis(20);
+/// if it comes so soon, all of it.
+const LATE: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// Receives a body. How it ended; the offset stands in `held`.
 ///
@@ -101,12 +101,14 @@ pub async fn receive<E>(
     };
     // What may still be read once a newer request asks for the upload.
     let mut late_bytes = None;
+    let mut late_until = tokio::time::Instant::now();
     let ending = loop {
         let next = match late_bytes {
             None => tokio::select! {
                 biased;
                 () = receiver.held.place.asked() => {
                     late_bytes = Some(LATE_BYTES);
+                    late_until = tokio::time::Instant::now() + LATE;
                     continue;
                 }
                 () = gateway.stop.cancelled() => break Ending::Stopping,
@@ -114,7 +116,9 @@ pub async fn receive<E>(
             },
             Some(0) => break Ending::Overtaken,
             // What has come over a connection that broke need not come again over the next one.
-            Some(_) => match tokio::time::timeout(LATE, body.next()).await {
+            // Who never stops sending is not waited for, even where each of his bytes is quick.
+            Some(_) if late_until <= tokio::time::Instant::now() => break Ending::Overtaken,
+            Some(_) => match tokio::time::timeout_at(late_until, body.next()).await {
                 Ok(Some(Ok(chunk))) => Ok(Some(Ok(chunk))),
                 _ => break Ending::Overtaken,
             },

@@ -1,0 +1,46 @@
+//! Finds at the server what a lost journal knew: unfinished uploads, by what they carry.
+
+use super::{Recovered, Uploader};
+use crate::journal::FileIntent;
+
+impl Uploader {
+    /// Takes from `files` those of which the server has an unfinished upload, by capture. Where there is none, or the
+    /// server cannot say, a file stays and is sent as a fresh one.
+    pub(super) async fn recover(&self, files: &mut Vec<FileIntent>) -> Vec<Recovered> {
+        let mut recovered: Vec<Recovered> = Vec::new();
+        let mut fresh = Vec::new();
+        for mut file in files.drain(..) {
+            let found = self.session.unfinished(&file.fingerprint.sha256).await;
+            let best = found
+                .unwrap_or_default()
+                .into_iter()
+                .max_by_key(|f| f.upload.received_bytes);
+            let Some(best) = best else {
+                fresh.push(file);
+                continue;
+            };
+            file.client_ref = best.asset_ref;
+            let place = recovered
+                .iter()
+                .position(|r| r.capture_id == best.capture_id);
+            match place.and_then(|i| recovered.get_mut(i)) {
+                // The same bytes at two places are one upload; the second finds them stored.
+                Some(one) if one.files.iter().any(|f| f.client_ref == file.client_ref) => {
+                    fresh.push(file)
+                }
+                Some(one) => one.files.push(file),
+                None => recovered.push(Recovered {
+                    capture_id: best.capture_id,
+                    capture_ref: best.capture_ref,
+                    files: vec![file],
+                }),
+            }
+        }
+        // References are unique in a capture; those of captures that were found are theirs.
+        for (i, file) in fresh.iter_mut().enumerate() {
+            file.client_ref = (i + 1).to_string();
+        }
+        *files = fresh;
+        recovered
+    }
+}

@@ -1,0 +1,167 @@
+//! `POST /v1/uploads/{id}/plan`: another plan in the midst of an upload. Touches the database only.
+
+use safelight_api::uploads::{Replan as Asked, Replanned};
+use safelight_catalog::uploads::{self, Replan, Upload, UploadState};
+use safelight_catalog::{assets, captures};
+use safelight_model::ids;
+use safelight_model::lifecycle::Event;
+use safelight_model::plan::{Arrived, File, Hints, Revised, Transport, revise};
+
+use super::append::links;
+use super::plan_hints;
+use super::sign_urls::{SignError, find};
+use crate::context::{Context, Owner};
+
+/// How often it is tried again when the upload changes meanwhile: what changes ends, or begins, once.
+const TRIES: u32 = 3;
+
+/// Plans an unfinished upload anew, by what the client says now and the policy in force. Asking again is harmless.
+///
+/// # Errors
+/// If there is no such upload of this owner, or it has ended or is whole; if the catalog fails.
+pub async fn replan_upload(
+    context: &Context,
+    owner: &Owner,
+    upload_id: &str,
+    asked: &Asked,
+) -> Result<Replanned, SignError> {
+    for _ in 0..TRIES {
+        let upload = find(context, owner, upload_id).await?;
+        match upload.state {
+            UploadState::Open if upload.expires_at > context.now() => {}
+            UploadState::Open | UploadState::Aborted | UploadState::Expired => {
+                return Err(SignError::Ended);
+            }
+            UploadState::Completing | UploadState::Completed => {
+                return Err(SignError::Whole(upload.state.as_str()));
+            }
+        }
+        if let Some(answer) = once(context, upload, asked).await? {
+            return Ok(answer);
+        }
+    }
+    Err(SignError::Ended)
+}
+
+/// One try; none if the upload is no longer as it was read.
+async fn once(
+    context: &Context,
+    upload: Upload,
+    asked: &Asked,
+) -> Result<Option<Replanned>, SignError> {
+    let purpose = purpose(context, &upload).await?;
+    let spoken = plan_hints::spoken(&asked.accept_transports, &[upload.transport]);
+    let hints = Hints {
+        spoken: &spoken,
+        link: plan_hints::link(asked.network.as_ref()),
+        battery: plan_hints::battery(asked.battery.as_ref()),
+        background: asked.background,
+        purpose: purpose.as_deref(),
+    };
+    let policy = &context.settings.plan_policy;
+    // Of what is appended to, the length may not be known yet.
+    let size_bytes = match upload.size_bytes {
+        0 => context.settings.max_file_bytes,
+        known => known,
+    };
+    let file = File {
+        size_bytes,
+        mime: upload.mime.as_deref(),
+        ..File::default()
+    };
+    let bounds = plan_hints::bounds(context);
+    let chosen = policy.choose(&file, &hints, bounds);
+    let wanted = chosen.ok_or_else(|| {
+        SignError::Invalid(
+            "accept_transports".to_owned(),
+            "none of the accepted transports can carry this file: accept multipart".to_owned(),
+        )
+    })?;
+    let Revised { plan, kept_from } = revise(
+        (upload.transport, upload.part_size_bytes),
+        wanted,
+        arrived(&upload),
+    );
+    let to = Replan {
+        transport: plan.transport,
+        part_size_bytes: plan.part_size_bytes,
+        concurrency: plan.concurrency.into(),
+        advice: plan_hints::advice(&plan),
+    };
+    let Some(upload) = write(context, upload, to).await? else {
+        return Ok(None);
+    };
+    Ok(Some(Replanned {
+        plan: plan_hints::plan_of(&upload),
+        would_be: kept_from.map(|t| t.as_str().to_owned()),
+        assets_at_once: policy.at_once(&[plan], &hints),
+        urls: if upload.transport == Transport::Append {
+            links::addresses_of(context, &upload)
+        } else {
+            Vec::new()
+        },
+        upload_id: upload.upload_id,
+    }))
+}
+
+/// A URL was given out from the time on that it is signed until; what is appended to is marked so when it is taken.
+/// The one URL of `single` leaves with the first answer, so that nothing of it can change.
+fn arrived(upload: &Upload) -> Arrived {
+    if upload.store_upload_id.is_none() && upload.signed_until.0 == 0 {
+        Arrived::Nothing
+    } else {
+        Arrived::Something
+    }
+}
+
+async fn purpose(context: &Context, upload: &Upload) -> Result<Option<String>, SignError> {
+    let mut reader = context.catalog.reader().await?;
+    let tx = &mut reader.tx();
+    let Some(asset) = assets::find(tx, &upload.tenant_id, &upload.asset_id).await? else {
+        return Ok(None);
+    };
+    let capture = captures::find(tx, &upload.tenant_id, &asset.capture_id).await?;
+    Ok(capture.and_then(|c| c.purpose))
+}
+
+async fn write(
+    context: &Context,
+    mut upload: Upload,
+    to: Replan,
+) -> Result<Option<Upload>, SignError> {
+    let (as_read, context, changes) = (upload.clone(), context.clone(), to.clone());
+    let catalog = context.catalog.clone();
+    let written = catalog
+        .write(move |tx| {
+            Box::pin(async move {
+                if !uploads::replan(tx, &as_read, &changes).await? {
+                    return Ok(false);
+                }
+                // Whoever has the address of what is appended to may send, as if a URL had been signed.
+                if changes.transport == Transport::Append
+                    && as_read.transport != Transport::Append
+                    && let Some(asset) =
+                        assets::find(tx, &as_read.tenant_id, &as_read.asset_id).await?
+                {
+                    let event_id = context.fresh_id(ids::EVENT);
+                    let change = assets::Transition {
+                        event: Event::UrlSigned,
+                        reason: None,
+                        event_id: &event_id,
+                        at: context.now(),
+                    };
+                    assets::transition(tx, &asset, &change).await?;
+                }
+                Ok::<_, safelight_catalog::CatalogError>(true)
+            })
+        })
+        .await?;
+    if !written {
+        return Ok(None);
+    }
+    upload.transport = to.transport;
+    upload.part_size_bytes = to.part_size_bytes;
+    upload.concurrency = to.concurrency;
+    upload.advice = to.advice;
+    Ok(Some(upload))
+}
