@@ -58,7 +58,7 @@ impl Uploader {
                 Step::Whole => return Ok(()),
                 Step::At(there) if there >= size_bytes => return Ok(()),
                 Step::At(there) => {
-                    self.note(job, there, meter);
+                    self.tell(job, there, meter);
                     // What moves on is no failure, however often it breaks.
                     if there > furthest {
                         furthest = there;
@@ -123,7 +123,7 @@ impl Uploader {
         })
     }
 
-    fn note(&self, job: &FileJob, there: u64, meter: &Meter) {
+    fn tell(&self, job: &FileJob, there: u64, meter: &Meter) {
         let there = i64::try_from(there).unwrap_or(i64::MAX);
         meter.there_bytes.store(there, Ordering::Relaxed);
         self.patience.progress.event(&Event::Sent {
