@@ -46,7 +46,8 @@ pub(super) struct Known {
     pub(super) held: Found<String>,
 }
 
-/// Of several holders the oldest only: one owner may have sent the same bytes any number of times.
+/// The kind is compared so that no planner without statistics takes `resources_primary` for it, and with that all of a
+/// tenant's resources. Of several holders the oldest only: one owner may have sent the same bytes any number of times.
 const SELECT: &str = "SELECT 'record', i.tenant_id, i.caller, i.idempotency_key, i.fingerprint,
          CASE WHEN i.operation = 'initiate' THEN i.subject_id END
     FROM keys CROSS JOIN idempotency i
@@ -58,7 +59,7 @@ const SELECT: &str = "SELECT 'record', i.tenant_id, i.caller, i.idempotency_key,
    UNION ALL
   SELECT 'held', b.tenant_id, b.scope, b.sha256,
          (SELECT r.asset_id FROM resources r CROSS JOIN assets a
-           WHERE r.tenant_id = b.tenant_id AND r.blob_id = b.blob_id AND r.kind = 'primary'
+           WHERE r.tenant_id = b.tenant_id AND r.blob_id = b.blob_id AND r.kind || '' = 'primary'
              AND a.tenant_id = r.tenant_id AND a.asset_id = r.asset_id AND a.state <> 'deleted'
            ORDER BY r.asset_id LIMIT 1), NULL
     FROM hashes CROSS JOIN blobs b

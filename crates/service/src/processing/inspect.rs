@@ -14,6 +14,7 @@ use safelight_model::ids;
 use safelight_model::job::JobKind;
 use safelight_model::lifecycle::{Event, State};
 use safelight_model::preset;
+use safelight_objects::ObjectKey;
 
 use super::fetch_original::{Fetched, fetch_original};
 use super::sandbox::{RenderTask, Sandbox};
@@ -130,8 +131,17 @@ async fn examine(
             Box::pin(async move { blobs::hold_twin(tx, &tenant_id, &blob_of_twin, &hash).await })
         })
         .await?;
-    if twin.is_some() {
-        return Ok(Outcome::Twin(fetched.sha256));
+    match twin {
+        Some(twin) if is_there(context, &twin).await? => return Ok(Outcome::Twin(fetched.sha256)),
+        Some(twin) => {
+            tracing::warn!(
+                key = twin.object_key,
+                blob_id = blob.blob_id,
+                "bytes came again whose original the store has lost: they are kept by themselves"
+            );
+            found.sha256 = None;
+        }
+        None => {}
     }
     let task = RenderTask {
         presets: vec![preset::COVER],
@@ -191,6 +201,22 @@ async fn examine(
             found.reason = Some((code, error.to_string()));
             Ok(Outcome::Failed(found))
         }
+    }
+}
+
+/// Whether the store still has a blob's bytes: what came again must not be given up for what is lost.
+async fn is_there(context: &Context, blob: &Blob) -> Result<bool, JobError> {
+    let key = ObjectKey::parse(&blob.object_key).map_err(|e| JobError::Cancel {
+        code: Code::Internal,
+        detail: e.to_string(),
+    })?;
+    match context.objects.head(&key).await {
+        Ok(head) => Ok(head.is_some_and(|object| object.size_bytes == blob.size_bytes)),
+        Err(error) => Err(JobError::Retry {
+            after: error.retry(),
+            code: error.code(),
+            detail: error.code().title().to_owned(),
+        }),
     }
 }
 
