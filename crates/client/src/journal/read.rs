@@ -35,6 +35,15 @@ impl Journal {
         Ok(self.db.query_row(sql, [], |row| row.get(0))?)
     }
 
+    /// Whether a capture of this reference stands in it.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn has_capture(&self, client_ref: &str) -> Result<bool, JournalError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM capture WHERE client_ref = ?1)";
+        Ok(self.db.query_row(sql, [client_ref], |row| row.get(0))?)
+    }
+
     /// The capture `seq`.
     ///
     /// # Errors

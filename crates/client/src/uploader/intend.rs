@@ -39,6 +39,12 @@ impl Uploader {
         let mut known = Vec::new();
         if lost {
             for found in self.recover(&mut files).await {
+                let reference = found.capture_ref.clone();
+                // Begun by this run, with another file of the same bytes.
+                if self.journal(move |j| j.has_capture(&reference)).await? {
+                    files.extend(found.files);
+                    continue;
+                }
                 let one = self
                     .note(
                         found.capture_ref,
@@ -56,6 +62,9 @@ impl Uploader {
         }
         if files.is_empty() {
             return Ok((known, failed));
+        }
+        for (i, file) in files.iter_mut().enumerate() {
+            file.client_ref = (i + 1).to_string();
         }
         if draft.mode == "burst"
             && !files.iter().any(|f| f.role == "key")

@@ -36,10 +36,6 @@ impl Uploader {
                 }),
             }
         }
-        // References are unique in a capture; those of captures that were found are theirs.
-        for (i, file) in fresh.iter_mut().enumerate() {
-            file.client_ref = (i + 1).to_string();
-        }
         *files = fresh;
         recovered
     }
