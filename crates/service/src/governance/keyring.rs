@@ -47,20 +47,51 @@ impl Keyring {
         key_id == self.link_key_id && self.link_mac(path, expiry).verify_slice(signature).is_ok()
     }
 
-    #[allow(clippy::expect_used, reason = "HMAC takes keys of any length")]
+    /// The secret of a webhook: from the server's own and the salt in the webhook's row, so that neither alone signs
+    /// anything. What a link's signature is made from begins with a slash; this does not.
+    #[must_use]
+    pub fn webhook_secret(&self, tenant_id: &str, webhook_id: &str, salt: &str) -> [u8; 32] {
+        let mut mac = self.mac();
+        for part in ["webhook", tenant_id, webhook_id, salt] {
+            mac.update(part.as_bytes());
+            mac.update(b"\n");
+        }
+        mac.finalize().into_bytes().into()
+    }
+
     fn link_mac(&self, path: &str, expiry: i64) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.link_secret)
-            .expect("HMAC takes keys of any length");
+        let mut mac = self.mac();
         mac.update(path.as_bytes());
         mac.update(b"\n");
         mac.update(expiry.to_string().as_bytes());
         mac
+    }
+
+    #[allow(clippy::expect_used, reason = "HMAC takes keys of any length")]
+    fn mac(&self) -> Hmac<Sha256> {
+        Hmac::<Sha256>::new_from_slice(&self.link_secret).expect("HMAC takes keys of any length")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_webhook_has_a_secret_of_its_own() {
+        let ring = Keyring::of(&[1; 32], [2; 32]);
+        let secret = ring.webhook_secret("ten_1", "whk_1", "salt");
+        assert_eq!(secret, ring.webhook_secret("ten_1", "whk_1", "salt"));
+        for (tenant, id, salt) in [
+            ("ten_2", "whk_1", "salt"),
+            ("ten_1", "whk_2", "salt"),
+            ("ten_1", "whk_1", "pepper"),
+        ] {
+            assert_ne!(secret, ring.webhook_secret(tenant, id, salt));
+        }
+        let other = Keyring::of(&[1; 32], [3; 32]);
+        assert_ne!(secret, other.webhook_secret("ten_1", "whk_1", "salt"));
+    }
 
     #[test]
     fn a_link_holds_for_its_path_and_expiry_only() {
