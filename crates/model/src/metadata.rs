@@ -201,7 +201,7 @@ impl LocationPatch {
         let altitude_m = self
             .altitude_m
             .unwrap_or(before.and_then(Location::altitude_m));
-        if before.is_none() && latitude.is_none() && longitude.is_none() && altitude_m.is_none() {
+        if latitude.is_none() && longitude.is_none() && altitude_m.is_none() {
             return Ok(None);
         }
         let within = |value: Option<f64>, most: f64, bad: BadPatch| match value {

@@ -220,7 +220,9 @@ mod tests {
         let named = [
             paths::CAPTURES,
             paths::CAPTURE,
+            paths::UPLOADS,
             paths::UPLOAD,
+            paths::UPLOAD_PLAN,
             paths::UPLOAD_URLS,
             paths::UPLOAD_COMPLETE,
             paths::ASSETS,
