@@ -36,6 +36,8 @@ mod batch;
 mod bells;
 mod checkpoint;
 mod connect;
+#[cfg(test)]
+mod explain;
 mod group_commit;
 pub mod merge_asset;
 mod migrate;

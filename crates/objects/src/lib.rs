@@ -28,6 +28,7 @@ mod put;
 mod settings;
 mod sha256;
 mod upload_part;
+mod url_encoded;
 
 use std::sync::Arc;
 

@@ -1,7 +1,9 @@
 //! Lists what the store holds under a prefix.
 
+use aws_sdk_s3::types::EncodingType;
 use safelight_model::clock::Micros;
 
+use crate::url_encoded::decoded;
 use crate::{Objects, StoreError};
 
 /// One object of a listing.
@@ -52,7 +54,12 @@ impl Objects {
         limit: u16,
     ) -> Result<ListPage, StoreError> {
         let after = (!after.is_empty()).then_some(after);
-        self.list_page(prefix, None, after, limit).await
+        let mut page = self.list_page(prefix, None, after, limit).await?;
+        // Only a key is a place: a page without one leads to the next.
+        while let (true, Some(next)) = (page.objects.is_empty(), &page.continuation) {
+            page = self.list_page(prefix, Some(next), None, limit).await?;
+        }
+        Ok(page)
     }
 
     async fn list_page(
@@ -69,19 +76,21 @@ impl Objects {
             .list_objects_v2()
             .bucket(&self.inner.bucket)
             .prefix(prefix)
+            .encoding_type(EncodingType::Url)
             .set_continuation_token(continuation.map(str::to_owned))
             .set_start_after(after.map(str::to_owned))
             .max_keys(i32::from(limit.clamp(1, 1000)))
             .send()
             .await
             .map_err(|e| StoreError::of(OPERATION, e).of_bucket())?;
+        let encoding = answer.encoding_type.as_ref();
         let objects = answer
             .contents
             .unwrap_or_default()
             .into_iter()
             .map(|object| {
                 Some(Listed {
-                    key: object.key?,
+                    key: decoded(object.key?, encoding)?,
                     size_bytes: object.size?,
                     etag: object.e_tag?,
                     modified_at: micros(object.last_modified?)?,

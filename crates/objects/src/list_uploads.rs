@@ -1,8 +1,10 @@
 //! Lists the multipart uploads that the store holds and that are not completed.
 
+use aws_sdk_s3::types::EncodingType;
 use safelight_model::clock::Micros;
 
 use crate::list::micros;
+use crate::url_encoded::decoded;
 use crate::{Objects, StoreError};
 
 /// An upload that is under way at the store.
@@ -41,19 +43,21 @@ impl Objects {
             .client
             .list_multipart_uploads()
             .bucket(&self.inner.bucket)
+            .encoding_type(EncodingType::Url)
             .set_key_marker(after.map(|(key, _)| key.to_owned()))
             .set_upload_id_marker(after.map(|(_, id)| id.to_owned()))
             .max_uploads(i32::from(limit.clamp(1, 1000)))
             .send()
             .await
             .map_err(|e| StoreError::of(OPERATION, e).of_bucket())?;
+        let encoding = answer.encoding_type.as_ref();
         let uploads = answer
             .uploads
             .unwrap_or_default()
             .into_iter()
             .map(|upload| {
                 Some(ListedUpload {
-                    key: upload.key?,
+                    key: decoded(upload.key?, encoding)?,
                     store_upload_id: upload.upload_id?,
                     began_at: upload.initiated.and_then(micros),
                 })

@@ -1,22 +1,19 @@
 //! However many events are kept, sequencing and reading them go by the ends of indexes.
 
-use safelight_testkit::postgres::Cluster;
-
 use super::read::{after_sql, of_owner_after_sql};
 use super::sequence::{ANY_SQL, WAITING_SQL, assign_sql, lock};
 use super::{any_waiting, sequence};
-use crate::connect::{Catalog, CatalogSettings};
+use crate::connect::Catalog;
 use crate::error::CatalogError;
+use crate::explain::{self, write};
 use crate::value::Value;
 use crate::values;
 
 /// 20,000 events of two tenants, most of them with their places.
-async fn filled(url: &str) -> Catalog {
-    let catalog = Catalog::open(CatalogSettings::for_url(url)).await.unwrap();
-    let numbers = "(WITH RECURSIVE seq (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 20000) \
-                   SELECT n FROM seq) AS numbers";
+async fn fill(catalog: &Catalog) {
+    let numbers = explain::numbers(20000);
     write(
-        &catalog,
+        catalog,
         format!(
             "INSERT INTO events (tenant_id, event_id, kind, owner_id, asset_id, at) \
              SELECT 'ten_' || (n % 2), 'evt_' || n, 'asset.updated', 'owner_' || (n % 100), 'a', n FROM {numbers}"
@@ -25,7 +22,7 @@ async fn filled(url: &str) -> Catalog {
     .await;
     // And many other tenants.
     write(
-        &catalog,
+        catalog,
         format!(
             "INSERT INTO event_heads (tenant_id, position, pruned) SELECT 'other_' || n, 0, 0 FROM {numbers}"
         ),
@@ -39,19 +36,10 @@ async fn filled(url: &str) -> Catalog {
     }
     let mut reader = catalog.reader().await.unwrap();
     assert!(any_waiting(&mut reader.tx()).await.unwrap());
-    drop(reader);
-    catalog
 }
 
-async fn write(catalog: &Catalog, sql: String) {
-    catalog
-        .write::<_, CatalogError, _>(move |tx| Box::pin(async move { tx.exec(&sql, &[]).await }))
-        .await
-        .unwrap();
-}
-
-/// What the planner says to each question; the text is in this column of the answer.
-async fn plans(catalog: &Catalog, explain: &'static str, column: usize) -> [String; 5] {
+/// What the planner says to each question.
+async fn plans(catalog: &Catalog) -> [String; 5] {
     let asked: [(String, Vec<Value>); 5] = [
         (after_sql(), values!["ten_1", 7_i64, 500_i64].to_vec()),
         (
@@ -71,10 +59,7 @@ async fn plans(catalog: &Catalog, explain: &'static str, column: usize) -> [Stri
                     if sql == WAITING_SQL && tx.is_postgres() {
                         assert!(lock(tx).await?);
                     }
-                    for row in tx.rows(&format!("{explain} {sql}"), args).await? {
-                        plan.push_str(&row.text(column)?);
-                        plan.push('\n');
-                    }
+                    *plan = explain::plan(tx, sql, args).await?;
                 }
                 Ok(plans)
             })
@@ -85,10 +70,9 @@ async fn plans(catalog: &Catalog, explain: &'static str, column: usize) -> [Stri
 
 #[tokio::test]
 async fn on_sqlite() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("catalog.db");
-    let catalog = filled(&format!("sqlite://{}", path.display())).await;
-    let [after, of_owner, any, waiting, assign] = plans(&catalog, "EXPLAIN QUERY PLAN", 3).await;
+    let (catalog, _directory) = explain::sqlite().await;
+    fill(&catalog).await;
+    let [after, of_owner, any, waiting, assign] = plans(&catalog).await;
     for plan in [&any, &waiting, &assign] {
         assert!(plan.contains("INDEX events_unsequenced"), "{plan}");
     }
@@ -108,14 +92,14 @@ async fn on_sqlite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_postgres() {
-    let url = tokio::task::block_in_place(|| Cluster::shared().unwrap().fresh_database().unwrap());
-    let catalog = filled(&url).await;
+    let catalog = explain::postgres().await;
+    fill(&catalog).await;
     // Without statistics as well as with them.
     for analyze in [false, true] {
         if analyze {
-            write(&catalog, "ANALYZE events".to_owned()).await;
+            write(&catalog, "ANALYZE events").await;
         }
-        let [after, of_owner, any, waiting, assign] = plans(&catalog, "EXPLAIN", 0).await;
+        let [after, of_owner, any, waiting, assign] = plans(&catalog).await;
         for plan in [&any, &waiting, &assign] {
             assert!(plan.contains("using events_unsequenced"), "{plan}");
             assert!(!plan.contains("Seq Scan"), "{plan}");

@@ -1,24 +1,16 @@
 //! What an initiation asks goes by indexes, however many rows there are and whatever the planner knows.
 
 use safelight_model::clock::Micros;
-use safelight_testkit::postgres::Cluster;
 
 use super::lookup::question;
 use super::{FreshAsset, FreshCapture};
-use crate::connect::{Catalog, CatalogSettings};
+use crate::connect::Catalog;
 use crate::error::CatalogError;
-
-async fn write(catalog: &Catalog, sql: String) {
-    catalog
-        .write::<_, CatalogError, _>(move |tx| Box::pin(async move { tx.exec(&sql, &[]).await }))
-        .await
-        .unwrap();
-}
+use crate::explain::{self, write};
 
 /// One owner who has 20,000 captures, half of whose assets hold the same blob.
 async fn fill(catalog: &Catalog) {
-    let numbers = "(WITH RECURSIVE seq (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 20000) \
-                   SELECT n FROM seq) AS numbers";
+    let numbers = explain::numbers(20000);
     for (columns, values) in [
         (
             "idempotency (tenant_id, caller, idempotency_key, operation, fingerprint, state, subject_id, lease_until, expires_at)",
@@ -50,12 +42,13 @@ async fn fill(catalog: &Catalog) {
 }
 
 /// The plans of the three questions, asked for 64 captures at once.
-async fn plans(catalog: &Catalog, explain: &'static str, column: usize) -> String {
+async fn plans(catalog: &Catalog) -> String {
     let fresh: Vec<FreshCapture> = (0..64).map(capture).collect();
     catalog
         .write::<_, CatalogError, _>(move |tx| {
             Box::pin(async move {
                 let mut plans = String::new();
+                let (explain, column) = explain::explain(tx);
                 for row in question(tx, explain, &fresh)?.fetch(tx).await? {
                     plans.push_str(&row.text(column)?);
                     plans.push('\n');
@@ -118,15 +111,12 @@ fn capture(n: usize) -> FreshCapture {
 
 #[tokio::test]
 async fn on_sqlite() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("catalog.db");
-    let url = format!("sqlite://{}", path.display());
-    let catalog = Catalog::open(CatalogSettings::for_url(&url)).await.unwrap();
+    let (catalog, _directory) = explain::sqlite().await;
     for filled in [false, true] {
         if filled {
             fill(&catalog).await;
         }
-        let plans = plans(&catalog, "EXPLAIN QUERY PLAN ", 3).await;
+        let plans = plans(&catalog).await;
         for expected in [
             "PRIMARY KEY (tenant_id=? AND caller=? AND idempotency_key=?)",
             "captures_by_reference (tenant_id=? AND owner_id=? AND client_ref=?)",
@@ -142,16 +132,15 @@ async fn on_sqlite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_postgres() {
-    let url = tokio::task::block_in_place(|| Cluster::shared().unwrap().fresh_database().unwrap());
-    let catalog = Catalog::open(CatalogSettings::for_url(&url)).await.unwrap();
+    let catalog = explain::postgres().await;
     for (filled, analyzed) in [(false, false), (true, false), (true, true)] {
         if filled && !analyzed {
             fill(&catalog).await;
         }
         if analyzed {
-            write(&catalog, "ANALYZE".to_owned()).await;
+            write(&catalog, "ANALYZE").await;
         }
-        let plans = plans(&catalog, "EXPLAIN ", 0).await;
+        let plans = plans(&catalog).await;
         for expected in [
             "idempotency_pkey",
             "captures_by_reference",

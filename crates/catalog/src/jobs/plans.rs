@@ -3,41 +3,31 @@
 use std::time::Duration;
 
 use safelight_model::lane::Lane;
-use safelight_testkit::postgres::Cluster;
 
 use super::claim::{claim, claim_sql, promote};
 use super::enqueue::TURN_SQL;
 use super::look::{outlook, outlook_sql};
 use super::skip_locked;
-use crate::connect::{Catalog, CatalogSettings};
+use crate::connect::Catalog;
 use crate::error::CatalogError;
+use crate::explain::{self, write};
 use crate::value::Value;
 use crate::values;
 
 const BACKLOG: usize = 100_000;
 
 /// Half of the jobs are due, in two lanes; half are for later.
-async fn with_backlog(url: &str) -> Catalog {
-    let catalog = Catalog::open(CatalogSettings::for_url(url)).await.unwrap();
+async fn fill(catalog: &Catalog) {
     let fill = format!(
         "INSERT INTO jobs (tenant_id, job_id, kind, lane, owner_id, subject_id, unique_key, state, \
          turn, run_at, attempts, fence, enqueued_at, updated_at) \
          SELECT 'ten_1', 'job_' || n, 'derive', CASE n % 4 WHEN 0 THEN 'bulk' ELSE 'standard' END, \
          'owner_' || (n % 100), 's', 'k' || n, CASE n % 2 WHEN 0 THEN 'queued' ELSE 'scheduled' END, \
          CASE n % 2 WHEN 0 THEN n * 1000 ELSE 0 END, \
-         CASE n % 2 WHEN 0 THEN n ELSE 4000000000000000 + n END, 0, 0, 0, 0 FROM (\
-         WITH RECURSIVE seq (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < {BACKLOG}) \
-         SELECT n FROM seq) AS numbers"
+         CASE n % 2 WHEN 0 THEN n ELSE 4000000000000000 + n END, 0, 0, 0, 0 FROM {}",
+        explain::numbers(BACKLOG)
     );
-    write(&catalog, fill).await;
-    catalog
-}
-
-async fn write(catalog: &Catalog, sql: String) {
-    catalog
-        .write::<_, CatalogError, _>(move |tx| Box::pin(async move { tx.exec(&sql, &[]).await }))
-        .await
-        .unwrap();
+    write(catalog, fill).await;
 }
 
 /// Takes from the head of the line until it has moved on a good deal.
@@ -57,9 +47,8 @@ async fn take_many(catalog: &Catalog) {
     }
 }
 
-/// What the planner says to the claim, to the turn of a new job, and to the outlook. The text is in
-/// this column of the answer.
-async fn plans(catalog: &Catalog, explain: &'static str, column: usize) -> [String; 3] {
+/// What the planner says to the claim, to the turn of a new job, and to the outlook.
+async fn plans(catalog: &Catalog) -> [String; 3] {
     catalog
         .write::<_, CatalogError, _>(move |tx| {
             Box::pin(async move {
@@ -72,10 +61,7 @@ async fn plans(catalog: &Catalog, explain: &'static str, column: usize) -> [Stri
                 ];
                 let mut plans = [String::new(), String::new(), String::new()];
                 for (plan, (sql, args)) in plans.iter_mut().zip(&asked) {
-                    for row in tx.rows(&format!("{explain} {sql}"), args).await? {
-                        plan.push_str(&row.text(column)?);
-                        plan.push('\n');
-                    }
+                    *plan = explain::plan(tx, sql, args).await?;
                 }
                 Ok(plans)
             })
@@ -86,11 +72,10 @@ async fn plans(catalog: &Catalog, explain: &'static str, column: usize) -> [Stri
 
 #[tokio::test]
 async fn on_sqlite() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("catalog.db");
-    let catalog = with_backlog(&format!("sqlite://{}", path.display())).await;
+    let (catalog, _directory) = explain::sqlite().await;
+    fill(&catalog).await;
     take_many(&catalog).await;
-    let [claim, turn, outlook] = plans(&catalog, "EXPLAIN QUERY PLAN", 3).await;
+    let [claim, turn, outlook] = plans(&catalog).await;
     assert!(claim.contains("INDEX jobs_waiting (lane=?)"), "{claim}");
     assert!(turn.contains("INDEX jobs_waiting (lane=?)"), "{turn}");
     assert!(
@@ -113,15 +98,15 @@ async fn on_sqlite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_postgres() {
-    let url = tokio::task::block_in_place(|| Cluster::shared().unwrap().fresh_database().unwrap());
-    let catalog = with_backlog(&url).await;
+    let catalog = explain::postgres().await;
+    fill(&catalog).await;
     take_many(&catalog).await;
     // Without statistics as well as with them.
     for analyze in [false, true] {
         if analyze {
-            write(&catalog, "ANALYZE jobs".to_owned()).await;
+            write(&catalog, "ANALYZE jobs").await;
         }
-        let [claim, turn, outlook] = plans(&catalog, "EXPLAIN", 0).await;
+        let [claim, turn, outlook] = plans(&catalog).await;
         assert!(claim.contains("Index Scan using jobs_waiting"), "{claim}");
         assert!(turn.contains("using jobs_waiting"), "{turn}");
         assert!(turn.contains("using jobs_by_owner"), "{turn}");

@@ -1,24 +1,15 @@
 //! What a list asks goes along an index in its order, however many assets there are and whatever the planner knows.
 
 use safelight_model::clock::Micros;
-use safelight_testkit::postgres::Cluster;
 
 use super::{Filter, Listing, Order, Place, question};
-use crate::connect::{Catalog, CatalogSettings};
-use crate::error::CatalogError;
-
-async fn write(catalog: &Catalog, sql: String) {
-    catalog
-        .write::<_, CatalogError, _>(move |tx| Box::pin(async move { tx.exec(&sql, &[]).await }))
-        .await
-        .unwrap();
-}
+use crate::connect::Catalog;
+use crate::explain::{self, write};
 
 /// Ninety owners with 20,000 assets. One has 2,000: every tenth is in an album, every fifteenth
 /// has a tag; there are other albums and tags.
 async fn fill(catalog: &Catalog) {
-    let numbers = "(WITH RECURSIVE seq (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 20000) \
-                   SELECT n FROM seq) AS numbers";
+    let numbers = explain::numbers(20000);
     for (columns, values, which) in [
         (
             "assets (tenant_id, asset_id, owner_id, capture_id, public_id, state, version, captured_at, created_at, updated_at)",
@@ -167,13 +158,7 @@ fn asked() -> Vec<(Filter, Order, &'static str, &'static str)> {
     ]
 }
 
-async fn plan(
-    catalog: &Catalog,
-    explain: &str,
-    column: usize,
-    (filter, order): (&Filter, Order),
-    first: bool,
-) -> String {
+async fn plan(catalog: &Catalog, (filter, order): (&Filter, Order), first: bool) -> String {
     let place = Place {
         taken_at: Micros(9_000),
         asset_id: "ast5".into(),
@@ -187,22 +172,14 @@ async fn plan(
         limit: 51,
     };
     let mut reader = catalog.reader().await.unwrap();
-    let (sql, values) = question(&listing, reader.tx().is_postgres());
-    let mut plan = String::new();
-    let rows = reader.tx().rows(&format!("{explain} {sql}"), &values).await;
-    for row in rows.unwrap() {
-        plan.push_str(&row.text(column).unwrap());
-        plan.push('\n');
-    }
-    plan
+    let mut tx = reader.tx();
+    let (sql, values) = question(&listing, tx.is_postgres());
+    explain::plan(&mut tx, &sql, &values).await.unwrap()
 }
 
 #[tokio::test]
 async fn on_sqlite() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("catalog.db");
-    let url = format!("sqlite://{}", path.display());
-    let catalog = Catalog::open(CatalogSettings::for_url(&url)).await.unwrap();
+    let (catalog, _directory) = explain::sqlite().await;
     for filled in [false, true] {
         if filled {
             fill(&catalog).await;
@@ -210,7 +187,7 @@ async fn on_sqlite() {
         for (filter, order, index, _) in asked() {
             for first in [false, true] {
                 let asked = (&filter, order);
-                let plan = plan(&catalog, "EXPLAIN QUERY PLAN", 3, asked, first).await;
+                let plan = plan(&catalog, asked, first).await;
                 // The first page has no place to begin behind.
                 let index = match first {
                     false => index,
@@ -230,17 +207,16 @@ async fn on_sqlite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_postgres() {
-    let url = tokio::task::block_in_place(|| Cluster::shared().unwrap().fresh_database().unwrap());
-    let catalog = Catalog::open(CatalogSettings::for_url(&url)).await.unwrap();
+    let catalog = explain::postgres().await;
     for (filled, analyzed) in [(false, false), (true, false), (true, true)] {
         if filled && !analyzed {
             fill(&catalog).await;
         }
         if analyzed {
-            write(&catalog, "ANALYZE".to_owned()).await;
+            write(&catalog, "ANALYZE").await;
         }
         for (filter, order, _, index) in asked() {
-            let plan = plan(&catalog, "EXPLAIN", 0, (&filter, order), false).await;
+            let plan = plan(&catalog, (&filter, order), false).await;
             assert!(!plan.contains("Seq Scan"), "{plan}");
             // What little is known without statistics may be taken by another index, and sorted.
             if !analyzed {

@@ -2,6 +2,7 @@
 
 use safelight_catalog::keys::{self, ApiKey};
 use safelight_model::clock::Micros;
+use safelight_objects::ObjectKey;
 use safelight_service::governance::api_keys::secret_hash;
 use safelight_testkit::wait;
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ on_both_databases!(
     what_is_not_yours_is_not_there,
     the_same_bytes_of_one_owner_are_not_sent_again,
     twins_that_arrive_at_once_become_one,
+    what_came_again_is_kept_where_the_store_lost_its_twin,
 );
 
 /// A caller of another tenant.
@@ -169,4 +171,34 @@ async fn twins_that_arrive_at_once_become_one(database: Database) {
     let again = ann.initiate(&[&file]).await.remove(0);
     assert_eq!(again["state"], "ready");
     assert!(again["uploads"].is_null());
+}
+
+async fn what_came_again_is_kept_where_the_store_lost_its_twin(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let file = photo(1);
+    let first = ann.upload(&file).await;
+    ann.ready(&first).await;
+    let store = rig.store();
+    let [lost] = &objects(&store, "o/").await[..] else {
+        panic!("one original");
+    };
+    store
+        .delete(&ObjectKey::parse(lost).unwrap())
+        .await
+        .unwrap();
+    // By somebody who does not say what it is.
+    let mut request = capture(&[&file]);
+    request["assets"][0]["resources"][0]["sha256"] = Value::Null;
+    let made = ann.post("/v1/captures", &request).await.expect(201);
+    let asset = &made["assets"][0];
+    ann.send(asset, &file).await;
+    ann.complete(text(&asset["uploads"][0]["upload_id"]))
+        .await
+        .expect(200);
+    let again = text(&asset["asset_id"]);
+    assert_ne!(again, first);
+    ann.ready(again).await;
+    assert_eq!(ann.original(again).await, file);
+    assert_eq!(objects(&store, "o/").await.len(), 1);
 }

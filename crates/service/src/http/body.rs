@@ -31,6 +31,12 @@ impl<T: DeserializeOwned + Default> FromRequest<AppState> for Body<T> {
         // No body says the same as an empty object.
         let value = if raw.is_empty() {
             T::default()
+        } else if raw.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
+            // What is read from an object could be read from an array as well, by position.
+            return Err(Refused::because(
+                Code::ValidationFailed,
+                "the body is not a JSON object",
+            ));
         } else {
             serde_json::from_slice(&raw).map_err(|e| {
                 Refused::because(

@@ -4,6 +4,7 @@ pub mod catalog_mark;
 pub mod clear_segments;
 pub mod clear_upload;
 mod compare;
+mod find_orphans;
 pub mod prune_records;
 pub mod purge_blob;
 mod remove_orphans;

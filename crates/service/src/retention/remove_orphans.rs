@@ -10,7 +10,8 @@ use safelight_model::clock::Micros;
 use safelight_objects::{Listed, ObjectKey, tenant_of};
 
 use super::catalog_mark;
-use super::sweep::{SweepError, is_known_upload, is_orphan};
+use super::find_orphans::{is_known_upload, is_orphan};
+use super::sweep::SweepError;
 use crate::context::Context;
 
 /// Findings in one step.
@@ -161,30 +162,62 @@ async fn note(context: &Context, found: Finding, outcome: Outcome) -> Result<(),
         .await
 }
 
+/// As JSON: keys may have any character.
 fn cursor_behind(found: &Finding) -> String {
-    [
-        found.tenant_id.as_str(),
+    serde_json::json!([
+        found.tenant_id,
         found.kind.as_str(),
-        &found.object_key,
-        &found.store_upload_id,
-    ]
-    .join("\n")
+        found.object_key,
+        found.store_upload_id,
+    ])
+    .to_string()
 }
 
 /// The finding that a cursor stands behind.
 fn read_cursor(cursor: &str) -> Option<Finding> {
-    let mut parts = cursor.splitn(4, '\n');
-    let (tenant_id, kind, object_key, store_upload_id) =
-        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (tenant_id, kind, object_key, store_upload_id): (String, String, String, String) =
+        serde_json::from_str(cursor).ok()?;
     Some(Finding {
-        tenant_id: tenant_id.to_owned(),
+        tenant_id,
         kind: FindingKind::ALL.into_iter().find(|k| k.as_str() == kind)?,
-        object_key: object_key.to_owned(),
-        store_upload_id: store_upload_id.to_owned(),
+        object_key,
+        store_upload_id,
         size_bytes: None,
         modified_at: None,
         first_seen_at: Micros(0),
         last_seen_at: Micros(0),
         kept_because: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_leads_back_to_its_finding_whatever_its_key() {
+        for key in ["o/a", "o/a\nb\n", "\n", "o/\"[,]\u{1}\u{7f}é", ""] {
+            let found = read_cursor(&cursor_behind(&Finding {
+                tenant_id: "ten\n1".to_owned(),
+                kind: FindingKind::OrphanUpload,
+                object_key: key.to_owned(),
+                store_upload_id: "u\n".to_owned(),
+                size_bytes: None,
+                modified_at: None,
+                first_seen_at: Micros(0),
+                last_seen_at: Micros(0),
+                kept_because: None,
+            }));
+            let found = found.unwrap();
+            assert_eq!(
+                (found.object_key.as_str(), found.tenant_id.as_str()),
+                (key, "ten\n1")
+            );
+            assert_eq!(
+                (found.kind, found.store_upload_id.as_str()),
+                (FindingKind::OrphanUpload, "u\n")
+            );
+        }
+        assert!(read_cursor("").is_none());
+    }
 }

@@ -5,30 +5,24 @@
 //! list and rows are read one after the other. What is found is written down with when it was first found so; only what
 //! was for all of the grace is removed, by [`super::remove_orphans`]. Nothing is removed on a hunch.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use safelight_catalog::sweeps::{self, Finding, FindingKind, KeyRow, Sweep};
-use safelight_catalog::uploads::{self, Stray, UploadState};
-use safelight_catalog::{CatalogError, Tx, appends, blobs};
+use safelight_catalog::sweeps::{self, FindingKind, KeyRow, Sweep};
+use safelight_catalog::{CatalogError, Tx};
 use safelight_model::codes::Code;
 use safelight_model::job::JobKind;
-use safelight_objects::keys::{KeyKind, letter};
-use safelight_objects::{Listed, ObjectKey, StoreError};
+use safelight_objects::StoreError;
+use safelight_objects::keys::KeyKind;
 
 use super::catalog_mark::MarkError;
-use super::compare::{Page, compare};
+use super::find_orphans::{Found, objects, store_uploads};
 use super::remove_orphans;
 use crate::context::{Context, Owner};
 use crate::queue::enqueue::enqueue;
 use crate::work::{JobError, Results, results};
 
-/// Objects and rows of a page.
-const PAGE: u16 = 1000;
 /// Pages in one go of the job: then others have their turn.
 const PAGES_AT_ONCE: usize = 20;
-/// What is younger may be about to get its row.
-const YOUNG: Duration = Duration::from_secs(3600);
 /// How long the job waits at least for a store that is away.
 const STORE_AWAY: Duration = Duration::from_secs(60);
 
@@ -100,17 +94,6 @@ impl Phase {
         let place = Self::ALL.into_iter().position(|phase| phase == self)?;
         Self::ALL.get(place + 1).copied()
     }
-}
-
-/// What a step led to.
-#[derive(Clone, Debug, Default)]
-struct Found {
-    findings: Vec<Finding>,
-    /// Renditions to be made again.
-    lost: Vec<(KeyRow, Owner)>,
-    /// Where the next step of this phase begins; `None` at its end.
-    cursor: Option<String>,
-    examined: usize,
 }
 
 /// Whether a sweep goes on.
@@ -220,7 +203,7 @@ pub async fn step(context: &Context, removes: bool) -> Result<Progress, SweepErr
         .into_iter()
         .find(|phase| phase.as_str() == sweep.phase)
         .ok_or_else(|| SweepError::Phase(sweep.phase.clone()))?;
-    let found = match phase {
+    let mut found = match phase {
         Phase::Originals => objects(context, &sweep, KeyKind::Original).await?,
         Phase::Renditions => objects(context, &sweep, KeyKind::Rendition).await?,
         Phase::Temporary => objects(context, &sweep, KeyKind::Temporary).await?,
@@ -231,6 +214,14 @@ pub async fn step(context: &Context, removes: bool) -> Result<Progress, SweepErr
         },
         Phase::Removals => Found::default(),
     };
+    if found.cursor.as_deref() == Some(sweep.cursor.as_str()) {
+        tracing::error!(
+            phase = sweep.phase,
+            cursor = sweep.cursor,
+            "a sweep does not get on here, and goes on with what comes behind"
+        );
+        found.cursor = None;
+    }
     for finding in &found.findings {
         if finding.kind == FindingKind::MissingOriginal {
             tracing::error!(
@@ -318,244 +309,4 @@ async fn show(context: &Context) -> Result<(), CatalogError> {
         }
     }
     Ok(())
-}
-
-fn finding(context: &Context, kind: FindingKind, key: &str, tenant_id: &str) -> Finding {
-    let now = context.now();
-    Finding {
-        tenant_id: tenant_id.to_owned(),
-        kind,
-        object_key: key.to_owned(),
-        store_upload_id: String::new(),
-        size_bytes: None,
-        modified_at: None,
-        first_seen_at: now,
-        last_seen_at: now,
-        kept_because: None,
-    }
-}
-
-/// The tenant that a key names, also where it is none of ours.
-fn tenant_of(key: &str) -> &str {
-    key.split('/').nth(1).unwrap_or_default()
-}
-
-/// Compares a page of objects of one kind with its rows.
-async fn objects(context: &Context, sweep: &Sweep, kind: KeyKind) -> Result<Found, SweepError> {
-    let prefix = format!("{}/", letter(kind));
-    let listed = context
-        .objects
-        .list_after(&prefix, &sweep.cursor, PAGE)
-        .await?;
-    // Rows are read after the list: what it has by then has its row.
-    let limit = i64::from(PAGE);
-    let mut reader = context.catalog.reader().await?;
-    let rows = match kind {
-        KeyKind::Original => sweeps::blob_keys(&mut reader.tx(), &sweep.cursor, limit).await?,
-        KeyKind::Rendition => {
-            sweeps::rendition_keys(&mut reader.tx(), &sweep.cursor, limit).await?
-        }
-        KeyKind::Temporary | KeyKind::Mark => Vec::new(),
-    };
-    drop(reader);
-    let examined = listed.objects.len() + rows.len();
-    let is_last = rows.len() < usize::from(PAGE);
-    let found = compare(
-        Page {
-            items: listed.objects,
-            is_last: listed.continuation.is_none(),
-        },
-        Page {
-            items: rows,
-            is_last,
-        },
-        |object| object.key.as_str(),
-        |row| row.object_key.as_str(),
-    );
-    let mut out = Found {
-        cursor: found.until,
-        examined,
-        ..Found::default()
-    };
-    let strays: Vec<&str> = found.listed.iter().map(|o| o.key.as_str()).collect();
-    let known: HashMap<String, Stray> = match kind {
-        KeyKind::Original => {
-            let mut reader = context.catalog.reader().await?;
-            let known = uploads::known_keys(&mut reader.tx(), &strays).await?;
-            known.into_iter().collect()
-        }
-        KeyKind::Temporary => {
-            let mut reader = context.catalog.reader().await?;
-            let known = appends::known_segments(&mut reader.tx(), &strays).await?;
-            known
-                .into_iter()
-                .map(|key| (key, Stray::Expected))
-                .collect()
-        }
-        KeyKind::Rendition | KeyKind::Mark => HashMap::new(),
-    };
-    for object in &found.listed {
-        let expected = known.get(&object.key) == Some(&Stray::Expected);
-        if !expected && is_orphan(context, object).await? {
-            out.findings.push(Finding {
-                size_bytes: Some(object.size_bytes),
-                modified_at: Some(object.modified_at),
-                ..finding(
-                    context,
-                    FindingKind::OrphanObject,
-                    &object.key,
-                    tenant_of(&object.key),
-                )
-            });
-        }
-    }
-    for row in found.rows {
-        missing(context, kind, row, &mut out).await?;
-    }
-    Ok(out)
-}
-
-/// Whether no row stands for an object: asked of the rows as they are now.
-pub(super) async fn is_orphan(context: &Context, object: &Listed) -> Result<bool, CatalogError> {
-    let Ok(key) = ObjectKey::parse(&object.key) else {
-        return Ok(true);
-    };
-    let is_young = context.now() < object.modified_at.plus(YOUNG);
-    let mut reader = context.catalog.reader().await?;
-    Ok(match key.kind() {
-        KeyKind::Original => {
-            // The upload first: one that is completed meanwhile has its blob then.
-            let known = uploads::known_keys(&mut reader.tx(), &[key.as_str()]).await?;
-            let expected = known.iter().any(|(_, stray)| *stray == Stray::Expected);
-            !expected
-                && sweeps::blob_of_key(&mut reader.tx(), key.as_str())
-                    .await?
-                    .is_none()
-        }
-        KeyKind::Rendition => {
-            let blob_id = key.blob().unwrap_or_default();
-            let blob = blobs::find(&mut reader.tx(), key.tenant(), blob_id).await?;
-            match blob.map(|blob| blob.state).as_deref() {
-                None | Some("gone") => true,
-                // It is stored before its row is.
-                Some("live") => {
-                    let stored = safelight_catalog::renditions::of_blob(
-                        &mut reader.tx(),
-                        key.tenant(),
-                        blob_id,
-                    )
-                    .await?;
-                    let has_row = stored
-                        .iter()
-                        .any(|r| r.object_key.as_deref() == Some(key.as_str()));
-                    !has_row && !is_young
-                }
-                Some(_) => false,
-            }
-        }
-        KeyKind::Temporary => {
-            !is_young
-                && appends::known_segments(&mut reader.tx(), &[key.as_str()])
-                    .await?
-                    .is_empty()
-        }
-        KeyKind::Mark => false,
-    })
-}
-
-/// A row whose object was not listed: asked of the store by itself, and of the rows again.
-async fn missing(
-    context: &Context,
-    kind: KeyKind,
-    row: KeyRow,
-    out: &mut Found,
-) -> Result<(), SweepError> {
-    // What is doomed may have gone already.
-    if row.blob_state != "live" {
-        return Ok(());
-    }
-    let Ok(key) = ObjectKey::parse(&row.object_key) else {
-        return Ok(());
-    };
-    if context.objects.head(&key).await?.is_some() {
-        return Ok(());
-    }
-    let mut reader = context.catalog.reader().await?;
-    let blob = blobs::find(&mut reader.tx(), &row.tenant_id, &row.blob_id).await?;
-    drop(reader);
-    let Some(blob) = blob.filter(|blob| blob.state == "live") else {
-        return Ok(());
-    };
-    let kind = match kind {
-        KeyKind::Original => FindingKind::MissingOriginal,
-        KeyKind::Rendition | KeyKind::Temporary | KeyKind::Mark => FindingKind::MissingRendition,
-    };
-    out.findings.push(Finding {
-        size_bytes: row.size_bytes,
-        ..finding(context, kind, &row.object_key, &row.tenant_id)
-    });
-    // Where the original is gone as well nothing can be made of it; and it may be the wrong bucket.
-    if kind == FindingKind::MissingRendition
-        && let Ok(original) = ObjectKey::parse(&blob.object_key)
-        && context.objects.head(&original).await?.is_some()
-    {
-        let owner = Owner {
-            tenant_id: row.tenant_id.clone(),
-            owner_id: blob.scope,
-        };
-        out.lost.push((row, owner));
-    }
-    Ok(())
-}
-
-/// Compares a page of the store's open multipart uploads with ours.
-async fn store_uploads(context: &Context, sweep: &Sweep) -> Result<Found, SweepError> {
-    let after = sweep.cursor.split_once('\n');
-    let page = context.objects.list_uploads(after, PAGE).await?;
-    let mut out = Found {
-        cursor: page.next.map(|(key, id)| format!("{key}\n{id}")),
-        examined: page.uploads.len(),
-        ..Found::default()
-    };
-    for upload in page.uploads {
-        // Keys outside of our prefixes are somebody else's affair.
-        let ours = ["o/", "r/", "x/"];
-        if !ours.iter().any(|prefix| upload.key.starts_with(prefix)) {
-            continue;
-        }
-        let is_young = upload
-            .began_at
-            .is_some_and(|at| context.now() < at.plus(YOUNG));
-        if is_young || is_known_upload(context, &upload.key, &upload.store_upload_id).await? {
-            continue;
-        }
-        out.findings.push(Finding {
-            store_upload_id: upload.store_upload_id,
-            modified_at: upload.began_at,
-            ..finding(
-                context,
-                FindingKind::OrphanUpload,
-                &upload.key,
-                tenant_of(&upload.key),
-            )
-        });
-    }
-    Ok(out)
-}
-
-/// Whether a row stands for an upload at the store that is still to be completed, or removed by the janitor.
-pub(super) async fn is_known_upload(
-    context: &Context,
-    key: &str,
-    store_upload_id: &str,
-) -> Result<bool, CatalogError> {
-    let upload = uploads::of_key(&mut context.catalog.reader().await?.tx(), key).await?;
-    Ok(upload.is_some_and(|upload| {
-        let waits = match upload.state {
-            UploadState::Open | UploadState::Completing => true,
-            UploadState::Aborted | UploadState::Expired => upload.cleared_at.is_none(),
-            UploadState::Completed => false,
-        };
-        waits && upload.store_upload_id.as_deref() == Some(store_upload_id)
-    }))
 }

@@ -8,6 +8,7 @@ on_both_databases!(
     an_upload_is_cut_at_many_places_and_loses_nothing,
     a_killed_gateway_goes_on_from_what_was_acknowledged,
     a_newer_request_ends_one_that_hangs,
+    a_newer_request_ends_one_that_never_stops,
     requests_at_the_same_time_never_interleave,
 );
 
@@ -113,6 +114,40 @@ async fn a_newer_request_ends_one_that_hangs(database: Database) {
     assert_eq!((ended.status, ended.offset()), (503, offset), "{ended:?}");
     // Nothing that it still sends counts.
     hangs.send(&file[400_000..]);
+    assert_eq!(look(&address).offset(), offset);
+    let done = patch(&address, offset, LAST, &file[offset..], &[]);
+    is_taken_in(&ann, &done, &file).await;
+}
+
+/// Its bytes come without a pause, as over a thin link; and what had come counts.
+async fn a_newer_request_ends_one_that_never_stops(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let file = large_photo(10, 6_000_000);
+    let length = file.len().to_string();
+    let address = begin(&ann, &[("upload-length", length.as_str())]);
+    let mut talks = start_patch(&address, 0, LAST, &[("content-length", &length), ASK]);
+    talks.next(false).unwrap().expect(100);
+    talks.send(&file[..200_000]);
+    let rest = file[200_000..].to_vec();
+    let talking = std::thread::spawn(move || {
+        let mut sent = 200_000;
+        for packet in rest.chunks(1_400) {
+            if !talks.send(packet) {
+                break;
+            }
+            sent += packet.len();
+            // The pace of the link; nothing is waited for.
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        sent
+    });
+    let offset = look(&address).expect(204).offset();
+    assert!(offset >= 200_000, "{offset}");
+    assert!(
+        talking.join().unwrap() < file.len(),
+        "it was let talk to its end"
+    );
     assert_eq!(look(&address).offset(), offset);
     let done = patch(&address, offset, LAST, &file[offset..], &[]);
     is_taken_in(&ann, &done, &file).await;

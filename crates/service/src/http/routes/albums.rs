@@ -203,25 +203,10 @@ pub(in crate::http) async fn delete(
 pub(in crate::http) async fn add(
     State(state): State<AppState>,
     media: Media,
-    Path((album_id, asset_id)): Path<(String, String)>,
-    MaybeKey(key): MaybeKey,
+    place: Path<(String, String)>,
+    key: MaybeKey,
 ) -> Result<Response, Refused> {
-    let change = AlbumWrite {
-        state: &state,
-        media: &media,
-        key,
-        operation: "add_to_album",
-        path: format!("{album_id}/{asset_id}"),
-        body: &[],
-    };
-    let (_, replayed) = change
-        .carry_out(move |tx, context, owner| {
-            Box::pin(async move {
-                fill_album::add_asset(tx, &context, &owner, &album_id, &asset_id).await
-            })
-        })
-        .await?;
-    Ok(done(replayed))
+    change_place(&state, &media, key, place, true).await
 }
 
 /// Takes an asset out of an album. It stays the owner's.
@@ -240,25 +225,10 @@ pub(in crate::http) async fn add(
 pub(in crate::http) async fn remove(
     State(state): State<AppState>,
     media: Media,
-    Path((album_id, asset_id)): Path<(String, String)>,
-    MaybeKey(key): MaybeKey,
+    place: Path<(String, String)>,
+    key: MaybeKey,
 ) -> Result<Response, Refused> {
-    let change = AlbumWrite {
-        state: &state,
-        media: &media,
-        key,
-        operation: "remove_from_album",
-        path: format!("{album_id}/{asset_id}"),
-        body: &[],
-    };
-    let (_, replayed) = change
-        .carry_out(move |tx, context, owner| {
-            Box::pin(async move {
-                fill_album::remove_asset(tx, &context, &owner, &album_id, &asset_id).await
-            })
-        })
-        .await?;
-    Ok(done(replayed))
+    change_place(&state, &media, key, place, false).await
 }
 
 /// Puts up to 100 assets into an album at once. What is no asset of the owner's is passed over, and named.
@@ -336,6 +306,40 @@ impl AlbumWrite<'_> {
         })
         .await
     }
+}
+
+/// Has an asset be in an album, or not.
+async fn change_place(
+    state: &AppState,
+    media: &Media,
+    MaybeKey(key): MaybeKey,
+    Path((album_id, asset_id)): Path<(String, String)>,
+    is_in: bool,
+) -> Result<Response, Refused> {
+    let change = AlbumWrite {
+        state,
+        media,
+        key,
+        operation: if is_in {
+            "add_to_album"
+        } else {
+            "remove_from_album"
+        },
+        path: format!("{album_id}/{asset_id}"),
+        body: &[],
+    };
+    let (_, replayed) = change
+        .carry_out(move |tx, context, owner| {
+            Box::pin(async move {
+                if is_in {
+                    fill_album::add_asset(tx, &context, &owner, &album_id, &asset_id).await
+                } else {
+                    fill_album::remove_asset(tx, &context, &owner, &album_id, &asset_id).await
+                }
+            })
+        })
+        .await?;
+    Ok(done(replayed))
 }
 
 /// There is nothing to say but that it is so.
