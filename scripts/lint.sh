@@ -13,8 +13,8 @@ fi
 cargo deny --log-level error check bans licenses sources
 
 # Known vulnerabilities are looked up only where a copy of the database is at hand.
-if compgen -G "${CARGO_HOME:-$HOME/.cargo}/advisory-dbs/*" >/dev/null; then
-    cargo deny --log-level error check --disable-fetch advisories
+if compgen -G "${CARGO_HOME:-$HOME/.cargo}/advisory-dbs/*/" >/dev/null; then
+    cargo deny --offline --log-level error check advisories
 else
     echo 'advisories not checked: no local advisory database'
 fi
