@@ -221,6 +221,7 @@ impl<'a> Run<'a> {
             }
         }
         seen.retain(|upload| begun.contains(upload));
+        seen.sort();
         assert_eq!(seen, begun);
         for (key, id) in begun {
             let key = ObjectKey::parse(&key).unwrap();
