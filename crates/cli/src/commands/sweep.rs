@@ -122,7 +122,11 @@ fn shown(context: &Context, found: Finding, doubted: bool) -> Shown {
             let at = |from: Micros| from.plus(context.settings.orphan_grace);
             let stored = found.modified_at.unwrap_or(found.first_seen_at);
             let due = at(found.first_seen_at).max(at(stored));
-            format!("removed after {}", due.rfc3339())
+            if context.settings.sweep_removes {
+                format!("removed after {}", due.rfc3339())
+            } else {
+                format!("kept; --remove may take it after {}", due.rfc3339())
+            }
         }
     };
     Shown {
