@@ -20,6 +20,7 @@ use crate::checkpoint::{Folder, LONGEST_LOG_PAGES};
 use crate::error::CatalogError;
 use crate::group_commit::Writer;
 use crate::migrate;
+use crate::statistics;
 use crate::transaction::{Conn, Tx};
 
 /// Which database it is.
@@ -128,6 +129,7 @@ impl Catalog {
                 .run(&mut conn)
                 .await
                 .map_err(CatalogError::Migrate)?;
+            statistics::tell(&mut conn).await?;
         }
         let file = File::open(options.get_filename())
             .await

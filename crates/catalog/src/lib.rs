@@ -41,6 +41,7 @@ mod explain;
 mod group_commit;
 pub mod merge_asset;
 mod migrate;
+mod statistics;
 mod transaction;
 mod value;
 
