@@ -1,6 +1,7 @@
 //! Taking in a body: to a temporary file, hashed on the way.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -13,14 +14,20 @@ use crate::checksum::Checksums;
 use crate::chunked::FramingError;
 use crate::disk::Disk;
 use crate::expectation::{Expectation, Hasher};
-use crate::fault::{died, io_fault};
+use crate::fault::{blocking, died, io_fault};
 use crate::gate::Idle;
+use crate::lanes;
+use crate::pace::Pace;
 use crate::store::DiskStore;
 use crate::temp::Temp;
 
-/// So much is gathered before a thread is asked to hash and write it; while
-/// it works the next is gathered. This bounds the memory of a request.
+/// So much is gathered before it is hashed and written; where a thread is asked to, the next is gathered while it works.
+/// This bounds the memory of a request.
 const BATCH_BYTES: usize = 256 << 10;
+/// The same where it is written at once: less than is read at once, so that one buffer serves again and again.
+const QUICK_BATCH_BYTES: usize = 128 << 10;
+/// So many batches are written before others have their turn, some milliseconds.
+const TURN: u32 = 16;
 
 /// A body that has arrived. Its last bytes are yet to be written, which
 /// [`Received::finish`] does, so that a small body needs one thread hop only.
@@ -41,13 +48,24 @@ pub(crate) struct Stored {
 /// Where bytes go: a file, made with the first of them.
 struct Sink {
     disk: Disk,
+    pace: Arc<Pace>,
     path: PathBuf,
     temp: Option<Temp>,
     hasher: Hasher,
 }
 
 impl Sink {
+    /// Whether writing is nothing but that, and can be expected not to wait.
+    fn is_quick(&self) -> bool {
+        self.temp.is_some() && self.pace.is_quick()
+    }
+
     fn write(&mut self, batch: &[Bytes]) -> S3Result<()> {
+        let pace = self.pace.clone();
+        pace.timed(|| self.write_all(batch))
+    }
+
+    fn write_all(&mut self, batch: &[Bytes]) -> S3Result<()> {
         let mut temp = match self.temp.take() {
             Some(temp) => temp,
             None => Temp::create(&self.disk, self.path.clone()).map_err(io_fault)?,
@@ -154,21 +172,36 @@ pub(crate) async fn receive(
     let mut batch = Batch::default();
     let mut writing = Writing::Idle(Box::new(Sink {
         disk: store.inner.disk.clone(),
+        pace: store.inner.pace.clone(),
         path: store.inner.tmp_path(),
         temp: None,
         hasher: expectation.hasher(),
     }));
+    let mut turn = 0;
     let (sink, last) = loop {
-        let more = batch.fill(&mut body, most, length).await?;
+        let enough = match &writing {
+            Writing::Idle(sink) if sink.is_quick() => QUICK_BATCH_BYTES,
+            _ => BATCH_BYTES,
+        };
+        let more = batch.fill(&mut body, enough, most, length).await?;
         let bytes = std::mem::take(&mut batch.bytes);
         let mut sink = writing.settle().await?;
         if !more {
             break (sink, bytes);
         }
-        writing = Writing::Busy(tokio::task::spawn_blocking(move || {
+        writing = if sink.is_quick() {
             sink.write(&bytes)?;
-            Ok(sink)
-        }));
+            turn = (turn + 1) % TURN;
+            if turn == 0 {
+                tokio::task::yield_now().await;
+            }
+            Writing::Idle(sink)
+        } else {
+            Writing::Busy(tokio::task::spawn_blocking(move || {
+                sink.write(&bytes)?;
+                Ok(sink)
+            }))
+        };
     };
     expectation.take_trailer(trailers.and_then(|handle| handle.take()))?;
     if batch.received < least {
@@ -183,6 +216,20 @@ pub(crate) async fn receive(
 }
 
 impl Received {
+    /// Does what is left to do with it: here, if it is small, nobody else is held up by it and the disk is quick; else
+    /// on a thread that may wait.
+    pub(crate) async fn settle<T: Send + 'static>(
+        self,
+        work: impl FnOnce(Self) -> S3Result<T> + Send + 'static,
+    ) -> S3Result<T> {
+        let pace = self.sink.pace.clone();
+        let is_small = self.sink.temp.is_none();
+        if is_small && pace.is_quick() && lanes::is_alone() {
+            return pace.timed(|| work(self));
+        }
+        blocking(move || work(self)).await
+    }
+
     /// Writes what is left and compares the checksums. Blocks.
     pub(crate) fn finish(mut self) -> S3Result<Stored> {
         self.sink.write(&self.last)?;
@@ -205,15 +252,16 @@ struct Batch {
 }
 
 impl Batch {
-    /// Gathers bytes; `false` when the body has ended.
+    /// Gathers enough bytes; `false` when the body has ended.
     async fn fill(
         &mut self,
         body: &mut StreamingBlob,
+        enough: usize,
         most: u64,
         length: Length,
     ) -> S3Result<bool> {
         let mut gathered = 0;
-        while gathered < BATCH_BYTES {
+        while gathered < enough {
             let Some(chunk) = body.next().await else {
                 return Ok(false);
             };

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::access::Guard;
 use crate::gate;
+use crate::lanes::Lanes;
 use crate::store::DiskStore;
 
 /// A client has so long for the head of a request, also between two.
@@ -38,13 +39,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// are sent by the first call for a store.
 ///
 /// # Errors
-/// None today; the listener's passing errors are waited out.
+/// If its threads cannot be started; the listener's passing errors are waited out.
 pub async fn serve(
     store: DiskStore,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
     let service = service(&store);
+    let lanes = Lanes::open()?;
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .max_buf_size(READ_BYTES)
@@ -78,14 +80,31 @@ pub async fn serve(
         let (store, service) = (store.clone(), service.clone());
         let answer =
             service_fn(move |request| gate::answer(store.clone(), service.clone(), request));
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), answer));
         while connections.try_join_next().is_some() {}
-        connections.spawn(async move {
-            let _permit = permit;
-            if let Err(error) = connection.await {
+        let Some((place, lane)) = lanes.place() else {
+            continue;
+        };
+        // From here on it is read and written on that thread only.
+        let (http, watcher) = (http.clone(), graceful.watcher());
+        let stream = match stream.into_std() {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                continue;
+            }
+        };
+        let serving = async move {
+            let _held = (permit, place);
+            let stream = TokioIo::new(TcpStream::from_std(stream)?);
+            let connection = watcher.watch(http.serve_connection(stream, answer));
+            connection.await.map_err(std::io::Error::other)
+        };
+        let serving = async move {
+            if let Err(error) = serving.await {
                 tracing::debug!(%error, "a connection ended early");
             }
-        });
+        };
+        connections.spawn_on(serving, lane);
     }
     drop(listener);
     if tokio::time::timeout(GRACE, graceful.shutdown())

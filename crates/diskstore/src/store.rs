@@ -20,6 +20,7 @@ use crate::keys::{InvalidKey, Keyring};
 use crate::leases::Leases;
 use crate::listings::Bounds;
 use crate::locks::KeyLocks;
+use crate::pace::Pace;
 use crate::record::ObjectRecord;
 use crate::region::is_region;
 use crate::sealed::{self, Sealed, Wanted};
@@ -58,6 +59,7 @@ pub(crate) struct Inner {
     pub locks: KeyLocks,
     pub leases: Arc<Leases>,
     pub ids: Ids,
+    pub pace: Arc<Pace>,
     /// Held for as long as the store is open.
     _lock: File,
     /// Whether files may be opened on threads that must not wait.
@@ -169,6 +171,7 @@ impl DiskStore {
                 locks: KeyLocks::build(),
                 leases: Arc::default(),
                 ids: Ids::draw().map_err(OpenError::Entropy)?,
+                pace: Arc::new(Pace::of(opens_quickly(&root))),
                 opens_quickly: opens_quickly(&root),
                 listing_room: Arc::new(Semaphore::new(MOST_LISTINGS)),
                 settings,

@@ -9,7 +9,7 @@ use crate::conditions::WriteConditions;
 use crate::etag;
 use crate::events::Cause;
 use crate::expectation::Expectation;
-use crate::fault::{blocking, io_fault};
+use crate::fault::io_fault;
 use crate::publish::publish;
 use crate::receive::{Length, receive};
 use crate::record::{ObjectRecord, attributes_of};
@@ -54,7 +54,7 @@ pub(crate) async fn put(
     )
     .await?;
     let (store, bucket, key) = (store.clone(), input.bucket, input.key);
-    let record = blocking(move || {
+    let settled = received.settle(move |received| {
         let mut stored = received.finish()?;
         let record = ObjectRecord {
             key,
@@ -70,8 +70,8 @@ pub(crate) async fn put(
         stored.temp.seal(&record).map_err(io_fault)?;
         publish(&store, &bucket, &record, stored.temp, &conditions, cause)?;
         Ok(record)
-    })
-    .await?;
+    });
+    let record = settled.await?;
     let mut output = PutObjectOutput {
         e_tag: Some(record.e_tag()),
         checksum_type: Some(record.coverage.dto()),

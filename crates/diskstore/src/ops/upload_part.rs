@@ -46,7 +46,7 @@ pub(super) async fn upload_part(
         expectation,
     )
     .await?;
-    let record = blocking(move || {
+    let settled = received.settle(move |received| {
         let mut stored = received.finish()?;
         let record = PartRecord {
             number,
@@ -58,8 +58,8 @@ pub(super) async fn upload_part(
         stored.temp.seal(&record).map_err(io_fault)?;
         target.publish(stored.temp, number)?;
         Ok(record)
-    })
-    .await?;
+    });
+    let record = settled.await?;
     let mut output = UploadPartOutput {
         e_tag: Some(ETag::Strong(record.etag)),
         ..UploadPartOutput::default()
