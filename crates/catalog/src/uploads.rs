@@ -25,7 +25,7 @@ mod plans;
 mod replan;
 mod unfinished;
 
-pub use keys::{Stray, known_keys, of_key, ring};
+pub use keys::{Stray, known_keys, of_key, ring, unfinished_keys};
 pub use looks::{adopt, due_of, due_tenants, look_again, take_looks};
 pub use replan::{Replan, replan};
 pub use unfinished::{Unfinished, unfinished_by_hash};

@@ -47,6 +47,29 @@ pub async fn ring(
     Ok(changed > 0)
 }
 
+/// Those of these keys that stand for uploads that are not whole.
+///
+/// # Errors
+/// What the database says.
+pub async fn unfinished_keys(
+    tx: &mut Tx<'_>,
+    object_keys: &[&str],
+) -> Result<Vec<String>, CatalogError> {
+    let mut unfinished = Vec::new();
+    for some in object_keys.chunks(AT_ONCE) {
+        let places: Vec<String> = (1..=some.len()).map(|n| format!("${n}")).collect();
+        let sql = format!(
+            "SELECT object_key FROM uploads WHERE object_key IN ({}) AND state <> 'completed'",
+            places.join(", ")
+        );
+        let values: Vec<Value> = some.iter().map(|key| Value::from(*key)).collect();
+        for row in tx.rows(&sql, &values).await? {
+            unfinished.push(row.text(0)?);
+        }
+    }
+    Ok(unfinished)
+}
+
 /// What the catalog knows of a key of an original that no blob stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stray {

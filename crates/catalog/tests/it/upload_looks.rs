@@ -264,6 +264,12 @@ async fn keys_are_known_by_their_uploads(f: Fixture) {
         [Stray::Expected, Stray::Ended, Stray::Expected, Stray::Ended]
     );
     assert_eq!(known[0].0, all[0].object_key);
+    let mut unfinished = uploads::unfinished_keys(&mut reader.tx(), &asked)
+        .await
+        .unwrap();
+    unfinished.sort();
+    let expected = [0, 2, 3].map(|at: usize| all[at].object_key.clone());
+    assert_eq!(unfinished, expected);
     let mut tx = reader.tx();
     let of_key = uploads::of_key(&mut tx, &all[2].object_key).await.unwrap();
     assert_eq!(of_key.unwrap().upload_id, all[2].upload_id);

@@ -1,5 +1,7 @@
 //! Hears the embedded store's events where that runs: what a webhook would bring, without HTTP.
 
+use std::time::Duration;
+
 use safelight_diskstore::Event;
 use safelight_service::context::Context;
 use safelight_service::intake::hear_events::{Way, hear_events};
@@ -9,22 +11,29 @@ use tokio_util::sync::CancellationToken;
 
 /// So many events wait at most; further ones are lost, and found by their uploads' due times.
 pub const WAITING: usize = 4096;
-/// So many are heard in one go.
-const BATCH: usize = 64;
+/// Events of so long are heard in one go: what hearing costs is not paid for every object. Clients have longer than this
+/// to say themselves that all is sent.
+const GATHERED: Duration = Duration::from_millis(100);
 
 /// Hears events until it is told to stop.
 pub async fn run(context: Context, mut events: Receiver<Event>, stop: CancellationToken) {
-    let mut batch = Vec::with_capacity(BATCH);
     loop {
-        batch.clear();
+        let mut batch = Vec::new();
         tokio::select! {
             () = stop.cancelled() => return,
-            got = events.recv_many(&mut batch, BATCH) => if got == 0 {
+            got = events.recv_many(&mut batch, WAITING) => if got == 0 {
                 return;
             }
         }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(GATHERED) => {}
+        }
+        while let Ok(event) = events.try_recv() {
+            batch.push(event);
+        }
         let created: Vec<Created> = batch
-            .drain(..)
+            .into_iter()
             .filter(|event| event.name.starts_with("ObjectCreated:"))
             .map(|event| Created {
                 bucket: event.bucket,

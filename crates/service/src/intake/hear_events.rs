@@ -80,6 +80,9 @@ pub async fn hear_events(
     if !created.is_empty() {
         note(context, way, now).await?;
     }
+    // Nearly always nothing is to be written, and many ask for nothing in one go.
+    let asked: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let keys = uploads::unfinished_keys(&mut context.catalog.reader().await?.tx(), &asked).await?;
     let (at, soon) = (now.plus(way.courtesy()), now.plus(COMPLETING));
     let looked_at = futures::stream::iter(keys)
         .map(|key| {
