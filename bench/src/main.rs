@@ -31,7 +31,7 @@ pub struct Bench {
     pub scratch: PathBuf,
 }
 
-const GROUPS: [&str; 4] = ["intake", "cover", "diskstore", "wire"];
+const GROUPS: [&str; 5] = ["intake", "cover", "diskstore", "wire", "gateway"];
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -76,7 +76,8 @@ async fn run(groups: &[String]) -> anyhow::Result<()> {
             "intake" => groups::intake::run(&bench).await,
             "cover" => groups::cover::run(&bench).await,
             "diskstore" => groups::diskstore::run(&bench).await,
-            _ => groups::wire::run(&bench).await,
+            "wire" => groups::wire::run(&bench).await,
+            _ => groups::gateway::run(&bench).await,
         };
         rows.extend(measured.with_context(|| format!("group {name}"))?);
     }

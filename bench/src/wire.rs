@@ -89,6 +89,13 @@ impl Connection {
         Ok((status, length as u64))
     }
 
+    /// Sends a request whose answer has no body, and reads that: its status line and fields.
+    pub async fn exchange_head(&mut self, request: &[u8]) -> anyhow::Result<String> {
+        self.send(&[request]).await?;
+        let head = self.read_head().await?;
+        Ok(String::from_utf8_lossy(&self.received[..head]).into_owned())
+    }
+
     async fn send(&mut self, pieces: &[&[u8]]) -> anyhow::Result<()> {
         let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|p| IoSlice::new(p)).collect();
         let mut left = slices.as_mut_slice();

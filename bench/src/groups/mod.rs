@@ -2,5 +2,6 @@
 
 pub mod cover;
 pub mod diskstore;
+pub mod gateway;
 pub mod intake;
 pub mod wire;

@@ -42,6 +42,11 @@ impl Kind {
         }
     }
 
+    /// Whether it is measured in every round: those that goals for processor time compare.
+    pub fn is_measured_again(self) -> bool {
+        matches!(self, Self::Safelight | Self::Floor)
+    }
+
     /// For people.
     pub fn text(self) -> &'static str {
         match self {
