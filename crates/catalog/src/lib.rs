@@ -41,6 +41,7 @@ mod explain;
 mod group_commit;
 pub mod merge_asset;
 mod migrate;
+pub mod owned_bytes;
 mod transaction;
 mod value;
 
