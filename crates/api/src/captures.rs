@@ -34,6 +34,10 @@ pub struct InitiateCapture {
     /// empty, `single` and `multipart`.
     #[serde(default)]
     pub accept_transports: Vec<String>,
+    /// What becomes of bytes that the owner has already: `merge` (the asset that has them joins the capture), or `keep`
+    /// (they become an asset of their own, on the same stored bytes). Left out, `merge`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicates: Option<String>,
     /// 1 to 100 media items.
     pub assets: Vec<InitiateAsset>,
 }

@@ -17,7 +17,7 @@ pub struct CloudEvent {
     pub id: String,
     /// `/v1/events`.
     pub source: String,
-    /// `capture.created`, `upload.started`, `upload.completed`, `asset.state_changed`, `rendition.ready`,
+    /// `capture.created`, `upload.started`, `upload.completed`, `upload.merged`, `asset.state_changed`, `rendition.ready`,
     /// `asset.updated`, `album.created`, `album.updated`, `album.deleted`, or one that you do not know.
     #[serde(rename = "type")]
     pub kind: String,
@@ -62,10 +62,11 @@ pub struct EventFacts {
     /// Why: one of the error codes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// The asset that stands for this one from now on, since it has the same bytes (`asset.state_changed`).
+    /// The asset that stands for this one from now on, since it has the same bytes (`asset.state_changed`,
+    /// `upload.merged`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged_into: Option<String>,
-    /// The upload (`upload.started`, `upload.completed`).
+    /// The upload (`upload.started`, `upload.completed`, `upload.merged`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload_id: Option<String>,
     /// The rendition's preset (`rendition.ready`).

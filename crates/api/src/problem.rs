@@ -25,4 +25,7 @@ pub struct Problem {
     /// Where in the request the fault is, as a path such as `assets[0].resources[0].size_bytes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// The asset that has the bytes (`upload_merged`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset_id: Option<String>,
 }

@@ -108,9 +108,10 @@ pub struct FoundUpload {
 pub struct Upload {
     /// The upload.
     pub upload_id: String,
-    /// The asset it belongs to.
+    /// The asset it belongs to; if it is `merged`, the one that has the bytes.
     pub asset_id: String,
-    /// `open`, `completing`, `completed`, `aborted` or `expired`.
+    /// `open`, `completing`, `completed`, `aborted`, `expired`, or `merged`: the owner was found to have these bytes before
+    /// they were all here, and nothing more is to be sent.
     pub state: String,
     /// How it is sent.
     pub plan: crate::captures::Plan,

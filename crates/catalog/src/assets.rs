@@ -212,6 +212,29 @@ pub async fn of_blob(
         .collect()
 }
 
+/// The assets of one owner that hold a blob, however many others share it.
+///
+/// # Errors
+/// What the database says.
+pub async fn of_blob_and_owner(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob: &Blob,
+    owner_id: &str,
+) -> Result<Vec<Asset>, CatalogError> {
+    if blob.scope != blobs::SHARED {
+        return of_blob(tx, tenant_id, &blob.blob_id).await;
+    }
+    let sql = select(
+        "r.tenant_id = $1 AND r.blob_id = $2 AND r.owner_id = $3 AND a.owner_id = $3 ORDER BY a.asset_id",
+    );
+    tx.rows(&sql, values![tenant_id, &blob.blob_id, owner_id])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+}
+
 /// A change of an asset's state.
 #[derive(Clone, Debug)]
 pub struct Transition<'a> {

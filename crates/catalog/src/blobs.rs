@@ -11,12 +11,15 @@ use crate::transaction::Tx;
 use crate::value::Row;
 use crate::values;
 
+/// The scope of blobs that all owners of a tenant share. No owner has so empty a name.
+pub const SHARED: &str = "";
+
 /// A blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob {
     /// Its id.
     pub blob_id: String,
-    /// Within what identical bytes are one blob: the owner.
+    /// Within what identical bytes are one blob: the owner, or [`SHARED`].
     pub scope: String,
     /// Where its bytes are.
     pub object_key: String,
@@ -50,6 +53,9 @@ pub(crate) const COLUMNS: &str =
     "b.blob_id, b.scope, b.object_key, b.etag, b.size_bytes, b.sha256, b.state, b.verdict, b.mime, b.width, b.height,
      b.thumbhash, b.reason_code, b.reason_detail, b.inspected_at";
 
+/// How many those are.
+pub(crate) const COLUMN_COUNT: usize = 15;
+
 pub(crate) fn read(r: &Row, first: usize) -> Result<Blob, CatalogError> {
     Ok(Blob {
         blob_id: r.text(first)?,
@@ -77,7 +83,7 @@ pub struct FreshBlob<'a> {
     pub tenant_id: &'a str,
     /// Its id.
     pub blob_id: &'a str,
-    /// The owner.
+    /// The owner, or [`SHARED`].
     pub scope: &'a str,
     /// Where its bytes are.
     pub object_key: &'a str,
@@ -87,6 +93,8 @@ pub struct FreshBlob<'a> {
     pub size_bytes: i64,
     /// The resource that it is.
     pub resource_id: &'a str,
+    /// Its owner, where the scope is [`SHARED`].
+    pub sharer: Option<&'a str>,
     /// Now.
     pub at: Micros,
 }
@@ -103,8 +111,8 @@ pub async fn insert(tx: &mut Tx<'_>, blob: &FreshBlob<'_>) -> Result<(), Catalog
     )
     .await?;
     tx.exec(
-        "UPDATE resources SET blob_id = $3 WHERE tenant_id = $1 AND resource_id = $2",
-        values![blob.tenant_id, blob.resource_id, blob.blob_id],
+        "UPDATE resources SET blob_id = $3, owner_id = $4 WHERE tenant_id = $1 AND resource_id = $2",
+        values![blob.tenant_id, blob.resource_id, blob.blob_id, blob.sharer.map(str::to_owned)],
     )
     .await?;
     Ok(())
@@ -126,7 +134,29 @@ pub async fn find(
         .transpose()
 }
 
-/// Finds the other live blob of these bytes and holds on to it until the end of the transaction, so
+/// Holds on to a live blob until the end of the transaction, so that it is not doomed meanwhile. `None` if it is no longer
+/// live: then nothing must be pointed to it.
+///
+/// # Errors
+/// What the database says.
+pub async fn hold(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+) -> Result<Option<Blob>, CatalogError> {
+    let held = tx
+        .exec(
+            "UPDATE blobs SET state = 'live' WHERE tenant_id = $1 AND blob_id = $2 AND state = 'live'",
+            values![tenant_id, blob_id],
+        )
+        .await?;
+    if held != 1 {
+        return Ok(None);
+    }
+    find(tx, tenant_id, blob_id).await
+}
+
+/// Finds the other live blob of these bytes in a scope and holds on to it until the end of the transaction, so
 /// that it is not doomed meanwhile.
 ///
 /// # Errors
@@ -134,6 +164,7 @@ pub async fn find(
 pub async fn hold_twin(
     tx: &mut Tx<'_>,
     tenant_id: &str,
+    scope: &str,
     blob: &Blob,
     sha256: &str,
 ) -> Result<Option<Blob>, CatalogError> {
@@ -142,7 +173,7 @@ pub async fn hold_twin(
             "UPDATE blobs SET state = 'live'
               WHERE tenant_id = $1 AND scope = $2 AND sha256 = $3 AND state = 'live' AND blob_id <> $4
               RETURNING blob_id",
-            values![tenant_id, &blob.scope, sha256, &blob.blob_id],
+            values![tenant_id, scope, sha256, &blob.blob_id],
         )
         .await?;
     match held {
@@ -174,7 +205,12 @@ pub async fn merge(
         return Ok(false);
     }
     tx.exec(
-        "UPDATE resources SET blob_id = $3 WHERE tenant_id = $1 AND blob_id = $2",
+        // What comes from an owner's own blob to a shared one is that owner's.
+        "UPDATE resources SET blob_id = $3, owner_id = COALESCE(owner_id,
+                (SELECT f.scope FROM blobs f CROSS JOIN blobs t
+                  WHERE f.tenant_id = $1 AND f.blob_id = $2 AND f.scope <> ''
+                    AND t.tenant_id = $1 AND t.blob_id = $3 AND t.scope = ''))
+          WHERE tenant_id = $1 AND blob_id = $2",
         values![tenant_id, from, to],
     )
     .await?;

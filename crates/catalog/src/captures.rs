@@ -1,6 +1,7 @@
 //! Captures and the assets they hold.
 
 use safelight_model::clock::Micros;
+use safelight_model::duplicates::Duplicates;
 
 use crate::error::CatalogError;
 use crate::transaction::Tx;
@@ -23,6 +24,8 @@ pub struct Capture {
     pub purpose: Option<String>,
     /// How many of its files had better be under way at once.
     pub assets_at_once: Option<i64>,
+    /// What becomes of bytes that its owner has already.
+    pub duplicates: Duplicates,
 }
 
 /// An asset as a member of a capture.
@@ -51,7 +54,7 @@ pub async fn find(
 ) -> Result<Option<Capture>, CatalogError> {
     let row = tx
         .row(
-            "SELECT capture_id, owner_id, client_ref, mode, created_at, purpose, assets_at_once FROM captures
+            "SELECT capture_id, owner_id, client_ref, mode, created_at, purpose, assets_at_once, duplicates FROM captures
               WHERE tenant_id = $1 AND capture_id = $2",
             values![tenant_id, capture_id],
         )
@@ -65,6 +68,7 @@ pub async fn find(
             created_at: r.at(4)?,
             purpose: r.maybe_text(5)?,
             assets_at_once: r.maybe_int(6)?,
+            duplicates: duplicates(r.maybe_text(7)?)?,
         })
     })
     .transpose()
@@ -98,4 +102,37 @@ pub async fn members(
             })
         })
         .collect()
+}
+
+/// What the capture that an asset came with first wants of bytes that its owner has already.
+///
+/// # Errors
+/// What the database says.
+pub async fn duplicates_of(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    asset_id: &str,
+) -> Result<Duplicates, CatalogError> {
+    let row = tx
+        .row(
+            "SELECT c.duplicates FROM assets a
+               JOIN captures c ON c.tenant_id = a.tenant_id AND c.capture_id = a.capture_id
+              WHERE a.tenant_id = $1 AND a.asset_id = $2",
+            values![tenant_id, asset_id],
+        )
+        .await?;
+    match row {
+        None => Ok(Duplicates::Merge),
+        Some(row) => duplicates(row.maybe_text(0)?),
+    }
+}
+
+fn duplicates(text: Option<String>) -> Result<Duplicates, CatalogError> {
+    match text {
+        None => Ok(Duplicates::Merge),
+        Some(text) => Duplicates::parse(&text).ok_or(CatalogError::Unknown {
+            column: "captures.duplicates",
+            value: text,
+        }),
+    }
 }

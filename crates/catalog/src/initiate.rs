@@ -9,10 +9,15 @@ mod plans;
 mod rows;
 
 use safelight_model::clock::Micros;
+use safelight_model::duplicates::{DedupScope, Duplicates};
 use safelight_model::metadata::Moment;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::blobs;
 use crate::error::CatalogError;
 use crate::transaction::Tx;
+use lookup::Known;
 use rows::Rows;
 
 /// A capture to be made, with ids already given.
@@ -48,6 +53,10 @@ pub struct FreshCapture {
     pub battery: Option<String>,
     /// How many of its files had better be under way at once.
     pub assets_at_once: Option<i64>,
+    /// What becomes of bytes that the owner has.
+    pub duplicates: Duplicates,
+    /// Where it is looked whether he has them: among his own, or also among those that a tenant's owners share.
+    pub dedup_scope: DedupScope,
     /// Now.
     pub at: Micros,
     /// When the idempotency record may be forgotten.
@@ -87,6 +96,8 @@ pub struct FreshAsset {
     pub upload_id: String,
     /// The id of the event that its upload has started, where its first URL leaves with the answer.
     pub started_event_id: Option<String>,
+    /// The id of the event that it is what its bytes are, should the owner have them and keep another asset of them.
+    pub attached_event_id: String,
     /// Where its bytes will be.
     pub object_key: String,
     /// Whether its bytes are taken even though the owner has them: who sends them cannot be told of an asset
@@ -114,7 +125,7 @@ pub struct FreshAsset {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Initiated {
     /// It was made. For each asset, in order, the id of the asset that has the same bytes already,
-    /// if one has.
+    /// if one has; its own, if it was put on bytes that are there.
     Made(Vec<Option<String>>),
     /// The same request came before, or another for the same capture: this is the capture.
     Existing(String),
@@ -132,6 +143,13 @@ pub async fn initiate(
     fresh: &[FreshCapture],
 ) -> Result<Vec<Initiated>, CatalogError> {
     let known = lookup::known(tx, fresh).await?;
+    let to_hold = to_hold(fresh, &known);
+    let mut held_blobs = BTreeMap::new();
+    for (tenant_id, blob_id) in to_hold {
+        if let Some(blob) = blobs::hold(tx, tenant_id, blob_id).await? {
+            held_blobs.insert((tenant_id, blob_id), blob);
+        }
+    }
 
     let mut answers = Vec::with_capacity(fresh.len());
     let mut rows = Rows::default();
@@ -158,12 +176,22 @@ pub async fn initiate(
         rows.capture(one);
         let mut has = Vec::with_capacity(one.assets.len());
         for (position, asset) in one.assets.iter().enumerate() {
-            let holder = asset
+            let held = asset
                 .sha256
                 .as_ref()
                 .filter(|_| !asset.sent_anyway)
-                .and_then(|hash| known.held.get(tenant_id, owner_id, hash))
-                .cloned();
+                .and_then(|hash| known.held.get(tenant_id, owner_id, hash));
+            let holder = match (held, one.duplicates) {
+                (None, _) => None,
+                (Some(held), Duplicates::Merge) => Some(held.asset_id.clone()),
+                (Some(held), Duplicates::Keep) => held_blobs
+                    .get(&(tenant_id, held.blob_id.as_str()))
+                    .filter(|blob| blob.size_bytes == asset.size_bytes)
+                    .map(|blob| {
+                        rows.attached(one, asset, blob);
+                        asset.asset_id.clone()
+                    }),
+            };
             rows.member(
                 one,
                 position,
@@ -179,4 +207,20 @@ pub async fn initiate(
     }
     rows.insert(tx).await?;
     Ok(answers)
+}
+
+/// The blobs that assets are to be put on, each once and always in the same order, so that two processes never wait for each
+/// other in a ring.
+fn to_hold<'a>(fresh: &'a [FreshCapture], known: &'a Known) -> BTreeSet<(&'a str, &'a str)> {
+    fresh
+        .iter()
+        .filter(|one| one.duplicates == Duplicates::Keep)
+        .flat_map(|one| one.assets.iter().map(move |asset| (one, asset)))
+        .filter(|(_, asset)| !asset.sent_anyway)
+        .filter_map(|(one, asset)| {
+            let hash = asset.sha256.as_ref()?;
+            let held = known.held.get(&one.tenant_id, &one.owner_id, hash)?;
+            Some((one.tenant_id.as_str(), held.blob_id.as_str()))
+        })
+        .collect()
 }

@@ -42,6 +42,7 @@ mod group_commit;
 pub mod merge_asset;
 mod migrate;
 mod statistics;
+pub mod owned_bytes;
 mod transaction;
 mod value;
 

@@ -19,7 +19,7 @@ pub struct MergeEvents<'a> {
     pub carried_over: &'a str,
 }
 
-/// Has `into` stand for `asset` from now on: the capture that holds the one holds the other, and the one becomes a
+/// Has `into` stand for `asset` from now on, whether its bytes have come or not: the capture that holds the one holds the other, and the one becomes a
 /// tombstone that leads there and points to no blob any more. What the owner said of it, its tags and its albums
 /// become the other's, which keeps its own where it has them. `false`, and nothing is changed, if the states forbid
 /// it, somebody changed one of the two meanwhile, or one of them is more than one file.

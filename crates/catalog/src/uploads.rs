@@ -5,7 +5,7 @@
 //! | `open` | the client goes on, or the janitor finds its bytes whole; at its end it expires |
 //! | `completing` | the intent is known: completion is repeated by the client or the janitor |
 //! | `completed` | nothing: the asset moved in the same commit |
-//! | `aborted`, `expired` | what is at the store is removed by the janitor until nothing is left |
+//! | `aborted`, `expired`, `merged` | what is at the store is removed by the janitor until nothing is left |
 //!
 //! When the janitor next looks at an upload stands in its row (`look_at`), and is written with every change
 //! of state: see [`due_tenants`], [`due_of`] and [`take_looks`].
@@ -20,6 +20,7 @@ use crate::values;
 
 mod keys;
 mod looks;
+mod merge;
 #[cfg(test)]
 mod plans;
 mod replan;
@@ -27,6 +28,7 @@ mod unfinished;
 
 pub use keys::{Stray, known_keys, of_key, ring, unfinished_keys};
 pub use looks::{adopt, due_of, due_tenants, look_again, take_looks};
+pub use merge::merge;
 pub use replan::{Replan, replan};
 pub use unfinished::{Unfinished, unfinished_by_hash};
 
@@ -43,18 +45,22 @@ pub enum UploadState {
     Aborted,
     /// Its time ended.
     Expired,
+    /// Its owner was found to have these bytes before they were all here. In rows it is `aborted`, with the asset that
+    /// has them: a version that knows of no merging clears it all the same.
+    Merged,
 }
 
 impl UploadState {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Open,
         Self::Completing,
         Self::Completed,
         Self::Aborted,
         Self::Expired,
+        Self::Merged,
     ];
 
-    /// As in rows and on the wire.
+    /// As on the wire; and in rows, but for [`Merged`](Self::Merged).
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -63,6 +69,7 @@ impl UploadState {
             Self::Completed => "completed",
             Self::Aborted => "aborted",
             Self::Expired => "expired",
+            Self::Merged => "merged",
         }
     }
 }
@@ -145,17 +152,27 @@ pub struct Upload {
     pub sha256: Option<String>,
     /// What its plan says besides numbers, JSON.
     pub advice: Option<String>,
+    /// The asset that had the bytes before they were all here, if one had.
+    pub merged_into: Option<String>,
 }
 
 pub(crate) const SELECT: &str =
     "SELECT u.tenant_id, u.upload_id, u.owner_id, u.asset_id, u.resource_id, u.object_key, u.store_upload_id,
             u.transport, u.part_size_bytes, u.concurrency, u.send_order, u.size_bytes, u.state, u.version, u.intent,
             u.intent_at, u.signed_until, u.expires_at, r.kind, r.mime, r.sha256, u.part_checksum,
-            u.look_at, u.looks, u.cleared_at, u.advice
+            u.look_at, u.looks, u.cleared_at, u.advice, u.merged_into
        FROM uploads u JOIN resources r ON r.tenant_id = u.tenant_id AND r.resource_id = u.resource_id";
 
 pub(crate) fn read(r: &Row) -> Result<Upload, CatalogError> {
     let (transport, state) = (r.text(7)?, r.text(12)?);
+    let merged_into = r.maybe_text(26)?;
+    let state = UploadState::ALL
+        .into_iter()
+        .find(|s| s.as_str() == state)
+        .ok_or(CatalogError::Unknown {
+            column: "uploads.state",
+            value: state,
+        })?;
     Ok(Upload {
         tenant_id: r.text(0)?,
         upload_id: r.text(1)?,
@@ -172,13 +189,10 @@ pub(crate) fn read(r: &Row) -> Result<Upload, CatalogError> {
         concurrency: r.int(9)?,
         send_order: r.int(10)?,
         size_bytes: r.int(11)?,
-        state: UploadState::ALL
-            .into_iter()
-            .find(|s| s.as_str() == state)
-            .ok_or(CatalogError::Unknown {
-                column: "uploads.state",
-                value: state,
-            })?,
+        state: match state {
+            UploadState::Aborted if merged_into.is_some() => UploadState::Merged,
+            other => other,
+        },
         version: r.int(13)?,
         intent: r.maybe_text(14)?,
         intent_at: r.maybe_at(15)?,
@@ -192,6 +206,7 @@ pub(crate) fn read(r: &Row) -> Result<Upload, CatalogError> {
         looks: r.int(23)?,
         cleared_at: r.maybe_at(24)?,
         advice: r.maybe_text(25)?,
+        merged_into,
     })
 }
 
@@ -408,7 +423,7 @@ pub async fn change(
     Ok(changed == 1)
 }
 
-/// Records that nothing of an aborted or expired upload is left at the store.
+/// Records that nothing of an aborted, expired or merged upload is left at the store.
 ///
 /// # Errors
 /// What the database says.

@@ -25,6 +25,8 @@ pub enum Code {
     UploadIncomplete,
     /// Bytes were sent for another offset than the upload's.
     UploadOffsetMismatch,
+    /// The owner has these bytes already; the upload ended without them.
+    UploadMerged,
     /// The bytes that arrived are more or fewer than declared.
     SizeMismatch,
     /// The bytes that arrived are not those declared.
@@ -67,7 +69,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
@@ -79,6 +81,7 @@ impl Code {
         Self::UploadExpired,
         Self::UploadIncomplete,
         Self::UploadOffsetMismatch,
+        Self::UploadMerged,
         Self::SizeMismatch,
         Self::ChecksumMismatch,
         Self::UnsupportedMediaType,
@@ -115,6 +118,7 @@ impl Code {
             Self::UploadExpired => "upload_expired",
             Self::UploadIncomplete => "upload_incomplete",
             Self::UploadOffsetMismatch => "upload_offset_mismatch",
+            Self::UploadMerged => "upload_merged",
             Self::SizeMismatch => "size_mismatch",
             Self::ChecksumMismatch => "checksum_mismatch",
             Self::UnsupportedMediaType => "unsupported_media_type",
@@ -152,6 +156,7 @@ impl Code {
             Self::UploadExpired => "The upload's time is over, or it was given up",
             Self::UploadIncomplete => "Bytes are missing",
             Self::UploadOffsetMismatch => "Bytes were sent for another offset than the upload's",
+            Self::UploadMerged => "The owner has these bytes already: nothing more is to be sent",
             Self::SizeMismatch => "The bytes that arrived are more or fewer than declared",
             Self::ChecksumMismatch => "The bytes that arrived are not those declared",
             Self::UnsupportedMediaType => "This kind of file cannot be decoded",

@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod codes;
+pub mod duplicates;
 pub mod entropy;
 pub mod ids;
 pub mod job;

@@ -158,8 +158,8 @@ pub fn next(state: State, event: Event) -> Option<State> {
         (S::Initiated | S::Uploading, E::Attached) => Some(S::Uploaded),
         (S::Initiated | S::Uploading | S::Expired, E::UploadEnded) => Some(S::Expired),
 
-        // Nobody has seen it yet.
-        (S::Uploaded | S::Processing, E::Merged) => Some(S::Deleted),
+        // Nobody has seen it yet. Its bytes need not have come: another device may have been quicker with them.
+        (S::Initiated | S::Uploading | S::Uploaded | S::Processing, E::Merged) => Some(S::Deleted),
 
         (S::Uploaded | S::Processing, E::InspectStarted) => Some(S::Processing),
         (S::Processing | S::Ready, E::InspectPassed) => Some(S::Ready),

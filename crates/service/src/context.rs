@@ -22,6 +22,8 @@ pub struct ServiceSettings {
     pub single_max_bytes: i64,
     /// The rule by which plans are made.
     pub plan_policy: safelight_model::plan::Policy,
+    /// Among whose bytes the same ones are stored once.
+    pub dedup_scope: safelight_model::duplicates::DedupScope,
     /// Largest file taken.
     pub max_file_bytes: i64,
     /// Largest picture taken, in pixels.

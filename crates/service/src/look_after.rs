@@ -120,7 +120,9 @@ async fn take(
 async fn look_at(context: &Context, upload: &Upload) {
     let next = match upload.state {
         UploadState::Open | UploadState::Completing => reconcile(context, upload).await,
-        UploadState::Aborted | UploadState::Expired => clear_upload(context, upload).await,
+        UploadState::Aborted | UploadState::Expired | UploadState::Merged => {
+            clear_upload(context, upload).await
+        }
         UploadState::Completed => Ok(Next::Never),
     };
     let next = next.unwrap_or_else(|error| {

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
+use safelight_model::duplicates::DedupScope;
+
 use crate::batch::{Given, Statement, query};
 use crate::error::CatalogError;
 use crate::initiate::FreshCapture;
+use crate::owned_bytes::holder;
 use crate::transaction::Tx;
 use crate::value::Value;
 
@@ -35,6 +38,12 @@ pub(super) struct Record {
     pub(super) capture_id: Option<String>,
 }
 
+/// Verified bytes of an owner.
+pub(super) struct Held {
+    pub(super) asset_id: String,
+    pub(super) blob_id: String,
+}
+
 /// What is there.
 #[derive(Default)]
 pub(super) struct Known {
@@ -43,12 +52,12 @@ pub(super) struct Known {
     /// The ids of captures by tenant, owner and reference.
     pub(super) captures: Found<String>,
     /// Assets whose bytes are verified, by tenant, owner and declared hash.
-    pub(super) held: Found<String>,
+    pub(super) held: Found<Held>,
 }
 
-/// The kind is compared so that no planner without statistics takes `resources_primary` for it, and with that all of a
-/// tenant's resources. Of several holders the oldest only: one owner may have sent the same bytes any number of times.
-const SELECT: &str = "SELECT 'record', i.tenant_id, i.caller, i.idempotency_key, i.fingerprint,
+/// Of several holders the oldest only: one owner may have sent the same bytes any number of times.
+const SELECT: &str = concat!(
+    "SELECT 'record', i.tenant_id, i.caller, i.idempotency_key, i.fingerprint,
          CASE WHEN i.operation = 'initiate' THEN i.subject_id END
     FROM keys CROSS JOIN idempotency i
    WHERE i.tenant_id = keys.column1 AND i.caller = keys.column2 AND i.idempotency_key = keys.column3
@@ -57,14 +66,25 @@ const SELECT: &str = "SELECT 'record', i.tenant_id, i.caller, i.idempotency_key,
     FROM refs CROSS JOIN captures c
    WHERE c.tenant_id = refs.column1 AND c.owner_id = refs.column2 AND c.client_ref = refs.column3
    UNION ALL
-  SELECT 'held', b.tenant_id, b.scope, b.sha256,
-         (SELECT r.asset_id FROM resources r CROSS JOIN assets a
-           WHERE r.tenant_id = b.tenant_id AND r.blob_id = b.blob_id AND r.kind || '' = 'primary'
-             AND a.tenant_id = r.tenant_id AND a.asset_id = r.asset_id AND a.state <> 'deleted'
-           ORDER BY r.asset_id LIMIT 1), NULL
+  SELECT 'held', b.tenant_id, b.scope, b.sha256, ",
+    holder!(""),
+    ", b.blob_id
     FROM hashes CROSS JOIN blobs b
    WHERE b.tenant_id = hashes.column1 AND b.scope = hashes.column2 AND b.sha256 = hashes.column3
-     AND b.state = 'live'";
+     AND b.state = 'live'"
+);
+
+/// The same among bytes that a tenant's owners share; asked only where they may.
+const SHARED: &str = concat!(
+    "
+   UNION ALL
+  SELECT 'held', b.tenant_id, hashes.column2, b.sha256, ",
+    holder!("AND r.owner_id = hashes.column2"),
+    ", b.blob_id
+    FROM hashes CROSS JOIN blobs b
+   WHERE b.tenant_id = hashes.column1 AND b.scope = '' AND b.sha256 = hashes.column3
+     AND b.state = 'live'"
+);
 
 pub(super) fn question(
     tx: &Tx<'_>,
@@ -94,6 +114,10 @@ pub(super) fn question(
         set("refs", refs.collect()),
         set("hashes", hashes.collect()),
     ];
+    let is_shared = fresh.iter().any(|c| c.dedup_scope == DedupScope::Tenant);
+    if is_shared {
+        return query(tx, before, given, &format!("{SELECT}{SHARED}"));
+    }
     query(tx, before, given, SELECT)
 }
 
@@ -114,8 +138,8 @@ pub(super) async fn known(tx: &mut Tx<'_>, fresh: &[FreshCapture]) -> Result<Kno
                 known.captures.0.insert(of, r.text(4)?);
             }
             _ => {
-                if let Some(asset_id) = r.maybe_text(4)? {
-                    known.held.0.insert(of, asset_id);
+                if let (Some(asset_id), Some(blob_id)) = (r.maybe_text(4)?, r.maybe_text(5)?) {
+                    known.held.0.insert(of, Held { asset_id, blob_id });
                 }
             }
         }

@@ -1,12 +1,14 @@
 //! What an initiation asks goes by indexes, however many rows there are and whatever the planner knows.
 
 use safelight_model::clock::Micros;
+use safelight_model::duplicates::{DedupScope, Duplicates};
 
 use super::lookup::question;
 use super::{FreshAsset, FreshCapture};
 use crate::connect::Catalog;
 use crate::error::CatalogError;
 use crate::explain::{self, write};
+use crate::{owned_bytes, values};
 
 /// One owner who has 20,000 captures, half of whose assets hold the same blob.
 async fn fill(catalog: &Catalog) {
@@ -42,8 +44,19 @@ async fn fill(catalog: &Catalog) {
 }
 
 /// The plans of the three questions, asked for 64 captures at once.
-async fn plans(catalog: &Catalog) -> String {
-    let fresh: Vec<FreshCapture> = (0..64).map(capture).collect();
+/// The same question for one file at a time.
+async fn plans_of_one(catalog: &Catalog) -> String {
+    let mut reader = catalog.reader().await.unwrap();
+    let mut plans = String::new();
+    for from in [owned_bytes::OWN, owned_bytes::SHARED] {
+        let (sql, values) = (format!("SELECT {from}"), values!["ten", "own", "h1", 1_i64]);
+        plans += &explain::plan(&mut reader.tx(), &sql, values).await.unwrap();
+    }
+    plans
+}
+
+async fn plans(catalog: &Catalog, dedup_scope: DedupScope) -> String {
+    let fresh: Vec<FreshCapture> = (0..64).map(|n| capture(n, dedup_scope)).collect();
     catalog
         .write::<_, CatalogError, _>(move |tx| {
             Box::pin(async move {
@@ -60,7 +73,7 @@ async fn plans(catalog: &Catalog) -> String {
         .unwrap()
 }
 
-fn capture(n: usize) -> FreshCapture {
+fn capture(n: usize, dedup_scope: DedupScope) -> FreshCapture {
     let at = Micros(0);
     FreshCapture {
         tenant_id: "ten".into(),
@@ -78,6 +91,8 @@ fn capture(n: usize) -> FreshCapture {
         network: None,
         battery: None,
         assets_at_once: None,
+        duplicates: Duplicates::Merge,
+        dedup_scope,
         at,
         record_expires_at: at,
         assets: vec![FreshAsset {
@@ -95,6 +110,7 @@ fn capture(n: usize) -> FreshCapture {
             sha256: Some(format!("x{n}")),
             upload_id: format!("u{n}"),
             started_event_id: None,
+            attached_event_id: format!("t{n}"),
             object_key: format!("o{n}"),
             sent_anyway: false,
             transport: "single",
@@ -116,8 +132,12 @@ async fn on_sqlite() {
         if filled {
             fill(&catalog).await;
         }
-        let plans = plans(&catalog).await;
+        let own = plans(&catalog, DedupScope::Owner).await;
+        assert!(!own.contains("resources_by_sharer"), "{own}");
+        let plans =
+            own + &plans(&catalog, DedupScope::Tenant).await + &plans_of_one(&catalog).await;
         for expected in [
+            "resources_by_sharer (tenant_id=? AND blob_id=? AND owner_id=?)",
             "PRIMARY KEY (tenant_id=? AND caller=? AND idempotency_key=?)",
             "captures_by_reference (tenant_id=? AND owner_id=? AND client_ref=?)",
             "blobs_by_hash (tenant_id=? AND scope=? AND sha256=?)",
@@ -140,8 +160,11 @@ async fn on_postgres() {
         if analyzed {
             write(&catalog, "ANALYZE").await;
         }
-        let plans = plans(&catalog).await;
+        let own = plans(&catalog, DedupScope::Owner).await;
+        let plans =
+            own + &plans(&catalog, DedupScope::Tenant).await + &plans_of_one(&catalog).await;
         for expected in [
+            "resources_by_sharer",
             "idempotency_pkey",
             "captures_by_reference",
             "blobs_by_hash",

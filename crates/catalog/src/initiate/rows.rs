@@ -1,6 +1,10 @@
 //! The rows that an initiation consists of.
 
+use safelight_model::duplicates::Duplicates;
+use safelight_model::lifecycle::State;
+
 use crate::batch::{Insert, insert};
+use crate::blobs::Blob;
 use crate::error::CatalogError;
 use crate::initiate::{FreshAsset, FreshCapture};
 use crate::transaction::Tx;
@@ -13,6 +17,8 @@ pub(super) struct Rows {
     members: Vec<Vec<Value>>,
     assets: Vec<Vec<Value>>,
     resources: Vec<Vec<Value>>,
+    attached_assets: Vec<Vec<Value>>,
+    attached_resources: Vec<Vec<Value>>,
     uploads: Vec<Vec<Value>>,
     events: Vec<Vec<Value>>,
 }
@@ -46,6 +52,9 @@ impl Rows {
             (&c.battery).into(),
             c.at.into(),
             c.assets_at_once.into(),
+            (c.duplicates != Duplicates::default())
+                .then(|| c.duplicates.as_str().to_owned())
+                .into(),
         ]);
         self.events.push(vec![
             (&c.tenant_id).into(),
@@ -136,6 +145,56 @@ impl Rows {
         }
     }
 
+    /// An asset on bytes that are there: what those are, it is from the beginning.
+    pub(super) fn attached(&mut self, c: &FreshCapture, a: &FreshAsset, blob: &Blob) {
+        let (state, viewable_at) = match blob.reason_code {
+            None => (State::Ready.as_str(), Some(c.at)),
+            Some(_) => (State::Failed.as_str(), None),
+        };
+        self.attached_assets.push(vec![
+            (&c.tenant_id).into(),
+            (&a.asset_id).into(),
+            (&c.owner_id).into(),
+            (&c.capture_id).into(),
+            (&a.public_id).into(),
+            state.into(),
+            1_i64.into(),
+            (&a.preview).into(),
+            c.captured_at.map(|m| m.at).into(),
+            c.captured_at.and_then(|m| m.offset_minutes).into(),
+            c.at.into(),
+            c.at.into(),
+            (&blob.reason_code).into(),
+            (&blob.reason_detail).into(),
+            c.at.into(),
+            viewable_at.into(),
+        ]);
+        self.attached_resources.push(vec![
+            (&c.tenant_id).into(),
+            (&a.resource_id).into(),
+            (&a.asset_id).into(),
+            (&a.kind).into(),
+            (&a.filename).into(),
+            (&a.mime).into(),
+            a.size_bytes.into(),
+            (&a.sha256).into(),
+            (&blob.blob_id).into(),
+            blob.scope.is_empty().then(|| c.owner_id.clone()).into(),
+        ]);
+        let code = blob.reason_code.as_ref();
+        let code = code.map_or(String::new(), |code| format!(",\"code\":\"{code}\""));
+        self.events.push(vec![
+            (&c.tenant_id).into(),
+            (&a.attached_event_id).into(),
+            "asset.state_changed".into(),
+            (&c.owner_id).into(),
+            (&c.capture_id).into(),
+            (&a.asset_id).into(),
+            format!("{{\"from\":\"initiated\",\"to\":\"{state}\"{code}}}").into(),
+            c.at.into(),
+        ]);
+    }
+
     pub(super) async fn insert(mut self, tx: &mut Tx<'_>) -> Result<(), CatalogError> {
         // Always in the order of the keys, so that two processes never wait for each other in a ring.
         self.records
@@ -150,7 +209,7 @@ impl Rows {
             },
             Insert {
                 into: "captures (tenant_id, capture_id, owner_id, client_ref, mode, purpose, captured_at, device,
-                                 network, battery, created_at, assets_at_once)",
+                                 network, battery, created_at, assets_at_once, duplicates)",
                 rows: self.captures,
             },
             Insert {
@@ -165,6 +224,17 @@ impl Rows {
             Insert {
                 into: "resources (tenant_id, resource_id, asset_id, kind, filename, mime, size_bytes, sha256)",
                 rows: self.resources,
+            },
+            Insert {
+                into: "assets (tenant_id, asset_id, owner_id, capture_id, public_id, state, version, preview,
+                               captured_at, captured_offset_minutes, created_at, updated_at, reason_code,
+                               reason_detail, uploaded_at, viewable_at)",
+                rows: self.attached_assets,
+            },
+            Insert {
+                into: "resources (tenant_id, resource_id, asset_id, kind, filename, mime, size_bytes, sha256,
+                                  blob_id, owner_id)",
+                rows: self.attached_resources,
             },
             Insert {
                 into: "uploads (tenant_id, upload_id, owner_id, asset_id, resource_id, object_key, transport,

@@ -55,7 +55,7 @@ async fn conclude(
     at: safelight_model::clock::Micros,
 ) -> Result<bool, CatalogError> {
     let blob = blobs::find(tx, TENANT, blob_id).await?.unwrap();
-    match blobs::hold_twin(tx, TENANT, &blob, found.sha256.as_deref().unwrap()).await? {
+    match blobs::hold_twin(tx, TENANT, OWNER, &blob, found.sha256.as_deref().unwrap()).await? {
         Some(twin) => blobs::merge(tx, TENANT, blob_id, &twin.blob_id).await,
         None => blobs::inspected(tx, TENANT, blob_id, found, at).await,
     }
@@ -173,7 +173,7 @@ async fn a_twin_is_another_live_blob_of_the_same_owner_and_bytes(f: Fixture) {
     let twin = async |sha256: String| {
         let blob = blob.clone();
         let found = in_tx!(f.catalog, |tx| {
-            blobs::hold_twin(tx, TENANT, &blob, &sha256).await
+            blobs::hold_twin(tx, TENANT, OWNER, &blob, &sha256).await
         });
         found.unwrap().map(|b| b.blob_id)
     };
@@ -245,22 +245,6 @@ async fn what_is_no_longer_live_is_not_merged(f: Fixture) {
     assert_eq!(blob_of(&f, &first).await, to);
 }
 
-/// Waits until a transaction of this database waits for another. On SQLite there is only ever one.
-async fn somebody_waits(catalog: &Catalog) {
-    let sql = "SELECT COUNT(*) FROM pg_stat_activity \
-               WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let seen = tokio::time::timeout(Duration::from_secs(20), async {
-        loop {
-            let mut reader = catalog.reader().await.unwrap();
-            let mut tx = reader.tx();
-            if !tx.is_postgres() || tx.row(sql, &[]).await.unwrap().unwrap().int(0).unwrap() > 0 {
-                return;
-            }
-        }
-    });
-    seen.await.unwrap();
-}
-
 /// One inspection has found its twin and holds on to it; now the twin is to be doomed.
 async fn a_doom_waits_for_who_holds(f: Fixture) {
     let (_, twin) = held(&f, OWNER, "twin", &hash(1)).await;
@@ -273,7 +257,7 @@ async fn a_doom_waits_for_who_holds(f: Fixture) {
         tokio::spawn(async move {
             in_tx!(catalog, |tx| {
                 let blob = blobs::find(tx, TENANT, &blob_id).await?.unwrap();
-                let twin = blobs::hold_twin(tx, TENANT, &blob, &hash(1)).await?;
+                let twin = blobs::hold_twin(tx, TENANT, OWNER, &blob, &hash(1)).await?;
                 holding.notify_one();
                 somebody_waits(&watch).await;
                 blobs::merge(tx, TENANT, &blob_id, &twin.unwrap().blob_id).await

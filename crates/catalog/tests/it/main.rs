@@ -15,6 +15,7 @@ mod appends;
 mod assets;
 mod blobs;
 mod commits;
+mod duplicates;
 mod events;
 mod fixture;
 mod idempotency;

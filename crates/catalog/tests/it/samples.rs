@@ -8,6 +8,7 @@ use safelight_catalog::initiate::{FreshAsset, FreshCapture, Initiated, initiate}
 use safelight_catalog::listing::{self, Filter, Listing, Order, Place};
 use safelight_catalog::{Catalog, CatalogError};
 use safelight_model::clock::Clock as _;
+use safelight_model::duplicates::{DedupScope, Duplicates};
 use safelight_model::ids;
 use safelight_model::lifecycle::{Event, State};
 use safelight_model::metadata::Moment;
@@ -44,6 +45,8 @@ pub fn capture(f: &Fixture, owner: &str, client_ref: &str, assets: usize) -> Fre
         network: None,
         battery: Some(r#"{"level":0.5}"#.into()),
         assets_at_once: Some(2),
+        duplicates: Duplicates::Merge,
+        dedup_scope: DedupScope::Owner,
         at: now,
         record_expires_at: now.plus(Duration::from_secs(3600)),
         assets: (0..assets).map(|n| asset(f, n)).collect(),
@@ -67,6 +70,7 @@ fn asset(f: &Fixture, position: usize) -> FreshAsset {
         sha256: None,
         upload_id: f.id(ids::UPLOAD),
         started_event_id: None,
+        attached_event_id: f.id(ids::EVENT),
         object_key: format!("o/{TENANT}/{}", ids::public_id(&*f.entropy)),
         sent_anyway: false,
         transport: "single",
@@ -151,6 +155,7 @@ pub async fn arrive(f: &Fixture, capture: &FreshCapture, position: usize) -> Str
                 etag: "\"e\"",
                 size_bytes: asset.size_bytes,
                 resource_id: &asset.resource_id,
+                sharer: None,
                 at,
             },
         )
@@ -263,4 +268,20 @@ pub async fn listed_by(
 /// All assets of [`OWNER`].
 pub async fn listed(f: &Fixture) -> Vec<Asset> {
     listed_by(&f.catalog, &Filter::default(), Order::Created, None, 1_000).await
+}
+
+/// Waits until a transaction of this database waits for another. On SQLite there is only ever one.
+pub async fn somebody_waits(catalog: &Catalog) {
+    let sql = "SELECT COUNT(*) FROM pg_stat_activity \
+               WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let seen = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            let mut reader = catalog.reader().await.unwrap();
+            let mut tx = reader.tx();
+            if !tx.is_postgres() || tx.row(sql, &[]).await.unwrap().unwrap().int(0).unwrap() > 0 {
+                return;
+            }
+        }
+    });
+    seen.await.unwrap();
 }

@@ -1,5 +1,6 @@
 //! Refuses settings that cannot work, naming the setting and where it came from.
 
+use safelight_model::duplicates::DedupScope;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::filter::targets::Targets;
 
@@ -86,6 +87,9 @@ impl Resolved {
         }
         if !["yes", "no"].contains(&self.text("sweep_removes")) {
             return Err(self.wrong("sweep_removes", "yes or no"));
+        }
+        if DedupScope::parse(self.text("dedup_scope")).is_none() {
+            return Err(self.wrong("dedup_scope", "owner or tenant"));
         }
         super::plan_policy::read(self)?;
         let secret = self.text("store_events_secret");

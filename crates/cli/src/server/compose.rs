@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use safelight_catalog::{Catalog, CatalogSettings, Schema, keys as catalog_keys};
 use safelight_model::clock::{Clock, SystemClock};
+use safelight_model::duplicates::DedupScope;
 use safelight_model::{entropy, ids, limits};
 use safelight_objects::Objects;
 use safelight_service::context::{Context, Secret, ServiceSettings};
@@ -114,6 +115,7 @@ pub async fn share(
                 .to_owned(),
             single_max_bytes: i64::try_from(number("single_max_bytes")?)?,
             plan_policy: plan_policy::read(settings)?,
+            dedup_scope: DedupScope::parse(settings.text("dedup_scope")).unwrap_or_default(),
             max_file_bytes: i64::try_from(number("max_file_bytes")?)?,
             max_pixels: number("max_pixels")?,
             scratch_dir: settings.path("scratch_dir"),

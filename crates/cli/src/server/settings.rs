@@ -88,6 +88,8 @@ settings! {
     single_max_bytes: "Files up to this size go by one presigned PUT" = |_| limits::SINGLE_MAX_BYTES.to_string();
     plan_policy: "A TOML file with numbers of the plan policy that are other here than by default; empty for none" =
         |_| String::new();
+    dedup_scope: "Among whose bytes the same ones are stored once: owner, or tenant for all owners of a tenant" =
+        |_| "owner".into();
     max_file_bytes: "Largest file taken, in bytes" = |_| limits::MAX_FILE_BYTES.to_string();
     max_pixels: "Largest picture taken, in pixels" = |_| limits::MAX_PIXELS.to_string();
     sweep_hours: "Hours from one comparison of store and catalog to the next; 0 for none" = |_| "24".into();

@@ -144,6 +144,7 @@ pub async fn context(objects: Objects, catalog_url: &str, clock: &Arc<ManualCloc
             gateway_public_url: "http://127.0.0.1:1".to_owned(),
             single_max_bytes: 8 << 20,
             plan_policy: safelight_model::plan::Policy::default(),
+            dedup_scope: safelight_model::duplicates::DedupScope::default(),
             max_file_bytes: 1 << 30,
             max_pixels: 200_000_000,
             scratch_dir: std::env::temp_dir(),

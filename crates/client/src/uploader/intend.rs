@@ -166,6 +166,7 @@ impl Uploader {
                 .map(|t| t.as_str().to_owned())
                 .to_vec(),
             assets: files.iter().map(asset).collect(),
+            ..InitiateCapture::default()
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use safelight_api::uploads::UploadCompleted;
 use safelight_model::codes::Code;
 use safelight_model::plan::{self, Transport};
 use tokio::sync::Semaphore;
@@ -28,6 +29,8 @@ pub(super) enum Sent {
 pub(super) enum Stop {
     /// The server has given the upload up.
     GivenUp,
+    /// The server has these bytes by another way.
+    Merged,
     /// The file is no longer what the journal says.
     Changed,
     /// The store does not know the upload as the client does: the server must say what is true.
@@ -40,6 +43,7 @@ impl From<CallError> for Stop {
     fn from(error: CallError) -> Self {
         match Code::parse(error.code()) {
             Some(Code::UploadExpired | Code::NotFound) => Self::GivenUp,
+            Some(Code::UploadMerged) => Self::Merged,
             _ => Self::Failed(Failure::from(&error)),
         }
     }
@@ -79,12 +83,15 @@ impl Uploader {
         };
         let file_seq = job.file.row.seq;
         let noted = match state {
-            Ok(state) => {
-                outcome.state = Some(state);
+            Ok(completed) => {
+                // Another asset of the owner's has these bytes.
+                outcome.already_there = completed.asset_id != job.asset_id;
+                outcome.asset_id = Some(completed.asset_id);
+                outcome.state = Some(completed.state);
                 self.journal(move |journal| journal.uploaded(file_seq))
                     .await
             }
-            Err(Stop::GivenUp) => return Sent::GivenUp(Box::new(job.file)),
+            Err(Stop::GivenUp | Stop::Merged) => return Sent::GivenUp(Box::new(job.file)),
             Err(Stop::Changed) => {
                 outcome.failure = Some(Failure::changed());
                 self.journal(move |journal| journal.drop_file(file_seq))
@@ -105,14 +112,14 @@ impl Uploader {
         Sent::Settled(Box::new(outcome))
     }
 
-    /// Returns the asset's state after completion.
+    /// Returns the asset after completion: another one, if the owner had the bytes already.
     async fn send_rounds(
         &self,
         job: &FileJob,
         slot: Slot,
         sending: &Arc<Semaphore>,
         meter: &Arc<Meter>,
-    ) -> Result<String, Stop> {
+    ) -> Result<UploadCompleted, Stop> {
         let size_bytes = job.file.row.fingerprint.stamp.size_bytes;
         let plan = &job.upload.plan;
         let Some(transport) =
@@ -161,7 +168,7 @@ impl Uploader {
     async fn rest(&self, job: &FileJob, transport: Transport, meter: &Meter) -> Result<Rest, Stop> {
         let truth = self.session.upload(&job.upload.upload_id).await?;
         match truth.state.as_str() {
-            "completed" | "completing" => return Ok(Rest::Nothing),
+            "completed" | "completing" | "merged" => return Ok(Rest::Nothing),
             "aborted" | "expired" => return Err(Stop::GivenUp),
             _ => {}
         }
@@ -195,7 +202,7 @@ impl Uploader {
         slot: &mut Option<Slot>,
         sending: &Arc<Semaphore>,
         meter: &Arc<Meter>,
-    ) -> Result<String, Stop> {
+    ) -> Result<UploadCompleted, Stop> {
         let is_whole = match &rest {
             Rest::Nothing => true,
             Rest::Parts(parts) => parts.is_empty(),
@@ -207,17 +214,22 @@ impl Uploader {
                 Some(slot) => Some(slot),
                 None => sending.clone().acquire_owned().await.ok(),
             };
-            match rest {
-                Rest::Nothing => {}
-                Rest::Parts(parts) => self.send_parts(job, parts, meter).await?,
-                Rest::From(offset) => self.send_appended(job, offset, meter).await?,
+            let sent = match rest {
+                Rest::Nothing => Ok(()),
+                Rest::Parts(parts) => self.send_parts(job, parts, meter).await,
+                Rest::From(offset) => self.send_appended(job, offset, meter).await,
+            };
+            match sent {
+                // Nothing more is wanted: completing tells of the asset that has the bytes.
+                Ok(()) | Err(Stop::Merged) => {}
+                Err(stop) => return Err(stop),
             }
             self.unchanged(job)?;
         }
         // While the server completes it, the next file may be sent.
         *slot = None;
         match self.session.complete(&job.upload.upload_id).await {
-            Ok(completed) => Ok(completed.state),
+            Ok(completed) => Ok(completed),
             Err(error) => match Code::parse(error.code()) {
                 Some(Code::UploadIncomplete) => Err(Stop::Unclear(error.to_string())),
                 Some(Code::ChecksumMismatch | Code::SizeMismatch) => {

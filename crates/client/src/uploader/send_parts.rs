@@ -139,7 +139,7 @@ impl Uploader {
             Err(TransportError::Broken(_)) if is_all => {
                 let truth = self.session.upload(&job.upload.upload_id).await?;
                 let wanted = (number, signed.size_bytes);
-                matches!(truth.state.as_str(), "completed" | "completing")
+                matches!(truth.state.as_str(), "completed" | "completing" | "merged")
                     || truth
                         .parts
                         .iter()

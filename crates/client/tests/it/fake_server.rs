@@ -103,6 +103,23 @@ impl World {
         format!("{prefix}_{:026}", self.made)
     }
 
+    /// Another device was quicker: what is open ends, and this asset has its bytes. It is as an asset of another capture.
+    pub fn merge_open(&mut self, into: &str) {
+        let open = self.uploads.values_mut().filter(|u| u.state == "open");
+        for upload in open {
+            upload.state = "merged";
+            let mine = std::mem::replace(&mut upload.asset_id, into.to_owned());
+            let mut asset = self.assets.remove(&mine).unwrap();
+            asset.state = "ready";
+            self.assets.insert(into.to_owned(), asset);
+            for capture in self.captures.values_mut() {
+                for id in capture.asset_ids.iter_mut().filter(|id| **id == mine) {
+                    into.clone_into(id);
+                }
+            }
+        }
+    }
+
     /// How often something of this kind was asked.
     pub fn count(&self, kind: &str) -> usize {
         self.log.iter().filter(|(k, _)| k == kind).count()
@@ -487,8 +504,10 @@ impl World {
             return problem(404, "not_found", None);
         };
         let wanted: SignUrls = serde_json::from_slice(asked.body).unwrap();
-        if upload.state != "open" {
-            return problem(410, "upload_expired", None);
+        match upload.state {
+            "open" => {}
+            "merged" => return problem(409, "upload_merged", None),
+            _ => return problem(410, "upload_expired", None),
         }
         if wanted.parts.len() > 16 {
             return problem(422, "validation_failed", None);
@@ -571,7 +590,7 @@ impl World {
                     asset.state = "ready";
                 }
             }
-            "completed" => {}
+            "completed" | "merged" => {}
             _ => return problem(410, "upload_expired", None),
         }
         ok(&UploadCompleted {

@@ -246,3 +246,33 @@ async fn waiting_ends_when_all_is_settled_or_time_is_up() {
             .all(|a| a.state == "ready" && a.cover_url.is_some())
     );
 }
+
+/// Another device of the owner's sends the same file, and its bytes are there first.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_device_was_quicker_with_is_not_sent_on() {
+    // Told by a refusal to sign; by the store, which has forgotten the upload; by what completing answers.
+    for (at, after, sent) in [("sign", 1, 1..9), ("put", 2, 2..9), ("complete", 0, 9..10)] {
+        let rig = Rig::start().await;
+        let paths = [rig.file("b.mp4", 9_000)];
+        let merge = |world: &mut crate::fake_server::World| world.merge_open("ast_theirs");
+        rig.server.fail(at, after, Deed::Before(Box::new(merge)));
+        let outcomes = rig.upload(&paths).await;
+        assert_eq!(failures(&outcomes), [""; 0], "{at}");
+        let outcome = &outcomes[0];
+        assert_eq!(outcome.asset_id.as_deref(), Some("ast_theirs"), "{at}");
+        assert!(outcome.already_there, "{at}");
+        let stored: usize = {
+            let world = rig.server.world();
+            assert!(world.faults.is_empty(), "{at}: it was not merged");
+            assert_eq!(world.captures.len(), 1, "{at}");
+            world.uploads.values().map(|u| u.parts.len()).sum()
+        };
+        assert!(sent.contains(&stored), "{at}: {stored} parts");
+        // Neither now nor by a later run.
+        let puts = rig.server.world().count("put");
+        let again = rig.upload(&paths).await;
+        assert_eq!(failures(&again), [""; 0], "{at}");
+        assert!(again[0].already_there, "{at}");
+        assert_eq!(rig.server.world().count("put"), puts, "{at}");
+    }
+}

@@ -35,11 +35,19 @@ pub trait Coded: std::error::Error {
     fn fault(&self) -> Option<String> {
         None
     }
+    /// The asset that the caller is to go by.
+    fn asset(&self) -> Option<String> {
+        None
+    }
 }
 
 macro_rules! coded {
     ($($error:ty),* $(,)?) => { $(impl Coded for $error {
         fn stable_code(&self) -> Code { self.code() }
+    })* };
+    (with_asset $($error:ty),* $(,)?) => { $(impl Coded for $error {
+        fn stable_code(&self) -> Code { self.code() }
+        fn asset(&self) -> Option<String> { self.asset_id().map(str::to_owned) }
     })* };
     (with_field $($error:ty),* $(,)?) => { $(impl Coded for $error {
         fn stable_code(&self) -> Code { self.code() }
@@ -50,7 +58,6 @@ macro_rules! coded {
 coded!(
     CatalogError,
     AbortError,
-    AppendError,
     CompleteUploadError,
     FollowError,
     GrantError,
@@ -61,7 +68,20 @@ coded!(
     StoreError,
     Unauthenticated
 );
-coded!(with_field AlbumError, InitiateError, PatchError, ReadAssetError, SignError);
+coded!(with_asset AppendError);
+coded!(with_field AlbumError, InitiateError, PatchError, ReadAssetError);
+
+impl Coded for SignError {
+    fn stable_code(&self) -> Code {
+        self.code()
+    }
+    fn fault(&self) -> Option<String> {
+        self.field().map(str::to_owned)
+    }
+    fn asset(&self) -> Option<String> {
+        self.asset_id().map(str::to_owned)
+    }
+}
 
 /// What a handler answers when it cannot do what was asked.
 #[derive(Clone, Debug)]
@@ -72,6 +92,8 @@ pub struct Refused {
     pub detail: String,
     /// Where in the request the fault is.
     pub field: Option<String>,
+    /// The asset that the caller is to go by.
+    pub asset_id: Option<String>,
     /// The status that a protocol gives this problem, in place of its code's.
     pub status: Option<StatusCode>,
     /// The type that a protocol gives this problem, in place of its page.
@@ -90,6 +112,7 @@ impl Refused {
             code,
             detail: detail.into(),
             field: None,
+            asset_id: None,
             status: None,
             kind: None,
             members: Vec::new(),
@@ -115,6 +138,7 @@ impl<E: Coded> From<E> for Refused {
                 code,
                 detail: error.to_string(),
                 field: error.fault(),
+                asset_id: error.asset(),
                 status: None,
                 kind: None,
                 members: Vec::new(),
@@ -138,6 +162,7 @@ impl<E: Coded> From<E> for Refused {
             code,
             detail: detail.to_owned(),
             field: None,
+            asset_id: None,
             status: None,
             kind: None,
             members: Vec::new(),
@@ -185,6 +210,7 @@ pub(super) fn finish(mut response: Response, request_id: &str) -> Response {
         code: code.as_str().to_owned(),
         request_id: request_id.to_owned(),
         field: refused.field,
+        asset_id: refused.asset_id,
     };
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);

@@ -14,6 +14,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         Code::IdempotencyKeyInFlight
         | Code::UploadIncomplete
         | Code::UploadOffsetMismatch
+        | Code::UploadMerged
         | Code::RetentionForbids
         | Code::LegalHold => StatusCode::CONFLICT,
         Code::RevisionMismatch => StatusCode::PRECONDITION_FAILED,

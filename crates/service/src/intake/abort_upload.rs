@@ -51,7 +51,7 @@ pub async fn abort_upload(
     loop {
         let upload = find(context, owner, upload_id).await?;
         match upload.state {
-            UploadState::Completing | UploadState::Completed => {
+            UploadState::Completing | UploadState::Completed | UploadState::Merged => {
                 return Err(AbortError::Whole(upload.state.as_str()));
             }
             UploadState::Open => {

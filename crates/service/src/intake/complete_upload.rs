@@ -13,6 +13,7 @@ use safelight_api::uploads::UploadCompleted;
 use safelight_catalog::uploads::{self, Upload, UploadState};
 use safelight_catalog::{CatalogError, appends, assets, blobs};
 use safelight_model::codes::Code;
+use safelight_model::duplicates::DedupScope;
 use safelight_model::ids;
 use safelight_model::job::JobKind;
 use safelight_model::lifecycle::Event;
@@ -22,6 +23,7 @@ use safelight_objects::{CompleteError, ObjectKey, Part, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::abort_upload::end;
+use super::merge_upload::merge_if_there;
 use super::read_upload::arrived;
 use super::sign_urls::{SignError, find};
 use crate::context::{Context, Owner};
@@ -118,10 +120,12 @@ pub async fn complete_upload(
     let mut upload = find(context, owner, upload_id).await?;
     // Every round either ends or finds that another changed the row; a handful is plenty.
     for _ in 0..8 {
+        upload = merge_if_there(context, upload).await?;
         match upload.state {
             UploadState::Open => intend(context, &upload).await?,
             UploadState::Completing => settle(context, &upload).await?,
-            UploadState::Completed => return answer(context, &upload).await,
+            // What is missing of one that ended so is in another asset.
+            UploadState::Completed | UploadState::Merged => return answer(context, &upload).await,
             UploadState::Aborted | UploadState::Expired => return Err(CompleteUploadError::Ended),
         }
         upload = find(context, owner, upload_id).await?;
@@ -386,14 +390,20 @@ async fn commit(
                 }
                 let now = context.now();
                 let blob_id = context.fresh_id(ids::BLOB);
+                let is_shared = context.settings.dedup_scope == DedupScope::Tenant;
                 let fresh = blobs::FreshBlob {
                     tenant_id: &upload.tenant_id,
                     blob_id: &blob_id,
-                    scope: &upload.owner_id,
+                    scope: if is_shared {
+                        blobs::SHARED
+                    } else {
+                        &upload.owner_id
+                    },
                     object_key: &upload.object_key,
                     etag: &etag,
                     size_bytes: upload.size_bytes,
                     resource_id: &upload.resource_id,
+                    sharer: is_shared.then_some(&upload.owner_id),
                     at: now,
                 };
                 blobs::insert(tx, &fresh).await?;
@@ -468,6 +478,7 @@ mod tests {
             mime: None,
             sha256: None,
             advice: None,
+            merged_into: None,
         }
     }
 

@@ -11,6 +11,7 @@ use safelight_catalog::CatalogError;
 use safelight_catalog::initiate::{FreshAsset, FreshCapture, Initiated};
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
+use safelight_model::duplicates::Duplicates;
 use safelight_model::lifecycle::State;
 use safelight_model::metadata::Moment;
 use safelight_model::plan::{self, Transport};
@@ -178,6 +179,11 @@ pub(super) fn prepare(
             )
         })?),
     };
+    let duplicates = match request.duplicates.as_deref() {
+        None => Duplicates::default(),
+        Some(text) => Duplicates::parse(text)
+            .ok_or_else(|| invalid("duplicates", "duplicates must be merge or keep"))?,
+    };
     let spoken = plan_hints::spoken(
         &request.accept_transports,
         &[Transport::Single, Transport::Multipart],
@@ -225,6 +231,8 @@ pub(super) fn prepare(
         network: json(request.network.as_ref()),
         battery: json(request.battery.as_ref()),
         assets_at_once: Some(policy.at_once(&plans, &hints).into()),
+        duplicates,
+        dedup_scope: context.settings.dedup_scope,
         at: now,
         record_expires_at: now.plus(limits::IDEMPOTENCY_RECORD),
         assets,
@@ -263,6 +271,7 @@ fn fresh_asset(
         sha256: resource.sha256.clone(),
         upload_id: ids::fresh(ids::UPLOAD, now, entropy),
         started_event_id: at_once.then(|| ids::fresh(ids::EVENT, now, entropy)),
+        attached_event_id: ids::fresh(ids::EVENT, now, entropy),
         object_key: key.as_str().to_owned(),
         sent_anyway: false,
         transport: plan.transport.as_str(),

@@ -6,6 +6,7 @@ use safelight_catalog::uploads::{self, Upload, UploadState};
 use safelight_model::plan::Transport;
 use safelight_objects::{ObjectKey, Part};
 
+use super::merge_upload::merge_if_there;
 use super::plan_hints::plan_of;
 use super::sign_urls::{SignError, find};
 use crate::context::{Context, Owner};
@@ -77,6 +78,7 @@ pub async fn read_upload(
     upload_id: &str,
 ) -> Result<UploadBody, SignError> {
     let upload = find(context, owner, upload_id).await?;
+    let upload = merge_if_there(context, upload).await?;
     shown(context, upload).await
 }
 
@@ -84,7 +86,10 @@ pub async fn read_upload(
 pub(super) async fn shown(context: &Context, upload: Upload) -> Result<UploadBody, SignError> {
     let parts = match upload.state {
         UploadState::Open | UploadState::Completing => arrived(context, &upload).await?,
-        UploadState::Completed | UploadState::Aborted | UploadState::Expired => Vec::new(),
+        UploadState::Completed
+        | UploadState::Aborted
+        | UploadState::Expired
+        | UploadState::Merged => Vec::new(),
     };
     let received_bytes = match upload.state {
         UploadState::Completed => upload.size_bytes,
@@ -113,7 +118,7 @@ pub(super) async fn shown(context: &Context, upload: Upload) -> Result<UploadBod
             })
             .collect(),
         expires_at: upload.expires_at.rfc3339(),
-        asset_id: upload.asset_id,
+        asset_id: upload.merged_into.unwrap_or(upload.asset_id),
         upload_id: upload.upload_id,
     })
 }

@@ -27,14 +27,8 @@ pub async fn replan_upload(
 ) -> Result<Replanned, SignError> {
     for _ in 0..TRIES {
         let upload = find(context, owner, upload_id).await?;
-        match upload.state {
-            UploadState::Open if upload.expires_at > context.now() => {}
-            UploadState::Open | UploadState::Aborted | UploadState::Expired => {
-                return Err(SignError::Ended);
-            }
-            UploadState::Completing | UploadState::Completed => {
-                return Err(SignError::Whole(upload.state.as_str()));
-            }
+        if upload.state != UploadState::Open || upload.expires_at <= context.now() {
+            return Err(SignError::closed(&upload));
         }
         if let Some(answer) = once(context, upload, asked).await? {
             return Ok(answer);

@@ -16,6 +16,7 @@ use safelight_objects::keys::KeyError;
 use safelight_objects::{ObjectKey, PresignError, Presigned, PutBinding, StoreError, ownership};
 
 use super::append::links;
+use super::merge_upload::merge_if_there;
 use crate::context::{Context, Owner};
 use crate::insights::record::{Told, record_with};
 
@@ -31,6 +32,9 @@ pub enum SignError {
     /// Its bytes are all there.
     #[error("this upload is already {0}: nothing more is to be sent")]
     Whole(&'static str),
+    /// Its owner has its bytes in this asset.
+    #[error("asset {0} has these bytes already: nothing more is to be sent")]
+    Merged(String),
     /// The request is wrong.
     #[error("{1}")]
     Invalid(String, String),
@@ -55,6 +59,7 @@ impl SignError {
         match self {
             Self::NotFound => Code::NotFound,
             Self::Ended => Code::UploadExpired,
+            Self::Merged(_) => Code::UploadMerged,
             Self::Whole(_) | Self::Invalid(..) => Code::ValidationFailed,
             Self::Catalog(e) => e.code(),
             Self::Store(e) => e.code(),
@@ -69,6 +74,26 @@ impl SignError {
         match self {
             Self::Invalid(field, _) => Some(field),
             _ => None,
+        }
+    }
+
+    /// The asset that has the bytes.
+    #[must_use]
+    pub fn asset_id(&self) -> Option<&str> {
+        match self {
+            Self::Merged(asset_id) => Some(asset_id),
+            _ => None,
+        }
+    }
+
+    /// Why nothing more can be sent to an upload that is not open any more.
+    pub(super) fn closed(upload: &Upload) -> Self {
+        match (upload.state, &upload.merged_into) {
+            (UploadState::Merged, Some(asset_id)) => Self::Merged(asset_id.clone()),
+            (UploadState::Completing | UploadState::Completed, _) => {
+                Self::Whole(upload.state.as_str())
+            }
+            _ => Self::Ended,
         }
     }
 }
@@ -202,14 +227,9 @@ pub async fn sign_urls(
     parts: &[PartToSign],
 ) -> Result<Vec<SignedUrl>, SignError> {
     let upload = find(context, owner, upload_id).await?;
-    match upload.state {
-        UploadState::Open if upload.expires_at > context.now() => {}
-        UploadState::Open | UploadState::Aborted | UploadState::Expired => {
-            return Err(SignError::Ended);
-        }
-        UploadState::Completing | UploadState::Completed => {
-            return Err(SignError::Whole(upload.state.as_str()));
-        }
+    let upload = merge_if_there(context, upload).await?;
+    if upload.state != UploadState::Open || upload.expires_at <= context.now() {
+        return Err(SignError::closed(&upload));
     }
     if upload.transport == Transport::Single {
         let urls = sign_single(context, &upload).await?;
@@ -362,5 +382,8 @@ pub(super) async fn begin_at_store(context: &Context, upload: &Upload) -> Result
             "this upload was planned anew meanwhile: read it and go by its plan".to_owned(),
         ));
     }
-    Begun::of(&now).ok_or(SignError::Ended)
+    match now.state {
+        UploadState::Merged => Err(SignError::closed(&now)),
+        _ => Begun::of(&now).ok_or(SignError::Ended),
+    }
 }

@@ -76,14 +76,10 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     let (context, job) = (context.clone(), job.clone());
     Ok(results(move |tx| {
         Box::pin(async move {
-            let owner = Owner {
-                tenant_id: job.tenant_id.clone(),
-                owner_id: job.owner_id.clone(),
-            };
             let holders = assets::of_blob(tx, &job.tenant_id, &job.subject_id).await?;
             for one in &stored {
                 renditions::store(tx, &job.tenant_id, &job.subject_id, one, context.now()).await?;
-                tell_of_rendition(tx, &context, &owner, &holders, &one.preset).await?;
+                tell_of_rendition(tx, &context, &holders, &one.preset).await?;
             }
             Ok(())
         })
@@ -110,15 +106,15 @@ pub async fn buried(
         context.now(),
     )
     .await?;
-    let owner = Owner {
-        tenant_id: job.tenant_id.clone(),
-        owner_id: job.owner_id.clone(),
-    };
     let facts = EventFacts {
         code: Some(code.as_str().to_owned()),
         ..EventFacts::default()
     };
     for asset in assets::of_blob(tx, &job.tenant_id, &job.subject_id).await? {
+        let owner = Owner {
+            tenant_id: asset.tenant_id.clone(),
+            owner_id: asset.owner_id.clone(),
+        };
         let told = Told {
             kind: "asset.updated",
             owner: &owner,

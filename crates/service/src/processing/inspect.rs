@@ -7,9 +7,10 @@ use safelight_catalog::blobs::{self, Blob, Inspected};
 use safelight_catalog::jobs::Job;
 use safelight_catalog::merge_asset::{MergeEvents, merge_asset};
 use safelight_catalog::renditions::{self, Stored};
-use safelight_catalog::{CatalogError, Tx};
+use safelight_catalog::{CatalogError, Tx, captures};
 use safelight_imaging::Limits;
 use safelight_model::codes::Code;
+use safelight_model::duplicates::{DedupScope, Duplicates};
 use safelight_model::ids;
 use safelight_model::job::JobKind;
 use safelight_model::lifecycle::{Event, State};
@@ -96,7 +97,7 @@ async fn move_holders(
 
 /// What looking at the bytes led to.
 enum Outcome {
-    /// The owner has these bytes in another blob.
+    /// These bytes are in another blob, of the owner's or one that his tenant's owners share.
     Twin(String),
     /// They are what they should be, and here is the cover.
     Cover(Inspected, Stored),
@@ -123,13 +124,11 @@ async fn examine(
         found.reason = Some(reason);
         return Ok(Outcome::Failed(found));
     }
-    let (blob_of_twin, hash) = (blob.clone(), fetched.sha256.clone());
-    let tenant_id = job.tenant_id.clone();
+    let (of, hash) = (blob.clone(), fetched.sha256.clone());
+    let (asking, of_job) = (context.clone(), job.clone());
     let twin = context
         .catalog
-        .write(move |tx| {
-            Box::pin(async move { blobs::hold_twin(tx, &tenant_id, &blob_of_twin, &hash).await })
-        })
+        .write(move |tx| Box::pin(async move { hold_twin(tx, &asking, &of_job, &of, &hash).await }))
         .await?;
     match twin {
         Some(twin) if is_there(context, &twin).await? => return Ok(Outcome::Twin(fetched.sha256)),
@@ -204,6 +203,23 @@ async fn examine(
     }
 }
 
+/// The other blob of these bytes: one of the owner's own, before one that his tenant's owners share.
+async fn hold_twin(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    job: &Job,
+    blob: &Blob,
+    sha256: &str,
+) -> Result<Option<Blob>, CatalogError> {
+    let tenant_id = &job.tenant_id;
+    let own = blobs::hold_twin(tx, tenant_id, &job.owner_id, blob, sha256).await?;
+    let shares = blob.scope == blobs::SHARED || context.settings.dedup_scope == DedupScope::Tenant;
+    if own.is_some() || !shares {
+        return Ok(own);
+    }
+    blobs::hold_twin(tx, tenant_id, blobs::SHARED, blob, sha256).await
+}
+
 /// Whether the store still has a blob's bytes: what came again must not be given up for what is lost.
 async fn is_there(context: &Context, blob: &Blob) -> Result<bool, JobError> {
     let key = ObjectKey::parse(&blob.object_key).map_err(|e| JobError::Cancel {
@@ -260,7 +276,7 @@ async fn conclude(
         Outcome::Cover(found, _) | Outcome::Failed(found) => found.sha256.clone(),
     };
     if let Some(sha256) = sha256
-        && let Some(twin) = blobs::hold_twin(tx, &job.tenant_id, blob, &sha256).await?
+        && let Some(twin) = hold_twin(tx, context, job, blob, &sha256).await?
     {
         return Ok(join(tx, context, job, blob, &twin).await?);
     }
@@ -307,7 +323,7 @@ async fn pass(
         owner_id: job.owner_id.clone(),
     };
     let holders = assets::of_blob(tx, &job.tenant_id, &blob.blob_id).await?;
-    tell_of_rendition(tx, context, &owner, &holders, &cover.preset).await?;
+    tell_of_rendition(tx, context, &holders, &cover.preset).await?;
     move_holders(
         tx,
         context,
@@ -321,8 +337,8 @@ async fn pass(
     Ok(())
 }
 
-/// The owner has these bytes already: what holds this blob becomes the asset that has them, or at least points to their
-/// blob, and this one goes.
+/// These bytes are there already: what holds this blob becomes the asset of its owner that has them, or at least points to
+/// their blob, and this one goes.
 async fn join(
     tx: &mut Tx<'_>,
     context: &Context,
@@ -340,14 +356,28 @@ async fn join(
             )
         }
     };
-    become_one(tx, context, job, blob, twin).await?;
-    move_holders(tx, context, &job.tenant_id, &blob.blob_id, event, reason).await?;
-    blobs::merge(tx, &job.tenant_id, &blob.blob_id, &twin.blob_id).await?;
+    let (tenant_id, owner_id) = (&job.tenant_id, &job.owner_id);
+    let there = assets::of_blob_and_owner(tx, tenant_id, twin, owner_id).await?;
+    become_one(tx, context, job, blob, &there).await?;
     let owner = Owner {
-        tenant_id: job.tenant_id.clone(),
-        owner_id: job.owner_id.clone(),
+        tenant_id: tenant_id.clone(),
+        owner_id: owner_id.clone(),
     };
-    for asset in assets::of_blob(tx, &job.tenant_id, &twin.blob_id).await? {
+    if there.is_empty() {
+        // Whoever else has them is not to be told from what is told.
+        let joining = assets::of_blob(tx, tenant_id, &blob.blob_id).await?;
+        for made in renditions::of_blob(tx, tenant_id, &twin.blob_id).await? {
+            let version = u32::try_from(made.version).unwrap_or(0);
+            if made.state == "ready"
+                && let Some(preset) = preset::find(&made.preset, version)
+            {
+                tell_of_rendition(tx, context, &joining, &preset).await?;
+            }
+        }
+    }
+    move_holders(tx, context, tenant_id, &blob.blob_id, event, reason).await?;
+    blobs::merge(tx, tenant_id, &blob.blob_id, &twin.blob_id).await?;
+    for asset in there {
         let told = Told {
             kind: "asset.updated",
             owner: &owner,
@@ -359,25 +389,29 @@ async fn join(
     Ok(())
 }
 
-/// The owner has an asset of these bytes: it stands for those that were made for them meanwhile.
+/// The owner has an asset of these bytes: it stands for those that were made for them meanwhile, unless he wants to keep
+/// another.
 async fn become_one(
     tx: &mut Tx<'_>,
     context: &Context,
     job: &Job,
     blob: &Blob,
-    twin: &Blob,
+    there: &[Asset],
 ) -> Result<(), CatalogError> {
-    let there = assets::of_blob(tx, &job.tenant_id, &twin.blob_id).await?;
-    let Some(first) = there.into_iter().find(|a| a.state != State::Deleted) else {
+    let Some(first) = there.iter().find(|a| a.state != State::Deleted) else {
         return Ok(());
     };
     for asset in assets::of_blob(tx, &job.tenant_id, &blob.blob_id).await? {
+        let wants = captures::duplicates_of(tx, &job.tenant_id, &asset.asset_id).await?;
+        if wants == Duplicates::Keep {
+            continue;
+        }
         let (merged, carried_over) = (context.fresh_id(ids::EVENT), context.fresh_id(ids::EVENT));
         let event_ids = MergeEvents {
             merged: &merged,
             carried_over: &carried_over,
         };
-        merge_asset(tx, &asset, &first, event_ids, context.now()).await?;
+        merge_asset(tx, &asset, first, event_ids, context.now()).await?;
     }
     Ok(())
 }

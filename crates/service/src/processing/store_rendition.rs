@@ -54,11 +54,10 @@ pub(super) async fn store_rendition(
     })
 }
 
-/// Records, for every asset that holds the blob, that a rendition of it is stored.
+/// Records, for each of these assets and its owner, that a rendition of it is stored.
 pub(super) async fn tell_of_rendition(
     tx: &mut Tx<'_>,
     context: &Context,
-    owner: &Owner,
     holders: &[Asset],
     preset: &Preset,
 ) -> Result<(), CatalogError> {
@@ -68,9 +67,13 @@ pub(super) async fn tell_of_rendition(
         ..EventFacts::default()
     };
     for asset in holders {
+        let owner = Owner {
+            tenant_id: asset.tenant_id.clone(),
+            owner_id: asset.owner_id.clone(),
+        };
         let told = Told {
             kind: "rendition.ready",
-            owner,
+            owner: &owner,
             asset_id: &asset.asset_id,
         };
         record_with(tx, context, told, &facts).await?;

@@ -12,7 +12,7 @@ use safelight_objects::{ObjectKey, StoreError};
 use crate::context::Context;
 use crate::look::Next;
 
-/// Looks at an upload that was given up or expired.
+/// Looks at an upload that was given up, expired, or ended since its owner had the bytes.
 ///
 /// # Errors
 /// If the catalog fails. A store that fails has the upload looked at again later.

@@ -268,7 +268,9 @@ pub(super) async fn is_known_upload(
     Ok(upload.is_some_and(|upload| {
         let waits = match upload.state {
             UploadState::Open | UploadState::Completing => true,
-            UploadState::Aborted | UploadState::Expired => upload.cleared_at.is_none(),
+            UploadState::Aborted | UploadState::Expired | UploadState::Merged => {
+                upload.cleared_at.is_none()
+            }
             UploadState::Completed => false,
         };
         waits && upload.store_upload_id.as_deref() == Some(store_upload_id)

@@ -68,6 +68,7 @@ pages! {
     UploadExpired "upload_expired",
     UploadIncomplete "upload_incomplete",
     UploadOffsetMismatch "upload_offset_mismatch",
+    UploadMerged "upload_merged",
     SizeMismatch "size_mismatch",
     ChecksumMismatch "checksum_mismatch",
     UnsupportedMediaType "unsupported_media_type",

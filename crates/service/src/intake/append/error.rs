@@ -1,6 +1,7 @@
 //! Why nothing, or not all, was appended.
 
 use safelight_catalog::CatalogError;
+use safelight_catalog::uploads::{Upload, UploadState};
 use safelight_model::codes::Code;
 use safelight_objects::StoreError;
 
@@ -16,6 +17,9 @@ pub enum AppendError {
     /// Its time is over, or it was given up.
     #[error("this upload has ended: begin another")]
     Ended,
+    /// Its owner has its bytes in this asset.
+    #[error("asset {0} has these bytes already: nothing more is to be sent")]
+    Merged(String),
     /// A newer request has the upload, in this process or another.
     #[error("a newer request took this upload over: ask for its offset")]
     Lost,
@@ -63,12 +67,21 @@ pub enum AppendError {
 }
 
 impl AppendError {
+    /// Why nothing more can be appended to an upload that is not open any more.
+    pub(super) fn closed(upload: &Upload) -> Self {
+        match (upload.state, &upload.merged_into) {
+            (UploadState::Merged, Some(asset_id)) => Self::Merged(asset_id.clone()),
+            _ => Self::Ended,
+        }
+    }
+
     /// The stable code for it.
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
             Self::NotFound => Code::NotFound,
             Self::Ended => Code::UploadExpired,
+            Self::Merged(_) => Code::UploadMerged,
             Self::Lost | Self::NoRoom => Code::Overloaded,
             Self::Empty => Code::ValidationFailed,
             Self::Length { .. } => Code::SizeMismatch,
@@ -85,6 +98,16 @@ impl AppendError {
             Self::Catalog(e) => e.code(),
             Self::Upload(e) => e.code(),
             Self::Complete(e) => e.code(),
+        }
+    }
+
+    /// The asset that has the bytes.
+    #[must_use]
+    pub fn asset_id(&self) -> Option<&str> {
+        match self {
+            Self::Merged(asset_id) => Some(asset_id),
+            Self::Upload(e) => e.asset_id(),
+            _ => None,
         }
     }
 }

@@ -13,7 +13,7 @@ use safelight_objects::{FileSlice, ObjectKey, StoreErrorKind, ownership};
 use super::STORE_REQUEST;
 use super::error::AppendError;
 use super::scratch::Scratch;
-use super::take::Held;
+use super::take::{Held, look};
 use crate::context::Context;
 use crate::intake::abort_upload::end;
 use crate::intake::complete_upload::LOST;
@@ -60,7 +60,9 @@ pub(super) async fn write_part(
             if end(context, &held.upload, UploadState::Expired, LOST).await? {
                 tracing::error!(upload_id = held.upload.upload_id, %error, "the store lost an upload's parts");
             }
-            return Err(AppendError::Ended);
+            let (tenant_id, upload_id) = (&held.upload.tenant_id, &held.upload.upload_id);
+            let now = look(context, tenant_id, upload_id, None).await?;
+            return Err(AppendError::closed(&now));
         }
         Err(error) => return Err(AppendError::Store(error)),
     };

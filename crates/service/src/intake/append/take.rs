@@ -8,6 +8,7 @@ use super::error::AppendError;
 use super::holders::Place;
 use super::{Gateway, STORE_REQUEST, store};
 use crate::context::Context;
+use crate::intake::merge_upload::merge_if_there;
 
 /// An upload that only this request may append to.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub struct Held {
 pub enum Took {
     /// It is open.
     Open(Box<Held>),
-    /// Its bytes are all there; perhaps it is not completed yet.
+    /// Its bytes are all there, perhaps in another asset of its owner's; perhaps it is not completed yet.
     Whole(Box<Upload>),
 }
 
@@ -76,8 +77,9 @@ pub async fn take(
 ) -> Result<Took, AppendError> {
     let place = gateway.holders.enter(tenant_id, upload_id).await;
     let upload = look(context, tenant_id, upload_id, owner_id).await?;
+    let upload = merge_if_there(context, upload).await?;
     match upload.state {
-        UploadState::Completing | UploadState::Completed => {
+        UploadState::Completing | UploadState::Completed | UploadState::Merged => {
             return Ok(Took::Whole(Box::new(upload)));
         }
         UploadState::Open if upload.expires_at > context.now() => {}
@@ -101,7 +103,7 @@ pub async fn take(
         }))),
         None if matches!(
             upload.state,
-            UploadState::Completing | UploadState::Completed
+            UploadState::Completing | UploadState::Completed | UploadState::Merged
         ) =>
         {
             Ok(Took::Whole(Box::new(upload)))

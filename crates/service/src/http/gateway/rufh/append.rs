@@ -13,6 +13,7 @@ use crate::http::gateway::finish;
 use crate::http::interim::Interim;
 use crate::http::problem::Refused;
 use crate::http::router::AppState;
+use crate::intake::append::error::AppendError;
 use crate::intake::append::links::{Protocol, address};
 use crate::intake::append::receive::{Ending, Incoming, receive};
 use crate::intake::append::take::{Held, Took, fix_length, take};
@@ -202,16 +203,17 @@ impl Request<'_> {
         if self.names_upload || brings_nothing && is_end {
             return self.completed(upload).await;
         }
-        let problem = if is_end {
-            Problem::Completed
-        } else {
-            Problem::Offset {
+        let problem: AnsweredBy = match &upload.merged_into {
+            Some(asset_id) => AppendError::Merged(asset_id.clone()).into(),
+            None if is_end => Problem::Completed.into(),
+            None => Problem::Offset {
                 expected: upload.size_bytes,
                 provided: self.head.offset_bytes,
             }
+            .into(),
         };
         let version = self.head.version;
-        let mut response = refused(self.state, version, problem.into(), Some(upload.size_bytes));
+        let mut response = refused(self.state, version, problem, Some(upload.size_bytes));
         let (name, value) = super::head::completeness(version, true);
         response
             .headers_mut()

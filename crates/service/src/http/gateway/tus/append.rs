@@ -125,6 +125,12 @@ async fn check(state: &AppState, held: &mut Held, incoming: &Incoming) -> Result
 /// Bytes, or none, for an upload that has them all: after an answer that was lost.
 async fn to_whole(state: &AppState, upload: &Upload, incoming: &Incoming) -> Response {
     let size_bytes = upload.size_bytes;
+    let asks = incoming.offset_bytes == size_bytes && incoming.content_bytes == Some(0);
+    if let (false, Some(asset_id)) = (asks, &upload.merged_into) {
+        // With the offset of its end, by which clients know that they have sent everything.
+        let merged = AppendError::Merged(asset_id.clone());
+        return at(size_bytes, refuse(merged.into()));
+    }
     if incoming.offset_bytes != size_bytes {
         return at(
             size_bytes,

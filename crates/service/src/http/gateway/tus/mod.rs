@@ -111,8 +111,13 @@ pub(super) async fn creation(State(state): State<AppState>, request: Request) ->
                     spoken(response)
                 }
             };
-            // Whatever became of the bytes, the upload is there.
-            if response.status() == StatusCode::NO_CONTENT || response.status().is_server_error() {
+            let refused = response.extensions().get::<Refused>();
+            let is_merged = refused.is_some_and(|r| r.code == Code::UploadMerged);
+            // Whatever became of the bytes, the upload is there; and one that ended since its owner has them stands at its end.
+            if response.status() == StatusCode::NO_CONTENT
+                || response.status().is_server_error()
+                || is_merged
+            {
                 *response.status_mut() = StatusCode::CREATED;
                 *response.body_mut() = Body::empty();
                 response.extensions_mut().remove::<Refused>();
