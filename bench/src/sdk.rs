@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use safelight_api::captures::Network;
 use safelight_client::back_off::Patience;
+use safelight_client::conditions::Conditions;
 use safelight_client::http::HttpTransport;
 use safelight_client::journal::Journal;
 use safelight_client::pause::TimerPause;
@@ -40,7 +41,7 @@ impl App {
         let session = Session::open(transport.clone(), credential, device, patience.clone());
         let journal = Journal::open(&dir.join("journal.db")).context("journal")?;
         let settings = Settings {
-            network: Some(network),
+            conditions: Conditions::from(network).fixed(),
             ..Settings::default()
         };
         let uploader = Uploader::open(Arc::new(session), transport, journal, patience, settings);

@@ -141,7 +141,30 @@ pub struct ReceivedPart {
 
 /// Says that all bytes were sent. The server goes by the store's own list of parts, so the body may be empty.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-pub struct CompleteUpload {}
+pub struct CompleteUpload {
+    /// How transfers of this client went: this one, and earlier ones that were not told of. 32 at most. Only for the
+    /// operator's metrics.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transfers: Vec<TransferReport>,
+}
+
+/// How the transfer of one file went, as its client saw it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TransferReport {
+    /// The network it ended on, a word of `network.type`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// `completed`, `failed` or `cancelled`.
+    pub outcome: String,
+    /// Requests that carried bytes of it.
+    pub attempts: u32,
+    /// Those of them that carried a part again, or went on after a break.
+    #[serde(default)]
+    pub retries: u32,
+    /// Parts of which at least one try failed.
+    #[serde(default)]
+    pub failed_parts: u32,
+}
 
 /// An upload that was completed.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

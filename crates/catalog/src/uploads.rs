@@ -300,7 +300,8 @@ pub async fn extend_signed(
 
 /// Locks an upload that is appended to, and records that requests to the store which begin now may last until
 /// `until`. Its bytes are known without asking, so the janitor looks only at its end, and at `look_at` if now is when
-/// they are whole. `false` when it is no longer open: then nothing must be written for it.
+/// they are whole. `false` when it is no longer open, or was planned to travel in another way meanwhile: then nothing must
+/// be written for it. Once something may be written, [`replan`] changes its transport no more.
 ///
 /// # Errors
 /// What the database says.
@@ -315,7 +316,7 @@ pub(crate) async fn extend_written(
         .exec(
             "UPDATE uploads SET signed_until = CASE WHEN signed_until < $3 THEN $3 ELSE signed_until END,
                     look_at = COALESCE($4, look_at)
-              WHERE tenant_id = $1 AND upload_id = $2 AND state = 'open'",
+              WHERE tenant_id = $1 AND upload_id = $2 AND state = 'open' AND transport = 'append'",
             values![tenant_id, upload_id, until, look_at],
         )
         .await?;

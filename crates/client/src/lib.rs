@@ -6,11 +6,17 @@
 //! [`transport::Transport`] carries requests and bytes ([`http::HttpTransport`] here; a phone may
 //! put its background transfer behind it), and [`settle`] waits until what was sent is viewable.
 //!
+//! The app tells [`conditions`] (its network, its battery) and the client measures the rest ([`gauge`]); both go to the server,
+//! which plans by them, at first and again when they change. [`gate`] holds back what may not be sent now.
+//!
 //! The truth about what arrived is the server's: the journal only remembers what was meant.
 
 pub mod back_off;
 pub mod call_error;
+pub mod conditions;
 pub mod fingerprint;
+pub mod gate;
+pub mod gauge;
 pub mod grouping;
 pub mod http;
 pub mod journal;

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::gate::Hold;
+
 /// Something that happened.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -44,6 +46,13 @@ pub enum Event<'a> {
         code: &'a str,
         /// Why, in words.
         detail: &'a str,
+    },
+    /// A file is not sent now. It goes on by itself when the reason is gone.
+    Held {
+        /// The file.
+        file: &'a Path,
+        /// The reason.
+        hold: Hold,
     },
     /// Something did not work and is tried again.
     Waiting {

@@ -8,17 +8,19 @@ use safelight_api::captures::{Capture, CaptureInitiated};
 use safelight_api::keys::{CreateKey, Key, KeyCreated, KeyList, MintToken, TokenMinted};
 use safelight_api::paths;
 use safelight_api::uploads::{
-    CompleteUpload, FoundUpload, PartToSign, SignUrls, SignedUrl, SignedUrls, Upload,
-    UploadCompleted, UploadList,
+    CompleteUpload, FoundUpload, PartToSign, Replan, Replanned, SignUrls, SignedUrl, SignedUrls,
+    TransferReport, Upload, UploadAborted, UploadCompleted, UploadList,
 };
 use safelight_model::codes::Code;
 use safelight_model::ids;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::back_off::Patience;
 use crate::call_error::CallError;
+use crate::gauge::Gauge;
 use crate::transport::{ApiRequest, Method, Transport};
 
 /// Who asks.
@@ -52,6 +54,7 @@ pub struct Session {
     device: String,
     patience: Patience,
     stand: Mutex<Option<Stand>>,
+    gauge: Arc<Gauge>,
 }
 
 /// As whom a call is made.
@@ -89,7 +92,14 @@ impl Session {
             device,
             patience,
             stand: Mutex::new(None),
+            gauge: Arc::default(),
         }
+    }
+
+    /// What is measured of the link to the server.
+    #[must_use]
+    pub fn gauge(&self) -> &Arc<Gauge> {
+        &self.gauge
     }
 
     /// Gets ready to act: mints the token if there is none yet. Fails where a first call would, but
@@ -169,17 +179,56 @@ impl Session {
         Ok(list.items)
     }
 
-    /// Completes an upload. Doing it twice is harmless, also under two keys.
+    /// Completes an upload, and tells how `transfers` went. Doing it twice is harmless, also under two keys.
     ///
     /// # Errors
     /// The server's refusal, or that no answer came.
-    pub async fn complete(&self, upload_id: &str) -> Result<UploadCompleted, CallError> {
+    pub async fn complete(
+        &self,
+        upload_id: &str,
+        transfers: Vec<TransferReport>,
+    ) -> Result<UploadCompleted, CallError> {
         let answer = self
             .send(Call {
                 method: Method::Post,
                 path: paths::fill(paths::UPLOAD_COMPLETE, upload_id),
                 idempotency_key: Some(self.fresh_key()),
-                body: Some(json(&CompleteUpload {})?),
+                body: Some(json(&CompleteUpload { transfers })?),
+                actor: Actor::Owner,
+                overtakes: true,
+            })
+            .await?;
+        read(&answer)
+    }
+
+    /// Asks for another plan of an unfinished upload. It is asked once only: who has no answer goes on as before, and asks
+    /// what is true before anything depends on it.
+    ///
+    /// # Errors
+    /// The server's refusal, or that no answer came.
+    pub async fn replan(&self, upload_id: &str, asked: &Replan) -> Result<Replanned, CallError> {
+        let call = Call {
+            method: Method::Post,
+            path: paths::fill(paths::UPLOAD_PLAN, upload_id),
+            idempotency_key: None,
+            body: Some(json(asked)?),
+            actor: Actor::Owner,
+            overtakes: false,
+        };
+        read(&self.send_within(call, Duration::ZERO).await?)
+    }
+
+    /// Gives an upload up. Doing it twice is harmless.
+    ///
+    /// # Errors
+    /// The server's refusal, or that no answer came.
+    pub async fn abort(&self, upload_id: &str) -> Result<UploadAborted, CallError> {
+        let answer = self
+            .send(Call {
+                method: Method::Delete,
+                path: paths::fill(paths::UPLOAD, upload_id),
+                idempotency_key: Some(self.fresh_key()),
+                body: None,
                 actor: Actor::Owner,
                 overtakes: true,
             })
@@ -306,8 +355,20 @@ impl Session {
     }
 
     /// Makes the call until it is answered for good. A token that has expired is renewed once.
-    async fn send(&self, mut call: Call) -> Result<Vec<u8>, CallError> {
-        let mut attempts = self.patience.begin();
+    async fn send(&self, call: Call) -> Result<Vec<u8>, CallError> {
+        self.send_within(call, self.patience.give_up_after).await
+    }
+
+    async fn send_within(
+        &self,
+        mut call: Call,
+        give_up_after: Duration,
+    ) -> Result<Vec<u8>, CallError> {
+        let patience = Patience {
+            give_up_after,
+            ..self.patience.clone()
+        };
+        let mut attempts = patience.begin();
         let mut renewed = false;
         loop {
             let error = match self.once(&call).await {
@@ -339,6 +400,7 @@ impl Session {
         if let Some(key) = &call.idempotency_key {
             headers.push((paths::IDEMPOTENCY_KEY, key.clone()));
         }
+        let begun = Instant::now();
         let answer = self
             .transport
             .call(ApiRequest {
@@ -348,6 +410,9 @@ impl Session {
                 body: call.body.clone(),
             })
             .await;
+        if answer.is_ok() {
+            self.gauge.answered(begun.elapsed());
+        }
         match answer {
             Ok(answer) if (200..300).contains(&answer.status) => Ok(answer.body),
             Ok(answer) => Err((CallError::refusal(&answer), minted)),

@@ -61,6 +61,12 @@ impl Server {
         Ok(server)
     }
 
+    /// Says more to the program, from its next start on.
+    pub fn add_args(&mut self, args: &[&str]) {
+        let args = args.iter().map(|a| (*a).to_owned());
+        self.options.extra_args.extend(args);
+    }
+
     /// Where API and delivery listen, also after a restart.
     #[must_use]
     pub fn url(&self) -> String {

@@ -28,6 +28,7 @@ mod listing;
 mod merge;
 mod metadata;
 mod renditions;
+mod replan;
 mod samples;
 mod schema;
 mod stores;

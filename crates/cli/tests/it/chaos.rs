@@ -1,7 +1,8 @@
 //! Two devices of one owner, with half of the photos in common, send everything over links that break, lose answers and
 //! double requests, while the server, the store and the devices' apps are killed (SIGKILL) at seeded moments and events of
 //! the store come early, late, twice and out of order: every photo arrives, once, and nothing is left over, which a sweep
-//! of store and catalog says at the end.
+//! of store and catalog says at the end. At each start an app says another network, so that some files go by parts, some are
+//! appended to through the gateway, and uploads that began are planned anew.
 //!
 //! `SEED=n` draws other sizes, faults and moments, `CAPTURES=n` other numbers of photos, of a phone's sizes from 200 on;
 //! `CLIPS=n` adds large files of `CLIP_MB` each. `make chaos` is 1,000 photos and ten clips of 200 MB.
@@ -71,6 +72,7 @@ struct Scenery {
     store: Server,
     to_api: Link,
     to_store: Link,
+    to_gateway: Link,
     devices: [Device; 2],
     /// Of each device.
     captures: usize,
@@ -126,7 +128,7 @@ async fn set_up(database: Database, seed: u64) -> Scenery {
     let keys = store.data_dir().join("keys").display().to_string();
     let args = [
         "--roles",
-        "api,delivery,worker,janitor",
+        "api,delivery,gateway,worker,janitor",
         "--keys-dir",
         &keys,
         "--store-public-url",
@@ -138,7 +140,13 @@ async fn set_up(database: Database, seed: u64) -> Scenery {
         EVENTS_SECRET,
     ];
     let api = options(dir.path().join("api"), database.fresh(), &args);
-    let api = Server::start(api).await.unwrap();
+    let mut api = Server::start(api).await.unwrap();
+    // What is appended goes over a link of its own, to the same process.
+    let to_gateway = Link::start(port(&api.url()), weather_to_store(), seed + 3);
+    let to_gateway = to_gateway.await.unwrap();
+    api.kill().await.unwrap();
+    api.add_args(&["--gateway-public-url", &to_gateway.url()]);
+    api.restart().await.unwrap();
     let to_api = Link::start(port(&api.url()), weather_to_api(), seed + 2);
     let to_api = to_api.await.unwrap();
 
@@ -183,6 +191,7 @@ async fn set_up(database: Database, seed: u64) -> Scenery {
         store,
         to_api,
         to_store,
+        to_gateway,
         devices,
         captures: captures + clips,
         photos,
@@ -197,6 +206,16 @@ impl Scenery {
     fn start_app(&mut self, device: usize) {
         let token = self.store.admin_key().unwrap();
         let url = self.to_api.url();
+        // The first on a thin link, the second on a wide one, and later any.
+        let networks: [&[&str]; 3] = [
+            &["--network", "2g", "--uplink-kbps", "200"],
+            &["--network", "wifi"],
+            &[],
+        ];
+        let network = match self.devices[device].starts {
+            0 => networks[device],
+            _ => networks[self.chance.within(0, 3) as usize],
+        };
         let device = &mut self.devices[device];
         device.starts += 1;
         let file = |name: &str, append: bool| {
@@ -221,6 +240,7 @@ impl Scenery {
             ])
             .arg(device.dir.join("journal.db"))
             .arg(device.dir.join("photos"))
+            .args(network)
             .env_clear()
             .env("SAFELIGHT_URL", url)
             .env("SAFELIGHT_TOKEN", token)
@@ -297,7 +317,8 @@ impl Scenery {
     }
 
     fn moved_bytes(&self) -> u64 {
-        self.to_api.carried().up_bytes + self.to_store.carried().up_bytes
+        let links = [&self.to_api, &self.to_store, &self.to_gateway];
+        links.iter().map(|link| link.carried().up_bytes).sum()
     }
 }
 
@@ -346,9 +367,10 @@ async fn every_photo_arrives_once(database: Database) {
     done.await
         .unwrap_or_else(|e| panic!("{e}: {}", scenery.logs()));
     let (api, store) = (scenery.to_api.carried(), scenery.to_store.carried());
+    let gateway = scenery.to_gateway.carried();
     println!(
         "{database:?}: all sent after {:.1} s; {} bytes of files; to the API {api:?}; to the store {store:?}; \
-         apps started {} and {} times",
+         to the gateway {gateway:?}; apps started {} and {} times",
         began.elapsed().as_secs_f64(),
         scenery.all_bytes,
         scenery.devices[0].starts,
@@ -366,6 +388,13 @@ async fn every_photo_arrives_once(database: Database) {
     scenery
         .to_store
         .change(|weather| *weather = Weather::default());
+    let mut transports = Vec::new();
+    for transport in ["single", "multipart", "append"] {
+        let count = format!("SELECT COUNT(*) FROM uploads WHERE transport = '{transport}'");
+        transports.push((transport, number(&scenery.catalog, &count).await));
+    }
+    println!("{database:?}: {transports:?}");
+    assert!(transports[2].1 > 0, "{transports:?}");
     check_reports(&scenery);
     let_all_urls_end(&scenery).await;
     check_everything(&scenery).await;
@@ -390,6 +419,7 @@ async fn let_all_urls_end(scenery: &Scenery) {
     for sql in [
         "UPDATE uploads SET signed_until = 1 WHERE signed_until > 1",
         "UPDATE uploads SET look_at = 1 WHERE look_at > 1 AND state IN ('aborted', 'expired')",
+        "UPDATE append_segments SET removable_at = 1 WHERE removable_at > 1",
         "UPDATE jobs SET run_at = 1 WHERE run_at > 1 AND state <> 'dead'",
     ] {
         change(catalog, sql, vec![]).await;
@@ -397,7 +427,10 @@ async fn let_all_urls_end(scenery: &Scenery) {
     let idle = wait::until(PATIENCE, async || {
         let open = "SELECT COUNT(*) FROM uploads WHERE look_at IS NOT NULL";
         let jobs = "SELECT COUNT(*) FROM jobs WHERE state <> 'dead'";
-        number(catalog, jobs).await == 0 && number(catalog, open).await == 0
+        let segments = "SELECT COUNT(*) FROM append_segments";
+        number(catalog, jobs).await == 0
+            && number(catalog, open).await == 0
+            && number(catalog, segments).await == 0
     });
     if let Err(error) = idle.await {
         let uploads =

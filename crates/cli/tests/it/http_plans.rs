@@ -5,13 +5,16 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::http_rig::{
-    Caller, Database, PART_BYTES, Rig, capture, large_photo, on_both_databases, photo, sha256, text,
+    Caller, Database, PART_BYTES, Rig, capture, http, large_photo, on_both_databases, photo,
+    sha256, text,
 };
 
 on_both_databases!(
     a_plan_follows_the_hints,
     a_plan_changes_in_the_midst_and_loses_nothing,
     before_it_begins_an_upload_changes_its_transport,
+    a_plan_and_a_signature_at_once_agree,
+    a_plan_and_an_append_at_once_lose_nothing,
     an_operator_changes_the_policy,
     a_client_without_its_journal_sends_what_is_missing,
 );
@@ -125,6 +128,80 @@ async fn before_it_begins_an_upload_changes_its_transport(database: Database) {
     assert_eq!(after["would_be"], "append");
     ann.delete(&format!("/v1/uploads/{id}")).await.expect(200);
     ann.post(&path, &thin).await.problem(410, "upload_expired");
+}
+
+/// How often two requests are let loose at once.
+const RACES: u64 = 6;
+
+async fn a_plan_and_a_signature_at_once_agree(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let thin = json!({
+        "network": { "uplink_kbps": 500 },
+        "accept_transports": ["single", "multipart", "append"],
+    });
+    for seed in 0..RACES {
+        let file = large_photo(100 + seed, 2 * PART_BYTES);
+        let (id, _) = multipart(&ann, &file).await;
+        let part = json!({ "parts": [{ "number": 1, "sha256": sha256(&file[..PART_BYTES]) }] });
+        let (plan, urls) = (
+            format!("/v1/uploads/{id}/plan"),
+            format!("/v1/uploads/{id}/urls"),
+        );
+        let (planned, signed) = tokio::join!(ann.post(&plan, &thin), ann.post(&urls, &part));
+        let planned = planned.expect(200);
+        let truth = ann.get(&format!("/v1/uploads/{id}")).await.expect(200);
+        assert_eq!(truth["plan"]["transport"], planned["plan"]["transport"]);
+        if truth["plan"]["transport"] == "multipart" {
+            assert_eq!(signed.expect(200)["urls"][0]["size_bytes"], PART_BYTES);
+            assert_eq!(planned["would_be"], "append");
+            ann.send_parts(&id, &file, &[1, 2]).await;
+            ann.complete(&id).await.expect(200);
+        } else if signed.status == 200 {
+            // The plan came first: what was signed is the address to append to.
+            assert_eq!(signed.expect(200)["urls"][0]["protocol"], "rufh");
+        } else {
+            signed.problem(422, "validation_failed");
+        }
+    }
+}
+
+async fn a_plan_and_an_append_at_once_lose_nothing(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let all = json!(["single", "multipart", "append"]);
+    let wide = json!({ "network": { "uplink_kbps": 9_000 }, "accept_transports": all });
+    for seed in 0..RACES {
+        let file = large_photo(200 + seed, PART_BYTES + 300_000);
+        let mut asked = capture(&[&file]);
+        asked["network"] = json!({ "type": "2g" });
+        asked["accept_transports"] = all.clone();
+        let made = ann.post("/v1/captures", &asked).await.expect(201);
+        let upload = &made["assets"][0]["uploads"][0];
+        let id = text(&upload["upload_id"]).to_owned();
+        let append = http()
+            .patch(text(&upload["urls"][0]["url"]))
+            .header("upload-draft-interop-version", "8")
+            .header("content-type", "application/partial-upload")
+            .header("upload-offset", "0")
+            .header("upload-complete", "?0")
+            .body(file[..300_000].to_vec());
+        let plan = format!("/v1/uploads/{id}/plan");
+        let (appended, planned) = tokio::join!(append.send(), ann.post(&plan, &wide));
+        let (appended, planned) = (appended.unwrap(), planned.expect(200));
+        let truth = ann.get(&format!("/v1/uploads/{id}")).await.expect(200);
+        assert_eq!(truth["plan"]["transport"], planned["plan"]["transport"]);
+        let is_appended_to = truth["plan"]["transport"] == "append";
+        assert_eq!(appended.status().is_success(), is_appended_to, "{truth}");
+        if is_appended_to {
+            assert_eq!(
+                truth["received_bytes"], 300_000,
+                "what was acknowledged is there"
+            );
+        } else {
+            assert_eq!(truth["received_bytes"], 0);
+        }
+    }
 }
 
 async fn an_operator_changes_the_policy(database: Database) {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use safelight_testkit::server::Server;
 use safelight_testkit::wait;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http_rig::{
     Caller, Database, HalfSent, PATIENCE, Rig, capture, fetch, http, number, on_both_databases,
@@ -26,13 +26,32 @@ async fn it_tells_how_it_is(database: Database) {
     let ann = rig.owner("ann");
     let asset_id = ann.upload(&photo(1)).await;
     ann.ready(&asset_id).await;
+    let file = photo(2);
+    let asset = ann.initiate(&[&file]).await.remove(0);
+    let upload = &asset["uploads"][0];
+    ann.send(&asset, &file).await;
+    let complete = format!("/v1/uploads/{}/complete", text(&upload["upload_id"]));
+    let report = |network: &str| json!({ "network": network, "outcome": "completed", "attempts": 3, "retries": 2, "failed_parts": 1 });
+    let told = json!({ "transfers": [report("wifi"), report("the neighbour's")] });
+    for _ in 0..2 {
+        // Told again under the same key it counts once.
+        ann.post_as(&complete, "told", &told).await.expect(200);
+    }
+    let too_many = json!({ "transfers": vec![report("wifi"); 33] });
+    ann.post(&complete, &too_many)
+        .await
+        .problem(422, "validation_failed");
     let metrics = get("/metrics").await;
     assert!(metrics.header("content-type").starts_with("text/plain"));
     let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
     for line in [
-        "safelight_http_requests_total{route=\"/v1/captures\",method=\"POST\",status=\"201\"} 1",
+        "safelight_http_requests_total{route=\"/v1/captures\",method=\"POST\",status=\"201\"} 2",
         "safelight_jobs_total{kind=\"inspect\"",
         "safelight_http_request_seconds_bucket",
+        "safelight_client_transfers_total{network=\"wifi\",outcome=\"completed\"} 1",
+        "safelight_client_attempts_total{network=\"other\"} 3",
+        "safelight_client_retries_total{network=\"wifi\"} 2",
+        "safelight_client_failed_parts_total{network=\"wifi\"} 1",
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }

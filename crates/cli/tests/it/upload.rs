@@ -31,6 +31,13 @@ impl Rig {
 
     /// Runs the binary in the folder of the test, without this machine's settings.
     async fn run(&self, args: &[&str]) -> Output {
+        let mut command = self.command(args);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_safelight"));
         command
             .args(args)
@@ -40,9 +47,7 @@ impl Rig {
             .env("SAFELIGHT_TOKEN", API_KEY)
             .env("SAFELIGHT_OWNER", "ann")
             .current_dir(self.dir.path());
-        tokio::task::spawn_blocking(move || command.output().unwrap())
-            .await
-            .unwrap()
+        command
     }
 
     async fn json(&self, args: &[&str]) -> (bool, Value) {
@@ -197,6 +202,87 @@ async fn what_is_wrong_is_said_in_one_line() {
             "{args:?}: {err}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_network_that_is_named_makes_the_plan() {
+    let rig = Rig::start().await;
+    let output = rig
+        .run(&["upload", "photos", "--network", "2g", "--metered"])
+        .await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let world = rig.server.world();
+    assert_eq!((world.count("put"), world.count("append")), (0, 3));
+    let asked = world.log.iter().find(|(kind, _)| kind == "initiate");
+    let said = &asked.unwrap().1;
+    assert!(
+        said.contains(r#""type":"2g""#) && said.contains(r#""metered":true"#),
+        "{said}"
+    );
+    drop(world);
+    for wrong in [
+        ["--network", "6g"],
+        ["--uplink-kbps", "0"],
+        ["--round-trip-ms", "fast"],
+    ] {
+        let output = rig.run(&["upload", "photos", wrong[0], wrong[1]]).await;
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_pauses_and_the_same_command_goes_on() {
+    let rig = Rig::start().await;
+    rig.server.fail("put", 2, Deed::Hang);
+    let child = rig
+        .command(&["upload", "photos", "--parallel-files", "1"])
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let hangs = safelight_testkit::wait::until(std::time::Duration::from_secs(60), async || {
+        rig.server.world().count("hang") == 1
+    });
+    hangs.await.unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
+    let output = output.await.unwrap();
+    let err = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{err}");
+    assert!(err.contains("Go on with: safelight upload photos"), "{err}");
+    let (ok, report) = rig.json(&["upload", "photos", "--json"]).await;
+    assert!(ok, "{report}");
+    assert_eq!(report["uploaded"], 3);
+    let world = rig.server.world();
+    assert_eq!((world.repeated_parts, world.assets.len()), (0, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_unfinished_is_given_up() {
+    let rig = Rig::start().await;
+    rig.server
+        .fail("put", 2, Deed::Refuse(400, "BadDigest", None));
+    for _ in 0..2 {
+        rig.server
+            .fail("put", 2, Deed::Refuse(400, "BadDigest", None));
+    }
+    let upload = [
+        "upload",
+        "photos",
+        "--parallel-files",
+        "1",
+        "--retry-for",
+        "0",
+    ];
+    assert_eq!(rig.run(&upload).await.status.code(), Some(1));
+    for cancelled in [1, 0] {
+        let (ok, said) = rig.json(&["upload", "photos", "--cancel", "--json"]).await;
+        assert!(ok && said["cancelled"] == cancelled, "{said}");
+    }
+    let world = rig.server.world();
+    assert!(world.uploads.values().any(|u| u.state == "aborted"));
+    assert!(world.uploads.values().all(|u| u.state != "open"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

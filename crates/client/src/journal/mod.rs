@@ -9,15 +9,28 @@
 //! |---|---|
 //! | `waiting` | not known to have arrived whole; the next run initiates again with the same key, asks the server what it holds and sends the rest |
 //! | `uploaded` | the server confirmed it; the next run only asks for its state |
-//! | `dropped` | the file changed before it had arrived, or the server refused the capture; the next run treats the path as never seen |
+//! | `dropped` | the file changed before it had arrived, the server refused the capture, or the user cancelled it; the next run treats the path as never seen |
+//!
+//! | wish of a capture | meaning |
+//! |---|---|
+//! | `send` | it is sent when its needs and the conditions allow |
+//! | `paused` | it waits until it is resumed, also across restarts |
+//! | `cancelling` | it is given up; what the server has of it is still to be aborted, by whoever comes next |
+//! | `cancelled` | that is done |
+//!
+//! The journal also keeps what was last measured of each kind of link, for the first request of the next run.
 
+mod link;
 mod open;
 mod read;
+mod transfer;
+mod wish;
 mod write;
 
 use std::path::PathBuf;
 
 use crate::fingerprint::Fingerprint;
+use crate::gate::Wish;
 
 /// The journal. One process at a time.
 #[derive(Debug)]
@@ -86,6 +99,36 @@ pub struct CaptureRow {
     pub request: String,
     /// The server's id of it, once it answered. From then on bytes may have been sent.
     pub capture_id: Option<String>,
+}
+
+/// A capture of which something is still to be done, with its files.
+#[derive(Clone, Debug)]
+pub struct OpenCapture {
+    /// Names it in the journal.
+    pub seq: i64,
+    /// The client's reference.
+    pub client_ref: String,
+    /// What the user wishes of it.
+    pub wish: Wish,
+    /// Its files that were not dropped.
+    pub files: Vec<OpenFile>,
+}
+
+/// A file of an [`OpenCapture`].
+#[derive(Clone, Debug)]
+pub struct OpenFile {
+    /// Names it in the journal.
+    pub seq: i64,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size_bytes: i64,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// Its upload at the server, if that is known.
+    pub upload_id: Option<String>,
+    /// Whether the server has confirmed it.
+    pub is_uploaded: bool,
 }
 
 /// A file of the journal.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Journal, JournalError};
 
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE capture (
@@ -34,6 +34,29 @@ CREATE TABLE file (
 CREATE INDEX file_by_path ON file (path, seq) WHERE state <> 'dropped';
 CREATE INDEX file_by_capture ON file (capture_seq);
 PRAGMA user_version = 1;
+";
+
+/// What the user wishes of a capture, what was measured of links, and transfers that failed and were not told of.
+const SECOND: &str = "
+ALTER TABLE capture ADD COLUMN wish TEXT NOT NULL DEFAULT 'send'
+    CHECK (wish IN ('send', 'paused', 'cancelling', 'cancelled'));
+ALTER TABLE capture ADD COLUMN needs_wifi INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE capture ADD COLUMN needs_charging INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE paused (
+    everything INTEGER PRIMARY KEY CHECK (everything = 1)
+) STRICT;
+CREATE TABLE link (
+    kind          TEXT PRIMARY KEY,
+    uplink_kbps   INTEGER,
+    round_trip_ms INTEGER,
+    breaks        INTEGER NOT NULL,
+    measured_at   INTEGER NOT NULL
+) STRICT;
+CREATE TABLE transfer (
+    seq    INTEGER PRIMARY KEY,
+    report TEXT NOT NULL
+) STRICT;
+PRAGMA user_version = 2;
 ";
 
 impl Journal {
@@ -75,7 +98,11 @@ impl Journal {
         let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match version {
-            0 => transaction.execute_batch(SCHEMA)?,
+            0 => {
+                transaction.execute_batch(SCHEMA)?;
+                transaction.execute_batch(SECOND)?;
+            }
+            1 => transaction.execute_batch(SECOND)?,
             VERSION => {}
             _ => return Err(JournalError::TooNew(path.to_owned())),
         }
@@ -94,8 +121,26 @@ mod tests {
         let path = dir.path().join("deep/journal.db");
         let journal = Journal::open(&path).unwrap();
         assert!(matches!(Journal::open(&path), Err(JournalError::InUse(_))));
-        journal.db.pragma_update(None, "user_version", 2).unwrap();
+        journal.db.pragma_update(None, "user_version", 3).unwrap();
         drop(journal);
         assert!(matches!(Journal::open(&path), Err(JournalError::TooNew(_))));
+    }
+
+    #[test]
+    fn one_of_the_first_version_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(SCHEMA).unwrap();
+        old.execute_batch(
+            "INSERT INTO capture (client_ref, idempotency_key, request) VALUES ('a', 'k', '{}')",
+        )
+        .unwrap();
+        drop(old);
+        for _ in 0..2 {
+            let journal = Journal::open(&path).unwrap();
+            assert!(journal.has_capture("a").unwrap());
+            assert!(!journal.is_paused().unwrap());
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! Asks the server for a capture of the journal: what is to be sent, and what is there already.
 
+use std::sync::atomic::Ordering;
+
 use safelight_api::captures::AssetInitiated;
 use safelight_model::lifecycle::State;
 
+use super::hints::Basis;
 use super::{Failure, FileJob, FileOutcome, Known, Uploader, WorkFile};
 use crate::call_error::CallError;
 use crate::journal::{CaptureRow, FilePlanned, JournalError};
@@ -62,6 +65,9 @@ impl Uploader {
                 return Err(error.into());
             }
         };
+        if let Some(at_once) = answer.assets_at_once {
+            self.at_once.store(at_once, Ordering::Relaxed);
+        }
         let mut initiated = Initiated::default();
         let mut planned = Vec::new();
         for file in &known.files {
@@ -117,6 +123,7 @@ fn sort(
             asset_id: asset.asset_id.clone(),
             upload: upload.clone(),
             resumed: capture.capture_id.is_some(),
+            basis: Basis::of_request(&capture.request),
         });
         return;
     }

@@ -37,7 +37,8 @@ impl Uploader {
             }
         }
         let mut known = Vec::new();
-        if lost {
+        // The server is not asked while nothing may be sent.
+        if lost && self.gate.hold_of_all().is_none() {
             for found in self.recover(&mut files).await {
                 let reference = found.capture_ref.clone();
                 // Begun by this run, with another file of the same bytes.
@@ -88,6 +89,7 @@ impl Uploader {
         captured_at: Option<String>,
         files: Vec<FileIntent>,
     ) -> Result<Known, JournalError> {
+        self.look_at_link().await?;
         let request = self.request(&client_ref, mode, captured_at, &files);
         let intent = CaptureIntent {
             client_ref,
@@ -111,6 +113,9 @@ impl Uploader {
     /// Gives the capture another reference and key, so that it can be initiated again.
     pub(super) async fn renew(&self, seq: i64) -> Result<(), JournalError> {
         let key = ids::public_id(&*self.patience.entropy);
+        self.look_at_link().await?;
+        let network = self.network();
+        let conditions = self.settings.conditions.borrow().clone();
         self.journal(move |journal| {
             let capture = journal.capture(seq)?;
             let kept: Vec<String> = journal
@@ -124,6 +129,9 @@ impl Uploader {
             let request = match serde_json::from_str::<InitiateCapture>(&capture.request) {
                 Ok(mut request) => {
                     request.client_ref.clone_from(&client_ref);
+                    request.network = network;
+                    request.battery = conditions.battery();
+                    request.background = conditions.background;
                     request.assets.retain(|a| kept.contains(&a.client_ref));
                     text(&request)
                 }
@@ -153,22 +161,28 @@ impl Uploader {
                 ..InitiateResource::default()
             }],
         };
+        let conditions = self.settings.conditions.borrow().clone();
         text(&InitiateCapture {
             client_ref: client_ref.to_owned(),
             mode: mode.to_owned(),
             purpose: self.settings.purpose.clone(),
             captured_at,
             device: self.settings.device.clone(),
-            background: false,
-            network: self.settings.network.clone(),
-            battery: self.settings.battery.clone(),
-            accept_transports: [Transport::Single, Transport::Multipart, Transport::Append]
-                .map(|t| t.as_str().to_owned())
-                .to_vec(),
+            background: conditions.background,
+            network: self.network(),
+            battery: conditions.battery(),
+            accept_transports: spoken(),
             assets: files.iter().map(asset).collect(),
             ..InitiateCapture::default()
         })
     }
+}
+
+/// The transports that this version speaks.
+pub(super) fn spoken() -> Vec<String> {
+    [Transport::Single, Transport::Multipart, Transport::Append]
+        .map(|t| t.as_str().to_owned())
+        .to_vec()
 }
 
 fn read(path: PathBuf) -> Result<Fingerprint, Failure> {

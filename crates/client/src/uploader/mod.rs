@@ -2,11 +2,16 @@
 //!
 //! One folder of verbs: [`resume`] finds what the journal knows, [`intend`] puts the rest into it,
 //! [`recover`] finds what a lost journal knew, [`initiate`] asks the server, [`send_file`], [`send_parts`] and
-//! [`send_appended`] move the bytes, [`run`] ties
-//! them together.
+//! [`send_appended`] move the bytes, [`ask_again`] has the server plan anew, [`hold`] and [`cancel`] do what the user
+//! wishes, [`tell`] says how it went, [`run`] ties them together.
 
+mod ask_again;
+mod cancel;
+mod hints;
+mod hold;
 mod initiate;
 mod intend;
+mod pace;
 mod recover;
 mod resume;
 mod run;
@@ -14,32 +19,46 @@ mod send_appended;
 mod send_file;
 mod send_parts;
 mod sign;
+mod tell;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use safelight_api::captures::{Battery, Device, Network, UploadPlanned};
+use safelight_api::captures::{Device, UploadPlanned};
+use safelight_model::clock::{Clock, SystemClock};
+use tokio::sync::watch;
+
+pub use cancel::CancelError;
+pub use hold::CaptureStatus;
 
 use crate::back_off::Patience;
 use crate::call_error::CallError;
+use crate::conditions::{Conditions, Needs};
+use crate::gate::{Gate, Hold};
 use crate::journal::{FileIntent, FileRow, Journal, JournalError};
 use crate::session::Session;
 use crate::transport::Transport;
 
-/// What goes with every capture, and how many files travel at once.
-#[derive(Clone, Debug)]
+/// What goes with every capture, how many files travel at once, and when.
+#[derive(Clone)]
 pub struct Settings {
     /// Files that may be under way at once. Few, so that a broken link loses little; a key frame
-    /// always goes alone.
+    /// always goes alone. Where the server's plan says fewer, fewer go.
     pub parallel_files: u32,
     /// What the app means the captures for.
     pub purpose: Option<String>,
     /// This phone or machine.
     pub device: Option<Device>,
-    /// Its network.
-    pub network: Option<Network>,
-    /// Its battery.
-    pub battery: Option<Battery>,
+    /// Its network and battery, as the app knows them at each moment.
+    pub conditions: watch::Receiver<Conditions>,
+    /// What must hold for anything to be sent.
+    pub needs: Needs,
+    /// Least time between two questions for another plan of one file.
+    pub ask_again_after: Duration,
+    /// Says how old it is what was measured.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Default for Settings {
@@ -48,8 +67,10 @@ impl Default for Settings {
             parallel_files: 2,
             purpose: None,
             device: None,
-            network: None,
-            battery: None,
+            conditions: Conditions::default().fixed(),
+            needs: Needs::default(),
+            ask_again_after: Duration::from_secs(10),
+            clock: Arc::new(SystemClock),
         }
     }
 }
@@ -61,6 +82,11 @@ pub struct Uploader {
     journal: Arc<Mutex<Journal>>,
     patience: Patience,
     settings: Settings,
+    gate: Arc<Gate>,
+    pace: pace::Pace,
+    /// How many files had better be under way at once, as the server said last; 0 if it did not.
+    at_once: AtomicU32,
+    remembered: Mutex<hints::Remembered>,
 }
 
 impl Uploader {
@@ -78,8 +104,18 @@ impl Uploader {
             transport,
             journal: Arc::new(Mutex::new(journal)),
             patience,
+            gate: Arc::new(Gate::new(settings.needs, settings.conditions.clone())),
             settings,
+            pace: pace::Pace::default(),
+            at_once: AtomicU32::new(0),
+            remembered: Mutex::default(),
         }
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, hints::Remembered> {
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Uses the journal on a thread that may wait for the disk.
@@ -147,7 +183,7 @@ impl FileOutcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// A code of the API's list, or one of the client's own: `file_changed`, `file_unreadable`,
-    /// `unreachable`, `connection_broken`, `journal_failed`, `plan_not_understood`.
+    /// `unreachable`, `connection_broken`, `journal_failed`, `plan_not_understood`, `cancelled`.
     pub code: String,
     /// What happened, and what to do next.
     pub detail: String,
@@ -165,6 +201,13 @@ impl Failure {
         Self::of(
             "file_unreadable",
             format!("the file cannot be read: {error}"),
+        )
+    }
+
+    fn cancelled() -> Self {
+        Self::of(
+            Hold::Cancelled.as_str(),
+            "this capture was given up; what of it had arrived whole stays",
         )
     }
 
@@ -241,6 +284,8 @@ struct FileJob {
     upload: UploadPlanned,
     /// Whether bytes of it may have been sent before, by this run or one that was killed.
     resumed: bool,
+    /// What its plan was made by.
+    basis: hints::Basis,
 }
 
 impl FileJob {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use safelight_model::codes::Code;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -10,8 +11,9 @@ use tokio::task::JoinSet;
 
 use super::initiate::{InitiateError, Initiated};
 use super::send_file::Sent;
-use super::{Failure, FileOutcome, Known, Uploader, WorkFile, blocking, resume};
+use super::{CancelError, Failure, FileOutcome, Known, Uploader, WorkFile, blocking, resume};
 use crate::call_error::CallError;
+use crate::gate::Hold;
 use crate::grouping::{self, Draft};
 use crate::journal::JournalError;
 use crate::progress::Event;
@@ -24,6 +26,18 @@ const COMPLETIONS_PER_SLOT: usize = 8;
 enum Work {
     Known(Known),
     Fresh(Draft),
+}
+
+/// Where going through the queue is.
+struct Pass {
+    /// Room to send in.
+    sending: Arc<Semaphore>,
+    /// Room for files that were sent and wait for their completion.
+    completing: Arc<Semaphore>,
+    tasks: JoinSet<Sent>,
+    given_up: BTreeMap<i64, Vec<WorkFile>>,
+    /// Why nothing more is tried.
+    gone: Option<Failure>,
 }
 
 impl Work {
@@ -60,6 +74,8 @@ impl Uploader {
         self: &Arc<Self>,
         paths: &[PathBuf],
     ) -> Result<Vec<FileOutcome>, JournalError> {
+        self.load().await?;
+        self.end_what_was_cancelled().await?;
         let mut place: HashMap<PathBuf, usize> = HashMap::new();
         let mut outcomes = Vec::new();
         let mut there = Vec::new();
@@ -124,14 +140,18 @@ impl Uploader {
         queue: Vec<Work>,
         outcomes: &mut Vec<FileOutcome>,
     ) -> Result<BTreeMap<i64, Vec<WorkFile>>, JournalError> {
-        let slots = self.settings.parallel_files.max(1);
-        let sending = Arc::new(Semaphore::new(slots as usize));
-        let mut tasks: JoinSet<Sent> = JoinSet::new();
-        let mut given_up: BTreeMap<i64, Vec<WorkFile>> = BTreeMap::new();
-        let mut gone: Option<Failure> = None;
+        let mut pass = Pass {
+            sending: Arc::new(Semaphore::new(self.slots() as usize)),
+            completing: Arc::new(Semaphore::new(self.slots() as usize * COMPLETIONS_PER_SLOT)),
+            tasks: JoinSet::new(),
+            given_up: BTreeMap::new(),
+            gone: None,
+        };
         let lost = self.journal(|journal| journal.is_empty()).await?;
+        // What may not be sent now is put into the journal all the same, and let others go first.
+        let mut aside: Vec<(Known, Hold)> = Vec::new();
         for work in queue {
-            if let Some(failure) = &gone {
+            if let Some(failure) = &pass.gone {
                 self.settle_all(work.failed(failure), outcomes);
                 continue;
             }
@@ -144,55 +164,120 @@ impl Uploader {
                 }
             };
             for known in captures {
-                let Initiated {
-                    jobs,
-                    outcomes: settled,
-                    given_up: files,
-                } = match self.initiate(&known).await {
-                    Ok(initiated) => initiated,
-                    Err(InitiateError::Journal(error)) => return Err(error),
-                    Err(InitiateError::Call(error)) => {
-                        let failure = Failure::from(&error);
-                        self.settle_all(Work::Known(known).failed(&failure), outcomes);
-                        if stops_all(&error) {
-                            gone = Some(failure);
-                        }
-                        continue;
-                    }
-                };
-                self.settle_all(settled, outcomes);
-                if !files.is_empty() {
-                    given_up.entry(known.seq).or_default().extend(files);
-                }
-                for job in jobs {
-                    let wanted = if job.file.row.role == "key" { slots } else { 1 };
-                    let Ok(permit) = sending.clone().acquire_many_owned(wanted).await else {
-                        continue;
-                    };
-                    let (this, sending) = (self.clone(), sending.clone());
-                    tasks.spawn(async move { this.send_file(job, permit, sending).await });
-                    while tasks.len() > slots as usize * COMPLETIONS_PER_SLOT {
-                        self.collect(&mut tasks, &mut given_up, outcomes).await;
-                    }
-                }
+                aside.extend(self.begin(known, None, &mut pass, outcomes).await?);
             }
         }
-        while !tasks.is_empty() {
-            self.collect(&mut tasks, &mut given_up, outcomes).await;
+        while !aside.is_empty() {
+            if let Some(failure) = &pass.gone {
+                for (known, _) in aside.drain(..) {
+                    self.settle_all(Work::Known(known).failed(failure), outcomes);
+                }
+                break;
+            }
+            let held: Vec<(i64, Hold)> = aside.iter().map(|(k, hold)| (k.seq, *hold)).collect();
+            tokio::select! {
+                () = self.gate.moves(&held) => {}
+                () = self.collect(&mut pass, outcomes), if !pass.tasks.is_empty() => continue,
+            }
+            for (known, was) in std::mem::take(&mut aside) {
+                aside.extend(self.begin(known, Some(was), &mut pass, outcomes).await?);
+            }
         }
-        Ok(given_up)
+        while !pass.tasks.is_empty() {
+            self.collect(&mut pass, outcomes).await;
+        }
+        self.note_link(true).await?;
+        Ok(pass.given_up)
     }
 
-    async fn collect(
-        &self,
-        tasks: &mut JoinSet<Sent>,
-        given_up: &mut BTreeMap<i64, Vec<WorkFile>>,
+    /// Begins a capture. Gives it back if it may not be sent now, with the reason, which is told if it is not what it `was`.
+    async fn begin(
+        self: &Arc<Self>,
+        known: Known,
+        was: Option<Hold>,
+        pass: &mut Pass,
         outcomes: &mut Vec<FileOutcome>,
-    ) {
-        match tasks.join_next().await {
+    ) -> Result<Option<(Known, Hold)>, JournalError> {
+        let seq = known.seq;
+        // Of what is there already only the state is asked for.
+        let is_sent = known.files.iter().all(|f| f.row.is_uploaded);
+        let initiated = tokio::select! {
+            biased;
+            hold = self.gate.closed(seq), if !is_sent => {
+                if hold == Hold::Cancelled {
+                    let failure = self.end_cancelled(seq).await;
+                    self.settle_all(Work::Known(known).failed(&failure), outcomes);
+                    return Ok(None);
+                }
+                for file in known.files.iter().filter(|_| was != Some(hold)) {
+                    let file = &file.path;
+                    self.patience.progress.event(&Event::Held { file, hold });
+                }
+                return Ok(Some((known, hold)));
+            }
+            initiated = self.initiate(&known) => initiated,
+        };
+        let Initiated {
+            jobs,
+            outcomes: settled,
+            given_up: files,
+        } = match initiated {
+            Ok(initiated) => initiated,
+            Err(InitiateError::Journal(error)) => return Err(error),
+            Err(InitiateError::Call(error)) => {
+                let failure = Failure::from(&error);
+                self.settle_all(Work::Known(known).failed(&failure), outcomes);
+                if stops_all(&error) {
+                    pass.gone = Some(failure);
+                }
+                return Ok(None);
+            }
+        };
+        self.settle_all(settled, outcomes);
+        if !files.is_empty() {
+            pass.given_up.entry(seq).or_default().extend(files);
+        }
+        let slots = self.slots();
+        for job in jobs {
+            // A file takes as much of the room as leaves space for so many as the server says.
+            let at_once = match self.at_once.load(Ordering::Relaxed) {
+                0 => slots,
+                said => said.min(slots),
+            };
+            let wanted = if job.file.row.role == "key" {
+                slots
+            } else {
+                slots.div_ceil(at_once)
+            };
+            let Ok(permit) = pass.sending.clone().acquire_many_owned(wanted).await else {
+                continue;
+            };
+            let completing = loop {
+                tokio::select! {
+                    room = pass.completing.clone().acquire_owned() => break room.ok(),
+                    () = self.collect(pass, outcomes), if !pass.tasks.is_empty() => {}
+                }
+            };
+            let slot = Slot {
+                completing,
+                _sending: permit,
+            };
+            let (this, sending) = (self.clone(), pass.sending.clone());
+            pass.tasks
+                .spawn(async move { this.send_file(job, slot, sending).await });
+        }
+        Ok(None)
+    }
+
+    fn slots(&self) -> u32 {
+        self.settings.parallel_files.max(1)
+    }
+
+    async fn collect(&self, pass: &mut Pass, outcomes: &mut Vec<FileOutcome>) {
+        match pass.tasks.join_next().await {
             Some(Ok(Sent::Settled(outcome))) => self.settle_all(vec![*outcome], outcomes),
             Some(Ok(Sent::GivenUp(file))) => {
-                given_up
+                pass.given_up
                     .entry(file.row.capture_seq)
                     .or_default()
                     .push(*file);
@@ -204,6 +289,18 @@ impl Uploader {
             }
             None => {}
         }
+    }
+
+    /// What was cancelled and not told to the server yet. Without an answer it stays for the next run.
+    async fn end_what_was_cancelled(&self) -> Result<(), JournalError> {
+        let open = self.journal(|journal| journal.open_captures()).await?;
+        for capture in open.iter().filter(|c| c.wish.is_cancelled) {
+            match self.abort(capture.seq).await {
+                Err(CancelError::Journal(error)) => return Err(error),
+                Ok(()) | Err(CancelError::Call(_)) => {}
+            }
+        }
+        Ok(())
     }
 
     fn settle_all(&self, settled: Vec<FileOutcome>, outcomes: &mut Vec<FileOutcome>) {
@@ -249,4 +346,19 @@ fn stops_all(error: &CallError) -> bool {
 }
 
 /// Room to send in.
-pub(super) type Slot = OwnedSemaphorePermit;
+pub(super) struct Slot {
+    /// Room to wait for the completion in.
+    pub(super) completing: Option<OwnedSemaphorePermit>,
+    _sending: OwnedSemaphorePermit,
+}
+
+impl Slot {
+    /// Room for one more round; none when nobody sends any more.
+    pub(super) async fn again(sending: &Arc<Semaphore>) -> Option<Self> {
+        let permit = sending.clone().acquire_owned().await.ok()?;
+        Some(Self {
+            completing: None,
+            _sending: permit,
+        })
+    }
+}

@@ -6,8 +6,10 @@ use std::sync::atomic::Ordering;
 
 use safelight_model::codes::Code;
 
+use super::ask_again::{Again, Watch, is_other};
 use super::send_file::{Meter, Stop};
-use super::send_parts::describe;
+use super::send_parts::{describe, ending};
+use super::sign::unclear_if_planned_anew;
 use super::{Failure, FileJob, Uploader};
 use crate::back_off::Attempts;
 use crate::progress::Event;
@@ -39,6 +41,7 @@ impl Uploader {
         job: &FileJob,
         from: Option<u64>,
         meter: &Arc<Meter>,
+        watch: &Watch,
     ) -> Result<(), Stop> {
         let size_bytes = u64::try_from(job.file.row.fingerprint.stamp.size_bytes).unwrap_or(0);
         let mut url = job.upload.urls.iter().find_map(address);
@@ -62,6 +65,7 @@ impl Uploader {
                     // What moves on is no failure, however often it breaks.
                     if there > furthest {
                         furthest = there;
+                        watch.carried();
                         attempts = self.patience.begin();
                     }
                     at = Some(there);
@@ -74,9 +78,27 @@ impl Uploader {
                     url = None;
                     wait(&mut attempts, "the gateway refuses its own address", None).await?;
                 }
-                Step::Failed(why, retry_after) => wait(&mut attempts, &why, retry_after).await?,
+                Step::Failed(why, retry_after) => {
+                    meter.tally.part_failed();
+                    watch.failed();
+                    self.reconsider(job, watch).await?;
+                    wait(&mut attempts, &why, retry_after).await?;
+                }
             }
         }
+    }
+
+    /// Asks for another plan if this one no longer fits. Only what has not begun may travel in another way.
+    async fn reconsider(&self, job: &FileJob, watch: &Watch) -> Result<(), Stop> {
+        let looked = self.look_at_link().await;
+        looked.map_err(|e| Stop::Failed(Failure::from(&e)))?;
+        if self.wants_another_plan(watch)
+            && let Again::Plan(answer) = self.ask_again(job, watch).await
+            && is_other(job, &answer.plan)
+        {
+            return Err(Stop::Replanned(answer));
+        }
+        Ok(())
     }
 
     /// Where the upload is; a request that still hangs somewhere brings nothing more after this.
@@ -107,8 +129,13 @@ impl Uploader {
             offset: at,
             size_bytes: size_bytes.saturating_sub(at),
         };
-        let (on_sent, _) = self.counted(job, meter);
+        meter
+            .tally
+            .attempt(meter.sent_bytes.load(Ordering::Relaxed) > 0);
+        let flow = Arc::new(self.session.gauge().begin());
+        let (on_sent, _) = self.counted(job, meter, &flow);
         let answer = self.transport.put(put, on_sent).await;
+        flow.end(ending(&answer));
         if matches!(&answer, Ok(answer) if (200..300).contains(&answer.status)) {
             return Ok(Step::Whole);
         }
@@ -116,10 +143,11 @@ impl Uploader {
     }
 
     async fn sign_address(&self, job: &FileJob) -> Result<String, Stop> {
-        let urls = self.session.sign(&job.upload.upload_id, Vec::new()).await?;
+        let signed = self.session.sign(&job.upload.upload_id, Vec::new()).await;
+        let urls = signed.map_err(unclear_if_planned_anew)?;
         urls.iter().find_map(address).ok_or_else(|| {
             let detail = format!("the server gives no address that speaks {PROTOCOL}");
-            Stop::Failed(Failure::of("plan_not_understood", detail))
+            Stop::Unclear(detail)
         })
     }
 
@@ -171,7 +199,8 @@ fn step(answer: Result<Answer, TransportError>) -> Result<Step, Stop> {
         // Two requests met, or an answer was lost: what the server says holds.
         (200..=299 | 409, Some(there)) => Ok(Step::At(there)),
         (401 | 403, _) => Ok(Step::Stale),
-        (404 | 410, _) => Err(Stop::Unclear(why)),
+        // It is not as the client knows it; perhaps it was planned anew.
+        (404 | 410 | 422, _) => Err(Stop::Unclear(why)),
         (408 | 409 | 423 | 425 | 429 | 500..=599, _) => Ok(Step::Failed(why, answer.retry_after)),
         _ => {
             let code = Code::StoreUnavailable.as_str();

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use safelight_api::uploads::UploadCompleted;
+use safelight_api::uploads::{Replanned, UploadCompleted};
 use safelight_model::codes::Code;
 use safelight_model::plan::{self, Transport};
 use tokio::sync::Semaphore;
 
+use super::ask_again::{Watch, adopt, is_other};
 use super::run::Slot;
+use super::tell::Tally;
 use super::{Failure, FileJob, FileOutcome, Uploader, WorkFile};
 use crate::call_error::CallError;
 use crate::fingerprint::Stamp;
+use crate::gate::Hold;
 use crate::progress::Event;
 
 /// How often the missing parts of a file are sent before it is given up.
@@ -37,6 +40,10 @@ pub(super) enum Stop {
     Unclear(String),
     /// It failed for good, or patience is at its end.
     Failed(Failure),
+    /// It may not be sent now.
+    Held(Hold),
+    /// The bytes travel in another way from now on.
+    Replanned(Box<Replanned>),
 }
 
 impl From<CallError> for Stop {
@@ -66,6 +73,8 @@ pub(super) struct Meter {
     pub(super) there_bytes: AtomicI64,
     /// Handed to the network, repetitions included.
     pub(super) sent_bytes: AtomicI64,
+    /// How often it was tried.
+    pub(super) tally: Tally,
 }
 
 impl Uploader {
@@ -76,22 +85,29 @@ impl Uploader {
         sending: Arc<Semaphore>,
     ) -> Sent {
         let meter = Arc::new(Meter::default());
-        let state = self.send_rounds(&job, slot, &sending, &meter).await;
-        let mut outcome = FileOutcome {
-            sent_bytes: meter.sent_bytes.load(Ordering::Relaxed),
-            ..job.outcome()
-        };
-        let file_seq = job.file.row.seq;
+        let seq = job.file.row.capture_seq;
+        let mut outcome = job.outcome();
+        let (file, asset_id) = (job.file.clone(), job.asset_id.clone());
+        let state = self.send_rounds(job, slot, &sending, &meter).await;
+        outcome.sent_bytes = meter.sent_bytes.load(Ordering::Relaxed);
+        let file_seq = file.row.seq;
         let noted = match state {
             Ok(completed) => {
                 // Another asset of the owner's has these bytes.
-                outcome.already_there = completed.asset_id != job.asset_id;
+                outcome.already_there = completed.asset_id != asset_id;
                 outcome.asset_id = Some(completed.asset_id);
                 outcome.state = Some(completed.state);
                 self.journal(move |journal| journal.uploaded(file_seq))
                     .await
             }
-            Err(Stop::GivenUp | Stop::Merged) => return Sent::GivenUp(Box::new(job.file)),
+            // What was cancelled has ended at the server too.
+            Err(Stop::GivenUp | Stop::Merged) if self.gate.hold(seq) != Some(Hold::Cancelled) => {
+                return Sent::GivenUp(Box::new(file));
+            }
+            Err(Stop::GivenUp | Stop::Merged | Stop::Held(_) | Stop::Replanned(_)) => {
+                outcome.failure = Some(self.end_cancelled(seq).await);
+                Ok(())
+            }
             Err(Stop::Changed) => {
                 outcome.failure = Some(Failure::changed());
                 self.journal(move |journal| journal.drop_file(file_seq))
@@ -106,56 +122,73 @@ impl Uploader {
                 Ok(())
             }
         };
-        if let Err(error) = noted {
+        let told = match &outcome.failure {
+            None => Ok(()),
+            Some(failure) => {
+                let is_cancelled = failure.code == Hold::Cancelled.as_str();
+                let outcome = if is_cancelled { "cancelled" } else { "failed" };
+                self.keep_report(&meter.tally, outcome).await
+            }
+        };
+        if let Err(error) = noted.and(told).and(self.note_link(false).await) {
             outcome.failure = Some(Failure::from(&error));
         }
         Sent::Settled(Box::new(outcome))
     }
 
-    /// Returns the asset after completion: another one, if the owner had the bytes already.
+    /// Has the server abort what it has of a cancelled capture, and says so.
+    pub(super) async fn end_cancelled(&self, seq: i64) -> Failure {
+        match self.abort(seq).await {
+            Ok(()) => Failure::cancelled(),
+            Err(error) => Failure::of(Hold::Cancelled.as_str(), error.to_string()),
+        }
+    }
+
+    /// Returns the asset after completion: another one, if the owner had the bytes already. [`Stop::Held`] only when it
+    /// is cancelled.
     async fn send_rounds(
         &self,
-        job: &FileJob,
-        slot: Slot,
+        mut job: FileJob,
+        mut slot: Slot,
         sending: &Arc<Semaphore>,
         meter: &Arc<Meter>,
     ) -> Result<UploadCompleted, Stop> {
-        let size_bytes = job.file.row.fingerprint.stamp.size_bytes;
-        let plan = &job.upload.plan;
-        let Some(transport) =
-            Transport::parse(&plan.transport).filter(|_| plan.part_size_bytes >= 1)
-        else {
-            let detail = format!(
-                "the server wants this file by `{}`, which this version does not speak",
-                plan.transport
-            );
-            return Err(Stop::Failed(Failure::of("plan_not_understood", detail)));
-        };
+        let seq = job.file.row.capture_seq;
         self.patience.progress.event(&Event::Started {
             file: &job.file.path,
-            size_bytes,
+            size_bytes: job.file.row.fingerprint.stamp.size_bytes,
         });
+        let watch = Watch::over(job.basis.clone());
+        // Kept to the end; a file that is held waits outside.
+        let mut completing = slot.completing.take();
         let mut slot = Some(slot);
         let mut ask = job.resumed;
         let mut attempts = self.patience.begin();
-        for _ in 0..MAX_ROUNDS {
-            let rest = if ask {
-                self.rest(job, transport, meter).await?
-            } else if transport == Transport::Append {
-                Rest::From(Some(0))
-            } else {
-                Rest::Parts((1..=plan::part_count(size_bytes, plan.part_size_bytes)).collect())
+        let mut rounds = 0;
+        while rounds < MAX_ROUNDS {
+            // Whatever is under way may be given up at any point, as if the process had been killed there.
+            let step = tokio::select! {
+                biased;
+                hold = self.gate.closed(seq) => Err(Stop::Held(hold)),
+                step = self.round(&mut job, ask, &watch, &mut slot, sending, meter) => step,
             };
             ask = true;
-            let why = match self
-                .send_and_complete(job, rest, &mut slot, sending, meter)
-                .await
-            {
-                Err(Stop::Unclear(why)) => why,
+            match step {
+                Err(Stop::Held(hold)) if hold != Hold::Cancelled => {
+                    slot = None;
+                    drop(completing.take());
+                    self.wait_until_open(seq, &job.file.path).await;
+                }
+                Err(Stop::Replanned(answer)) => {
+                    adopt(&mut job, *answer);
+                }
+                Err(Stop::Unclear(why)) => {
+                    rounds += 1;
+                    if !attempts.failed(&why, None).await {
+                        break;
+                    }
+                }
                 other => return other,
-            };
-            if !attempts.failed(&why, None).await {
-                break;
             }
         }
         Err(Stop::Unclear(
@@ -164,15 +197,52 @@ impl Uploader {
         ))
     }
 
+    /// Waits until the capture `seq` may be sent, or is cancelled, and tells why.
+    async fn wait_until_open(&self, seq: i64, file: &std::path::Path) {
+        while let Some(hold) = self.gate.hold(seq).filter(|h| *h != Hold::Cancelled) {
+            self.patience.progress.event(&Event::Held { file, hold });
+            self.gate.moves(&[(seq, hold)]).await;
+        }
+    }
+
+    /// Sends what is missing, and completes.
+    async fn round(
+        &self,
+        job: &mut FileJob,
+        mut ask: bool,
+        watch: &Watch,
+        slot: &mut Option<Slot>,
+        sending: &Arc<Semaphore>,
+        meter: &Arc<Meter>,
+    ) -> Result<UploadCompleted, Stop> {
+        ask |= self.plan_afresh(job, watch).await?;
+        let rest = if ask {
+            self.rest(job, meter).await?
+        } else if transport(job)? == Transport::Append {
+            Rest::From(Some(0))
+        } else {
+            let size_bytes = job.file.row.fingerprint.stamp.size_bytes;
+            let part_size_bytes = job.upload.plan.part_size_bytes;
+            Rest::Parts((1..=plan::part_count(size_bytes, part_size_bytes)).collect())
+        };
+        self.send_and_complete(job, rest, slot, sending, meter, watch)
+            .await
+    }
+
     /// What the store does not hold.
-    async fn rest(&self, job: &FileJob, transport: Transport, meter: &Meter) -> Result<Rest, Stop> {
+    async fn rest(&self, job: &mut FileJob, meter: &Meter) -> Result<Rest, Stop> {
         let truth = self.session.upload(&job.upload.upload_id).await?;
         match truth.state.as_str() {
             "completed" | "completing" | "merged" => return Ok(Rest::Nothing),
             "aborted" | "expired" => return Err(Stop::GivenUp),
             _ => {}
         }
-        if transport == Transport::Append {
+        // It was planned anew, and the answer was lost.
+        if is_other(job, &truth.plan) {
+            job.upload.plan = truth.plan;
+            job.upload.urls.clear();
+        }
+        if transport(job)? == Transport::Append {
             return Ok(Rest::From(None));
         }
         let size_bytes = job.file.row.fingerprint.stamp.size_bytes;
@@ -202,6 +272,7 @@ impl Uploader {
         slot: &mut Option<Slot>,
         sending: &Arc<Semaphore>,
         meter: &Arc<Meter>,
+        watch: &Watch,
     ) -> Result<UploadCompleted, Stop> {
         let is_whole = match &rest {
             Rest::Nothing => true,
@@ -212,12 +283,12 @@ impl Uploader {
             // A first round has its slot; a later one waits for another.
             let _slot = match slot.take() {
                 Some(slot) => Some(slot),
-                None => sending.clone().acquire_owned().await.ok(),
+                None => Slot::again(sending).await,
             };
             let sent = match rest {
                 Rest::Nothing => Ok(()),
-                Rest::Parts(parts) => self.send_parts(job, parts, meter).await,
-                Rest::From(offset) => self.send_appended(job, offset, meter).await,
+                Rest::Parts(parts) => self.send_parts(job, parts, meter, watch).await,
+                Rest::From(offset) => self.send_appended(job, offset, meter, watch).await,
             };
             match sent {
                 // Nothing more is wanted: completing tells of the asset that has the bytes.
@@ -228,8 +299,16 @@ impl Uploader {
         }
         // While the server completes it, the next file may be sent.
         *slot = None;
-        match self.session.complete(&job.upload.upload_id).await {
-            Ok(completed) => Ok(completed),
+        let reports = self.reports_with(&meter.tally).await;
+        let (transfers, seqs) = reports.map_err(|e| Stop::Failed(Failure::from(&e)))?;
+        let upload_id = &job.upload.upload_id;
+        match self.session.complete(upload_id, transfers).await {
+            Ok(completed) => {
+                // If this fails they are told once more: a graph can bear that.
+                let told = self.told(seqs).await;
+                told.map_err(|e| Stop::Failed(Failure::from(&e)))?;
+                Ok(completed)
+            }
             Err(error) => match Code::parse(error.code()) {
                 Some(Code::UploadIncomplete) => Err(Stop::Unclear(error.to_string())),
                 Some(Code::ChecksumMismatch | Code::SizeMismatch) => {
@@ -249,4 +328,17 @@ impl Uploader {
             Err(error) => Err(Stop::Failed(Failure::unreadable(&error))),
         }
     }
+}
+
+/// How the bytes of `job` travel.
+fn transport(job: &FileJob) -> Result<Transport, Stop> {
+    let plan = &job.upload.plan;
+    let spoken = Transport::parse(&plan.transport).filter(|_| plan.part_size_bytes >= 1);
+    spoken.ok_or_else(|| {
+        let detail = format!(
+            "the server wants this file by `{}`, which this version does not speak",
+            plan.transport
+        );
+        Stop::Failed(Failure::of("plan_not_understood", detail))
+    })
 }

@@ -1,14 +1,21 @@
-//! Sends parts to the store, several at once, each tried again on its own.
+//! Sends parts to the store, several at once, each tried again on its own. How many follows the pace that the link bears, and
+//! the plan, which may change on the way.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use safelight_model::codes::Code;
+use safelight_model::plan::Transport;
+use tokio::time::Instant;
 
+use super::ask_again::{Again, Watch, is_other};
 use super::send_file::{Meter, Stop};
 use super::sign::{Signer, range};
 use super::{Failure, FileJob, Uploader};
+use crate::gauge::{Ending, Flow};
 use crate::progress::Event;
 use crate::transport::{Answer, FilePut, OnSent, PutMethod, TransportError};
 
@@ -17,6 +24,9 @@ const FREE_URLS: u32 = 2;
 /// How often bytes that the store calls wrong are sent again: a link may have turned a bit.
 const WRONG_BYTES: u32 = 2;
 
+/// With fewer parts left to begin, no other plan is asked for.
+const WORTH_A_PLAN: usize = 3;
+
 impl Uploader {
     /// Sends the parts `missing`.
     pub(super) async fn send_parts(
@@ -24,29 +34,56 @@ impl Uploader {
         job: &FileJob,
         missing: Vec<i64>,
         meter: &Arc<Meter>,
+        watch: &Watch,
     ) -> Result<(), Stop> {
-        let signer = Signer::for_parts(&self.session, job, &missing);
-        let at_once = usize::try_from(job.upload.plan.concurrency)
-            .unwrap_or(1)
-            .max(1);
-        // After one part has failed no other begins, but those under way come to their end:
-        // what they carry need not be sent again.
-        let failed = &AtomicBool::new(false);
-        let results: Vec<Result<(), Stop>> = futures::stream::iter(missing)
-            .map(|number| {
-                let part = self.send_part(job, &signer, number, meter);
-                async move {
-                    if failed.load(Ordering::Relaxed) {
-                        return Ok(());
-                    }
-                    part.await
-                        .inspect_err(|_| failed.store(true, Ordering::Relaxed))
+        let signer = &Signer::for_parts(&self.session, job, &missing);
+        let planned = &AtomicU32::new(job.upload.plan.concurrency);
+        let has_parts = Transport::parse(&job.upload.plan.transport) == Some(Transport::Multipart);
+        let mut conditions = self.settings.conditions.clone();
+        conditions.borrow_and_update();
+        let mut next = VecDeque::from(missing);
+        let mut under_way = FuturesUnordered::new();
+        let mut asking = None;
+        let mut outcome = Ok(());
+        loop {
+            // After one part has failed no other begins, but those under way come to their end:
+            // what they carry need not be sent again.
+            while outcome.is_ok() && under_way.len() < self.pace.allowed(load(planned)) {
+                let Some(number) = next.pop_front() else {
+                    break;
+                };
+                under_way.push(self.send_part(job, signer, number, meter, watch, planned));
+            }
+            if under_way.is_empty() {
+                return outcome;
+            }
+            let is_worth_it = has_parts && outcome.is_ok() && next.len() >= WORTH_A_PLAN;
+            if is_worth_it && asking.is_none() && self.wants_another_plan(watch) {
+                asking = Some(Box::pin(self.ask_again(job, watch)));
+            }
+            let answered = async {
+                match asking.as_mut() {
+                    Some(asking) => asking.await,
+                    None => std::future::pending().await,
                 }
-            })
-            .buffer_unordered(at_once)
-            .collect()
-            .await;
-        results.into_iter().collect()
+            };
+            tokio::select! {
+                Some(done) = under_way.next() => outcome = outcome.and(done),
+                again = answered => {
+                    asking = None;
+                    // What has begun keeps transport and part size; if not, signing shows it.
+                    if let Again::Plan(answer) = again && !is_other(job, &answer.plan) {
+                        planned.store(answer.plan.concurrency, Ordering::Relaxed);
+                    }
+                }
+                () = watch.trouble.notified() => {}
+                Ok(()) = conditions.changed() => {
+                    outcome = outcome.and(self.look_at_link().await.map_err(|e| {
+                        Stop::Failed(Failure::from(&e))
+                    }));
+                }
+            }
+        }
     }
 
     async fn send_part(
@@ -55,13 +92,23 @@ impl Uploader {
         signer: &Signer<'_>,
         number: i64,
         meter: &Arc<Meter>,
+        watch: &Watch,
+        planned: &AtomicU32,
     ) -> Result<(), Stop> {
         let mut attempts = self.patience.begin();
         let (mut urls, mut wrong) = (0, 0);
+        let mut is_again = false;
         loop {
+            meter.tally.attempt(is_again);
+            let begun = Instant::now();
             let Some(answer) = self.put_once(job, signer, number, meter).await? else {
+                self.pace.carried(load(planned));
+                watch.carried();
                 return Ok(());
             };
+            if !std::mem::replace(&mut is_again, true) {
+                meter.tally.part_failed();
+            }
             let why = match &answer {
                 Ok(answer) => format!("the store answered {}", describe(answer)),
                 Err(error) => format!("the store cannot be reached: {error}"),
@@ -97,6 +144,8 @@ impl Uploader {
                     return Err(Stop::Failed(Failure::of("plan_not_understood", why)));
                 }
             }
+            self.pace.broke(begun, load(planned));
+            watch.failed();
             if !attempts.failed(&why, retry_after).await {
                 let code = Code::StoreUnavailable.as_str();
                 return Err(Stop::Failed(Failure::of(code, why)));
@@ -117,12 +166,14 @@ impl Uploader {
             range(job, number).filter(|(_, n)| u64::try_from(signed.size_bytes) == Ok(*n))
         else {
             let detail = format!(
-                "the server wants {} bytes as part {number}, which the file does not have",
+                "the server wants {} bytes as part {number}, which is not so by the plan",
                 signed.size_bytes
             );
-            return Err(Stop::Failed(Failure::of("plan_not_understood", detail)));
+            // Perhaps it was planned anew by a request that came late.
+            return Err(Stop::Unclear(detail));
         };
-        let (on_sent, mine) = self.counted(job, meter);
+        let flow = Arc::new(self.session.gauge().begin());
+        let (on_sent, mine) = self.counted(job, meter, &flow);
         let put = FilePut {
             method: PutMethod::Put,
             url: signed.url,
@@ -132,6 +183,7 @@ impl Uploader {
             size_bytes,
         };
         let answer = self.transport.put(put, on_sent).await;
+        flow.end(ending(&answer));
         let is_all = u64::try_from(mine.load(Ordering::Relaxed)) == Ok(size_bytes);
         let is_there = match &answer {
             Ok(answer) => (200..300).contains(&answer.status),
@@ -160,11 +212,18 @@ impl Uploader {
     }
 
     /// Counts what one request hands to the network, for the meter and by itself.
-    pub(super) fn counted(&self, job: &FileJob, meter: &Arc<Meter>) -> (OnSent, Arc<AtomicI64>) {
+    pub(super) fn counted(
+        &self,
+        job: &FileJob,
+        meter: &Arc<Meter>,
+        flow: &Arc<Flow>,
+    ) -> (OnSent, Arc<AtomicI64>) {
+        let flow = flow.clone();
         let mine = Arc::new(AtomicI64::new(0));
         let (counter, meter, path) = (mine.clone(), meter.clone(), job.file.path.clone());
         let progress = self.patience.progress.clone();
         let on_sent: OnSent = Arc::new(move |more| {
+            flow.moved(more);
             let more = i64::try_from(more).unwrap_or(0);
             counter.fetch_add(more, Ordering::Relaxed);
             meter.sent_bytes.fetch_add(more, Ordering::Relaxed);
@@ -175,6 +234,19 @@ impl Uploader {
             });
         });
         (on_sent, mine)
+    }
+}
+
+fn load(planned: &AtomicU32) -> u32 {
+    planned.load(Ordering::Relaxed)
+}
+
+/// What `answer` says of the link.
+pub(super) fn ending(answer: &Result<Answer, TransportError>) -> Ending {
+    match answer {
+        Ok(_) => Ending::Answered,
+        Err(TransportError::Unreachable(_) | TransportError::Broken(_)) => Ending::Broken,
+        Err(TransportError::File(_) | TransportError::Malformed(_)) => Ending::GivenUp,
     }
 }
 

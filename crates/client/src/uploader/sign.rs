@@ -3,12 +3,14 @@
 use std::collections::{HashMap, VecDeque};
 
 use safelight_api::uploads::{PartToSign, SignedUrl};
+use safelight_model::codes::Code;
 use safelight_model::limits;
 use safelight_model::plan::Transport;
 use tokio::sync::Mutex;
 
 use super::send_file::Stop;
 use super::{Failure, FileJob, blocking};
+use crate::call_error::CallError;
 use crate::fingerprint::range_sha256;
 use crate::session::Session;
 
@@ -62,13 +64,13 @@ impl<'a> Signer<'a> {
             }
         }
         let upload_id = &self.job.upload.upload_id;
-        for url in self.session.sign(upload_id, parts).await? {
+        let signed = self.session.sign(upload_id, parts).await;
+        for url in signed.map_err(unclear_if_planned_anew)? {
             urls.signed.insert(url.number, url);
         }
-        urls.signed.remove(&number).ok_or_else(|| {
-            let detail = format!("the server signed no URL for part {number}");
-            Stop::Failed(Failure::of("plan_not_understood", detail))
-        })
+        urls.signed
+            .remove(&number)
+            .ok_or_else(|| Stop::Unclear(format!("the server signed no URL for part {number}")))
     }
 
     async fn part(&self, number: i64) -> Result<PartToSign, Stop> {
@@ -85,6 +87,14 @@ impl<'a> Signer<'a> {
             sha256: Some(sha256),
         })
     }
+}
+
+/// A refusal of what the plan says: perhaps the upload was planned anew, or is whole. The server says what is true.
+pub(super) fn unclear_if_planned_anew(error: CallError) -> Stop {
+    if Code::parse(error.code()) == Some(Code::ValidationFailed) {
+        return Stop::Unclear(error.to_string());
+    }
+    error.into()
 }
 
 /// Offset and length of a part in the file.

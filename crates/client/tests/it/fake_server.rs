@@ -19,7 +19,8 @@ use safelight_api::captures::{
     AssetInitiated, Capture, CaptureAsset, CaptureInitiated, InitiateCapture, Plan, UploadPlanned,
 };
 use safelight_api::uploads::{
-    ReceivedPart, SignUrls, SignedUrl, SignedUrls, Upload, UploadCompleted,
+    CompleteUpload, FoundUpload, ReceivedPart, Replan, Replanned, SignUrls, SignedUrl, SignedUrls,
+    TransferReport, Upload, UploadAborted, UploadCompleted, UploadList,
 };
 use safelight_model::plan;
 use serde_json::json;
@@ -38,13 +39,16 @@ pub enum Deed {
     LoseAnswer,
     /// Call this, then go on.
     Before(Box<dyn FnOnce(&mut World) + Send>),
+    /// Never answer, nor do anything.
+    Hang,
     /// Do it, call this, then cut the connection.
     After(Box<dyn FnOnce(&mut World) + Send>),
 }
 
 /// Something that goes wrong once.
 pub struct Fault {
-    /// At requests of this kind: `token`, `initiate`, `sign`, `put`, `complete`, `upload`, `asset`, or `any`.
+    /// At requests of this kind: `token`, `initiate`, `sign`, `plan`, `put`, `append`, `complete`, `abort`, `upload`, `asset`,
+    /// or `any`.
     pub at: &'static str,
     /// After this many of them went well.
     pub after: u32,
@@ -67,6 +71,15 @@ pub struct World {
     pub url_generation: u32,
     pub single_max_bytes: i64,
     pub part_size_bytes: i64,
+    /// Parts at once in fresh plans; 3 if it is 0.
+    pub concurrency: u32,
+    /// What was said with each question for another plan.
+    pub replans: Vec<Replan>,
+    /// What was told of transfers.
+    pub transfers: Vec<TransferReport>,
+    /// Parts that are being received, and how many were when each began.
+    pub under_way: u32,
+    pub at_once: Vec<u32>,
     replays: HashMap<String, (String, String)>,
     made: u32,
 }
@@ -200,6 +213,9 @@ async fn handle(State((shared, url)): State<(Shared, String)>, request: Request)
         (&Method::POST, ["v1", "captures"]) => "initiate",
         (&Method::GET, ["v1", "captures", _]) => "capture",
         (&Method::GET, ["v1", "uploads", _]) => "upload",
+        (&Method::GET, ["v1", "uploads"]) => "find",
+        (&Method::DELETE, ["v1", "uploads", _]) => "abort",
+        (&Method::POST, ["v1", "uploads", _, "plan"]) => "plan",
         (&Method::POST, ["v1", "uploads", _, "urls"]) => "sign",
         (&Method::POST, ["v1", "uploads", _, "complete"]) => "complete",
         (&Method::GET, ["v1", "assets"]) => "assets",
@@ -207,6 +223,8 @@ async fn handle(State((shared, url)): State<(Shared, String)>, request: Request)
         (&Method::POST, ["v1", "assets", _, "grants"]) => "grant",
         (_, ["v1", "keys", ..]) => "keys",
         (&Method::PUT, ["store", _, _]) => "put",
+        (&Method::PATCH, ["gateway", _]) => "append",
+        (&Method::HEAD, ["gateway", _]) => "offset",
         (&Method::GET, ["m", ..]) => "media",
         _ => "unknown",
     };
@@ -238,14 +256,27 @@ async fn handle(State((shared, url)): State<(Shared, String)>, request: Request)
             world.log.push((kind.to_owned(), about));
             return problem(status, code, retry_after);
         }
+        Some(Deed::Hang) => {
+            let about = path.clone();
+            shared.lock().unwrap().log.push(("hang".to_owned(), about));
+            return std::future::pending().await;
+        }
         Some(Deed::Before(call)) => call(&mut shared.lock().unwrap()),
         Some(Deed::LoseAnswer) => after = Some(Box::new(|_: &mut World| ()) as Box<_>),
         Some(Deed::After(call)) => after = Some(call),
         None => {}
     }
+    let counted = (kind == "put").then(|| UnderWay::count(&shared));
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         cut();
     };
+    if counted.is_some() {
+        // So that others that are under way come in too.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(counted);
     let query = parts.uri.query().unwrap_or("").to_owned();
     let about = format!(
         "{path}?{query} key {key} {}",
@@ -272,6 +303,28 @@ async fn handle(State((shared, url)): State<(Shared, String)>, request: Request)
     response
 }
 
+struct UnderWay(Shared);
+
+impl UnderWay {
+    fn count(shared: &Shared) -> Self {
+        let mut world = shared.lock().unwrap();
+        world.under_way += 1;
+        let now = world.under_way;
+        world.at_once.push(now);
+        drop(world);
+        Self(shared.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .under_way -= 1;
+    }
+}
+
 struct Asked<'a> {
     kind: &'a str,
     segments: &'a [&'a str],
@@ -294,6 +347,7 @@ impl World {
     fn answer(&mut self, asked: &Asked<'_>) -> Response {
         match asked.kind {
             "put" => return self.put(asked),
+            "append" | "offset" => return self.append(asked),
             "media" => return (StatusCode::OK, PIXELS).into_response(),
             _ => {}
         }
@@ -318,6 +372,9 @@ impl World {
                 None => problem(404, "not_found", None),
             },
             "complete" => self.complete(asked),
+            "plan" => self.plan(asked),
+            "abort" => self.abort(asked),
+            "find" => self.find(asked),
             "asset" => self.asset(asked),
             "assets" => {
                 let ids: Vec<String> = self.assets.keys().rev().cloned().collect();
@@ -375,11 +432,10 @@ impl World {
                     let upload = &self.uploads[upload_id];
                     order += 1;
                     let place = if asked_for.role == "key" { 0 } else { order };
-                    let single = upload.plan.transport == "single";
-                    let urls = if single {
-                        vec![self.url(upload_id, 1, None, asked.url)]
-                    } else {
+                    let urls = if upload.plan.transport == "multipart" {
                         vec![]
+                    } else {
+                        vec![self.url(upload_id, 1, None, asked.url)]
                     };
                     UploadPlanned {
                         upload_id: upload_id.clone(),
@@ -424,14 +480,28 @@ impl World {
             let (asset_id, upload_id) = (self.id("ast"), self.id("upl"));
             let size_bytes = resource.size_bytes;
             let single = size_bytes <= self.single_max_bytes;
+            let is_thin = request
+                .network
+                .as_ref()
+                .is_some_and(|n| n.kind.as_deref() == Some("2g"));
+            let many = if self.concurrency == 0 {
+                3
+            } else {
+                self.concurrency
+            };
             let plan = Plan {
-                transport: if single { "single" } else { "multipart" }.to_owned(),
+                transport: match (is_thin, single) {
+                    (true, _) => "append",
+                    (_, true) => "single",
+                    _ => "multipart",
+                }
+                .to_owned(),
                 part_size_bytes: if single {
                     size_bytes
                 } else {
                     self.part_size_bytes
                 },
-                concurrency: if single { 1 } else { 3 },
+                concurrency: if single || is_thin { 1 } else { many },
                 order: 0,
                 compress: None,
                 why: Vec::new(),
@@ -475,6 +545,16 @@ impl World {
 
     fn url(&self, upload_id: &str, number: i64, sha256: Option<&str>, base: &str) -> SignedUrl {
         let upload = &self.uploads[upload_id];
+        if upload.plan.transport == "append" {
+            return SignedUrl {
+                number,
+                url: format!("{base}/gateway/{upload_id}"),
+                protocol: Some("rufh".to_owned()),
+                headers: BTreeMap::new(),
+                size_bytes: upload.size_bytes,
+                expires_at: "2030-01-01T00:00:00Z".to_owned(),
+            };
+        }
         let sha256 = match upload.plan.transport.as_str() {
             "single" => Some(upload.sha256.as_str()),
             _ => sha256,
@@ -512,8 +592,10 @@ impl World {
         if wanted.parts.len() > 16 {
             return problem(422, "validation_failed", None);
         }
-        let urls = if upload.plan.transport == "single" {
+        let urls = if upload.plan.transport != "multipart" {
             vec![self.url(upload_id, 1, None, asked.url)]
+        } else if wanted.parts.is_empty() {
+            return problem(422, "validation_failed", None);
         } else {
             let part = |p: &safelight_api::uploads::PartToSign| {
                 self.url(upload_id, p.number, p.sha256.as_deref(), asked.url)
@@ -568,11 +650,108 @@ impl World {
         StatusCode::OK.into_response()
     }
 
+    /// Bytes from an offset on, or where that is.
+    fn append(&mut self, asked: &Asked<'_>) -> Response {
+        let upload_id = asked.segments[1];
+        let found = self.uploads.get_mut(upload_id);
+        let Some(upload) = found.filter(|u| u.plan.transport == "append") else {
+            return StatusCode::NOT_FOUND.into_response();
+        };
+        let there: i64 = upload.parts.values().map(|p| p.len() as i64).sum();
+        let mut status = StatusCode::NO_CONTENT;
+        let mut offset = there;
+        if asked.kind == "append" {
+            if asked.header("upload-offset") == there.to_string() {
+                upload.parts.insert(there + 1, asked.body.clone());
+                offset += asked.body.len() as i64;
+            } else {
+                status = StatusCode::CONFLICT;
+            }
+        }
+        (status, [("upload-offset", offset.to_string())]).into_response()
+    }
+
+    /// Plans anew by the network: `2g` is appended to, where nothing has begun. Parts at once are as many as the uplink's
+    /// Mbit/s, if that is said.
+    fn plan(&mut self, asked: &Asked<'_>) -> Response {
+        let upload_id = asked.segments[2];
+        let said: Replan = serde_json::from_slice(asked.body).unwrap();
+        self.replans.push(said.clone());
+        let part_size_bytes = self.part_size_bytes;
+        let Some(upload) = self.uploads.get_mut(upload_id) else {
+            return problem(404, "not_found", None);
+        };
+        if upload.state != "open" {
+            return problem(410, "upload_expired", None);
+        }
+        let network = said.network.unwrap_or_default();
+        if upload.parts.is_empty() && upload.plan.transport != "single" {
+            let is_thin = network.kind.as_deref() == Some("2g");
+            upload.plan.transport = if is_thin { "append" } else { "multipart" }.to_owned();
+            upload.plan.part_size_bytes = part_size_bytes;
+        }
+        if let Some(kbps) = network.uplink_kbps {
+            upload.plan.concurrency = (kbps / 1_000).max(1);
+        }
+        let plan = upload.plan.clone();
+        ok(&Replanned {
+            upload_id: upload_id.to_owned(),
+            urls: if plan.transport == "append" {
+                vec![self.url(upload_id, 1, None, asked.url)]
+            } else {
+                vec![]
+            },
+            plan,
+            would_be: None,
+            assets_at_once: 1,
+        })
+    }
+
+    fn abort(&mut self, asked: &Asked<'_>) -> Response {
+        let upload_id = asked.segments[2];
+        let Some(upload) = self.uploads.get_mut(upload_id) else {
+            return problem(404, "not_found", None);
+        };
+        if upload.state == "completed" {
+            return problem(422, "validation_failed", None);
+        }
+        upload.state = "aborted";
+        upload.parts.clear();
+        let asset = self.assets.get_mut(&upload.asset_id).unwrap();
+        asset.state = "expired";
+        ok(&UploadAborted {
+            upload_id: upload_id.to_owned(),
+            asset_id: upload.asset_id.clone(),
+            state: "expired".to_owned(),
+        })
+    }
+
+    fn find(&self, asked: &Asked<'_>) -> Response {
+        let sha256 = asked.query.strip_prefix("sha256=").unwrap();
+        let mut items = Vec::new();
+        for capture in self.captures.values() {
+            for (i, upload_id) in capture.uploads.iter().enumerate() {
+                let Some(upload_id) = upload_id else { continue };
+                let upload = &self.uploads[upload_id];
+                if upload.state == "open" && upload.sha256 == sha256 {
+                    items.push(FoundUpload {
+                        capture_id: capture.capture_id.clone(),
+                        capture_ref: capture.request.client_ref.clone(),
+                        asset_ref: capture.request.assets[i].client_ref.clone(),
+                        upload: truth(upload_id, upload),
+                    });
+                }
+            }
+        }
+        ok(&UploadList { items })
+    }
+
     fn complete(&mut self, asked: &Asked<'_>) -> Response {
         let upload_id = asked.segments[2];
         if asked.header("idempotency-key").is_empty() {
             return problem(400, "idempotency_key_missing", None);
         }
+        let said: CompleteUpload = serde_json::from_slice(asked.body).unwrap();
         let Some(upload) = self.uploads.get_mut(upload_id) else {
             return problem(404, "not_found", None);
         };
@@ -586,6 +765,7 @@ impl World {
                     return problem(422, "checksum_mismatch", None);
                 }
                 upload.state = "completed";
+                self.transfers.extend(said.transfers);
                 if let Some(asset) = self.assets.get_mut(&upload.asset_id) {
                     asset.state = "ready";
                 }

@@ -20,6 +20,8 @@ use crate::rig::Rig;
 
 const URL: &str = "SAFELIGHT_TEST_URL";
 const FOLDER: &str = "SAFELIGHT_TEST_FOLDER";
+/// Set where the process gives everything up while it sends.
+const CANCELS: &str = "SAFELIGHT_TEST_CANCELS";
 
 /// Not a test by itself: the process that is killed.
 #[tokio::test(flavor = "multi_thread")]
@@ -59,18 +61,87 @@ async fn child_that_uploads() {
         .filter(|p| p.extension().is_some_and(|e| e == "jpg" || e == "mp4"))
         .collect();
     paths.sort();
-    let outcomes = Arc::new(uploader).upload(&paths).await.unwrap();
+    let uploader = Arc::new(uploader);
+    if std::env::var(CANCELS).is_ok() {
+        let sends = uploader.clone();
+        let running = tokio::spawn(async move { sends.upload(&paths).await.unwrap() });
+        while !running.is_finished() && uploader.captures().await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        uploader.cancel_all().await.unwrap();
+        running.await.unwrap();
+        assert!(uploader.captures().await.unwrap().is_empty());
+        return;
+    }
+    let outcomes = uploader.upload(&paths).await.unwrap();
     assert!(outcomes.iter().all(|o| o.failure.is_none()), "{outcomes:?}");
 }
 
 fn spawn_child(rig: &Rig) -> Child {
+    spawn(rig, &[])
+}
+
+fn spawn(rig: &Rig, env: &[(&str, &str)]) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "kill::child_that_uploads", "--nocapture"])
         .env(URL, &rig.server.url)
         .env(FOLDER, rig.dir.path())
+        .envs(env.iter().copied())
         .stdout(Stdio::null())
         .spawn()
         .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_is_killed_comes_to_an_end() {
+    for seed in 0..6 {
+        let rig = Rig::start().await;
+        for (name, size) in [("a.mp4", 6_500), ("b.jpg", 700)] {
+            rig.file(name, size);
+        }
+        let [after] = bytes::<1>(&SeededEntropy::new(seed));
+        let child: Arc<Mutex<Option<Child>>> = Arc::default();
+        let victim = child.clone();
+        let kill = Box::new(move |_: &mut World| {
+            let mut child = victim.lock().unwrap();
+            let child = child.as_mut().unwrap();
+            child.kill().unwrap();
+            child.wait().unwrap();
+        });
+        {
+            let mut running = child.lock().unwrap();
+            let after = u32::from(after % 6);
+            rig.server.fail("any", after, Deed::Before(kill));
+            *running = Some(spawn(&rig, &[(CANCELS, "1")]));
+        }
+        let status = wait_for(child).await;
+        let was_killed = rig.server.world().faults.is_empty();
+        assert!(was_killed || status.success(), "it failed by itself");
+        // Whatever was given up stays so, and sent again all of it arrives, as other captures.
+        rig.server.world().faults.clear();
+        let settings = Settings::default();
+        let uploader = rig.uploader(settings);
+        let paths = ["a.mp4", "b.jpg"].map(|name| rig.dir.path().join(name));
+        for _ in 0..2 {
+            uploader.upload(&paths).await.unwrap();
+        }
+        let last = uploader.upload(&paths).await.unwrap();
+        assert!(last.iter().all(|o| o.failure.is_none()), "{last:?}");
+        assert!(uploader.captures().await.unwrap().is_empty());
+        assert_eq!(rig.server.world().whole(), ["a.mp4", "b.jpg"]);
+    }
+}
+
+async fn wait_for(child: Arc<Mutex<Option<Child>>>) -> std::process::ExitStatus {
+    let waited = tokio::task::spawn_blocking(move || {
+        loop {
+            if let Some(status) = child.lock().unwrap().as_mut().unwrap().try_wait().unwrap() {
+                return status;
+            }
+            std::thread::yield_now();
+        }
+    });
+    waited.await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,18 +180,7 @@ async fn a_killed_client_goes_on() {
                 rig.server.fail("any", u32::from(after % 9), deed);
                 *running = Some(spawn_child(&rig));
             }
-            let status = tokio::task::spawn_blocking(move || {
-                loop {
-                    if let Some(status) =
-                        child.lock().unwrap().as_mut().unwrap().try_wait().unwrap()
-                    {
-                        return status;
-                    }
-                    std::thread::yield_now();
-                }
-            })
-            .await
-            .unwrap();
+            let status = wait_for(child).await;
             if status.success() {
                 break;
             }

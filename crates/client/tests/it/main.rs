@@ -6,6 +6,8 @@
     reason = "a test fails by panicking, also in the functions it calls"
 )]
 
+mod conditions;
+mod control;
 mod fake_server;
 mod faults;
 mod kill;

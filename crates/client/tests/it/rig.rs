@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use safelight_client::back_off::Patience;
+use safelight_client::gate::Hold;
 use safelight_client::http::HttpTransport;
 use safelight_client::journal::Journal;
 use safelight_client::pause::Pause;
-use safelight_client::progress::Silent;
+use safelight_client::progress::{Event, Progress};
 use safelight_client::session::{Credential, Session};
 use safelight_client::uploader::{FileOutcome, Settings, Uploader};
 use safelight_model::entropy::SeededEntropy;
@@ -28,10 +29,30 @@ impl Pause for NotedPause {
     }
 }
 
+/// Why files were held back, as it was told.
+#[derive(Default)]
+pub struct Heard(pub Mutex<Vec<Hold>>);
+
+impl Progress for Heard {
+    fn event(&self, event: &Event<'_>) {
+        if let Event::Held { hold, .. } = event {
+            self.0.lock().unwrap().push(*hold);
+        }
+    }
+}
+
+/// Returns once `is_so`.
+pub async fn wait(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::task::yield_now().await;
+    }
+}
+
 pub struct Rig {
     pub server: FakeServer,
     pub dir: tempfile::TempDir,
     pub pause: Arc<NotedPause>,
+    pub heard: Arc<Heard>,
     pub give_up_after: Duration,
 }
 
@@ -41,6 +62,7 @@ impl Rig {
             server: FakeServer::start().await,
             dir: tempfile::tempdir().unwrap(),
             pause: Arc::default(),
+            heard: Arc::default(),
             give_up_after: Duration::from_secs(60),
         }
     }
@@ -62,7 +84,7 @@ impl Rig {
         Patience {
             pause: self.pause.clone(),
             entropy: Arc::new(SeededEntropy::new(RUNS.fetch_add(1, Ordering::SeqCst))),
-            progress: Arc::new(Silent),
+            progress: self.heard.clone(),
             give_up_after: self.give_up_after,
         }
     }
@@ -80,11 +102,25 @@ impl Rig {
 
     /// One run of a process that uploads these files.
     pub async fn upload(&self, paths: &[PathBuf]) -> Vec<FileOutcome> {
+        let uploader = self.uploader(Settings::default());
+        uploader.upload(paths).await.unwrap()
+    }
+
+    /// A process that is about to upload.
+    pub fn uploader(&self, settings: Settings) -> Arc<Uploader> {
         let (session, transport) = self.session();
         let journal = Journal::open(&self.journal()).unwrap();
-        let settings = Settings::default();
-        let uploader = Uploader::open(session, transport, journal, self.patience(), settings);
-        Arc::new(uploader).upload(paths).await.unwrap()
+        let patience = self.patience();
+        Arc::new(Uploader::open(
+            session, transport, journal, patience, settings,
+        ))
+    }
+
+    /// Waits until the server was asked something of this kind so many times.
+    pub async fn asked(&self, kind: &str, times: usize) {
+        let asked = wait(|| self.server.world().count(kind) >= times);
+        let asked = tokio::time::timeout(Duration::from_secs(60), asked).await;
+        assert!(asked.is_ok(), "{kind}: {:?}", self.server.world().log);
     }
 }
 

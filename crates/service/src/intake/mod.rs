@@ -4,6 +4,7 @@ pub mod abort_upload;
 pub mod append;
 mod check_capture;
 pub mod complete_upload;
+pub mod count_transfers;
 pub mod find_uploads;
 pub mod hear_events;
 pub mod initiate_capture;

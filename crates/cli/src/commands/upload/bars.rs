@@ -171,6 +171,7 @@ impl Progress for Bars {
                     bar.finish_and_clear();
                 }
             }
+            Event::Held { hold, .. } => self.all.set_message(hold.as_str()),
             Event::Waiting { why, wait } => {
                 let text = format!(
                     "{}; trying again in {:.1} s",

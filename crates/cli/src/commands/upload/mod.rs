@@ -1,9 +1,12 @@
 //! `safelight upload`: sends photos and clips, and waits for them if asked to.
 
 mod bars;
+mod interrupt;
+mod link;
 mod report;
 mod walk;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,6 +20,7 @@ use safelight_client::uploader::{FileOutcome, Settings, Uploader};
 
 use crate::connect::{Connection, SHORT, connect_with, explain};
 use crate::global::GlobalArgs;
+use crate::output;
 use bars::Bars;
 use report::Report;
 
@@ -35,7 +39,7 @@ pub struct UploadArgs {
     /// Wait no longer than this, in seconds
     #[arg(long, value_name = "SECONDS", requires = "wait")]
     wait_timeout: Option<u64>,
-    /// How many files may be under way at once
+    /// How many files may be under way at once; fewer where the server says so
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
     parallel_files: u32,
     /// What they are for: profile, post, message, archive, or a word of your own
@@ -47,6 +51,11 @@ pub struct UploadArgs {
     /// Keep trying for so long when the server or the network fails, in seconds [default: 300]
     #[arg(long, value_name = "SECONDS")]
     retry_for: Option<u64>,
+    /// Give up what is not sent yet of the captures that these files belong to, and send nothing
+    #[arg(long, conflicts_with = "wait")]
+    cancel: bool,
+    #[command(flatten)]
+    link: link::LinkArgs,
 }
 
 /// Sends, waits, reports.
@@ -60,7 +69,22 @@ pub async fn run(args: UploadArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
         .prepare(retry_for.unwrap_or(SHORT))
         .await
         .map_err(|e| explain(&e, global))?;
-    let outcomes = send(&args, global, &connection, &files).await?;
+    let uploader = open(&args, global, &connection)?;
+    if args.cancel {
+        return cancel(&uploader, &files, global).await;
+    }
+    let mut interrupts = interrupt::listen()?;
+    uploader.resume_all().await?;
+    let outcomes = tokio::select! {
+        outcomes = uploader.upload(&files) => outcomes?,
+        _ = interrupts.recv() => {
+            interrupt::end_at_next(interrupts);
+            bars.end();
+            interrupt::pause(&uploader, &args).await?;
+            return Ok(ExitCode::from(interrupt::EXIT_CODE));
+        }
+    };
+    interrupt::end_at_next(interrupts);
     let waited = if args.wait {
         wait(&args, global, &connection, &outcomes, &bars).await?
     } else {
@@ -72,12 +96,11 @@ pub async fn run(args: UploadArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
     Ok(report.exit_code())
 }
 
-async fn send(
+fn open(
     args: &UploadArgs,
     global: &GlobalArgs,
     connection: &Connection,
-    files: &[PathBuf],
-) -> anyhow::Result<Vec<FileOutcome>> {
+) -> anyhow::Result<Arc<Uploader>> {
     let journal = match &args.journal {
         Some(path) => path.clone(),
         None => state_folder()?.join(Journal::file_name(&global.url(), &global.owner())),
@@ -91,6 +114,7 @@ async fn send(
             app_version: Some(concat!("safelight ", env!("CARGO_PKG_VERSION")).to_owned()),
             ..Device::default()
         }),
+        conditions: args.link.conditions().fixed(),
         ..Settings::default()
     };
     let uploader = Uploader::open(
@@ -100,7 +124,31 @@ async fn send(
         connection.patience.clone(),
         settings,
     );
-    Ok(Arc::new(uploader).upload(files).await?)
+    Ok(Arc::new(uploader))
+}
+
+/// Gives up the captures of which one of `files` is not sent yet.
+async fn cancel(
+    uploader: &Uploader,
+    files: &[PathBuf],
+    global: &GlobalArgs,
+) -> anyhow::Result<ExitCode> {
+    let real = files.iter().filter_map(|f| std::fs::canonicalize(f).ok());
+    let named: HashSet<PathBuf> = real.collect();
+    let mut cancelled = 0;
+    for capture in uploader.captures().await? {
+        let is_named = |(path, is_there): &(PathBuf, bool)| !is_there && named.contains(path);
+        if capture.files.iter().any(is_named) {
+            uploader.cancel(&capture.client_ref).await?;
+            cancelled += 1;
+        }
+    }
+    if global.json {
+        output::json(&serde_json::json!({ "cancelled": cancelled }))?;
+    } else {
+        eprintln!("{cancelled} captures were given up; what of them had arrived whole stays");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn wait(

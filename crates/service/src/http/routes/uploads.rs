@@ -17,7 +17,8 @@ use crate::http::problem::Refused;
 use crate::http::request::{IdempotencyKey, Media, Path, Query};
 use crate::http::router::AppState;
 use crate::intake::{
-    abort_upload, complete_upload, find_uploads, read_upload, replan_upload, sign_urls,
+    abort_upload, complete_upload, count_transfers, find_uploads, read_upload, replan_upload,
+    sign_urls,
 };
 
 /// What an upload is and what has arrived of it, as the store knows it.
@@ -125,6 +126,7 @@ pub(in crate::http) async fn complete(
     body: Body<CompleteUpload>,
 ) -> Result<Response, Refused> {
     let (context, owner, id) = (&state.context, &media.owner, upload_id.as_str());
+    count_transfers::check(&body.value.transfers)?;
     let write = Write {
         caller: &media.caller,
         key,
@@ -142,6 +144,9 @@ pub(in crate::http) async fn complete(
             .map(|(_, done): (String, UploadCompleted)| done)
     };
     let (value, replayed) = under_key(context, write, complete(), again).await?;
+    if !replayed {
+        count_transfers::count(&body.value.transfers);
+    }
     Ok(answered(StatusCode::OK, value, replayed))
 }
 

@@ -1,0 +1,254 @@
+//! Another plan in the midst: it meets those who sign, those who append and those who end an upload, and of two that cannot
+//! both be one is.
+
+use safelight_catalog::uploads::{self, PartChecksum, Replan, Upload, UploadState};
+use safelight_catalog::{Catalog, CatalogError, appends};
+use safelight_model::clock::Micros;
+use safelight_model::plan::Transport;
+
+use crate::fixture::{Fixture, in_tx, on_both};
+use crate::samples::{TENANT, at_once, capture, make_one};
+
+on_both!(
+    what_has_not_begun_changes_as_it_was_read,
+    what_was_signed_or_taken_keeps_its_transport,
+    one_of_a_plan_and_a_binding_wins,
+    one_of_a_plan_and_an_append_wins,
+    of_many_plans_at_once_each_is_of_what_was_read,
+    a_plan_and_an_end_exclude_each_other,
+);
+
+const FAR: Micros = Micros(i64::MAX / 2);
+const ROUNDS: usize = 12;
+
+async fn find(catalog: &Catalog, upload_id: &str) -> Upload {
+    let mut reader = catalog.reader().await.unwrap();
+    let found = uploads::find(&mut reader.tx(), TENANT, upload_id).await;
+    found.unwrap().unwrap()
+}
+
+/// An upload of which no URL was given out.
+async fn fresh(f: &Fixture, transport: &'static str) -> Upload {
+    let mut fresh = capture(f, "anna", &f.id("ref"), 1);
+    fresh.assets[0].transport = transport;
+    fresh.assets[0].size_bytes = 100_000_000;
+    fresh.assets[0].signed_until = Micros(0);
+    make_one(&f.catalog, &fresh).await;
+    find(&f.catalog, &fresh.assets[0].upload_id).await
+}
+
+fn to(transport: Transport, part_size_bytes: i64, concurrency: i64) -> Replan {
+    Replan {
+        transport,
+        part_size_bytes,
+        concurrency,
+        advice: None,
+    }
+}
+
+/// Does it, and again as long as others are in the way.
+async fn until_done<T, Fut>(act: impl Fn() -> Fut) -> T
+where
+    Fut: Future<Output = Result<T, CatalogError>>,
+{
+    loop {
+        match act().await {
+            Err(error) if error.is_contended() => {}
+            other => return other.unwrap(),
+        }
+    }
+}
+
+async fn replan(catalog: &Catalog, upload: &Upload, to: &Replan) -> bool {
+    until_done(|| {
+        let (upload, to) = (upload.clone(), to.clone());
+        async move { in_tx!(catalog, |tx| uploads::replan(tx, &upload, &to).await) }
+    })
+    .await
+}
+
+async fn bind(catalog: &Catalog, upload: &Upload) -> bool {
+    until_done(|| {
+        let upload = upload.clone();
+        async move {
+            in_tx!(catalog, |tx| {
+                uploads::bind_store_upload(tx, &upload, "store-1", PartChecksum::Sha256).await
+            })
+        }
+    })
+    .await
+}
+
+async fn extend(catalog: &Catalog, upload: &Upload) -> bool {
+    until_done(|| {
+        let id = upload.upload_id.clone();
+        async move {
+            in_tx!(catalog, |tx| {
+                uploads::extend_signed(tx, TENANT, &id, FAR, FAR).await
+            })
+        }
+    })
+    .await
+}
+
+async fn take(catalog: &Catalog, upload: &Upload) -> Option<appends::Taken> {
+    until_done(|| {
+        let id = upload.upload_id.clone();
+        async move { in_tx!(catalog, |tx| appends::take(tx, TENANT, &id, FAR).await) }
+    })
+    .await
+}
+
+async fn intend(catalog: &Catalog, hold: &appends::Hold) -> bool {
+    until_done(|| {
+        let hold = hold.clone();
+        async move {
+            in_tx!(catalog, |tx| {
+                appends::intend_segment(tx, &hold, "x/segment", 0, 7, FAR).await
+            })
+        }
+    })
+    .await
+}
+
+async fn what_has_not_begun_changes_as_it_was_read(f: Fixture) {
+    let upload = fresh(&f, "multipart").await;
+    let append = to(Transport::Append, 1 << 20, 1);
+    assert!(replan(&f.catalog, &upload, &append).await);
+    let now = find(&f.catalog, &upload.upload_id).await;
+    assert_eq!(
+        (now.transport, now.part_size_bytes),
+        (Transport::Append, 1 << 20)
+    );
+    // Who read it before does not undo it.
+    let wide = to(Transport::Multipart, 8 << 20, 6);
+    assert!(!replan(&f.catalog, &upload, &wide).await);
+    assert!(replan(&f.catalog, &now, &wide).await);
+    assert!(
+        take(&f.catalog, &now).await.is_none(),
+        "it is not appended to"
+    );
+}
+
+async fn what_was_signed_or_taken_keeps_its_transport(f: Fixture) {
+    let append = to(Transport::Append, 8_388_608, 1);
+    let signed = fresh(&f, "multipart").await;
+    assert!(extend(&f.catalog, &signed).await);
+    assert!(!replan(&f.catalog, &signed, &append).await);
+    let fewer = to(Transport::Multipart, signed.part_size_bytes, 2);
+    assert!(replan(&f.catalog, &signed, &fewer).await);
+    assert_eq!(find(&f.catalog, &signed.upload_id).await.concurrency, 2);
+    let other_parts = to(Transport::Multipart, signed.part_size_bytes / 2, 2);
+    assert!(!replan(&f.catalog, &signed, &other_parts).await);
+
+    let taken = fresh(&f, "append").await;
+    let parts = to(Transport::Multipart, 8_388_608, 4);
+    let hold = take(&f.catalog, &taken).await.unwrap().hold;
+    // It was only asked where it is.
+    assert!(replan(&f.catalog, &taken, &parts).await);
+    assert!(
+        !intend(&f.catalog, &hold).await,
+        "nothing is written for it"
+    );
+    let back = find(&f.catalog, &taken.upload_id).await;
+    assert!(replan(&f.catalog, &back, &append).await);
+    assert!(intend(&f.catalog, &hold).await);
+    let begun = find(&f.catalog, &taken.upload_id).await;
+    assert!(!replan(&f.catalog, &begun, &parts).await);
+}
+
+async fn one_of_a_plan_and_a_binding_wins(f: Fixture) {
+    let second = f.second().await;
+    for round in 0..ROUNDS {
+        let upload = fresh(&f, "multipart").await;
+        let done = at_once(2, |who| {
+            let (first, second, upload) = (f.catalog.clone(), second.clone(), upload.clone());
+            async move {
+                if who == round % 2 {
+                    replan(&first, &upload, &to(Transport::Append, 1 << 20, 1)).await
+                } else {
+                    bind(&second, &upload).await
+                }
+            }
+        })
+        .await;
+        assert_eq!(done.iter().filter(|d| **d).count(), 1, "{done:?}");
+        let now = find(&f.catalog, &upload.upload_id).await;
+        let is_bound = now.store_upload_id.is_some();
+        assert_eq!(is_bound, now.transport == Transport::Multipart, "{now:?}");
+    }
+}
+
+async fn one_of_a_plan_and_an_append_wins(f: Fixture) {
+    let second = f.second().await;
+    for round in 0..ROUNDS {
+        let upload = fresh(&f, "append").await;
+        let hold = take(&f.catalog, &upload).await.unwrap().hold;
+        let done = at_once(2, |who| {
+            let (first, second) = (f.catalog.clone(), second.clone());
+            let (upload, hold) = (upload.clone(), hold.clone());
+            async move {
+                if who == round % 2 {
+                    replan(&first, &upload, &to(Transport::Multipart, 8 << 20, 4)).await
+                } else {
+                    intend(&second, &hold).await
+                }
+            }
+        })
+        .await;
+        assert_eq!(done.iter().filter(|d| **d).count(), 1, "{done:?}");
+        let now = find(&f.catalog, &upload.upload_id).await;
+        let is_written = now.signed_until > Micros(0);
+        assert_eq!(is_written, now.transport == Transport::Append, "{now:?}");
+    }
+}
+
+async fn of_many_plans_at_once_each_is_of_what_was_read(f: Fixture) {
+    let upload = fresh(&f, "multipart").await;
+    let done = at_once(8, |n| {
+        let (catalog, upload) = (f.catalog.clone(), upload.clone());
+        let part_size_bytes = (1 << 20) * (n as i64 + 1);
+        async move {
+            replan(
+                &catalog,
+                &upload,
+                &to(Transport::Append, part_size_bytes, 1),
+            )
+            .await
+        }
+    })
+    .await;
+    assert_eq!(done.iter().filter(|d| **d).count(), 1, "{done:?}");
+    let winner = done.iter().position(|d| *d).unwrap() as i64;
+    let now = find(&f.catalog, &upload.upload_id).await;
+    assert_eq!(now.part_size_bytes, (1 << 20) * (winner + 1));
+}
+
+async fn a_plan_and_an_end_exclude_each_other(f: Fixture) {
+    for _ in 0..ROUNDS {
+        let upload = fresh(&f, "multipart").await;
+        let ended = at_once(2, |who| {
+            let (catalog, upload) = (f.catalog.clone(), upload.clone());
+            async move {
+                if who == 0 {
+                    replan(&catalog, &upload, &to(Transport::Append, 1 << 20, 1)).await;
+                    return true;
+                }
+                until_done(|| {
+                    let (catalog, upload) = (catalog.clone(), upload.clone());
+                    async move {
+                        let aborted = UploadState::Aborted;
+                        in_tx!(catalog, |tx| {
+                            uploads::change(tx, &upload, UploadState::Open, aborted, None).await
+                        })
+                    }
+                })
+                .await
+            }
+        })
+        .await;
+        assert_eq!(ended, [true, true], "an end does not depend on the plan");
+        let now = find(&f.catalog, &upload.upload_id).await;
+        assert!(!replan(&f.catalog, &now, &to(Transport::Append, 2 << 20, 1)).await);
+    }
+}

@@ -1,0 +1,184 @@
+//! Asks the server for another plan in the midst of an upload, when the one in force no longer fits.
+//!
+//! | why | when |
+//! |---|---|
+//! | the app says another network, or that bytes cost something | at once |
+//! | what is measured is twice or half of what the plan was made by | at once; what the next plan is made by is the measure from then on, so that it takes another doubling to ask again |
+//! | three tries in a row failed | at once |
+//!
+//! At most once in [`Settings::ask_again_after`](super::Settings) for each file, and not when so little is left that no plan
+//! would make a difference. No answer is no harm: the upload goes on as before.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use safelight_api::captures::{Network, Plan};
+use safelight_api::uploads::{Replan, Replanned};
+use safelight_model::plan::Transport;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::hints::Basis;
+use super::intend::spoken;
+use super::send_file::Stop;
+use super::{FileJob, Uploader};
+
+/// So many failures in a row are a reason to ask.
+const FAILURES: u32 = 3;
+
+/// Watches over the plan of one file.
+pub(super) struct Watch {
+    basis: Mutex<Basis>,
+    asked_at: Mutex<Option<Instant>>,
+    failures: AtomicU32,
+    /// Rung at each failure.
+    pub(super) trouble: Notify,
+}
+
+impl Watch {
+    pub(super) fn over(basis: Basis) -> Self {
+        Self {
+            basis: Mutex::new(basis),
+            asked_at: Mutex::default(),
+            failures: AtomicU32::new(0),
+            trouble: Notify::new(),
+        }
+    }
+
+    pub(super) fn failed(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.trouble.notify_one();
+    }
+
+    pub(super) fn carried(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the plan no longer fits, by what is known now.
+    pub(super) fn is_due(&self, now: Option<&Network>, least_between: Duration) -> bool {
+        let asked_at = *lock(&self.asked_at);
+        if asked_at.is_some_and(|at| at.elapsed() < least_between) {
+            return false;
+        }
+        self.failures.load(Ordering::Relaxed) >= FAILURES || lock(&self.basis).change(now).is_some()
+    }
+
+    fn asks(&self, by: Option<Network>) {
+        *lock(&self.asked_at) = Some(Instant::now());
+        *lock(&self.basis) = Basis::of(by);
+        self.failures.store(0, Ordering::Relaxed);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What became of asking.
+pub(super) enum Again {
+    /// The plan to go on by.
+    Plan(Box<Replanned>),
+    /// There was no answer: perhaps the server has another plan now.
+    Silence,
+    /// The server will not: the upload is as it was, or has ended, which shows soon.
+    Refused,
+}
+
+impl Uploader {
+    /// Whether another plan is to be asked for now.
+    pub(super) fn wants_another_plan(&self, watch: &Watch) -> bool {
+        watch.is_due(self.network().as_ref(), self.settings.ask_again_after)
+    }
+
+    /// Asks, with what is known now.
+    pub(super) async fn ask_again(&self, job: &FileJob, watch: &Watch) -> Again {
+        let network = self.network();
+        watch.asks(network.clone());
+        let conditions = self.settings.conditions.borrow().clone();
+        let asked = Replan {
+            network,
+            battery: conditions.battery(),
+            background: conditions.background,
+            accept_transports: spoken(),
+        };
+        match self.session.replan(&job.upload.upload_id, &asked).await {
+            Ok(answer) => {
+                self.at_once.store(answer.assets_at_once, Ordering::Relaxed);
+                Again::Plan(Box::new(answer))
+            }
+            Err(error) if error.is_passing() => Again::Silence,
+            Err(_) => Again::Refused,
+        }
+    }
+
+    /// Asks before anything is sent, if network or measure are no longer those that the plan was made by. What is signed
+    /// for one request stays.
+    pub(super) async fn plan_afresh(&self, job: &mut FileJob, watch: &Watch) -> Result<bool, Stop> {
+        self.look_at_link()
+            .await
+            .map_err(|e| Stop::Failed((&e).into()))?;
+        let is_single = Transport::parse(&job.upload.plan.transport) == Some(Transport::Single);
+        if is_single || !self.wants_another_plan(watch) {
+            return Ok(false);
+        }
+        match self.ask_again(job, watch).await {
+            Again::Plan(answer) => Ok(adopt(job, *answer)),
+            Again::Silence => Ok(true),
+            Again::Refused => Ok(false),
+        }
+    }
+}
+
+/// Whether `plan` moves the bytes in another way than `job`'s.
+pub(super) fn is_other(job: &FileJob, plan: &Plan) -> bool {
+    let current = &job.upload.plan;
+    (&current.transport, current.part_size_bytes) != (&plan.transport, plan.part_size_bytes)
+}
+
+/// Goes on by `answer`. `true` if the bytes travel in another way from now on, so that it has to be asked where the upload is.
+pub(super) fn adopt(job: &mut FileJob, answer: Replanned) -> bool {
+    let moves = is_other(job, &answer.plan);
+    job.upload.plan = answer.plan;
+    if moves {
+        job.upload.urls = answer.urls;
+    }
+    moves
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_asked_for_a_reason_and_not_too_often() {
+        let wifi = Network {
+            kind: Some("wifi".to_owned()),
+            ..Network::default()
+        };
+        let watch = Watch::over(Basis::of(Some(wifi.clone())));
+        let (never, always) = (Duration::MAX, Duration::ZERO);
+        assert!(!watch.is_due(Some(&wifi), always));
+        let cellular = Network {
+            kind: Some("3g".to_owned()),
+            ..Network::default()
+        };
+        assert!(watch.is_due(Some(&cellular), never), "it was never asked");
+        watch.asks(Some(cellular.clone()));
+        assert!(!watch.is_due(Some(&cellular), always));
+        for _ in 0..2 {
+            watch.failed();
+        }
+        watch.carried();
+        watch.failed();
+        assert!(!watch.is_due(Some(&cellular), always), "not in a row");
+        for _ in 0..2 {
+            watch.failed();
+        }
+        assert!(watch.is_due(Some(&cellular), always));
+        assert!(
+            !watch.is_due(Some(&cellular), never),
+            "it was asked of late"
+        );
+    }
+}
