@@ -33,3 +33,4 @@ mod stores;
 mod sweeps;
 mod upload_looks;
 mod uploads;
+mod webhooks;

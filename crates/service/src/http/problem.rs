@@ -17,6 +17,7 @@ use crate::governance::api_keys::KeyError;
 use crate::governance::authenticate::Unauthenticated;
 use crate::governance::tokens::MintError;
 use crate::insights::follow::FollowError;
+use crate::insights::webhooks::endpoints::WebhookError;
 use crate::intake::abort_upload::AbortError;
 use crate::intake::append::error::AppendError;
 use crate::intake::complete_upload::CompleteUploadError;
@@ -61,7 +62,7 @@ coded!(
     StoreError,
     Unauthenticated
 );
-coded!(with_field AlbumError, InitiateError, PatchError, ReadAssetError, SignError);
+coded!(with_field AlbumError, InitiateError, PatchError, ReadAssetError, SignError, WebhookError);
 
 /// What a handler answers when it cannot do what was asked.
 #[derive(Clone, Debug)]
