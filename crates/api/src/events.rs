@@ -8,6 +8,19 @@ pub const SPEC_VERSION: &str = "1.0";
 /// Where events come from. With the id it tells an event from all others.
 pub const SOURCE: &str = "/v1/events";
 
+/// All types of events of this version.
+pub const TYPES: [&str; 9] = [
+    "capture.created",
+    "upload.started",
+    "upload.completed",
+    "asset.state_changed",
+    "rendition.ready",
+    "asset.updated",
+    "album.created",
+    "album.updated",
+    "album.deleted",
+];
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CloudEvent {

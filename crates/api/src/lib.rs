@@ -13,3 +13,4 @@ pub mod paths;
 pub mod problem;
 pub mod store_events;
 pub mod uploads;
+pub mod webhooks;

@@ -50,6 +50,16 @@ pub const TUS_UPLOAD: &str = "/u/tus/{tenant_id}/{upload_id}";
 pub const MEDIA: &str = "/m/{public_id}/{file}";
 /// Takes events of the object store (POST).
 pub const STORE_EVENTS: &str = "/v1/store-events";
+/// Webhooks (GET, POST).
+pub const WEBHOOKS: &str = "/v1/webhooks";
+/// One webhook (GET, PATCH, DELETE).
+pub const WEBHOOK: &str = "/v1/webhooks/{webhook_id}";
+/// Gives a webhook another secret (POST).
+pub const WEBHOOK_SECRET: &str = "/v1/webhooks/{webhook_id}/secret";
+/// Has events sent to a webhook again (POST).
+pub const WEBHOOK_REPLAY: &str = "/v1/webhooks/{webhook_id}/replay";
+/// What became of the events for a webhook (GET).
+pub const WEBHOOK_DELIVERIES: &str = "/v1/webhooks/{webhook_id}/deliveries";
 /// Is the process alive (GET).
 pub const HEALTH: &str = "/healthz";
 /// Can it serve (GET).

@@ -21,7 +21,7 @@ mod prune;
 mod read;
 mod sequence;
 
-pub use prune::prune;
+pub use prune::{Until, prune};
 pub use read::{Head, Sequenced, after, head, heads, of_owner_after, tenants};
 pub use sequence::{any_waiting, sequence};
 

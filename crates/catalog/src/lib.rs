@@ -31,6 +31,7 @@ pub mod store_events;
 pub mod stores;
 pub mod sweeps;
 pub mod uploads;
+pub mod webhooks;
 
 mod batch;
 mod bells;

@@ -63,13 +63,23 @@ pub enum Code {
     CatalogUnavailable,
     /// No space is left.
     DiskFull,
+    /// Events are not sent to this address.
+    WebhookAddressRefused,
+    /// The receiver of a webhook cannot be reached.
+    WebhookUnreachable,
+    /// The receiver of a webhook does not answer in time.
+    WebhookTimeout,
+    /// The receiver of a webhook does not take the event.
+    WebhookRejected,
+    /// The event was forgotten before it was delivered.
+    EventForgotten,
     /// A fault of the server's own.
     Internal,
 }
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 36] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
@@ -100,6 +110,11 @@ impl Code {
         Self::StoreUnavailable,
         Self::CatalogUnavailable,
         Self::DiskFull,
+        Self::WebhookAddressRefused,
+        Self::WebhookUnreachable,
+        Self::WebhookTimeout,
+        Self::WebhookRejected,
+        Self::EventForgotten,
         Self::Internal,
     ];
 
@@ -137,6 +152,11 @@ impl Code {
             Self::StoreUnavailable => "store_unavailable",
             Self::CatalogUnavailable => "catalog_unavailable",
             Self::DiskFull => "disk_full",
+            Self::WebhookAddressRefused => "webhook_address_refused",
+            Self::WebhookUnreachable => "webhook_unreachable",
+            Self::WebhookTimeout => "webhook_timeout",
+            Self::WebhookRejected => "webhook_rejected",
+            Self::EventForgotten => "event_forgotten",
             Self::Internal => "internal",
         }
     }
@@ -175,6 +195,11 @@ impl Code {
             Self::StoreUnavailable => "The object store does not answer",
             Self::CatalogUnavailable => "The database does not answer",
             Self::DiskFull => "No space is left",
+            Self::WebhookAddressRefused => "Events are not sent to this address",
+            Self::WebhookUnreachable => "The receiver of a webhook cannot be reached",
+            Self::WebhookTimeout => "The receiver of a webhook does not answer in time",
+            Self::WebhookRejected => "The receiver of a webhook does not take the event",
+            Self::EventForgotten => "The event was forgotten before it was delivered",
             Self::Internal => "A fault of the server's own",
         }
     }

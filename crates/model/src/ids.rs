@@ -30,6 +30,8 @@ pub const EVENT: &str = "evt";
 pub const TENANT: &str = "ten";
 /// Prefix of API key ids.
 pub const API_KEY: &str = "key";
+/// Prefix of webhook ids.
+pub const WEBHOOK: &str = "whk";
 /// Prefix of request ids.
 pub const REQUEST: &str = "req";
 /// Prefix of idempotency fingerprints' rows and worker names.

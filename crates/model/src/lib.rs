@@ -3,6 +3,7 @@
 //! Everything here is a value or a function of values. Time and randomness come in through the
 //! traits in [`clock`] and [`entropy`], so that a test can fix both.
 
+pub mod address;
 pub mod clock;
 pub mod codes;
 pub mod duplicates;
@@ -19,3 +20,4 @@ pub mod plan;
 pub mod preset;
 pub mod tags;
 pub mod text;
+pub mod webhook;

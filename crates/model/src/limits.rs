@@ -65,3 +65,15 @@ pub const DELIVERY_WINDOW: Duration = Duration::from_secs(3600);
 /// Life of a device token by default, and at most.
 pub const DEVICE_TOKEN: (Duration, Duration) =
     (Duration::from_secs(3600), Duration::from_secs(24 * 3600));
+/// Webhooks of one tenant.
+pub const MAX_WEBHOOKS: usize = 20;
+/// Longest URL of a webhook, and longest description, in characters.
+pub const MAX_WEBHOOK_TEXT: (usize, usize) = (2_048, 256);
+/// Types of events that one webhook may name.
+pub const MAX_WEBHOOK_EVENTS: usize = 32;
+/// How long a secret of a webhook signs along after another took its place.
+pub const OLD_SECRET: Duration = Duration::from_secs(24 * 3600);
+/// How long it is kept what became of a delivery.
+pub const DELIVERY_RECORD: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How much longer than others events are kept that a webhook is still to be sent.
+pub const UNDELIVERED: Duration = Duration::from_secs(7 * 24 * 3600);

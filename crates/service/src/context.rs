@@ -44,10 +44,21 @@ pub struct ServiceSettings {
     pub max_requests: usize,
     /// Requests that wait for a change, and open streams of events, at once.
     pub max_waiting: usize,
+    /// Where webhooks may lead.
+    pub webhooks: WebhookRules,
     /// How long events are kept.
     pub event_retention: Duration,
     /// After so long without an event a stream says that it is still there.
     pub event_heartbeat: Duration,
+}
+
+/// Where webhooks may lead: by default to the public internet, over TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WebhookRules {
+    /// To private addresses too: of this machine, of its network.
+    pub allow_private: bool,
+    /// Without TLS too.
+    pub allow_http: bool,
 }
 
 /// A secret that others send. Only a hash of it is kept.

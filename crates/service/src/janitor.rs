@@ -68,6 +68,9 @@ async fn round(context: &Context) {
         Ok(removed) => tracing::info!(removed, "old events forgotten"),
         Err(error) => tracing::warn!(%error, "old events were not pruned"),
     }
+    if let Err(error) = insights::webhooks::prune_deliveries::prune_deliveries(context).await {
+        tracing::warn!(%error, "old deliveries of webhooks were not pruned");
+    }
     match retention::prune_records::prune_records(context).await {
         Ok(0) => {}
         Ok(removed) => tracing::info!(removed, "idempotency records forgotten"),

@@ -6,9 +6,19 @@ use super::read::{Head, after};
 use crate::error::CatalogError;
 use crate::transaction::Tx;
 use crate::values;
+use crate::webhooks;
 
-/// Forgets the oldest events of a tenant that happened before `before`, at most `limit`, and never one
-/// before its elders: what is kept has no gaps. How many; fewer than `limit` if that was all.
+/// Until when events are forgotten.
+#[derive(Clone, Copy, Debug)]
+pub struct Until {
+    /// Those that happened before, if everybody who is to be sent them has them.
+    pub sent: Micros,
+    /// Those that happened before, whoever has them.
+    pub all: Micros,
+}
+
+/// Forgets the oldest events of a tenant, at most `limit`, and never one before its elders: what is kept has no gaps.
+/// How many; fewer than `limit` if that was all.
 ///
 /// # Errors
 /// What the database says; [`CatalogError::Contended`] if another prunes the same tenant. Everything is
@@ -16,11 +26,19 @@ use crate::values;
 pub async fn prune(
     tx: &mut Tx<'_>,
     head: &Head,
-    before: Micros,
+    until: Until,
     limit: i64,
 ) -> Result<u64, CatalogError> {
     let oldest = after(tx, &head.tenant_id, head.pruned, limit).await?;
-    let Some(last) = oldest.iter().take_while(|e| e.at < before).last() else {
+    if oldest.first().is_none_or(|e| e.at >= until.sent) {
+        return Ok(0);
+    }
+    let held = webhooks::held_from(tx, &head.tenant_id).await?;
+    let is_over = |position: i64, at: Micros| {
+        at < until.sent && (at < until.all || held.is_none_or(|held| position < held))
+    };
+    let over = oldest.iter().take_while(|e| is_over(e.position, e.at));
+    let Some(last) = over.last() else {
         return Ok(0);
     };
     let moved = tx

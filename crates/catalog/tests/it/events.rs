@@ -291,8 +291,11 @@ async fn pruning_forgets_the_oldest_and_leaves_no_gap(f: Fixture) {
     sequence_all(&f.catalog).await;
     told(&f, TENANT, "waits").await;
     let prune = async |head: Head, before, limit| {
-        in_tx!(f.catalog, |tx| events::prune(tx, &head, before, limit)
-            .await)
+        let until = events::Until {
+            sent: before,
+            all: before,
+        };
+        in_tx!(f.catalog, |tx| events::prune(tx, &head, until, limit).await)
     };
     let before = start.plus(Duration::from_secs(50));
     let fresh = head(&f.catalog, TENANT).await;

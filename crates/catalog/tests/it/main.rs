@@ -35,3 +35,4 @@ mod stores;
 mod sweeps;
 mod upload_looks;
 mod uploads;
+mod webhooks;

@@ -85,8 +85,14 @@ impl Resolved {
                 "5368709120 (5 GiB, what S3 takes at once) at most",
             ));
         }
-        if !["yes", "no"].contains(&self.text("sweep_removes")) {
-            return Err(self.wrong("sweep_removes", "yes or no"));
+        for key in [
+            "sweep_removes",
+            "webhook_allow_private",
+            "webhook_allow_http",
+        ] {
+            if !["yes", "no"].contains(&self.text(key)) {
+                return Err(self.wrong(key, "yes or no"));
+            }
         }
         if DedupScope::parse(self.text("dedup_scope")).is_none() {
             return Err(self.wrong("dedup_scope", "owner or tenant"));

@@ -9,7 +9,7 @@ use safelight_model::clock::{Clock, SystemClock};
 use safelight_model::duplicates::DedupScope;
 use safelight_model::{entropy, ids, limits};
 use safelight_objects::Objects;
-use safelight_service::context::{Context, Secret, ServiceSettings};
+use safelight_service::context::{Context, Secret, ServiceSettings, WebhookRules};
 use safelight_service::governance::api_keys;
 use safelight_service::http::{AppState, Roles, listen::listen, router};
 use safelight_service::intake::append::Gateway;
@@ -46,6 +46,7 @@ pub struct Server {
     work: Option<(Executor, Sandbox)>,
     janitor: Option<JoinHandle<()>>,
     sequencer: Option<JoinHandle<()>>,
+    webhooks: Option<JoinHandle<()>>,
     /// The store, and its upkeep.
     store: Option<(JoinHandle<std::io::Result<()>>, JoinHandle<()>)>,
     catalog: Catalog,
@@ -128,6 +129,10 @@ pub async fn share(
             quiet: Duration::from_secs(number("upload_quiet_seconds")?),
             max_requests: usize::try_from(number("max_requests")?)?,
             max_waiting: usize::try_from(number("max_waiting")?)?,
+            webhooks: WebhookRules {
+                allow_private: settings.text("webhook_allow_private") == "yes",
+                allow_http: settings.text("webhook_allow_http") == "yes",
+            },
             event_retention: settings
                 .days("event_retention_days")?
                 .unwrap_or(limits::EVENT_RETENTION),
@@ -245,6 +250,12 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
     } else {
         None
     };
+    let webhooks = settings.has_role("worker").then(|| {
+        tokio::spawn(insights::webhooks::deliver::run(
+            context.clone(),
+            stop_work.clone(),
+        ))
+    });
     let janitor = settings
         .has_role("janitor")
         .then(|| tokio::spawn(janitor::run(context.clone(), stop_work.clone())));
@@ -281,6 +292,7 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
         work,
         janitor,
         sequencer,
+        webhooks,
         store,
         catalog: context.catalog,
     })
@@ -301,6 +313,9 @@ impl Server {
         }
         if let Some(janitor) = self.janitor {
             janitor.await?;
+        }
+        if let Some(webhooks) = self.webhooks {
+            webhooks.await?;
         }
         self.stop_events.cancel();
         if let Some(sequencer) = self.sequencer {

@@ -46,14 +46,28 @@ pub fn open(dir: &Path, source: &dyn Entropy) -> anyhow::Result<Keys> {
     let Some((access, secret)) = store.split_once(':') else {
         bail!("{}/store.key must hold `access:secret`", dir.display())
     };
+    let mut keyring = Keyring::of(
+        &unhex(dir, "token.key", &token)?,
+        unhex(dir, "link.key", &link)?,
+    );
+    // Never made: processes that share a catalog must agree, and a copy of `link.key` is right until that changes.
+    if let Some(root) = read(dir, "webhook.key")? {
+        keyring = keyring.with_webhook_root(unhex(dir, "webhook.key", &root)?);
+    }
     Ok(Keys {
-        keyring: Keyring::of(
-            &unhex(dir, "token.key", &token)?,
-            unhex(dir, "link.key", &link)?,
-        ),
+        keyring,
         store: (access.to_owned(), secret.to_owned()),
         admin,
     })
+}
+
+fn read(dir: &Path, name: &str) -> anyhow::Result<Option<String>> {
+    let path = dir.join(name);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
 }
 
 fn read_or_make(dir: &Path, name: &str, make: impl FnOnce() -> String) -> anyhow::Result<String> {
@@ -133,5 +147,26 @@ mod tests {
             std::fs::read_dir(dir.path().join("keys")).unwrap().count(),
             4
         );
+    }
+
+    #[test]
+    fn webhooks_keep_their_secrets_when_the_link_key_is_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| dir.path().join(name);
+        let secret = |seed| {
+            let keys = open(dir.path(), &SeededEntropy::new(seed)).unwrap();
+            (
+                keys.keyring.webhook_secret("ten_1", "whk_1", "salt"),
+                keys.keyring.link_key_id,
+            )
+        };
+        let (before, link_before) = secret(1);
+        std::fs::copy(file("link.key"), file("webhook.key")).unwrap();
+        std::fs::remove_file(file("link.key")).unwrap();
+        let (after, link_after) = secret(2);
+        assert_eq!(before, after);
+        assert_ne!(link_before, link_after);
+        std::fs::write(file("webhook.key"), "short").unwrap();
+        assert!(open(dir.path(), &SeededEntropy::new(3)).is_err());
     }
 }

@@ -85,6 +85,9 @@ settings! {
     event_retention_days: "Days that events are kept, for those who come back and go on where they were" = |_| "7".into();
     event_heartbeat_seconds: "Seconds without an event after which a stream of events says that it is still there" =
         |_| "15".into();
+    webhook_allow_private: "Whether webhooks may lead to private addresses, of this machine and its network: yes or no" =
+        |_| "no".into();
+    webhook_allow_http: "Whether webhooks may do without TLS: yes or no" = |_| "no".into();
     single_max_bytes: "Files up to this size go by one presigned PUT" = |_| limits::SINGLE_MAX_BYTES.to_string();
     plan_policy: "A TOML file with numbers of the plan policy that are other here than by default; empty for none" =
         |_| String::new();

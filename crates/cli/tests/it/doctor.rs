@@ -51,6 +51,7 @@ async fn a_running_server_is_examined(database: Database) {
     assert_eq!(of("capabilities")["verdict"], "ok");
     assert_eq!(of("capabilities")["found"], "those of the embedded store");
     assert_eq!(of("scanner")["verdict"], "warning");
+    assert_eq!(of("webhooks")["verdict"], "ok");
 
     let examined = [&["store"], args.as_slice()].concat();
     let report = json(&doctor(dir, &examined).await);

@@ -155,6 +155,7 @@ pub async fn context(objects: Objects, catalog_url: &str, clock: &Arc<ManualCloc
             orphan_grace: limits::ORPHAN_GRACE,
             max_requests: 64,
             max_waiting: 64,
+            webhooks: safelight_service::context::WebhookRules::default(),
             event_retention: Duration::from_secs(7 * 24 * 3600),
             event_heartbeat: Duration::from_secs(15),
         }),

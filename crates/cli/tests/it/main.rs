@@ -42,6 +42,7 @@ mod strangers;
 mod sweep;
 mod tus;
 mod upload;
+mod webhooks;
 mod wire;
 
 #[path = "../../../client/tests/it/fake_server.rs"]

@@ -17,6 +17,7 @@ use crate::governance::api_keys::KeyError;
 use crate::governance::authenticate::Unauthenticated;
 use crate::governance::tokens::MintError;
 use crate::insights::follow::FollowError;
+use crate::insights::webhooks::endpoints::WebhookError;
 use crate::intake::abort_upload::AbortError;
 use crate::intake::append::error::AppendError;
 use crate::intake::complete_upload::CompleteUploadError;
@@ -69,7 +70,7 @@ coded!(
     Unauthenticated
 );
 coded!(with_asset AppendError);
-coded!(with_field AlbumError, InitiateError, PatchError, ReadAssetError);
+coded!(with_field AlbumError, InitiateError, PatchError, ReadAssetError, WebhookError);
 
 impl Coded for SignError {
     fn stable_code(&self) -> Code {

@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use super::gateway;
 use super::problem::Refused;
 use super::routes::{
-    albums, assets, captures, events, keys, media, operations, store_events, uploads,
+    albums, assets, captures, events, keys, media, operations, store_events, uploads, webhooks,
 };
 use super::surround::surround;
 use crate::context::Context;
@@ -146,6 +146,11 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::mint))
         .routes(routes!(store_events::hear))
+        .routes(routes!(webhooks::create, webhooks::list))
+        .routes(routes!(webhooks::read, webhooks::change, webhooks::delete))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::replay))
+        .routes(routes!(webhooks::deliveries))
 }
 
 fn delivery() -> OpenApiRouter<AppState> {
@@ -238,6 +243,11 @@ mod tests {
             paths::KEY,
             paths::TOKENS,
             paths::STORE_EVENTS,
+            paths::WEBHOOKS,
+            paths::WEBHOOK,
+            paths::WEBHOOK_SECRET,
+            paths::WEBHOOK_REPLAY,
+            paths::WEBHOOK_DELIVERIES,
             paths::MEDIA,
         ];
         for path in named {

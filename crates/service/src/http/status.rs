@@ -29,7 +29,13 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::PixelLimitExceeded
         | Code::DecodeTimeout
         | Code::DecodeMemory
-        | Code::DecodeCrashed => StatusCode::UNPROCESSABLE_ENTITY,
+        | Code::DecodeCrashed
+        | Code::WebhookAddressRefused => StatusCode::UNPROCESSABLE_ENTITY,
+        // What became of deliveries; no request is answered so.
+        Code::WebhookUnreachable | Code::WebhookRejected | Code::EventForgotten => {
+            StatusCode::BAD_GATEWAY
+        }
+        Code::WebhookTimeout => StatusCode::GATEWAY_TIMEOUT,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Code::Overloaded | Code::StoreUnavailable | Code::CatalogUnavailable => {

@@ -343,7 +343,16 @@ mod tests {
         let pruned = catalog.write::<_, CatalogError, _>(|tx| {
             Box::pin(async move {
                 let head = events::head(tx, "ten_1").await?;
-                events::prune(tx, &head, Micros(2), 150).await
+                events::prune(
+                    tx,
+                    &head,
+                    events::Until {
+                        sent: Micros(2),
+                        all: Micros(2),
+                    },
+                    150,
+                )
+                .await
             })
         });
         assert_eq!(pruned.await.unwrap(), 150);

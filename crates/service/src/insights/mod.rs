@@ -6,3 +6,4 @@ pub mod prune_events;
 pub mod record;
 pub mod sequencer;
 pub mod tail;
+pub mod webhooks;

@@ -1,8 +1,8 @@
-//! Forgets events whose retention is over.
+//! Forgets events whose retention is over. What a webhook is still to be sent is kept for longer, within a limit.
 
-use safelight_catalog::events::{self, Head};
+use safelight_catalog::events::{self, Head, Until};
 use safelight_catalog::{Catalog, CatalogError};
-use safelight_model::clock::Micros;
+use safelight_model::limits;
 
 use crate::context::Context;
 
@@ -16,7 +16,9 @@ const TENANTS: i64 = 100;
 /// # Errors
 /// If the catalog fails.
 pub async fn prune_events(context: &Context) -> Result<u64, CatalogError> {
-    let before = context.now().minus(context.settings.event_retention);
+    let sent = context.now().minus(context.settings.event_retention);
+    let all = sent.minus(limits::UNDELIVERED);
+    let until = Until { sent, all };
     let (mut removed, mut from) = (0, String::new());
     loop {
         let mut reader = context.catalog.reader().await?;
@@ -27,7 +29,7 @@ pub async fn prune_events(context: &Context) -> Result<u64, CatalogError> {
         };
         from.clone_from(&last.tenant_id);
         for head in heads {
-            removed += prune_tenant(&context.catalog, head, before).await?;
+            removed += prune_tenant(&context.catalog, head, until).await?;
         }
     }
 }
@@ -35,7 +37,7 @@ pub async fn prune_events(context: &Context) -> Result<u64, CatalogError> {
 async fn prune_tenant(
     catalog: &Catalog,
     mut head: Head,
-    before: Micros,
+    until: Until,
 ) -> Result<u64, CatalogError> {
     let mut removed = 0;
     loop {
@@ -43,7 +45,7 @@ async fn prune_tenant(
         let round = catalog
             .write::<_, CatalogError, _>(move |tx| {
                 Box::pin(async move {
-                    let round = events::prune(tx, &from, before, ROUND).await?;
+                    let round = events::prune(tx, &from, until, ROUND).await?;
                     Ok((round, events::head(tx, &from.tenant_id).await?))
                 })
             })

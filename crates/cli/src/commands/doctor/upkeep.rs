@@ -1,9 +1,10 @@
-//! Whether the store tells of what happens to it, and what the last comparison of store and catalog found.
+//! Whether the store tells of what happens to it, what the last comparison of store and catalog found, and whether
+//! webhooks are taken.
 
 use std::time::Duration;
 
 use safelight_catalog::sweeps::{self, FindingKind};
-use safelight_catalog::{SCHEMA_VERSION, catalog_mark, store_events};
+use safelight_catalog::{SCHEMA_VERSION, catalog_mark, store_events, webhooks};
 use safelight_objects::Verdict;
 use safelight_service::context::Context;
 
@@ -13,7 +14,7 @@ use crate::output;
 /// Where events came and then for so long none did, something may have broken.
 const SILENT: Duration = Duration::from_secs(24 * 3600);
 
-/// Both; nothing of a catalog of an earlier version, which has no such rows.
+/// All three; nothing of a catalog of an earlier version, which has no such rows.
 pub async fn upkeep(context: &Context) -> Vec<Finding> {
     match context.catalog.schema_version().await {
         Ok(version) if version >= SCHEMA_VERSION => {}
@@ -22,6 +23,7 @@ pub async fn upkeep(context: &Context) -> Vec<Finding> {
     vec![
         settle("events", events(context).await),
         settle("sweep", sweep(context).await),
+        settle("webhooks", taken(context).await),
     ]
 }
 
@@ -120,5 +122,25 @@ async fn sweep(context: &Context) -> anyhow::Result<Finding> {
         verdict,
         found: format!("{when}: {said}"),
         what_to_do,
+    })
+}
+
+async fn taken(context: &Context) -> anyhow::Result<Finding> {
+    let mut reader = context.catalog.reader().await?;
+    let (enabled, failing, disabled) = webhooks::count(&mut reader.tx()).await?;
+    let is_well = failing == 0 && disabled == 0;
+    Ok(Finding {
+        check: "webhooks",
+        verdict: if is_well {
+            Verdict::Ok
+        } else {
+            Verdict::Warning
+        },
+        found: format!(
+            "{enabled} enabled, {failing} of them failing; {disabled} disabled since they failed for days or answered 410"
+        ),
+        what_to_do: (!is_well).then_some(
+            "GET /v1/webhooks and its deliveries say which and why; tell the tenants whose they are",
+        ),
     })
 }

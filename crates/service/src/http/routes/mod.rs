@@ -9,6 +9,7 @@ pub(super) mod media;
 pub(super) mod operations;
 pub(super) mod store_events;
 pub(super) mod uploads;
+pub(super) mod webhooks;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};

@@ -87,5 +87,10 @@ pages! {
     StoreUnavailable "store_unavailable",
     CatalogUnavailable "catalog_unavailable",
     DiskFull "disk_full",
+    WebhookAddressRefused "webhook_address_refused",
+    WebhookUnreachable "webhook_unreachable",
+    WebhookTimeout "webhook_timeout",
+    WebhookRejected "webhook_rejected",
+    EventForgotten "event_forgotten",
     Internal "internal",
 }
