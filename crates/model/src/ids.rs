@@ -30,6 +30,8 @@ pub const EVENT: &str = "evt";
 pub const TENANT: &str = "ten";
 /// Prefix of API key ids.
 pub const API_KEY: &str = "key";
+/// Prefix of catalog ids.
+pub const CATALOG: &str = "cat";
 /// Prefix of request ids.
 pub const REQUEST: &str = "req";
 /// Prefix of idempotency fingerprints' rows and worker names.

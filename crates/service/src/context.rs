@@ -81,6 +81,9 @@ pub struct Context {
     pub keyring: Arc<Keyring>,
     /// Settings.
     pub settings: Arc<ServiceSettings>,
+    /// Which catalog this is: what is stored says so ([`crate::retention::catalog_mark::named`]). Empty in programs that only
+    /// look at a catalog of another version.
+    pub catalog_id: Arc<str>,
 }
 
 impl Context {
