@@ -295,6 +295,25 @@ pub async fn forget(tx: &mut Tx<'_>, found: &Finding) -> Result<(), CatalogError
     Ok(())
 }
 
+/// Takes back what was found of an object, by its key: it is so no more.
+///
+/// # Errors
+/// What the database says.
+pub async fn close(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    kind: FindingKind,
+    object_key: &str,
+) -> Result<(), CatalogError> {
+    tx.exec(
+        "DELETE FROM sweep_findings
+          WHERE tenant_id = $1 AND kind = $2 AND object_key = $3 AND store_upload_id = ''",
+        values![tenant_id, kind.as_str(), object_key],
+    )
+    .await?;
+    Ok(())
+}
+
 /// Records why a finding is kept, until it is found anew.
 ///
 /// # Errors

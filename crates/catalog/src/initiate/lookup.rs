@@ -48,6 +48,8 @@ pub(super) struct Known {
 
 /// The kind is compared so that no planner without statistics takes `resources_primary` for it, and with that all of a
 /// tenant's resources. Of several holders the oldest only: one owner may have sent the same bytes any number of times.
+/// Bytes that a sweep has found the store to have lost are not held: whoever has them is to send them again. That is asked for
+/// a value, since a planner would make a join of what is asked for existence.
 const SELECT: &str = "SELECT 'record', i.tenant_id, i.caller, i.idempotency_key, i.fingerprint,
          CASE WHEN i.operation = 'initiate' THEN i.subject_id END
     FROM keys CROSS JOIN idempotency i
@@ -64,7 +66,10 @@ const SELECT: &str = "SELECT 'record', i.tenant_id, i.caller, i.idempotency_key,
            ORDER BY r.asset_id LIMIT 1), NULL
     FROM hashes CROSS JOIN blobs b
    WHERE b.tenant_id = hashes.column1 AND b.scope = hashes.column2 AND b.sha256 = hashes.column3
-     AND b.state = 'live'";
+     AND b.state = 'live'
+     AND (SELECT COUNT(*) FROM sweep_findings f
+           WHERE f.tenant_id = b.tenant_id AND f.kind = 'missing_original' AND f.object_key = b.object_key
+             AND f.store_upload_id = '') = 0";
 
 pub(super) fn question(
     tx: &Tx<'_>,
