@@ -1,5 +1,6 @@
 //! Refuses settings that cannot work, naming the setting and where it came from.
 
+use safelight_model::limits;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::filter::targets::Targets;
 
@@ -67,6 +68,7 @@ impl Resolved {
             ("sandbox_memory_bytes", 256 * 1024 * 1024),
             ("sandbox_seconds", 1),
             ("upload_quiet_seconds", 1),
+            ("upload_life_hours", 1),
             ("sweep_hours", 0),
             ("orphan_grace_days", 1),
             ("gateway_scratch_bytes", 1 << 20),
@@ -83,6 +85,11 @@ impl Resolved {
                 "single_max_bytes",
                 "5368709120 (5 GiB, what S3 takes at once) at most",
             ));
+        }
+        // What outlives that is removed by rules of buckets, as doctor recommends them.
+        let longest_hours = limits::UPLOAD.as_secs() / 3600;
+        if self.number("upload_life_hours", 1)? > longest_hours {
+            return Err(self.wrong("upload_life_hours", "168 (7 days) at most"));
         }
         if !["yes", "no"].contains(&self.text("sweep_removes")) {
             return Err(self.wrong("sweep_removes", "yes or no"));

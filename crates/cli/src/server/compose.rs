@@ -135,6 +135,7 @@ pub async fn share(
             sweep_removes: settings.text("sweep_removes") == "yes",
             orphan_grace: Duration::from_secs(number("orphan_grace_days")?.saturating_mul(86_400)),
             quiet: Duration::from_secs(number("upload_quiet_seconds")?),
+            upload_life: Duration::from_secs(number("upload_life_hours")?.saturating_mul(3600)),
             max_requests: usize::try_from(number("max_requests")?)?,
             max_waiting: usize::try_from(number("max_waiting")?)?,
             event_retention: settings

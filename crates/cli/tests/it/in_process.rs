@@ -166,6 +166,7 @@ pub async fn context(objects: Objects, catalog_url: &str, clock: &Arc<ManualCloc
             scratch_dir: std::env::temp_dir(),
             store_events_secret: None,
             quiet: Duration::from_secs(60),
+            upload_life: limits::UPLOAD,
             sweep_every: None,
             sweep_removes: true,
             orphan_grace: limits::ORPHAN_GRACE,
