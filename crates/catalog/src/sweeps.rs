@@ -31,6 +31,8 @@ pub struct Sweep {
 pub enum FindingKind {
     /// An object that no row stands for.
     OrphanObject,
+    /// One that says it belongs to another catalog.
+    ForeignObject,
     /// A multipart upload at the store that no row stands for.
     OrphanUpload,
     /// An original that the store has lost.
@@ -41,8 +43,9 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::OrphanObject,
+        Self::ForeignObject,
         Self::OrphanUpload,
         Self::MissingOriginal,
         Self::MissingRendition,
@@ -53,6 +56,7 @@ impl FindingKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OrphanObject => "orphan_object",
+            Self::ForeignObject => "foreign_object",
             Self::OrphanUpload => "orphan_upload",
             Self::MissingOriginal => "missing_original",
             Self::MissingRendition => "missing_rendition",
@@ -79,7 +83,7 @@ pub struct Finding {
     pub first_seen_at: Micros,
     /// When it was last.
     pub last_seen_at: Micros,
-    /// Why it is kept although its grace is over.
+    /// Why it is kept also when its grace is over.
     pub kept_because: Option<String>,
 }
 
@@ -175,11 +179,11 @@ pub async fn finish(tx: &mut Tx<'_>, sweep: &Sweep, now: Micros) -> Result<bool,
 pub async fn report(tx: &mut Tx<'_>, sweep: &Sweep, found: &Finding) -> Result<(), CatalogError> {
     tx.exec(
         "INSERT INTO sweep_findings (tenant_id, kind, object_key, store_upload_id, size_bytes, modified_at,
-                                     first_seen_at, last_seen_at, sweep)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                                     first_seen_at, last_seen_at, sweep, kept_because)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (tenant_id, kind, object_key, store_upload_id) DO UPDATE SET
            size_bytes = excluded.size_bytes, modified_at = excluded.modified_at,
-           last_seen_at = excluded.last_seen_at, sweep = excluded.sweep",
+           last_seen_at = excluded.last_seen_at, sweep = excluded.sweep, kept_because = excluded.kept_because",
         values![
             &found.tenant_id,
             found.kind.as_str(),
@@ -189,7 +193,8 @@ pub async fn report(tx: &mut Tx<'_>, sweep: &Sweep, found: &Finding) -> Result<(
             found.modified_at,
             found.first_seen_at,
             found.last_seen_at,
-            sweep.number
+            sweep.number,
+            &found.kept_because
         ],
     )
     .await?;
@@ -290,7 +295,26 @@ pub async fn forget(tx: &mut Tx<'_>, found: &Finding) -> Result<(), CatalogError
     Ok(())
 }
 
-/// Records why a finding is kept although its grace is over.
+/// Takes back what was found of an object, by its key: it is so no more.
+///
+/// # Errors
+/// What the database says.
+pub async fn close(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    kind: FindingKind,
+    object_key: &str,
+) -> Result<(), CatalogError> {
+    tx.exec(
+        "DELETE FROM sweep_findings
+          WHERE tenant_id = $1 AND kind = $2 AND object_key = $3 AND store_upload_id = ''",
+        values![tenant_id, kind.as_str(), object_key],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Records why a finding is kept, until it is found anew.
 ///
 /// # Errors
 /// What the database says.

@@ -32,6 +32,8 @@ pub const TENANT: &str = "ten";
 pub const API_KEY: &str = "key";
 /// Prefix of webhook ids.
 pub const WEBHOOK: &str = "whk";
+/// Prefix of catalog ids.
+pub const CATALOG: &str = "cat";
 /// Prefix of request ids.
 pub const REQUEST: &str = "req";
 /// Prefix of idempotency fingerprints' rows and worker names.

@@ -34,7 +34,7 @@ pub const LATE_BYTES: Duration = Duration::from_secs(3600);
 pub const QUIET: Duration = Duration::from_secs(60);
 /// How long an object without a row is kept, from when it was first found so: longer than backups of the catalog are.
 pub const ORPHAN_GRACE: Duration = Duration::from_secs(7 * 24 * 3600);
-/// How long an upload lives.
+/// How long an upload lives, unless settings shorten it.
 pub const UPLOAD: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long an idempotency record lives.
 pub const IDEMPOTENCY_RECORD: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -53,6 +53,7 @@ impl Objects {
                 signer,
                 capabilities,
             }),
+            told_by: None,
         })
     }
 

@@ -9,6 +9,7 @@
 
 mod abort;
 mod capabilities;
+mod clock;
 mod complete;
 mod connect;
 mod create_multipart;
@@ -45,15 +46,17 @@ pub use keys::ObjectKey;
 pub use list::{ListPage, Listed};
 pub use list_parts::Part;
 pub use list_uploads::{ListedUpload, UploadsPage};
-pub use metadata::{Metadata, ownership, tenant_of};
+pub use metadata::{Metadata, catalog_of, ownership, tenant_of};
 pub use presign::{GetOptions, PresignError, Presigned, PutBinding};
-pub use put::PutOptions;
+pub use put::{PutCondition, PutOptions};
 pub use settings::{SettingsError, StoreSettings};
 
 /// A bucket of an S3 store. Cheap to clone; clones share connections and the signing key.
 #[derive(Clone, Debug)]
 pub struct Objects {
     inner: Arc<Inner>,
+    /// What tells the store's time instead of its answers.
+    told_by: Option<clock::ToldBy>,
 }
 
 #[derive(Debug)]

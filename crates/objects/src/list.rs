@@ -3,6 +3,7 @@
 use aws_sdk_s3::types::EncodingType;
 use safelight_model::clock::Micros;
 
+use crate::clock::AnswerDate;
 use crate::url_encoded::decoded;
 use crate::{Objects, StoreError};
 
@@ -26,6 +27,8 @@ pub struct ListPage {
     pub objects: Vec<Listed>,
     /// What to ask for the next page with; `None` after the last.
     pub continuation: Option<String>,
+    /// When the store answered, by its own clock and to the second; `None` if it does not say.
+    pub answered_at: Option<Micros>,
 }
 
 impl Objects {
@@ -70,6 +73,7 @@ impl Objects {
         limit: u16,
     ) -> Result<ListPage, StoreError> {
         const OPERATION: &str = "list objects";
+        let date = AnswerDate::default();
         let answer = self
             .inner
             .client
@@ -80,6 +84,8 @@ impl Objects {
             .set_continuation_token(continuation.map(str::to_owned))
             .set_start_after(after.map(str::to_owned))
             .max_keys(i32::from(limit.clamp(1, 1000)))
+            .customize()
+            .interceptor(date.clone())
             .send()
             .await
             .map_err(|e| StoreError::of(OPERATION, e).of_bucket())?;
@@ -109,6 +115,7 @@ impl Objects {
         Ok(ListPage {
             objects,
             continuation,
+            answered_at: self.answered_at(&date),
         })
     }
 }

@@ -4,6 +4,7 @@ use aws_sdk_s3::operation::list_multipart_uploads::ListMultipartUploadsOutput;
 use aws_sdk_s3::types::EncodingType;
 use safelight_model::clock::Micros;
 
+use crate::clock::AnswerDate;
 use crate::list::micros;
 use crate::url_encoded::decoded;
 use crate::{Objects, StoreError, StoreErrorKind};
@@ -28,6 +29,8 @@ pub struct UploadsPage {
     pub uploads: Vec<ListedUpload>,
     /// Key and id to ask for the next page with; `None` after the last.
     pub next: Option<(String, String)>,
+    /// When the store answered, by its own clock and to the second; `None` if it does not say.
+    pub answered_at: Option<Micros>,
 }
 
 impl Objects {
@@ -42,10 +45,11 @@ impl Objects {
     ) -> Result<UploadsPage, StoreError> {
         let id = after.map(|(_, id)| id).filter(|id| !id.is_empty());
         let key = after.map(|(key, _)| key);
-        let answer = match self.uploads_page(key, id, limit).await {
+        let date = AnswerDate::default();
+        let answer = match self.uploads_page(key, id, limit, &date).await {
             // A store that does not take its own marker (the Versity S3 Gateway 1.8) goes on behind the key.
             Err(error) if id.is_some() && is_refused(&error) => {
-                self.uploads_page(key, None, limit).await?
+                self.uploads_page(key, None, limit, &date).await?
             }
             answer => answer?,
         };
@@ -67,6 +71,7 @@ impl Objects {
             return Ok(UploadsPage {
                 uploads,
                 next: None,
+                answered_at: self.answered_at(&date),
             });
         }
         // As the store says it: not every store lists a page in order.
@@ -79,7 +84,11 @@ impl Objects {
                 "a page that is not the last does not say where the next begins",
             ));
         }
-        Ok(UploadsPage { uploads, next })
+        Ok(UploadsPage {
+            uploads,
+            next,
+            answered_at: self.answered_at(&date),
+        })
     }
 
     async fn uploads_page(
@@ -87,6 +96,7 @@ impl Objects {
         key: Option<&str>,
         id: Option<&str>,
         limit: u16,
+        date: &AnswerDate,
     ) -> Result<ListMultipartUploadsOutput, StoreError> {
         self.inner
             .client
@@ -96,6 +106,8 @@ impl Objects {
             .set_key_marker(key.map(str::to_owned))
             .set_upload_id_marker(id.map(str::to_owned))
             .max_uploads(i32::from(limit.clamp(1, 1000)))
+            .customize()
+            .interceptor(date.clone())
             .send()
             .await
             .map_err(|e| StoreError::of(OPERATION, e).of_bucket())

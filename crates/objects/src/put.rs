@@ -19,6 +19,18 @@ pub struct PutOptions<'a> {
     pub metadata: Option<&'a Metadata>,
     /// The bytes' SHA-256 in hex, if the caller has it already.
     pub sha256_hex: Option<&'a str>,
+    /// What must stand under the key, where the store looks at that: [`PreconditionFailed`](crate::StoreErrorKind::PreconditionFailed) if it does not,
+    /// and [`Conflict`](crate::StoreErrorKind::Conflict) if others write at this moment.
+    pub condition: Option<PutCondition<'a>>,
+}
+
+/// What must stand under a key for something to be stored there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutCondition<'a> {
+    /// Nothing.
+    Absent,
+    /// The object with this ETag.
+    Is(&'a str),
 }
 
 const OPERATION: &str = "put object";
@@ -42,6 +54,15 @@ impl Objects {
             None => None,
         };
         let sum_by = |of| sum.clone().filter(|_| algorithm == Some(of));
+        let (if_none_match, if_match) = match options.condition {
+            Some(PutCondition::Absent) if self.capabilities().puts_if_absent() => {
+                (Some("*".to_owned()), None)
+            }
+            Some(PutCondition::Is(etag)) if self.capabilities().puts_if_same() => {
+                (None, Some(etag.to_owned()))
+            }
+            _ => (None, None),
+        };
         let metadata = options
             .metadata
             .map(|all| all.clone().into_iter().collect());
@@ -54,6 +75,8 @@ impl Objects {
             .set_content_type(options.content_type.map(str::to_owned))
             .set_cache_control(options.cache_control.map(str::to_owned))
             .set_metadata(metadata)
+            .set_if_none_match(if_none_match)
+            .set_if_match(if_match)
             .set_checksum_crc32(sum_by(ChecksumAlgorithm::Crc32))
             .set_checksum_crc32_c(sum_by(ChecksumAlgorithm::Crc32c))
             .set_checksum_crc64_nvme(sum_by(ChecksumAlgorithm::Crc64Nvme))

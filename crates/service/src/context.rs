@@ -32,6 +32,8 @@ pub struct ServiceSettings {
     pub scratch_dir: std::path::PathBuf,
     /// What the store sends with its events; they are refused where there is none.
     pub store_events_secret: Option<Secret>,
+    /// How long an upload lives.
+    pub upload_life: std::time::Duration,
     /// How long a client is silent before the store is asked whether its bytes are there.
     pub quiet: std::time::Duration,
     /// How often store and catalog are compared; never if there is no time.
@@ -94,6 +96,9 @@ pub struct Context {
     pub keyring: Arc<Keyring>,
     /// Settings.
     pub settings: Arc<ServiceSettings>,
+    /// Which catalog this is: what is stored says so ([`crate::retention::catalog_mark::named`]). Empty in programs that only
+    /// look at a catalog of another version.
+    pub catalog_id: Arc<str>,
 }
 
 impl Context {

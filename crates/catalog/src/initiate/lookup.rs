@@ -55,6 +55,17 @@ pub(super) struct Known {
     pub(super) held: Found<Held>,
 }
 
+/// Bytes that a sweep has not found the store to have lost: whoever has those is to send them again. It is asked for a value,
+/// since a planner would make a join of what is asked for existence.
+macro_rules! not_lost {
+    () => {
+        "
+     AND (SELECT COUNT(*) FROM sweep_findings f
+               WHERE f.tenant_id = b.tenant_id AND f.kind = 'missing_original' AND f.object_key = b.object_key
+                 AND f.store_upload_id = '') = 0"
+    };
+}
+
 /// Of several holders the oldest only: one owner may have sent the same bytes any number of times.
 const SELECT: &str = concat!(
     "SELECT 'record', i.tenant_id, i.caller, i.idempotency_key, i.fingerprint,
@@ -71,7 +82,8 @@ const SELECT: &str = concat!(
     ", b.blob_id
     FROM hashes CROSS JOIN blobs b
    WHERE b.tenant_id = hashes.column1 AND b.scope = hashes.column2 AND b.sha256 = hashes.column3
-     AND b.state = 'live'"
+     AND b.state = 'live'",
+    not_lost!()
 );
 
 /// The same among bytes that a tenant's owners share; asked only where they may.
@@ -83,7 +95,8 @@ const SHARED: &str = concat!(
     ", b.blob_id
     FROM hashes CROSS JOIN blobs b
    WHERE b.tenant_id = hashes.column1 AND b.scope = '' AND b.sha256 = hashes.column3
-     AND b.state = 'live'"
+     AND b.state = 'live'",
+    not_lost!()
 );
 
 pub(super) fn question(

@@ -34,6 +34,10 @@ async fn fill(catalog: &Catalog) {
             "blobs (tenant_id, blob_id, scope, object_key, etag, size_bytes, sha256, state, verdict, created_at)",
             "'ten', 'blb' || n, 'own', 'o', 'e', 1, 'h' || n, 'live', 'clean', 0",
         ),
+        (
+            "sweep_findings (tenant_id, kind, object_key, store_upload_id, first_seen_at, last_seen_at, sweep)",
+            "'ten', 'missing_original', 'o' || n, '', 0, 0, 1",
+        ),
     ] {
         write(
             catalog,
@@ -143,6 +147,7 @@ async fn on_sqlite() {
             "blobs_by_hash (tenant_id=? AND scope=? AND sha256=?)",
             "resources_by_blob (tenant_id=? AND blob_id=?)",
             "PRIMARY KEY (tenant_id=? AND asset_id=?)",
+            "PRIMARY KEY (tenant_id=? AND kind=? AND object_key=? AND store_upload_id=?)",
         ] {
             assert!(plans.contains(expected), "{expected} is not in\n{plans}");
         }
@@ -170,6 +175,7 @@ async fn on_postgres() {
             "blobs_by_hash",
             "resources_by_blob",
             "assets_pkey",
+            "sweep_findings_pkey",
         ] {
             assert!(plans.contains(expected), "{expected} is not in\n{plans}");
         }

@@ -14,6 +14,7 @@ mod albums;
 mod appends;
 mod assets;
 mod blobs;
+mod catalog_mark;
 mod commits;
 mod duplicates;
 mod events;

@@ -1,9 +1,9 @@
-//! Sweeps, their findings, the rows that they compare, and the catalog's mark.
+//! Sweeps, their findings, and the rows that they compare.
 
 use std::time::Duration;
 
 use safelight_catalog::sweeps::{self, Finding, FindingKind, Sweep};
-use safelight_catalog::{catalog_mark, keys, store_events};
+use safelight_catalog::{keys, store_events};
 use safelight_model::clock::{Clock as _, Micros};
 
 use crate::fixture::{Fixture, in_tx, on_both};
@@ -16,15 +16,13 @@ on_both!(
     what_is_not_found_again_is_forgotten,
     findings_come_in_pages_and_are_counted,
     keys_come_in_the_order_of_their_bytes,
-    the_mark_is_raised_by_one_and_never_in_doubt,
-    an_operator_settles_a_doubt,
     events_are_noted_now_and_then,
     a_tenant_is_there_or_not,
 );
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-async fn begin(f: &Fixture) -> Sweep {
+pub async fn begin(f: &Fixture) -> Sweep {
     let now = f.clock.now();
     in_tx!(f.catalog, |tx| sweeps::begin(tx, "first", now).await).unwrap()
 }
@@ -34,17 +32,17 @@ async fn finish(f: &Fixture, sweep: &Sweep) -> bool {
     in_tx!(f.catalog, |tx| sweeps::finish(tx, &sweep, now).await).unwrap()
 }
 
-async fn report(f: &Fixture, sweep: &Sweep, found: &Finding) {
+pub async fn report(f: &Fixture, sweep: &Sweep, found: &Finding) {
     let (sweep, found) = (sweep.clone(), found.clone());
     in_tx!(f.catalog, |tx| sweeps::report(tx, &sweep, &found).await).unwrap();
 }
 
-async fn findings(f: &Fixture) -> Vec<Finding> {
+pub async fn findings(f: &Fixture) -> Vec<Finding> {
     let mut reader = f.catalog.reader().await.unwrap();
     sweeps::findings(&mut reader.tx(), None, 100).await.unwrap()
 }
 
-fn orphan(f: &Fixture, key: &str) -> Finding {
+pub fn orphan(f: &Fixture, key: &str) -> Finding {
     let now = f.clock.now();
     Finding {
         tenant_id: "ten_1".into(),
@@ -147,6 +145,12 @@ async fn what_is_found_again_keeps_its_first_time(f: Fixture) {
     let kept = now[0].clone();
     in_tx!(f.catalog, |tx| sweeps::keep(tx, &kept, "why").await).unwrap();
     assert_eq!(findings(&f).await[0].kept_because.as_deref(), Some("why"));
+    let other = Finding {
+        kept_because: Some("another reason".into()),
+        ..now[0].clone()
+    };
+    report(&f, &second, &other).await;
+    assert_eq!(findings(&f).await, [other], "it was looked at anew");
     let gone = now[0].clone();
     in_tx!(f.catalog, |tx| sweeps::forget(tx, &gone).await).unwrap();
     assert!(findings(&f).await.is_empty());
@@ -198,6 +202,7 @@ async fn findings_come_in_pages_and_are_counted(f: Fixture) {
         counts,
         [
             (FindingKind::OrphanObject, 3, 21),
+            (FindingKind::ForeignObject, 0, 0),
             (FindingKind::OrphanUpload, 2, 0),
             (FindingKind::MissingOriginal, 0, 0),
             (FindingKind::MissingRendition, 0, 0),
@@ -265,67 +270,6 @@ async fn keys_come_in_the_order_of_their_bytes(f: Fixture) {
         let changed = in_tx!(f.catalog, |tx| sweeps::rendition_lost(tx, &lost, now).await);
         assert_eq!(changed.unwrap(), first);
     }
-}
-
-async fn mark(f: &Fixture) -> catalog_mark::CatalogMark {
-    let mut reader = f.catalog.reader().await.unwrap();
-    let found = catalog_mark::find(&mut reader.tx()).await.unwrap();
-    found.unwrap()
-}
-
-async fn raise(f: &Fixture, before: Micros) -> Option<i64> {
-    let now = f.clock.now();
-    in_tx!(f.catalog, |tx| catalog_mark::raise(tx, now, before).await).unwrap()
-}
-
-async fn the_mark_is_raised_by_one_and_never_in_doubt(f: Fixture) {
-    let mut reader = f.catalog.reader().await.unwrap();
-    assert_eq!(catalog_mark::find(&mut reader.tx()).await.unwrap(), None);
-    drop(reader);
-    assert_eq!(raise(&f, f.clock.now()).await, None, "it has no name yet");
-    for name in ["cat_1", "cat_2"] {
-        in_tx!(f.catalog, |tx| catalog_mark::name(tx, name).await).unwrap();
-    }
-    assert_eq!(mark(&f).await.catalog_id, "cat_1", "it is named once");
-    let (now, earlier) = (f.clock.now(), f.clock.now().minus(MINUTE));
-    let raised = at_once(8, |_| {
-        let catalog = f.catalog.clone();
-        async move { in_tx!(catalog, |tx| catalog_mark::raise(tx, now, earlier).await).unwrap() }
-    })
-    .await;
-    assert_eq!(raised.into_iter().flatten().collect::<Vec<_>>(), [1]);
-    assert_eq!(raise(&f, now.minus(MINUTE)).await, None);
-    f.clock.advance(MINUTE);
-    assert_eq!(raise(&f, now).await, Some(2));
-    for (why, first) in [("a", true), ("b", false)] {
-        let doubted = in_tx!(f.catalog, |tx| catalog_mark::doubt(tx, why).await);
-        assert_eq!(doubted.unwrap(), first);
-    }
-    assert_eq!(mark(&f).await.doubt.as_deref(), Some("a"));
-    f.clock.advance(MINUTE);
-    assert_eq!(raise(&f, f.clock.now()).await, None);
-}
-
-async fn an_operator_settles_a_doubt(f: Fixture) {
-    let sweep = begin(&f).await;
-    report(&f, &sweep, &orphan(&f, "a")).await;
-    in_tx!(f.catalog, |tx| {
-        catalog_mark::name(tx, "cat_1").await?;
-        catalog_mark::doubt(tx, "why").await
-    })
-    .unwrap();
-    f.clock.advance(MINUTE);
-    let now = f.clock.now();
-    for (to, then) in [(9, 9), (3, 9)] {
-        in_tx!(f.catalog, |tx| catalog_mark::trust(tx, to, now).await).unwrap();
-        let mark = mark(&f).await;
-        assert_eq!((mark.mark, mark.doubt, mark.marked_at), (then, None, now));
-    }
-    assert_eq!(
-        findings(&f).await[0].first_seen_at,
-        now,
-        "the grace begins anew"
-    );
 }
 
 async fn events_are_noted_now_and_then(f: Fixture) {

@@ -6,7 +6,8 @@ use safelight_catalog::sweeps::{self, Finding, FindingKind};
 use safelight_catalog::{SCHEMA_VERSION, Schema};
 use safelight_model::clock::Micros;
 use safelight_service::context::Context;
-use safelight_service::retention::{catalog_mark, sweep};
+use safelight_service::retention::catalog_mark::{self, Contest};
+use safelight_service::retention::sweep;
 use serde::Serialize;
 
 use super::doctor::at_hand;
@@ -24,7 +25,7 @@ pub struct SweepArgs {
     /// Remove orphans whose grace is over, as the server's own sweeps do; without it they are only shown
     #[arg(long)]
     remove: bool,
-    /// Confirm that this catalog is the one that counts, after it was restored from a backup; all grace begins anew
+    /// Confirm that this catalog is the one that counts, once nothing else uses the bucket; all grace begins anew
     #[arg(long, conflicts_with = "remove")]
     confirm_restored: bool,
     #[command(flatten)]
@@ -66,7 +67,13 @@ pub async fn run(args: SweepArgs, global: &GlobalArgs) -> anyhow::Result<ExitCod
     if args.confirm_restored {
         catalog_mark::trust(&context).await?;
     }
-    let doubt = catalog_mark::doubt(&context).await?;
+    // Who only looks, perhaps from a copy that is never to be served, stops nobody else's sweeps.
+    let contest = if args.remove {
+        Contest::Say
+    } else {
+        Contest::KeepQuiet
+    };
+    let doubt = catalog_mark::doubt(&context, contest).await?;
     sweep::sweep_all(&context, args.remove).await?;
     let report = report(&context, doubt).await?;
     context.catalog.close().await;
@@ -166,7 +173,7 @@ fn print(report: &Report) -> anyhow::Result<()> {
     );
     if let Some(why) = &report.doubt {
         text += &format!(
-            "Nothing is removed: {why}. If this catalog is the one that counts, run safelight sweep --confirm-restored.\n"
+            "Nothing is removed: {why}. Stop what else uses the bucket; then, if this catalog is the one that counts, run safelight sweep --confirm-restored.\n"
         );
     }
     output::write(text.as_bytes())

@@ -1,6 +1,7 @@
 //! Refuses settings that cannot work, naming the setting and where it came from.
 
 use safelight_model::duplicates::DedupScope;
+use safelight_model::limits;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::filter::targets::Targets;
 
@@ -68,6 +69,7 @@ impl Resolved {
             ("sandbox_memory_bytes", 256 * 1024 * 1024),
             ("sandbox_seconds", 1),
             ("upload_quiet_seconds", 1),
+            ("upload_life_hours", 1),
             ("sweep_hours", 0),
             ("orphan_grace_days", 1),
             ("gateway_scratch_bytes", 1 << 20),
@@ -84,6 +86,11 @@ impl Resolved {
                 "single_max_bytes",
                 "5368709120 (5 GiB, what S3 takes at once) at most",
             ));
+        }
+        // What outlives that is removed by rules of buckets, as doctor recommends them.
+        let longest_hours = limits::UPLOAD.as_secs() / 3600;
+        if self.number("upload_life_hours", 1)? > longest_hours {
+            return Err(self.wrong("upload_life_hours", "168 (7 days) at most"));
         }
         for key in [
             "sweep_removes",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use safelight_catalog::{Catalog, CatalogSettings, Schema, keys as catalog_keys};
+use safelight_catalog::{Catalog, CatalogSettings, SCHEMA_VERSION, Schema, keys as catalog_keys};
 use safelight_model::clock::{Clock, SystemClock};
 use safelight_model::duplicates::DedupScope;
 use safelight_model::{entropy, ids, limits};
@@ -15,6 +15,7 @@ use safelight_service::http::{AppState, Roles, listen::listen, router};
 use safelight_service::intake::append::Gateway;
 use safelight_service::processing::sandbox::{Sandbox, SandboxSettings};
 use safelight_service::queue::{Executor, ExecutorSettings};
+use safelight_service::retention::catalog_mark;
 use safelight_service::system_entropy::SystemEntropy;
 use safelight_service::worker::Worker;
 use safelight_service::{insights, janitor, queue};
@@ -102,11 +103,21 @@ pub async fn share(
     let catalog = open_catalog(settings, schema).await?;
     let store = KnownStore::look_up(settings, &catalog).await?;
     let connection = store::connection(settings, &keys, store_endpoint)?;
+    let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
+    // Before anything is signed or stored, since all that is says which catalog knows of it.
+    let catalog_id = match catalog.schema_version().await {
+        Ok(version) if version >= SCHEMA_VERSION => {
+            catalog_mark::named(&catalog, clock.as_ref(), entropy.as_ref()).await?
+        }
+        Err(error) if schema == Schema::BringUpToDate => return Err(error.into()),
+        _ => String::new(),
+    };
     let context = Context {
         catalog,
         objects: Objects::connect(connection, store.capabilities.clone())?,
-        clock: Arc::new(SystemClock) as Arc<dyn Clock>,
+        clock,
         entropy,
+        catalog_id: catalog_id.into(),
         keyring: Arc::new(keys.keyring.clone()),
         settings: Arc::new(ServiceSettings {
             public_url: settings.text("public_url").trim_end_matches('/').to_owned(),
@@ -127,6 +138,7 @@ pub async fn share(
             sweep_removes: settings.text("sweep_removes") == "yes",
             orphan_grace: Duration::from_secs(number("orphan_grace_days")?.saturating_mul(86_400)),
             quiet: Duration::from_secs(number("upload_quiet_seconds")?),
+            upload_life: Duration::from_secs(number("upload_life_hours")?.saturating_mul(3600)),
             max_requests: usize::try_from(number("max_requests")?)?,
             max_waiting: usize::try_from(number("max_waiting")?)?,
             webhooks: WebhookRules {

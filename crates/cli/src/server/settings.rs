@@ -96,9 +96,11 @@ settings! {
     max_file_bytes: "Largest file taken, in bytes" = |_| limits::MAX_FILE_BYTES.to_string();
     max_pixels: "Largest picture taken, in pixels" = |_| limits::MAX_PIXELS.to_string();
     sweep_hours: "Hours from one comparison of store and catalog to the next; 0 for none" = |_| "24".into();
-    sweep_removes: "Whether sweeps remove orphans once their grace is over: yes or no; yes only where no other catalog, nor a copy of this one, ever uses the bucket" = |_| "no".into();
+    sweep_removes: "Whether sweeps remove orphans once their grace is over: yes or no; never while another catalog, or a copy of this one, uses the bucket" = |_| "yes".into();
     orphan_grace_days: "Days that an orphan is kept from when it was first found; more than backups of the catalog live" =
         |_| (limits::ORPHAN_GRACE.as_secs() / 86_400).to_string();
+    upload_life_hours: "Hours that an upload lives, from its initiation on; 168 (7 days) at most" =
+        |_| (limits::UPLOAD.as_secs() / 3600).to_string();
     upload_quiet_seconds: "Seconds of a client's silence after which the store is asked whether its bytes are there" =
         |_| limits::QUIET.as_secs().to_string();
     sandbox_memory_bytes: "Address space of a decoding process" = |_| (1024_u64 * 1024 * 1024).to_string();

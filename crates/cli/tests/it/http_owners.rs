@@ -174,31 +174,77 @@ async fn twins_that_arrive_at_once_become_one(database: Database) {
 }
 
 async fn what_came_again_is_kept_where_the_store_lost_its_twin(database: Database) {
-    let rig = Rig::start(database, &[]).await;
+    let rig = Rig::start(database, &["--sweep-hours", "0"]).await;
     let ann = rig.owner("ann");
-    let file = photo(1);
+    let (file, other) = (photo(1), photo(2));
     let first = ann.upload(&file).await;
-    ann.ready(&first).await;
-    let store = rig.store();
-    let [lost] = &objects(&store, "o/").await[..] else {
-        panic!("one original");
+    let there = ann.upload(&other).await;
+    for asset_id in [&first, &there] {
+        ann.ready(asset_id).await;
+    }
+    let (store, catalog) = (rig.store(), rig.catalog().await);
+    let key_of = async |asset_id: &str| {
+        let sql = format!(
+            "SELECT b.object_key FROM blobs b JOIN resources r ON r.blob_id = b.blob_id WHERE r.asset_id = '{asset_id}'"
+        );
+        let rows = crate::http_rig::rows(&catalog, &sql).await;
+        rows[0].text(0).unwrap()
     };
-    store
-        .delete(&ObjectKey::parse(lost).unwrap())
-        .await
-        .unwrap();
-    // By somebody who does not say what it is.
-    let mut request = capture(&[&file]);
-    request["assets"][0]["resources"][0]["sha256"] = Value::Null;
-    let made = ann.post("/v1/captures", &request).await.expect(201);
-    let asset = &made["assets"][0];
-    ann.send(asset, &file).await;
-    ann.complete(text(&asset["uploads"][0]["upload_id"]))
-        .await
-        .expect(200);
-    let again = text(&asset["asset_id"]);
-    assert_ne!(again, first);
-    ann.ready(again).await;
-    assert_eq!(ann.original(again).await, file);
-    assert_eq!(objects(&store, "o/").await.len(), 1);
+    // Twice: by somebody who does not say what it is, and by one who does and asks whether it is there.
+    for declares in [false, true] {
+        let lost = key_of(&first).await;
+        store
+            .delete(&ObjectKey::parse(&lost).unwrap())
+            .await
+            .unwrap();
+        let missing = "SELECT COUNT(*) FROM sweep_findings WHERE kind = 'missing_original'";
+        if declares {
+            // Until a sweep finds out, it counts as held.
+            let held = ann.initiate(&[&file]).await.remove(0);
+            assert!(held["uploads"].is_null(), "{held}");
+            crate::sweep::swept(&rig.server, &["sweep"]).await;
+            assert_eq!(number(&catalog, missing).await, 1);
+        }
+        let mut request = capture(&[&file, &other]);
+        if !declares {
+            request["assets"][0]["resources"][0]["sha256"] = Value::Null;
+        }
+        let made = ann.post("/v1/captures", &request).await.expect(201);
+        let asset = &made["assets"][0];
+        assert!(
+            made["assets"][1]["uploads"].is_null(),
+            "what is there is held"
+        );
+        ann.send(asset, &file).await;
+        ann.complete(text(&asset["uploads"][0]["upload_id"]))
+            .await
+            .expect(200);
+        // It becomes the asset that has lost its bytes, which has them again.
+        let again = text(&asset["asset_id"]);
+        assert_ne!(again, first);
+        assert_eq!(ann.ready(again).await["asset_id"], first);
+        let made_again = wait::until(PATIENCE, async || {
+            let asset = ann.ready(&first).await;
+            let all = asset["renditions"].as_object().unwrap();
+            all.len() == 3 && all.values().all(|r| r["state"] == "ready")
+        });
+        made_again.await.unwrap();
+        let ready = ann.ready(&first).await;
+        let cover = fetch(&rig.http, text(&ready["cover_url"])).await;
+        assert_eq!(cover.status, 200, "{cover:?}");
+        assert_eq!(ready["original"]["sha256"], sha256(&file));
+        assert_eq!(ann.original(&first).await, file);
+        assert_ne!(key_of(&first).await, lost);
+        assert_eq!(number(&catalog, missing).await, 0);
+        let live = "SELECT COUNT(*) FROM blobs WHERE state = 'live'";
+        assert_eq!(number(&catalog, live).await, 2);
+        // What was made of the lost one goes.
+        let gone = wait::until(PATIENCE, async || {
+            objects(&store, "r/").await.len() == 6 && objects(&store, "o/").await.len() == 2
+        });
+        gone.await.unwrap();
+        let held = ann.initiate(&[&file]).await.remove(0);
+        assert_eq!(held["asset_id"], first);
+        assert!(held["uploads"].is_null(), "{held}");
+    }
 }

@@ -17,6 +17,7 @@ on_both_databases!(
     a_url_without_a_hash_stores_once,
     what_arrived_is_compared_with_what_was_declared,
     an_upload_that_is_given_up_expires_and_leaves_nothing,
+    an_upload_lives_as_long_as_the_settings_say,
     a_completion_that_everybody_died_in_is_ended_by_itself,
 );
 
@@ -327,4 +328,25 @@ async fn a_completion_that_everybody_died_in_is_ended_by_itself(database: Databa
     assert_eq!(ann.original(asset_id).await, file);
     let truth = ann.get(&format!("/v1/uploads/{upload_id}")).await;
     assert_eq!(truth.expect(200)["state"], "completed");
+}
+
+async fn an_upload_lives_as_long_as_the_settings_say(database: Database) {
+    let rig = Rig::start(database, &["--upload-life-hours", "2"]).await;
+    rig.owner("ann").initiate(&[&photo(1)]).await;
+    let catalog = rig.catalog().await;
+    let life = "SELECT u.expires_at - a.created_at FROM uploads u JOIN assets a ON a.asset_id = u.asset_id";
+    assert_eq!(number(&catalog, life).await, 2 * 3600 * 1_000_000);
+    for (hours, is_taken) in [("168", true), ("169", false), ("0", false)] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_safelight"));
+        command
+            .args(["serve", "--explain-config", "--upload-life-hours", hours])
+            .env_clear();
+        let explained = tokio::task::spawn_blocking(move || command.output().unwrap());
+        let explained = explained.await.unwrap();
+        assert_eq!(explained.status.success(), is_taken, "{explained:?}");
+        if !is_taken {
+            let said = String::from_utf8(explained.stderr).unwrap();
+            assert!(said.contains("upload_life_hours"), "{said}");
+        }
+    }
 }

@@ -15,6 +15,7 @@ use safelight_service::governance::keyring::Keyring;
 use safelight_service::http::{AppState, Roles, listen::listen, router};
 use safelight_service::intake::append::Gateway;
 use safelight_service::look_after;
+use safelight_service::retention::catalog_mark;
 use safelight_service::system_entropy::SystemEntropy;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -53,17 +54,29 @@ impl InProcess {
             listener,
             std::future::pending(),
         ));
+        let clock = Arc::new(ManualClock::at(SystemClock.now()));
         let objects = Objects::connect(settings_for(&endpoint), Capabilities::embedded()).unwrap();
-        Self::over(objects, database, dir).await
+        Self::over(objects, database, dir, clock).await
     }
 
     /// Over some other store.
     pub async fn around(objects: Objects, database: Database) -> Self {
-        Self::over(objects, database, tempfile::tempdir().unwrap()).await
+        let clock = Arc::new(ManualClock::at(SystemClock.now()));
+        Self::over(objects, database, tempfile::tempdir().unwrap(), clock).await
     }
 
-    async fn over(objects: Objects, database: Database, dir: tempfile::TempDir) -> Self {
-        let clock = Arc::new(ManualClock::at(SystemClock.now()));
+    /// Another service with a catalog of its own, over the same store and by the same clock.
+    pub async fn beside(&self, database: Database) -> Self {
+        let (objects, dir) = (self.context.objects.clone(), tempfile::tempdir().unwrap());
+        Self::over(objects, database, dir, self.clock.clone()).await
+    }
+
+    async fn over(
+        objects: Objects,
+        database: Database,
+        dir: tempfile::TempDir,
+        clock: Arc<ManualClock>,
+    ) -> Self {
         let file = format!("sqlite://{}/catalog.db", dir.path().display());
         let catalog_url = database.fresh().unwrap_or(file);
         let context = context(objects, &catalog_url, &clock).await;
@@ -133,11 +146,15 @@ impl InProcess {
 
 /// A process of the service with a catalog and a store that others work with too, and with a clock of its own.
 pub async fn context(objects: Objects, catalog_url: &str, clock: &Arc<ManualClock>) -> Context {
+    let catalog = open(catalog_url, clock).await;
+    let named = catalog_mark::named(&catalog, clock.as_ref(), &SystemEntropy).await;
     Context {
-        catalog: open(catalog_url, clock).await,
-        objects,
+        catalog,
+        // Whose time passes by the same clock.
+        objects: objects.with_time_of(clock.clone()),
         clock: clock.clone(),
         entropy: Arc::new(SystemEntropy),
+        catalog_id: named.unwrap().into(),
         keyring: Arc::new(Keyring::of(&[1; 32], [2; 32])),
         settings: Arc::new(ServiceSettings {
             public_url: "http://127.0.0.1:1".to_owned(),
@@ -150,6 +167,7 @@ pub async fn context(objects: Objects, catalog_url: &str, clock: &Arc<ManualCloc
             scratch_dir: std::env::temp_dir(),
             store_events_secret: None,
             quiet: Duration::from_secs(60),
+            upload_life: limits::UPLOAD,
             sweep_every: None,
             sweep_removes: true,
             orphan_grace: limits::ORPHAN_GRACE,

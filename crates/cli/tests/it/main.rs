@@ -40,6 +40,8 @@ mod store_events;
 mod stores;
 mod strangers;
 mod sweep;
+mod sweep_clocks;
+mod sweep_doubts;
 mod tus;
 mod upload;
 mod webhooks;

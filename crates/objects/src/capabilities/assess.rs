@@ -87,6 +87,11 @@ impl Capabilities {
                 self.judge_absence(),
             ),
             (
+                "If-Match on Put",
+                text(Some(&self.put_if_match)),
+                self.judge_replacement(),
+            ),
+            (
                 "If-None-Match on Complete",
                 text(Some(&self.complete_if_none_match)),
                 (Verdict::Ok, "not needed: no two uploads have one key", None),

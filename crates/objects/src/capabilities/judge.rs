@@ -122,6 +122,15 @@ impl Capabilities {
         )
     }
 
+    pub(super) fn judge_replacement(&self) -> Judgement {
+        let meaning = if self.puts_if_same() {
+            "of two catalogs that use the bucket, each notices at once"
+        } else {
+            "of two catalogs that use the bucket, each notices within its next rounds"
+        };
+        (Verdict::Ok, meaning, None)
+    }
+
     pub(super) fn judge_match(&self) -> Judgement {
         let meaning = if self.trusts_if_match() {
             "the store sees to it that reads are of the pinned original"

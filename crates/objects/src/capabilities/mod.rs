@@ -42,6 +42,8 @@ pub struct Capabilities {
     pub repeat_keeps_etag: Support,
     /// What it does with `If-None-Match: *` on a presigned PUT.
     pub put_if_none_match: Treatment,
+    /// What it does with `If-Match` on a PUT.
+    pub put_if_match: Treatment,
     /// What it does with `If-None-Match: *` on a completion.
     pub complete_if_none_match: Treatment,
     /// What it does with `If-Match` on a read.

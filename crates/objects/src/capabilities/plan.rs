@@ -41,6 +41,16 @@ impl Capabilities {
             .find(|algorithm| enforced(self.put_checksums.get(algorithm)))
     }
 
+    /// Whether the server stores an object only where there is none.
+    pub(crate) fn puts_if_absent(&self) -> bool {
+        self.put_if_none_match == Treatment::Enforced
+    }
+
+    /// Whether the server replaces an object only if it is still the one that was read.
+    pub(crate) fn puts_if_same(&self) -> bool {
+        self.put_if_match == Treatment::Enforced
+    }
+
     /// Whether a read carries `If-Match`. It does no harm where nobody looks at it.
     pub(crate) fn sends_if_match(&self) -> bool {
         self.get_if_match != Treatment::Refused

@@ -65,6 +65,7 @@ async fn a_store_that_believes_everything_is_seen_through() {
     let found = found(&store).await;
     assert_eq!(found.signed_length, Treatment::Ignored);
     assert_eq!(found.put_if_none_match, Treatment::Ignored);
+    assert_eq!(found.put_if_match, Treatment::Ignored);
     assert_eq!(found.complete_if_none_match, Treatment::Ignored);
     assert_eq!(found.get_if_match, Treatment::Ignored);
     for sums in [

@@ -15,7 +15,7 @@ fn print_the_cost_of_presigning() {
     let key =
         ObjectKey::parse("o/ten_0123456789abcdefghjkmnpqrs/2026/11/23/0123456789abcdefghjkmnpqrs")
             .unwrap();
-    let metadata = ownership(key.tenant(), "ast_0123456789abcdefghjkmnpqrs");
+    let metadata = ownership("cat_1", key.tenant(), "ast_0123456789abcdefghjkmnpqrs");
     let hash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
     let ttl = Duration::from_secs(900);
     let start = Micros(1_795_000_000_000_000);

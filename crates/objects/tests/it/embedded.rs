@@ -132,7 +132,7 @@ async fn connections_are_used_again() {
 /// An upload with one part in the store.
 async fn uploaded(objects: &Objects, key: &ObjectKey) -> (String, Vec<Part>) {
     use safelight_model::clock::{Clock, SystemClock};
-    let metadata = ownership("ten_1", "ast_1");
+    let metadata = ownership("cat_1", "ten_1", "ast_1");
     let upload = objects
         .create_multipart(key, None, &metadata, false)
         .await

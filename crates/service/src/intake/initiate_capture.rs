@@ -249,7 +249,7 @@ fn fresh_asset(
 ) -> FreshAsset {
     let entropy = context.entropy.as_ref();
     let at_once = plan.transport == Transport::Single;
-    let expires_at = now.plus(limits::UPLOAD);
+    let expires_at = now.plus(context.settings.upload_life);
     let has_urls = plan.transport != Transport::Multipart;
     FreshAsset {
         client_ref: asset.client_ref.clone(),

@@ -121,7 +121,11 @@ pub(super) fn single_url(
             size_bytes: target.size_bytes,
             sha256_hex: target.sha256,
             content_type: target.mime,
-            metadata: Some(&ownership(target.tenant_id, target.asset_id)),
+            metadata: Some(&ownership(
+                &context.catalog_id,
+                target.tenant_id,
+                target.asset_id,
+            )),
         },
         now,
         limits::PRESIGNED_URL,
@@ -353,7 +357,7 @@ pub(super) async fn begin_at_store(context: &Context, upload: &Upload) -> Result
         .create_multipart(
             &key,
             upload.mime.as_deref(),
-            &ownership(&upload.tenant_id, &upload.asset_id),
+            &ownership(&context.catalog_id, &upload.tenant_id, &upload.asset_id),
             binds_hashes,
         )
         .await?;

@@ -18,6 +18,7 @@ use safelight_model::preset;
 use safelight_objects::ObjectKey;
 
 use super::fetch_original::{Fetched, fetch_original};
+use super::replace_lost::replace_lost;
 use super::sandbox::{RenderTask, Sandbox};
 use super::store_rendition::{store_rendition, tell_of_rendition};
 use crate::context::{Context, Owner};
@@ -37,10 +38,10 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
         return Ok(results(|_| Box::pin(async { Ok(()) })));
     };
     let fetched = fetch_original(context, &blob).await?;
-    let outcome = examine(context, sandbox, job, &holders, &blob, fetched).await?;
+    let (outcome, lost) = examine(context, sandbox, job, &holders, &blob, fetched).await?;
     let (context, job) = (context.clone(), job.clone());
     Ok(results(move |tx| {
-        Box::pin(async move { conclude(tx, &context, &job, &blob, outcome).await })
+        Box::pin(async move { conclude(tx, &context, &job, &blob, outcome, lost).await })
     }))
 }
 
@@ -105,6 +106,7 @@ enum Outcome {
     Failed(Inspected),
 }
 
+/// What the bytes are, and the blob of the same bytes that the store has lost, if there is one.
 async fn examine(
     context: &Context,
     sandbox: &Sandbox,
@@ -112,7 +114,7 @@ async fn examine(
     holders: &[Asset],
     blob: &Blob,
     fetched: Fetched,
-) -> Result<Outcome, JobError> {
+) -> Result<(Outcome, Option<Blob>), JobError> {
     let mut found = Inspected {
         sha256: Some(fetched.sha256.clone()),
         verdict: NO_SCANNER,
@@ -122,7 +124,7 @@ async fn examine(
         // What was declared and what arrived are two things: these bytes are nobody's answer.
         found.sha256 = None;
         found.reason = Some(reason);
-        return Ok(Outcome::Failed(found));
+        return Ok((Outcome::Failed(found), None));
     }
     let (of, hash) = (blob.clone(), fetched.sha256.clone());
     let (asking, of_job) = (context.clone(), job.clone());
@@ -130,18 +132,26 @@ async fn examine(
         .catalog
         .write(move |tx| Box::pin(async move { hold_twin(tx, &asking, &of_job, &of, &hash).await }))
         .await?;
-    match twin {
-        Some(twin) if is_there(context, &twin).await? => return Ok(Outcome::Twin(fetched.sha256)),
-        Some(twin) => {
-            tracing::warn!(
-                key = twin.object_key,
-                blob_id = blob.blob_id,
-                "bytes came again whose original the store has lost: they are kept by themselves"
-            );
-            found.sha256 = None;
+    let lost = match twin {
+        Some(twin) if is_there(context, &twin).await? => {
+            return Ok((Outcome::Twin(fetched.sha256), None));
         }
-        None => {}
-    }
+        twin => twin,
+    };
+    let outcome = render(context, sandbox, job, holders, blob, fetched, found).await?;
+    Ok((outcome, lost))
+}
+
+/// Makes the cover.
+async fn render(
+    context: &Context,
+    sandbox: &Sandbox,
+    job: &Job,
+    holders: &[Asset],
+    blob: &Blob,
+    fetched: Fetched,
+    mut found: Inspected,
+) -> Result<Outcome, JobError> {
     let task = RenderTask {
         presets: vec![preset::COVER],
         limits: Limits {
@@ -269,7 +279,8 @@ async fn conclude(
     context: &Context,
     job: &Job,
     blob: &Blob,
-    outcome: Outcome,
+    mut outcome: Outcome,
+    lost: Option<Blob>,
 ) -> Result<(), JobError> {
     let sha256 = match &outcome {
         Outcome::Twin(sha256) => Some(sha256.clone()),
@@ -278,7 +289,19 @@ async fn conclude(
     if let Some(sha256) = sha256
         && let Some(twin) = hold_twin(tx, context, job, blob, &sha256).await?
     {
-        return Ok(join(tx, context, job, blob, &twin).await?);
+        if lost.is_none_or(|lost| lost.blob_id != twin.blob_id) {
+            return Ok(join(tx, context, job, blob, &twin).await?);
+        }
+        if let Outcome::Cover(found, _) | Outcome::Failed(found) = &mut outcome {
+            let reason = found.reason.as_ref().map(|(code, _)| code.as_str());
+            if reason == twin.reason_code.as_deref() {
+                become_one(tx, context, job, blob, &twin).await?;
+                replace_lost(tx, context, job, blob, &twin).await?;
+            } else {
+                // Its assets are not what these would make of them: they are kept by themselves.
+                found.sha256 = None;
+            }
+        }
     }
     match outcome {
         Outcome::Twin(_) => Err(JobError::Retry {

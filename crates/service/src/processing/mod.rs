@@ -3,5 +3,6 @@
 pub mod derive;
 mod fetch_original;
 pub mod inspect;
+mod replace_lost;
 pub mod sandbox;
 mod store_rendition;

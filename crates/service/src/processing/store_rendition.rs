@@ -32,12 +32,12 @@ pub(super) async fn store_rendition(
             detail: e.to_string(),
         })?;
     let size_bytes = i64::try_from(made.bytes.len()).unwrap_or(i64::MAX);
-    let metadata = ownership(tenant_id, asset_id);
+    let metadata = ownership(&context.catalog_id, tenant_id, asset_id);
     let options = PutOptions {
         content_type: Some(made.preset.format.mime()),
         cache_control: Some(CACHE_CONTROL),
         metadata: Some(&metadata),
-        sha256_hex: None,
+        ..PutOptions::default()
     };
     let etag = context
         .objects

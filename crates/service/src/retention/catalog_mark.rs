@@ -1,28 +1,32 @@
-//! Whether this catalog is the one that the store was last used with.
+//! Whether this catalog is the only one that the store is used with, and the one that it was last used with.
 //!
-//! Catalog and store each keep a mark that the janitor raises again and again, in the catalog first. A store that is ahead
-//! tells of a catalog restored from an older copy: what came after that copy looks like nobody's, and is not. So is it
-//! with a store that holds another catalog's mark, or has lost this one's. Then nothing is removed until an
-//! operator confirms.
+//! Catalog and store each keep a mark that the janitor raises again and again, in the catalog first, each time with a fresh
+//! nonce. What stands in the store and has a nonce that this catalog does not know was left by somebody else: a second catalog in
+//! the same bucket, a copy of this one that runs beside it, or this one as it was before it was restored from an older
+//! copy. To each of two such catalogs, what the other knows looks like nobody's. So whoever finds that doubts himself and
+//! writes into the store's mark that it is contested, again and again as long as it does not stand there; and who reads
+//! that doubts too. Then nothing is removed by either of them until an operator confirms, for one that is the only one.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use safelight_catalog::{CatalogError, catalog_mark};
-use safelight_model::clock::Micros;
+use safelight_catalog::catalog_mark::{self, CatalogMark, HIGHEST};
+use safelight_catalog::{Catalog, CatalogError};
+use safelight_model::clock::{Clock, Micros};
 use safelight_model::codes::Code;
-use safelight_objects::{ObjectKey, PutOptions, StoreError};
-use serde::{Deserialize, Serialize};
+use safelight_model::entropy::Entropy;
+use safelight_model::ids;
+use safelight_objects::StoreError;
 
+use super::judge_mark::{Judgement, judge};
+use super::store_mark::{self, Contested, Seen, Stands, StoreMark};
 use crate::context::Context;
 
-/// How often the mark is raised: what a catalog lost that was restored from a copy younger than this is not told from
-/// what is nobody's, but by the grace.
+/// How often the mark is raised: so long it takes at most until two catalogs that use one store both know.
 pub const EVERY: Duration = Duration::from_secs(600);
-/// Prefix of a catalog's id.
-const CATALOG: &str = "cat";
-/// A mark is longer than this only if it is none.
-const MOST_BYTES: i64 = 4096;
+/// How often it is tried anew where others change the mark at the same moment.
+const TRIES: u32 = 8;
+/// What is said where they do so every time.
+const RESTLESS: &str = "the mark changes at every look: others raise it at this moment";
 
 /// Why it is not known.
 #[derive(Debug, thiserror::Error)]
@@ -46,149 +50,300 @@ impl MarkError {
     }
 }
 
-/// The mark as the store has it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct StoreMark {
-    catalog_id: String,
-    mark: i64,
+/// Why a catalog was not confirmed.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// Catalog or store failed.
+    #[error(transparent)]
+    Mark(#[from] MarkError),
+    /// Others write the mark too.
+    #[error(
+        "others write the store's mark at this moment: stop what else uses the bucket, and confirm again"
+    )]
+    Contended,
 }
 
-/// What stands in the store.
-enum Seen {
-    Nothing,
-    Mark(StoreMark),
-    Nonsense,
-}
-
-async fn seen(context: &Context) -> Result<Seen, StoreError> {
-    let Some(read) = context.objects.get(&ObjectKey::mark(), None, None).await? else {
-        return Ok(Seen::Nothing);
-    };
-    if read.size_bytes > MOST_BYTES {
-        return Ok(Seen::Nonsense);
+impl TrustError {
+    /// The stable code for it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Mark(e) => e.code(),
+            Self::Contended => Code::Overloaded,
+        }
     }
-    let body = read.bytes().await?;
-    Ok(serde_json::from_slice(&body).map_or(Seen::Nonsense, Seen::Mark))
 }
 
-/// Why nothing may be removed; `None` if nothing speaks against it.
+/// The catalog's id; it is given one if it has none. What is stored carries it, so it is asked for before anything is.
+///
+/// # Errors
+/// If the catalog fails.
+pub async fn named(
+    catalog: &Catalog,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<String, CatalogError> {
+    let mark = catalog_mark::find(&mut catalog.reader().await?.tx()).await?;
+    if let Some(mark) = mark {
+        return Ok(mark.catalog_id);
+    }
+    let fresh = ids::fresh(ids::CATALOG, clock.now(), entropy);
+    catalog
+        .write(move |tx| {
+            Box::pin(async move {
+                catalog_mark::name(tx, &fresh).await?;
+                let mark = catalog_mark::find(tx).await?;
+                Ok(mark.map_or(fresh, |mark| mark.catalog_id))
+            })
+        })
+        .await
+}
+
+async fn of_catalog(context: &Context) -> Result<CatalogMark, CatalogError> {
+    if let Some(mark) = catalog_mark::find(&mut context.catalog.reader().await?.tx()).await? {
+        return Ok(mark);
+    }
+    named(
+        &context.catalog,
+        context.clock.as_ref(),
+        context.entropy.as_ref(),
+    )
+    .await?;
+    let mark = catalog_mark::find(&mut context.catalog.reader().await?.tx()).await?;
+    mark.ok_or(CatalogError::Unknown {
+        column: "catalog_mark.name",
+        value: "no row".to_owned(),
+    })
+}
+
+/// Whether what is found in the store is also said there, so that the other one hears of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contest {
+    /// It is: for servers, and for who is about to remove something.
+    Say,
+    /// It is not: for who only looks, perhaps from a copy that is never to be served.
+    KeepQuiet,
+}
+
+/// Why nothing may be removed; `None` if nothing speaks against it. Looks at the store every time.
 ///
 /// # Errors
 /// If catalog or store fail: then nothing may be removed either.
-pub async fn doubt(context: &Context) -> Result<Option<String>, MarkError> {
-    // First the store's, which follows the catalog's: what another process raises meanwhile is no reason for doubt.
-    let seen = seen(context).await?;
-    let fresh = context.fresh_id(CATALOG);
-    context
-        .catalog
-        .write::<_, CatalogError, _>(move |tx| {
-            Box::pin(async move { catalog_mark::name(tx, &fresh).await })
-        })
-        .await?;
-    let Some(mark) = catalog_mark::find(&mut context.catalog.reader().await?.tx()).await? else {
-        return Ok(Some("the catalog has no mark".to_owned()));
-    };
-    if mark.doubt.is_some() {
-        return Ok(mark.doubt);
-    }
-    let why = match seen {
-        // The first one may be on its way.
-        Seen::Nothing if mark.mark <= 1 => return Ok(None),
-        Seen::Nothing => {
-            "the store has lost this catalog's mark: it is another bucket, or it has lost objects"
-        }
-        Seen::Nonsense => "what stands in the store under c/mark is no mark",
-        Seen::Mark(theirs) if theirs.catalog_id != mark.catalog_id => {
-            "the store holds the mark of another catalog: this one is a fresh one, or both use the same bucket"
-        }
-        Seen::Mark(theirs) if theirs.mark > mark.mark => {
-            "the store's mark is ahead of the catalog's: the catalog was restored from an older copy"
-        }
-        Seen::Mark(_) => return Ok(None),
-    };
-    tracing::error!(
-        why,
-        "nothing that seems to be nobody's is removed: look, then run `safelight sweep --confirm-restored`"
-    );
-    context
-        .catalog
-        .write::<_, CatalogError, _>(move |tx| {
-            Box::pin(async move { catalog_mark::doubt(tx, why).await })
-        })
-        .await?;
-    Ok(Some(why.to_owned()))
+pub async fn doubt(context: &Context, contest: Contest) -> Result<Option<String>, MarkError> {
+    Ok(look(context, contest).await?.0)
 }
 
-/// Raises the mark if it was last raised at `before` or earlier and nothing speaks against it.
+/// Why nothing may be removed now: as [`doubt`], by one who is about to. Whoever removes something has raised the mark not long
+/// ago, so that another who does cannot miss it, also where no janitor runs.
 ///
 /// # Errors
-/// If catalog or store fail. The catalog may be ahead then, which does no harm.
-pub async fn raise(context: &Context, before: Micros) -> Result<(), MarkError> {
-    let mark = catalog_mark::find(&mut context.catalog.reader().await?.tx()).await?;
-    let is_due = mark.as_ref().is_none_or(|mark| mark.marked_at <= before);
-    let doubted = match mark {
-        // The store is not asked every time.
-        Some(mark) if mark.doubt.is_some() || !is_due => mark.doubt.is_some(),
-        _ => doubt(context).await?.is_some(),
-    };
-    metrics::gauge!("safelight_catalog_doubted").set(if doubted { 1.0 } else { 0.0 });
-    if doubted {
-        return Ok(());
-    }
-    let now = context.now();
-    let raised = context
-        .catalog
-        .write::<_, CatalogError, _>(move |tx| {
-            Box::pin(async move { catalog_mark::raise(tx, now, before).await })
-        })
-        .await?;
-    match raised {
-        Some(mark) => write(context, mark).await,
-        None => Ok(()),
+/// If catalog or store fail: then nothing may be removed either.
+pub async fn doubt_before_removal(context: &Context) -> Result<Option<String>, MarkError> {
+    raise(context, context.now().minus(EVERY)).await?;
+    let (doubt, seen) = look(context, Contest::Say).await?;
+    Ok(doubt.or_else(|| {
+        (seen.stands == Stands::Nothing)
+            .then(|| "this catalog has not left its mark in the store yet".to_owned())
+    }))
+}
+
+/// Why there is doubt, and what was seen.
+async fn look(context: &Context, contest: Contest) -> Result<(Option<String>, Seen), MarkError> {
+    let mut tries = 0;
+    loop {
+        // The catalog's first: doubt is recorded only if that has not changed since, so that what another process of this catalog
+        // leaves in the store meanwhile is no reason for any.
+        let ours = of_catalog(context).await?;
+        let seen = store_mark::read(context).await?;
+        let (why, is_foreign) = match judge(&ours, &seen.stands) {
+            Judgement::Ours => return Ok((ours.doubt, seen)),
+            Judgement::Arrived(nonce) => {
+                arrived(context, nonce).await?;
+                return Ok((ours.doubt, seen));
+            }
+            Judgement::Foreign(why) => (why, true),
+            Judgement::Wrong(why) => (why, false),
+        };
+        if ours.doubt.is_none() {
+            if !record(context, &ours, &why).await? {
+                tries += 1;
+                if tries < TRIES {
+                    continue;
+                }
+                return Ok((Some(RESTLESS.to_owned()), seen));
+            }
+            tracing::error!(
+                why,
+                "nothing that seems to be nobody's is removed: look what else uses the bucket, stop it, then run `safelight sweep --confirm-restored`"
+            );
+        }
+        if is_foreign && contest == Contest::Say {
+            say(context, &ours, &seen, &why).await;
+        }
+        return Ok((Some(ours.doubt.unwrap_or(why)), seen));
     }
 }
 
-async fn write(context: &Context, mark: i64) -> Result<(), MarkError> {
-    let found = catalog_mark::find(&mut context.catalog.reader().await?.tx()).await?;
-    let Some(found) = found else {
-        return Ok(());
-    };
-    let body = StoreMark {
-        catalog_id: found.catalog_id,
-        mark,
-    };
-    let body = serde_json::to_vec(&body).unwrap_or_default();
-    let options = PutOptions {
-        content_type: Some("application/json"),
-        ..PutOptions::default()
-    };
-    let key = ObjectKey::mark();
+async fn record(context: &Context, ours: &CatalogMark, why: &str) -> Result<bool, CatalogError> {
+    let (ours, why) = (ours.clone(), why.to_owned());
     context
-        .objects
-        .put(&key, Bytes::from(body), options)
+        .catalog
+        .write(move |tx| Box::pin(async move { catalog_mark::doubt(tx, &ours, &why).await }))
+        .await
+}
+
+async fn arrived(context: &Context, nonce: String) -> Result<(), CatalogError> {
+    context
+        .catalog
+        .write(move |tx| Box::pin(async move { catalog_mark::stored(tx, &nonce).await }))
         .await?;
     Ok(())
 }
 
-/// An operator confirms that this catalog is the one that counts. All of the grace passes anew.
+/// Writes into a foreign mark that it is contested, and keeps the rest. What fails is tried again in the next round.
+async fn say(context: &Context, ours: &CatalogMark, seen: &Seen, why: &str) {
+    let Stands::Mark(theirs) = &seen.stands else {
+        return;
+    };
+    if theirs.contested.is_some() {
+        return;
+    }
+    let mark = StoreMark {
+        contested: Some(Contested {
+            by: ours.catalog_id.clone(),
+            why: why.to_owned(),
+            at: context.now().rfc3339(),
+        }),
+        ..theirs.clone()
+    };
+    match store_mark::write(context, &mark, seen).await {
+        Ok(true) => tracing::warn!("the store's mark says now that it is contested"),
+        Ok(false) => {}
+        Err(error) => {
+            tracing::warn!(%error, "the store's mark does not say yet that it is contested")
+        }
+    }
+}
+
+/// Raises the mark if it was last raised at `before` or earlier and nothing speaks against it. In doubt the store is looked at
+/// as often.
 ///
 /// # Errors
-/// If catalog or store fail: confirm again then.
-pub async fn trust(context: &Context) -> Result<(), MarkError> {
-    let theirs = match seen(context).await? {
-        Seen::Mark(theirs) => theirs.mark,
-        Seen::Nothing | Seen::Nonsense => 0,
-    };
-    let (fresh, now) = (context.fresh_id(CATALOG), context.now());
-    let mark = context
+/// If catalog or store fail. The catalog may be ahead then, which does no harm.
+pub async fn raise(context: &Context, before: Micros) -> Result<(), MarkError> {
+    let now = context.now();
+    let mark = catalog_mark::find(&mut context.catalog.reader().await?.tx()).await?;
+    if let Some(mark) = mark.filter(|mark| !mark.is_due(now, before)) {
+        show(mark.doubt.is_some());
+        return Ok(());
+    }
+    let (doubt, seen) = look(context, Contest::Say).await?;
+    show(doubt.is_some());
+    if doubt.is_some() {
+        context
+            .catalog
+            .write::<_, CatalogError, _>(move |tx| {
+                Box::pin(async move { catalog_mark::looked(tx, now).await })
+            })
+            .await?;
+        return Ok(());
+    }
+    let nonce = ids::public_id(context.entropy.as_ref());
+    let raised = context
         .catalog
         .write::<_, CatalogError, _>(move |tx| {
-            Box::pin(async move {
-                catalog_mark::name(tx, &fresh).await?;
-                catalog_mark::trust(tx, theirs.saturating_add(1), now).await?;
-                catalog_mark::find(tx).await
-            })
+            Box::pin(async move { catalog_mark::raise(tx, now, before, &nonce).await })
         })
         .await?;
-    write(context, mark.map_or(1, |m| m.mark)).await
+    let Some(raised) = raised else {
+        return Ok(());
+    };
+    let mut seen = seen;
+    for _ in 0..TRIES {
+        if leave(context, &raised, &seen).await? {
+            return Ok(());
+        }
+        // Others were there since: another process of this catalog, or somebody else.
+        let (doubt, again) = look(context, Contest::Say).await?;
+        show(doubt.is_some());
+        let ours = of_catalog(context).await?;
+        if doubt.is_some() || ours.pending_nonce != raised.pending_nonce {
+            return Ok(());
+        }
+        seen = again;
+    }
+    Ok(())
+}
+
+fn show(is_doubted: bool) {
+    metrics::gauge!("safelight_catalog_doubted").set(if is_doubted { 1.0 } else { 0.0 });
+}
+
+/// Leaves a raised mark in the store, and records that it is there. `false` if what was seen there is there no more.
+async fn leave(context: &Context, raised: &CatalogMark, seen: &Seen) -> Result<bool, MarkError> {
+    let Some(nonce) = raised.pending_nonce.clone() else {
+        return Ok(true);
+    };
+    if !store_mark::write(context, &mark_of(raised), seen).await? {
+        return Ok(false);
+    }
+    arrived(context, nonce).await?;
+    Ok(true)
+}
+
+fn mark_of(raised: &CatalogMark) -> StoreMark {
+    StoreMark {
+        catalog_id: raised.catalog_id.clone(),
+        mark: raised.mark,
+        nonce: raised.pending_nonce.clone(),
+        contested: None,
+        rest: serde_json::Map::new(),
+    }
+}
+
+/// An operator confirms that this catalog is the one that counts. All of the grace passes anew. What else still uses the
+/// bucket will contest that again.
+///
+/// # Errors
+/// If catalog or store fail, or others write the mark all the time: confirm again then.
+pub async fn trust(context: &Context) -> Result<(), TrustError> {
+    for _ in 0..TRIES {
+        of_catalog(context).await.map_err(MarkError::Catalog)?;
+        let seen = store_mark::read(context).await.map_err(MarkError::Store)?;
+        let theirs = match &seen.stands {
+            Stands::Mark(theirs) => theirs.mark,
+            Stands::Nothing | Stands::Nonsense => 0,
+        };
+        let nonce = ids::public_id(context.entropy.as_ref());
+        let (mark, fresh) = (theirs.saturating_add(1).min(HIGHEST), nonce.clone());
+        let confirmed = context
+            .catalog
+            .write::<_, CatalogError, _>(move |tx| {
+                Box::pin(async move { catalog_mark::confirm(tx, mark, &fresh).await })
+            })
+            .await
+            .map_err(MarkError::Catalog)?;
+        let Some(confirmed) = confirmed else {
+            continue;
+        };
+        let left = store_mark::write(context, &mark_of(&confirmed), &seen)
+            .await
+            .map_err(MarkError::Store)?;
+        if !left {
+            continue;
+        }
+        let now = context.now();
+        let trusted = context
+            .catalog
+            .write::<_, CatalogError, _>(move |tx| {
+                Box::pin(async move { catalog_mark::trust(tx, &nonce, now).await })
+            })
+            .await
+            .map_err(MarkError::Catalog)?;
+        if trusted {
+            show(false);
+            return Ok(());
+        }
+    }
+    Err(TrustError::Contended)
 }

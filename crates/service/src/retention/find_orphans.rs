@@ -3,21 +3,47 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use safelight_catalog::sweeps::{self, Finding, FindingKind, KeyRow, Sweep};
 use safelight_catalog::uploads::{self, Stray, UploadState};
 use safelight_catalog::{CatalogError, appends, blobs};
+use safelight_model::clock::Micros;
 use safelight_objects::keys::{KeyKind, letter};
 use safelight_objects::{Listed, ObjectKey};
 use serde_json::json;
 
 use super::compare::{Page, compare};
 use super::sweep::SweepError;
+use super::whose::{NO_AGE, NO_KEY, NO_TENANT, Whose, is_tenant, whose};
 use crate::context::{Context, Owner};
 
 /// Objects and rows of a page.
 const PAGE: u16 = 1000;
 /// What is younger may be about to get its row.
 const YOUNG: Duration = Duration::from_secs(3600);
+/// Objects that are asked whose they are at once.
+const ASKED_AT_ONCE: usize = 16;
+
+/// What time it is by two clocks, ours and the store's. One that runs ahead makes nothing older than it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    /// For ages: the earlier.
+    pub(super) earlier: Micros,
+    /// For when something began: the later.
+    pub(super) later: Micros,
+}
+
+impl Now {
+    /// Now, where the store says that it is `theirs`.
+    pub(super) fn of(context: &Context, theirs: Option<Micros>) -> Self {
+        let ours = context.now();
+        let theirs = theirs.unwrap_or(ours);
+        Self {
+            earlier: ours.min(theirs),
+            later: ours.max(theirs),
+        }
+    }
+}
 
 /// What a step led to.
 #[derive(Clone, Debug, Default)]
@@ -30,8 +56,7 @@ pub(super) struct Found {
     pub(super) examined: usize,
 }
 
-fn finding(context: &Context, kind: FindingKind, key: &str, tenant_id: &str) -> Finding {
-    let now = context.now();
+fn finding(context: &Context, now: Now, kind: FindingKind, key: &str, tenant_id: &str) -> Finding {
     Finding {
         tenant_id: tenant_id.to_owned(),
         kind,
@@ -39,8 +64,8 @@ fn finding(context: &Context, kind: FindingKind, key: &str, tenant_id: &str) -> 
         store_upload_id: String::new(),
         size_bytes: None,
         modified_at: None,
-        first_seen_at: now,
-        last_seen_at: now,
+        first_seen_at: now.later,
+        last_seen_at: context.now(),
         kept_because: None,
     }
 }
@@ -61,6 +86,7 @@ pub(super) async fn objects(
         .objects
         .list_after(&prefix, &sweep.cursor, PAGE)
         .await?;
+    let now = Now::of(context, listed.answered_at);
     // Rows are read after the list: what it has by then has its row.
     let limit = i64::from(PAGE);
     let mut reader = context.catalog.reader().await?;
@@ -108,33 +134,65 @@ pub(super) async fn objects(
         }
         KeyKind::Rendition | KeyKind::Mark => HashMap::new(),
     };
-    for object in &found.listed {
-        let expected = known.get(&object.key) == Some(&Stray::Expected);
-        if !expected && is_orphan(context, object).await? {
-            out.findings.push(Finding {
-                size_bytes: Some(object.size_bytes),
-                modified_at: Some(object.modified_at),
-                ..finding(
-                    context,
-                    FindingKind::OrphanObject,
-                    &object.key,
-                    tenant_of(&object.key),
-                )
-            });
+    let strays: Vec<&Listed> = found
+        .listed
+        .iter()
+        .filter(|object| known.get(&object.key) != Some(&Stray::Expected))
+        .collect();
+    for some in strays.chunks(ASKED_AT_ONCE) {
+        let mut asked = Vec::with_capacity(some.len());
+        for object in some {
+            asked.push(orphan(context, now, object));
         }
+        let told = try_join_all(asked).await?;
+        out.findings.extend(told.into_iter().flatten());
     }
     for row in found.rows {
-        missing(context, kind, row, &mut out).await?;
+        missing(context, now, kind, row, &mut out).await?;
     }
     Ok(out)
 }
 
+/// What is found of an object that seemed to be nobody's: whose it says it is, and what becomes of it therefore.
+async fn orphan(
+    context: &Context,
+    now: Now,
+    object: &Listed,
+) -> Result<Option<Finding>, SweepError> {
+    if !is_orphan(context, now, object).await? {
+        return Ok(None);
+    }
+    let (kind, kept_because) = match ObjectKey::parse(&object.key) {
+        Err(_) => (FindingKind::OrphanObject, Some(NO_KEY.to_owned())),
+        Ok(key) => {
+            let Some(head) = context.objects.head(&key).await? else {
+                return Ok(None);
+            };
+            match whose(context, &key, &head.metadata).await? {
+                Whose::Ours => (FindingKind::OrphanObject, None),
+                Whose::AnotherCatalogs(why) => (FindingKind::ForeignObject, Some(why)),
+                Whose::Unclear(why) => (FindingKind::OrphanObject, Some(why.to_owned())),
+            }
+        }
+    };
+    Ok(Some(Finding {
+        size_bytes: Some(object.size_bytes),
+        modified_at: Some(object.modified_at),
+        kept_because,
+        ..finding(context, now, kind, &object.key, tenant_of(&object.key))
+    }))
+}
+
 /// Whether no row stands for an object: asked of the rows as they are now.
-pub(super) async fn is_orphan(context: &Context, object: &Listed) -> Result<bool, CatalogError> {
+pub(super) async fn is_orphan(
+    context: &Context,
+    now: Now,
+    object: &Listed,
+) -> Result<bool, CatalogError> {
     let Ok(key) = ObjectKey::parse(&object.key) else {
         return Ok(true);
     };
-    let is_young = context.now() < object.modified_at.plus(YOUNG);
+    let is_young = now.earlier < object.modified_at.plus(YOUNG);
     let mut reader = context.catalog.reader().await?;
     Ok(match key.kind() {
         KeyKind::Original => {
@@ -180,6 +238,7 @@ pub(super) async fn is_orphan(context: &Context, object: &Listed) -> Result<bool
 /// A row whose object was not listed: asked of the store by itself, and of the rows again.
 async fn missing(
     context: &Context,
+    now: Now,
     kind: KeyKind,
     row: KeyRow,
     out: &mut Found,
@@ -206,7 +265,7 @@ async fn missing(
     };
     out.findings.push(Finding {
         size_bytes: row.size_bytes,
-        ..finding(context, kind, &row.object_key, &row.tenant_id)
+        ..finding(context, now, kind, &row.object_key, &row.tenant_id)
     });
     // Where the original is gone as well nothing can be made of it; and it may be the wrong bucket.
     if kind == FindingKind::MissingRendition
@@ -227,6 +286,7 @@ pub(super) async fn store_uploads(context: &Context, sweep: &Sweep) -> Result<Fo
     let after: Option<(String, String)> = serde_json::from_str(&sweep.cursor).ok();
     let after = after.as_ref().map(|(key, id)| (key.as_str(), id.as_str()));
     let page = context.objects.list_uploads(after, PAGE).await?;
+    let now = Now::of(context, page.answered_at);
     let mut out = Found {
         cursor: page.next.map(|next| json!(next).to_string()),
         examined: page.uploads.len(),
@@ -240,15 +300,24 @@ pub(super) async fn store_uploads(context: &Context, sweep: &Sweep) -> Result<Fo
         }
         let is_young = upload
             .began_at
-            .is_some_and(|at| context.now() < at.plus(YOUNG));
+            .is_some_and(|at| now.earlier < at.plus(YOUNG));
         if is_young || is_known_upload(context, &upload.key, &upload.store_upload_id).await? {
             continue;
         }
+        // Its metadata is not shown before it is completed: its key alone says whose it is.
+        let kept_because = match ObjectKey::parse(&upload.key) {
+            Err(_) => Some(NO_KEY),
+            Ok(_) if upload.began_at.is_none() => Some(NO_AGE),
+            Ok(key) if !is_tenant(context, key.tenant()).await? => Some(NO_TENANT),
+            Ok(_) => None,
+        };
         out.findings.push(Finding {
             store_upload_id: upload.store_upload_id,
             modified_at: upload.began_at,
+            kept_because: kept_because.map(str::to_owned),
             ..finding(
                 context,
+                now,
                 FindingKind::OrphanUpload,
                 &upload.key,
                 tenant_of(&upload.key),

@@ -1,21 +1,27 @@
 //! Removes what has long been nobody's.
 //!
 //! Only what this sweep found orphaned and an earlier one did before it by all of the grace, without one in between that did
-//! not; that is as old by the store's own clock; that says it belongs to a tenant of this catalog; that is still an
-//! orphan when it is looked at by itself; and nothing at all while there is doubt about the catalog.
+//! not; that is as old by the store's own clock, and by the earlier of the store's and ours; that says it belongs to
+//! this catalog and a tenant of it; that is still an orphan when it is looked at by itself; and nothing at all while there
+//! is doubt about the catalog, for which the store is asked before every page and every minute.
 
+use std::time::Duration;
+
+use safelight_catalog::CatalogError;
 use safelight_catalog::sweeps::{self, Finding, FindingKind, Sweep};
-use safelight_catalog::{CatalogError, keys};
 use safelight_model::clock::Micros;
-use safelight_objects::{Listed, ObjectKey, tenant_of};
+use safelight_objects::{Listed, ObjectKey};
 
 use super::catalog_mark;
-use super::find_orphans::{is_known_upload, is_orphan};
+use super::find_orphans::{Now, is_known_upload, is_orphan};
 use super::sweep::SweepError;
+use super::whose::{NO_AGE, NO_KEY, NO_TENANT, Whose, is_tenant, whose};
 use crate::context::Context;
 
 /// Findings in one step.
 const PAGE: i64 = 200;
+/// A page may take long, where the store is slow: after so long it is asked again whether there is doubt.
+const CERTAIN_FOR: Duration = Duration::from_secs(60);
 
 /// What becomes of a finding whose grace is over.
 enum Outcome {
@@ -25,7 +31,7 @@ enum Outcome {
     /// It is too young by the store's clock, and will be old enough.
     Young,
     /// It is not removed by itself at all.
-    Kept(&'static str),
+    Kept(String),
 }
 
 /// Removes a page of findings; where the next one begins, `None` at the end.
@@ -33,10 +39,12 @@ enum Outcome {
 /// # Errors
 /// If catalog or store fail.
 pub(super) async fn step(context: &Context, sweep: &Sweep) -> Result<Option<String>, SweepError> {
-    if catalog_mark::doubt(context).await?.is_some() {
+    if is_doubted(context).await? {
         return Ok(None);
     }
-    let before = context.now().minus(context.settings.orphan_grace);
+    let mut certain_until = context.now().plus(CERTAIN_FOR);
+    let now = Now::of(context, context.objects.time().await?);
+    let before = now.earlier.minus(context.settings.orphan_grace);
     let after = read_cursor(&sweep.cursor);
     let mut reader = context.catalog.reader().await?;
     let page = sweeps::findings(&mut reader.tx(), after.as_ref(), PAGE).await?;
@@ -49,40 +57,54 @@ pub(super) async fn step(context: &Context, sweep: &Sweep) -> Result<Option<Stri
         if !is_due {
             continue;
         }
+        if certain_until <= context.now() {
+            if is_doubted(context).await? {
+                return Ok(None);
+            }
+            certain_until = context.now().plus(CERTAIN_FOR);
+        }
         let outcome = match found.kind {
-            FindingKind::OrphanObject => object(context, &found, before).await?,
+            FindingKind::OrphanObject => object(context, &found, now, before).await?,
             FindingKind::OrphanUpload => upload(context, &found, before).await?,
-            FindingKind::MissingOriginal | FindingKind::MissingRendition => continue,
+            FindingKind::ForeignObject
+            | FindingKind::MissingOriginal
+            | FindingKind::MissingRendition => continue,
         };
         note(context, found, outcome).await?;
     }
     Ok(cursor)
 }
 
-async fn object(context: &Context, found: &Finding, before: Micros) -> Result<Outcome, SweepError> {
+async fn is_doubted(context: &Context) -> Result<bool, SweepError> {
+    Ok(catalog_mark::doubt_before_removal(context).await?.is_some())
+}
+
+fn kept(why: &str) -> Outcome {
+    Outcome::Kept(why.to_owned())
+}
+
+async fn object(
+    context: &Context,
+    found: &Finding,
+    now: Now,
+    before: Micros,
+) -> Result<Outcome, SweepError> {
     let Ok(key) = ObjectKey::parse(&found.object_key) else {
-        return Ok(Outcome::Kept("its key is none of Safelight's"));
+        return Ok(kept(NO_KEY));
     };
     let Some(head) = context.objects.head(&key).await? else {
         return Ok(Outcome::Gone);
     };
     let Some(modified_at) = head.modified_at.or(found.modified_at) else {
-        return Ok(Outcome::Kept("the store does not say how old it is"));
+        return Ok(kept(NO_AGE));
     };
     if modified_at > before {
         return Ok(Outcome::Young);
     }
-    match tenant_of(&head.metadata) {
-        None => return Ok(Outcome::Kept("it does not say whose it is")),
-        Some(tenant) if tenant != key.tenant() => {
-            return Ok(Outcome::Kept(
-                "it says that it is another tenant's than its key does",
-            ));
-        }
-        Some(_) => {}
-    }
-    if !is_tenant(context, key.tenant()).await? {
-        return Ok(Outcome::Kept("it belongs to no tenant of this catalog"));
+    match whose(context, &key, &head.metadata).await? {
+        Whose::Ours => {}
+        Whose::AnotherCatalogs(why) => return Ok(Outcome::Kept(why)),
+        Whose::Unclear(why) => return Ok(kept(why)),
     }
     let listed = Listed {
         key: found.object_key.clone(),
@@ -90,7 +112,7 @@ async fn object(context: &Context, found: &Finding, before: Micros) -> Result<Ou
         etag: head.etag,
         modified_at,
     };
-    if !is_orphan(context, &listed).await? {
+    if !is_orphan(context, now, &listed).await? {
         return Ok(Outcome::Gone);
     }
     context.objects.delete(&key).await?;
@@ -100,15 +122,15 @@ async fn object(context: &Context, found: &Finding, before: Micros) -> Result<Ou
 /// What the store lists of an upload has no metadata: whose it is says its key alone.
 async fn upload(context: &Context, found: &Finding, before: Micros) -> Result<Outcome, SweepError> {
     let Ok(key) = ObjectKey::parse(&found.object_key) else {
-        return Ok(Outcome::Kept("its key is none of Safelight's"));
+        return Ok(kept(NO_KEY));
     };
     match found.modified_at {
-        None => return Ok(Outcome::Kept("the store does not say how old it is")),
+        None => return Ok(kept(NO_AGE)),
         Some(at) if at > before => return Ok(Outcome::Young),
         Some(_) => {}
     }
     if !is_tenant(context, key.tenant()).await? {
-        return Ok(Outcome::Kept("it belongs to no tenant of this catalog"));
+        return Ok(kept(NO_TENANT));
     }
     if is_known_upload(context, key.as_str(), &found.store_upload_id).await? {
         return Ok(Outcome::Gone);
@@ -124,10 +146,6 @@ async fn upload(context: &Context, found: &Finding, before: Micros) -> Result<Ou
     } else {
         Outcome::Removed
     })
-}
-
-async fn is_tenant(context: &Context, tenant_id: &str) -> Result<bool, CatalogError> {
-    keys::is_tenant(&mut context.catalog.reader().await?.tx(), tenant_id).await
 }
 
 async fn note(context: &Context, found: Finding, outcome: Outcome) -> Result<(), CatalogError> {
@@ -154,7 +172,7 @@ async fn note(context: &Context, found: Finding, outcome: Outcome) -> Result<(),
         .write(move |tx| {
             Box::pin(async move {
                 match why {
-                    Some(why) => sweeps::keep(tx, &found, why).await,
+                    Some(why) => sweeps::keep(tx, &found, &why).await,
                     None => sweeps::forget(tx, &found).await,
                 }
             })

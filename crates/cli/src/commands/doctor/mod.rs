@@ -210,13 +210,13 @@ async fn bytes(context: &Context) -> anyhow::Result<String> {
         .await?
         .unwrap_or_else(|| ids::fresh(ids::TENANT, context.now(), context.entropy.as_ref()));
     let key = ObjectKey::temporary(&tenant_id, context.entropy.as_ref())?;
-    let metadata = ownership(&tenant_id, "doctor");
+    let metadata = ownership(&context.catalog_id, &tenant_id, "doctor");
     let content: &'static [u8] = b"safelight doctor";
     let options = PutOptions {
         content_type: Some("text/plain"),
         cache_control: None,
         metadata: Some(&metadata),
-        sha256_hex: None,
+        ..PutOptions::default()
     };
     let etag = context.objects.put(&key, content.into(), options).await?;
     let read = context

@@ -75,7 +75,7 @@ async fn sweep(context: &Context) -> anyhow::Result<Finding> {
             verdict: Verdict::Wrong,
             found: format!("nothing is removed: {why}"),
             what_to_do: Some(
-                "look which catalog and store belong together, then run safelight sweep --confirm-restored",
+                "look which catalog and store belong together and stop what else uses the bucket, then run safelight sweep --confirm-restored",
             ),
         });
     }

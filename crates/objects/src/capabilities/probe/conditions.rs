@@ -79,6 +79,25 @@ impl Probe<'_> {
         Ok(conditional(again.status))
     }
 
+    /// Replaces an object as itself and as another.
+    pub(super) async fn put_if_match(&self) -> Result<Treatment, Failure> {
+        let key = self.key()?;
+        let put = |headers, body| Put {
+            headers,
+            body: Bytes::from_static(body),
+            ..Put::default()
+        };
+        let (_, etag) = self.put(&key, put(&[], BODY)).await?;
+        let same = etag.unwrap_or_default();
+        let same = [("if-match", same.as_str())];
+        if !self.put(&key, put(&same, LONGER)).await?.0.is_taken() {
+            return Ok(Treatment::Refused);
+        }
+        let other = [("if-match", OTHER_ETAG)];
+        let (answer, _) = self.put(&key, put(&other, SHORTER)).await?;
+        Ok(conditional(answer.status))
+    }
+
     /// Reads an object as itself and as another.
     pub(super) async fn get_if_match(&self) -> Result<Treatment, Failure> {
         let key = self.key()?;

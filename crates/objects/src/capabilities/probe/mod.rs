@@ -136,6 +136,7 @@ impl Probe<'_> {
         found.signed_length = self.signed_length().await?;
         found.repeat_keeps_etag = self.repeat_keeps_etag().await?;
         found.put_if_none_match = self.put_if_none_match().await?;
+        found.put_if_match = self.put_if_match().await?;
         found.get_if_match = self.get_if_match().await?;
         found.put_checksums = self.put_checksums().await?;
         let (composite, listed) = self.composite_checksums().await?;

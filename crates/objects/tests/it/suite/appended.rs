@@ -21,7 +21,7 @@ fn slice(bytes: &[u8]) -> FileSlice {
 
 impl Run<'_> {
     pub(super) async fn appended(&self) {
-        let (key, metadata) = (self.key(), ownership(&self.tenant, "ast_4"));
+        let (key, metadata) = (self.key(), ownership("cat_1", &self.tenant, "ast_4"));
         let upload = self
             .objects
             .create_multipart(&key, None, &metadata, false)

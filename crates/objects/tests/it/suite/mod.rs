@@ -12,7 +12,9 @@ use reqwest::StatusCode;
 use safelight_model::clock::{Clock, Micros, SystemClock};
 use safelight_model::entropy::SeededEntropy;
 use safelight_model::{ids, preset};
-use safelight_objects::{ObjectKey, Objects, PutOptions, StoreErrorKind, keys, ownership};
+use safelight_objects::{
+    ObjectKey, Objects, PutCondition, PutOptions, StoreErrorKind, Treatment, keys, ownership,
+};
 use sha2::{Digest, Sha256};
 
 use crate::phone;
@@ -24,6 +26,7 @@ pub async fn suite(objects: &Objects) {
     let run = Run::of(objects);
     run.bucket().await;
     run.own_objects().await;
+    run.conditional_puts().await;
     run.ranges_and_conditions().await;
     run.listing().await;
     run.open_uploads().await;
@@ -102,19 +105,51 @@ impl<'a> Run<'a> {
         self.objects.probe().await.unwrap();
     }
 
+    /// What the mark rests on: nobody overwrites what he has not read, where the store sees to that.
+    async fn conditional_puts(&self) {
+        let (key, store) = (self.key(), self.objects.capabilities());
+        let put = async |bytes: &'static str, condition| {
+            let options = PutOptions {
+                condition: Some(condition),
+                ..PutOptions::default()
+            };
+            let put = self.objects.put(&key, bytes.into(), options).await;
+            put.map_err(|e| e.kind().clone())
+        };
+        let refusal = Err(StoreErrorKind::PreconditionFailed);
+        let first = put("first", PutCondition::Absent).await.unwrap();
+        if store.put_if_none_match == Treatment::Enforced {
+            assert_eq!(put("other", PutCondition::Absent).await, refusal);
+        }
+        let second = put("second", PutCondition::Is(&first)).await.unwrap();
+        if store.put_if_match == Treatment::Enforced {
+            assert_eq!(put("third", PutCondition::Is(&first)).await, refusal);
+        }
+        assert_eq!(self.content(&key).await, "second");
+        put("third", PutCondition::Is(&second)).await.unwrap();
+        // What time it is by the store's clock, in lists too.
+        let (now, day) = (SystemClock.now(), Duration::from_secs(24 * 3600));
+        let page = self.objects.list(key.as_str(), None, 1).await.unwrap();
+        for told in [self.objects.time().await.unwrap(), page.answered_at] {
+            let told = told.unwrap();
+            assert!(told > now.minus(day) && told < now.plus(day), "{told}");
+        }
+    }
+
     async fn own_objects(&self) {
         let blob = ids::fresh(ids::BLOB, self.now, &self.entropy);
         let key = ObjectKey::rendition(&self.tenant, &blob, &preset::COVER).unwrap();
         self.absent(&key).await;
         self.objects.delete(&key).await.unwrap();
         let bytes = Bytes::from_static(b"a rendition");
-        let metadata = ownership(&self.tenant, "ast_1");
+        let metadata = ownership("cat_1", &self.tenant, "ast_1");
         let hash = sha256_hex(&bytes);
         let options = PutOptions {
             content_type: Some("image/webp"),
             cache_control: Some("max-age=60"),
             metadata: Some(&metadata),
             sha256_hex: Some(&hash),
+            condition: None,
         };
         let etag = self
             .objects
@@ -203,7 +238,7 @@ impl<'a> Run<'a> {
         let mut begun = Vec::new();
         for _ in 0..3 {
             let key = ObjectKey::temporary(&self.tenant, &self.entropy).unwrap();
-            let own = ownership(&self.tenant, "ast_1");
+            let own = ownership("cat_1", &self.tenant, "ast_1");
             let id = self.objects.create_multipart(&key, None, &own, false).await;
             begun.push((key.as_str().to_owned(), id.unwrap()));
         }

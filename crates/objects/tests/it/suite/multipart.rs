@@ -11,7 +11,7 @@ const PART_BYTES: usize = 5 << 20;
 impl Run<'_> {
     pub(super) async fn multipart(&self, checksums: bool) {
         let key = self.key();
-        let metadata = ownership(&self.tenant, "ast_2");
+        let metadata = ownership("cat_1", &self.tenant, "ast_2");
         let upload = self
             .objects
             .create_multipart(&key, Some("video/mp4"), &metadata, checksums)
@@ -107,7 +107,7 @@ impl Run<'_> {
 
     pub(super) async fn aborted_multipart(&self) {
         let key = self.key();
-        let metadata = ownership(&self.tenant, "ast_3");
+        let metadata = ownership("cat_1", &self.tenant, "ast_3");
         let upload = self
             .objects
             .create_multipart(&key, None, &metadata, false)

@@ -13,7 +13,7 @@ impl Run<'_> {
         let key = self.key();
         let bytes = b"twelve bytes".to_vec();
         let hash = sha256_hex(&bytes);
-        let metadata = ownership(&self.tenant, "ast_1");
+        let metadata = ownership("cat_1", &self.tenant, "ast_1");
         let binding = PutBinding {
             size_bytes: 12,
             sha256_hex: Some(&hash),

@@ -101,7 +101,7 @@ pub(super) async fn write_segment(
     if !intended {
         return Err(AppendError::Lost);
     }
-    let metadata = ownership(&upload.tenant_id, &upload.asset_id);
+    let metadata = ownership(&context.catalog_id, &upload.tenant_id, &upload.asset_id);
     let etag = context.objects.put_slice(&key, bytes, &metadata).await?;
     Ok((key.as_str().to_owned(), etag))
 }

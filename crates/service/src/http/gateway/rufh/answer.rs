@@ -82,7 +82,7 @@ pub(super) fn versioned(mut response: Response, version: Option<u8>) -> Response
 pub(super) fn limits(context: &Context, expires_at: Option<Micros>) -> HeaderValue {
     let life = match expires_at {
         Some(end) => end.since(context.now()),
-        None => safelight_model::limits::UPLOAD,
+        None => context.settings.upload_life,
     };
     let text = format!(
         "max-size={}, max-age={}",

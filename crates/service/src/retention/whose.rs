@@ -1,0 +1,50 @@
+//! Whose an object is that no row stands for, by what it says of itself.
+
+use safelight_catalog::{CatalogError, keys};
+use safelight_objects::{Metadata, ObjectKey, catalog_of, tenant_of};
+
+use crate::context::Context;
+
+/// Whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// This catalog's, which knows nothing of it.
+    Ours,
+    /// Another catalog's. It is never removed.
+    AnotherCatalogs(String),
+    /// It cannot be told to belong here. It is never removed.
+    Unclear(&'static str),
+}
+
+pub(super) const NO_KEY: &str = "its key is none of Safelight's";
+pub(super) const NO_TENANT: &str = "it belongs to no tenant of this catalog";
+pub(super) const NO_AGE: &str = "the store does not say how old it is";
+
+/// Whose the object under a key is that says this of itself. What an earlier version stored names no catalog.
+pub(super) async fn whose(
+    context: &Context,
+    key: &ObjectKey,
+    metadata: &Metadata,
+) -> Result<Whose, CatalogError> {
+    match catalog_of(metadata) {
+        Some(catalog) if *catalog != *context.catalog_id => {
+            return Ok(Whose::AnotherCatalogs(format!(
+                "it says that it is another catalog's, {catalog}"
+            )));
+        }
+        _ => {}
+    }
+    Ok(match tenant_of(metadata) {
+        None => Whose::Unclear("it does not say whose it is"),
+        Some(tenant) if tenant != key.tenant() => {
+            Whose::Unclear("it says that it is another tenant's than its key does")
+        }
+        Some(_) if !is_tenant(context, key.tenant()).await? => Whose::Unclear(NO_TENANT),
+        Some(_) => Whose::Ours,
+    })
+}
+
+/// Whether this catalog has a tenant.
+pub(super) async fn is_tenant(context: &Context, tenant_id: &str) -> Result<bool, CatalogError> {
+    keys::is_tenant(&mut context.catalog.reader().await?.tx(), tenant_id).await
+}
