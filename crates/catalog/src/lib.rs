@@ -42,8 +42,8 @@ mod explain;
 mod group_commit;
 pub mod merge_asset;
 mod migrate;
-mod statistics;
 pub mod owned_bytes;
+mod statistics;
 mod transaction;
 mod value;
 
