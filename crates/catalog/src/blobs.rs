@@ -182,21 +182,6 @@ pub async fn hold_twin(
     }
 }
 
-/// Holds on to a live blob until the end of the transaction, so that it is not doomed meanwhile. `false` when it is no longer
-/// live.
-///
-/// # Errors
-/// What the database says.
-pub async fn hold(tx: &mut Tx<'_>, tenant_id: &str, blob_id: &str) -> Result<bool, CatalogError> {
-    let held = tx
-        .exec(
-            "UPDATE blobs SET state = 'live' WHERE tenant_id = $1 AND blob_id = $2 AND state = 'live'",
-            values![tenant_id, blob_id],
-        )
-        .await?;
-    Ok(held == 1)
-}
-
 /// Dooms `from` and points every resource that holds it to `to`, which the caller holds on to by
 /// [`hold_twin`] or [`hold`]. `false`, and nothing is changed, when `from` is no longer live.
 ///

@@ -23,7 +23,7 @@ pub(super) async fn replace_lost(
     lost: &Blob,
 ) -> Result<bool, CatalogError> {
     let tenant_id = job.tenant_id.as_str();
-    if !blobs::hold(tx, tenant_id, &blob.blob_id).await? {
+    if blobs::hold(tx, tenant_id, &blob.blob_id).await?.is_none() {
         return Ok(false);
     }
     let holders = assets::of_blob(tx, tenant_id, &lost.blob_id).await?;
