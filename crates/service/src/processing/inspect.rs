@@ -295,7 +295,9 @@ async fn conclude(
         if let Outcome::Cover(found, _) | Outcome::Failed(found) = &mut outcome {
             let reason = found.reason.as_ref().map(|(code, _)| code.as_str());
             if reason == twin.reason_code.as_deref() {
-                become_one(tx, context, job, blob, &twin).await?;
+                let there =
+                    assets::of_blob_and_owner(tx, &job.tenant_id, &twin, &job.owner_id).await?;
+                become_one(tx, context, job, blob, &there).await?;
                 replace_lost(tx, context, job, blob, &twin).await?;
             } else {
                 // Its assets are not what these would make of them: they are kept by themselves.

@@ -37,11 +37,11 @@ pub(super) async fn replace_lost(
         &lost.object_key,
     )
     .await?;
-    let owner = Owner {
-        tenant_id: tenant_id.to_owned(),
-        owner_id: job.owner_id.clone(),
-    };
     for asset in &holders {
+        let owner = Owner {
+            tenant_id: tenant_id.to_owned(),
+            owner_id: asset.owner_id.clone(),
+        };
         let told = Told {
             kind: "asset.updated",
             owner: &owner,
@@ -49,6 +49,10 @@ pub(super) async fn replace_lost(
         };
         record(tx, context, told).await?;
     }
+    let owner = Owner {
+        tenant_id: tenant_id.to_owned(),
+        owner_id: job.owner_id.clone(),
+    };
     // Its renditions: those of the blob that came are made anew.
     enqueue(tx, context, JobKind::Purge, &owner, &lost.blob_id).await?;
     tracing::warn!(
