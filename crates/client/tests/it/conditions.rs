@@ -128,7 +128,9 @@ async fn another_network_in_the_midst_is_another_plan() {
 async fn what_has_not_begun_travels_as_the_network_of_then_wants() {
     let rig = Rig::start().await;
     let (tell, conditions) = watch::channel(on(NetworkKind::Wifi));
-    let change = move |_: &mut World| drop(tell.send_replace(on(NetworkKind::Cellular2g)));
+    let change = move |_: &mut World| {
+        tell.send_replace(on(NetworkKind::Cellular2g));
+    };
     rig.server
         .fail("initiate", 0, Deed::Before(Box::new(change)));
     let outcomes = rig
@@ -146,7 +148,9 @@ async fn what_has_not_begun_travels_as_the_network_of_then_wants() {
 async fn a_plan_whose_answer_was_lost_is_asked_for() {
     let rig = Rig::start().await;
     let (tell, conditions) = watch::channel(on(NetworkKind::Wifi));
-    let change = move |_: &mut World| drop(tell.send_replace(on(NetworkKind::Cellular2g)));
+    let change = move |_: &mut World| {
+        tell.send_replace(on(NetworkKind::Cellular2g));
+    };
     rig.server
         .fail("initiate", 0, Deed::Before(Box::new(change)));
     rig.server.fail("plan", 0, Deed::LoseAnswer);

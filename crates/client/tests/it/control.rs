@@ -21,7 +21,7 @@ fn run(uploader: &Arc<Uploader>, paths: &[std::path::PathBuf]) -> Running {
 
 async fn end(running: Running) -> Vec<FileOutcome> {
     let ended = tokio::time::timeout(Duration::from_secs(60), running).await;
-    ended.expect("it ends").unwrap()
+    ended.unwrap().unwrap()
 }
 
 async fn only(uploader: &Uploader) -> safelight_client::uploader::CaptureStatus {
@@ -57,10 +57,11 @@ async fn what_is_paused_stops_at_once_and_goes_on_where_it_was() {
     uploader.resume_all().await.unwrap();
     let outcomes = end(running).await;
     assert_eq!(failures(&outcomes), [""; 0]);
-    let world = rig.server.world();
-    assert_eq!((world.repeated_parts, world.captures.len()), (0, 1));
-    assert_eq!(world.whole(), ["b.mp4"]);
-    drop(world);
+    {
+        let world = rig.server.world();
+        assert_eq!((world.repeated_parts, world.captures.len()), (0, 1));
+        assert_eq!(world.whole(), ["b.mp4"]);
+    }
     assert!(uploader.captures().await.unwrap().is_empty());
 }
 

@@ -94,15 +94,15 @@ pub struct Refused {
     /// Where in the request the fault is.
     pub field: Option<String>,
     /// The asset that the caller is to go by.
-    pub asset_id: Option<String>,
+    pub asset_id: Option<Box<str>>,
     /// The status that a protocol gives this problem, in place of its code's.
     pub status: Option<StatusCode>,
     /// The type that a protocol gives this problem, in place of its page.
     pub kind: Option<&'static str>,
     /// Further members of the problem that a protocol asks for.
-    pub members: Vec<(&'static str, i64)>,
+    pub members: Box<[(&'static str, i64)]>,
     /// For the log.
-    cause: Option<String>,
+    cause: Option<Box<str>>,
 }
 
 impl Refused {
@@ -116,7 +116,7 @@ impl Refused {
             asset_id: None,
             status: None,
             kind: None,
-            members: Vec::new(),
+            members: Box::default(),
             cause: None,
         }
     }
@@ -139,10 +139,10 @@ impl<E: Coded> From<E> for Refused {
                 code,
                 detail: error.to_string(),
                 field: error.fault(),
-                asset_id: error.asset(),
+                asset_id: error.asset().map(Into::into),
                 status: None,
                 kind: None,
-                members: Vec::new(),
+                members: Box::default(),
                 cause: None,
             };
         }
@@ -166,8 +166,8 @@ impl<E: Coded> From<E> for Refused {
             asset_id: None,
             status: None,
             kind: None,
-            members: Vec::new(),
-            cause: Some(cause),
+            members: Box::default(),
+            cause: Some(cause.into()),
         }
     }
 }
@@ -211,7 +211,7 @@ pub(super) fn finish(mut response: Response, request_id: &str) -> Response {
         code: code.as_str().to_owned(),
         request_id: request_id.to_owned(),
         field: refused.field,
-        asset_id: refused.asset_id,
+        asset_id: refused.asset_id.map(Into::into),
     };
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
@@ -232,7 +232,7 @@ pub(super) fn finish(mut response: Response, request_id: &str) -> Response {
             .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     let mut problem = serde_json::to_value(&problem).unwrap_or_default();
-    for (name, value) in refused.members {
+    for (name, value) in refused.members.into_vec() {
         problem[name] = value.into();
     }
     let body = serde_json::to_vec(&problem).unwrap_or_default();

@@ -159,7 +159,8 @@ pub(super) fn refused(
                 format!("the upload stands at {expected}, not at {provided}"),
             );
             refused.kind = Some(MISMATCHING_OFFSET);
-            refused.members = vec![("expected-offset", expected), ("provided-offset", provided)];
+            refused.members =
+                Box::new([("expected-offset", expected), ("provided-offset", provided)]);
             refused
         }
         AnsweredBy::Problem(Problem::Completed) => {
