@@ -43,12 +43,12 @@ fn again(args: &UploadArgs) -> String {
         words.push("--journal".to_owned());
         words.push(quoted(journal));
     }
-    words.extend(args.paths.iter().map(quoted));
+    words.extend(args.paths.iter().map(|path| quoted(path)));
     words.join(" ")
 }
 
 /// As a shell takes it.
-fn quoted(path: &PathBuf) -> String {
+fn quoted(path: &std::path::Path) -> String {
     let text = path.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:=,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
