@@ -211,15 +211,16 @@ async fn the_network_that_is_named_makes_the_plan() {
         .run(&["upload", "photos", "--network", "2g", "--metered"])
         .await;
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let world = rig.server.world();
-    assert_eq!((world.count("put"), world.count("append")), (0, 3));
-    let asked = world.log.iter().find(|(kind, _)| kind == "initiate");
-    let said = &asked.unwrap().1;
-    assert!(
-        said.contains(r#""type":"2g""#) && said.contains(r#""metered":true"#),
-        "{said}"
-    );
-    drop(world);
+    {
+        let world = rig.server.world();
+        assert_eq!((world.count("put"), world.count("append")), (0, 3));
+        let asked = world.log.iter().find(|(kind, _)| kind == "initiate");
+        let said = &asked.unwrap().1;
+        assert!(
+            said.contains(r#""type":"2g""#) && said.contains(r#""metered":true"#),
+            "{said}"
+        );
+    }
     for wrong in [
         ["--network", "6g"],
         ["--uplink-kbps", "0"],

@@ -1,6 +1,6 @@
 //! Ctrl-C: the first pauses, the second ends at once.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use safelight_client::uploader::Uploader;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -48,7 +48,7 @@ fn again(args: &UploadArgs) -> String {
 }
 
 /// As a shell takes it.
-fn quoted(path: &std::path::Path) -> String {
+fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:=,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
@@ -59,6 +59,8 @@ fn quoted(path: &std::path::Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
