@@ -67,6 +67,7 @@ fn drawn(count: usize) -> String {
 fn capture(client_ref: &str, assets: usize) -> InitiateCapture {
     let burst = assets > 1;
     InitiateCapture {
+        duplicates: None,
         client_ref: client_ref.to_owned(),
         mode: if burst { "burst" } else { "single" }.to_owned(),
         purpose: Some("post".to_owned()),
