@@ -159,7 +159,7 @@ mod tests {
                 "jobs_by_subject (tenant_id=? AND subject_id=?)",
             ),
         ] {
-            let plan = explain::plan(&mut reader.tx(), sql, &values!["a", "b"])
+            let plan = explain::plan(&mut reader.tx(), sql, values!["a", "b"])
                 .await
                 .unwrap();
             assert!(plan.contains(index), "{plan}");
