@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
-use tokio::time::{Instant, interval, sleep_until};
+use tokio::time::{Instant, interval_at, sleep_until};
 
 use crate::Bench;
 use crate::quantile::quantile_ms;
@@ -69,10 +69,13 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let (mut beside, sent) = local
         .run_until(async {
             let mut sending = Vec::new();
-            for address in &active {
+            let began = Instant::now();
+            for (number, address) in active.iter().enumerate() {
                 let stream = begin(&server, address, 0).await?;
                 let sent = Rc::new(Cell::new(0));
-                let task = tokio::task::spawn_local(send_on(stream, sent.clone()));
+                // Not all in the same moment, as clients are not either.
+                let from = began + BETWEEN_PIECES * u32::try_from(number)? / u32::try_from(ACTIVE)?;
+                let task = tokio::task::spawn_local(send_on(stream, from, sent.clone()));
                 sending.push((task, sent));
             }
             let times = ask(&server, &token, &capture_id).await?;
@@ -186,9 +189,13 @@ async fn begin(server: &Server, address: &str, bytes: usize) -> anyhow::Result<T
 }
 
 /// Sends a piece again and again, and counts the bytes.
-async fn send_on(mut stream: TcpStream, sent: Rc<Cell<usize>>) -> anyhow::Result<()> {
+async fn send_on(
+    mut stream: TcpStream,
+    from: Instant,
+    sent: Rc<Cell<usize>>,
+) -> anyhow::Result<()> {
     let piece = [b'y'; PIECE_BYTES];
-    let mut due = interval(BETWEEN_PIECES);
+    let mut due = interval_at(from, BETWEEN_PIECES);
     while sent.get() + PIECE_BYTES < FILE_BYTES {
         due.tick().await;
         stream.write_all(&piece).await?;

@@ -61,6 +61,8 @@ struct Receiver<'a> {
     pending: Option<Vec<AppendedPart>>,
 }
 
+/// What a client sent that then says nothing for so long does not stay in memory.
+const SILENCE: std::time::Duration = std::time::Duration::from_secs(1);
 /// So much is still read of a request that a newer one takes the upload from: what a socket holds,
 const LATE_BYTES: usize = 4 << 20;
 /// if it comes so soon, all of it.
@@ -112,6 +114,11 @@ pub async fn receive<E>(
                     continue;
                 }
                 () = gateway.stop.cancelled() => break Ending::Stopping,
+                // Thousands of clients may have stopped in the midst of a file.
+                () = tokio::time::sleep(SILENCE), if receiver.scratch.is_in_memory() => {
+                    receiver.scratch.leave_memory().await?;
+                    continue;
+                }
                 next = tokio::time::timeout(gateway.idle, body.next()) => next,
             },
             Some(0) => break Ending::Overtaken,

@@ -89,6 +89,22 @@ impl Scratch {
         Ok(())
     }
 
+    /// Whether bytes wait in memory for more.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        self.buffer.capacity() > 0
+    }
+
+    /// Has them wait in the file.
+    ///
+    /// # Errors
+    /// If there is no room, or the disk fails.
+    pub async fn leave_memory(&mut self) -> Result<(), AppendError> {
+        self.flush().await?;
+        self.buffer = Vec::new();
+        Ok(())
+    }
+
     async fn flush(&mut self) -> Result<(), AppendError> {
         if self.buffer.is_empty() {
             return Ok(());
@@ -119,4 +135,41 @@ async fn blocking<T: Send + 'static>(
         .await
         .map_err(|e| AppendError::Scratch(std::io::Error::other(e)))?
         .map_err(AppendError::Scratch)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_left_memory_is_still_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let stop = CancellationToken::new();
+        let gateway = Gateway::start(1 << 20, Duration::from_secs(1), stop);
+        let mut scratch = Scratch::of(&gateway, dir.path().to_owned(), 300_000);
+        assert!(!scratch.is_in_memory());
+        let mut whole = Vec::new();
+        for (number, bytes) in [(1, 10_000), (2, 90_000), (3, 1), (4, 7_000)] {
+            scratch
+                .put(whole.len() as u64, &vec![number; bytes])
+                .await
+                .unwrap();
+            whole.resize(whole.len() + bytes, number);
+            assert!(scratch.is_in_memory());
+            if number != 3 {
+                scratch.leave_memory().await.unwrap();
+                assert!(!scratch.is_in_memory());
+            }
+        }
+        let slice = scratch.slice(0, whole.len() as u64).await.unwrap();
+        assert_eq!(slice.size_bytes(), 107_001);
+        let mut read = vec![0; whole.len()];
+        let file = scratch.file().await.unwrap();
+        file.read_exact_at(&mut read, 0).unwrap();
+        assert!(read == whole);
+    }
 }
