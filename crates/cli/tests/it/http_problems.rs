@@ -19,11 +19,10 @@ on_both_databases!(
 );
 
 /// Codes that other features will produce.
-const RESERVED: [Code; 5] = [
+const RESERVED: [Code; 4] = [
     Code::ContentQuarantined,
     Code::RetentionForbids,
     Code::LegalHold,
-    Code::QuotaExceeded,
     Code::RateLimited,
 ];
 
