@@ -9,10 +9,11 @@ pub const SPEC_VERSION: &str = "1.0";
 pub const SOURCE: &str = "/v1/events";
 
 /// All types of events of this version.
-pub const TYPES: [&str; 9] = [
+pub const TYPES: [&str; 10] = [
     "capture.created",
     "upload.started",
     "upload.completed",
+    "upload.merged",
     "asset.state_changed",
     "rendition.ready",
     "asset.updated",

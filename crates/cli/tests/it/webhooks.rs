@@ -307,7 +307,8 @@ async fn an_endpoint_that_answers_410_is_disabled(database: Database) {
         (&json!(false), "gone")
     );
     // What happens meanwhile is sent when it is enabled.
-    let second = admin.initiate(&[&photo(2)]).await;
+    let made = admin.post("/v1/captures", &capture(&[&photo(2)])).await;
+    let second = made.expect(201);
     let path = format!("/v1/webhooks/{id}");
     let request = admin.request(Method::PATCH, &path);
     let shown = answer(request.json(&json!({ "enabled": true })))
@@ -318,10 +319,7 @@ async fn an_endpoint_that_answers_410_is_disabled(database: Database) {
         "{shown}"
     );
     let received = receiver.wait_for(2).await;
-    assert_eq!(
-        received[1].event()["data"]["asset_id"],
-        second[0]["asset_id"]
-    );
+    assert_eq!(received[1].event()["subject"], second["capture_id"]);
 }
 
 async fn a_rotated_secret_signs_along(database: Database) {
