@@ -24,7 +24,7 @@ impl Run<'_> {
         let good = sign(self.now);
         let store = self.objects.capabilities();
         let is_bound = store.binds_put_sha256();
-        let expected = 3 + usize::from(is_bound) + usize::from(store.writes_once(is_bound));
+        let expected = 4 + usize::from(is_bound) + usize::from(store.writes_once(is_bound));
         assert_eq!(good.headers.len(), expected, "{:?}", good.headers);
 
         refused(&phone::put(&good, b"eleven byte".to_vec()).await, "shorter");
