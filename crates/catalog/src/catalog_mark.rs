@@ -212,7 +212,11 @@ pub async fn trust(tx: &mut Tx<'_>, nonce: &str, now: Micros) -> Result<bool, Ca
     if changed != 1 {
         return Ok(false);
     }
-    tx.exec("UPDATE sweep_findings SET first_seen_at = $1", values![now])
-        .await?;
+    tx.exec(
+        // A clock that runs behind makes nothing older.
+        "UPDATE sweep_findings SET first_seen_at = $1 WHERE first_seen_at < $1",
+        values![now],
+    )
+    .await?;
     Ok(true)
 }

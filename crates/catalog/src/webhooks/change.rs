@@ -72,7 +72,9 @@ pub async fn change(
         ],
     )
     .await?;
-    if *url != now.url || now.state != state {
+    // Who is at work goes by what the endpoint wanted when he began.
+    let wants_other = change.kinds.as_ref().is_some_and(|k| *k != now.kinds);
+    if *url != now.url || now.state != state || wants_other {
         begin_anew(tx, &now).await?;
     }
     tx.ring_sequenced().await?;

@@ -294,7 +294,9 @@ async fn conclude(
         }
         if let Outcome::Cover(found, _) | Outcome::Failed(found) = &mut outcome {
             let reason = found.reason.as_ref().map(|(code, _)| code.as_str());
-            if reason == twin.reason_code.as_deref() {
+            // Nor does an owner's own blob take the place of one that others share, or the other way round: whose they are would be
+            // lost, and there may be a third.
+            if reason == twin.reason_code.as_deref() && blob.scope == twin.scope {
                 let there =
                     assets::of_blob_and_owner(tx, &job.tenant_id, &twin, &job.owner_id).await?;
                 become_one(tx, context, job, blob, &there).await?;

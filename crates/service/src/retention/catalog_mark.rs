@@ -141,10 +141,13 @@ pub async fn doubt(context: &Context, contest: Contest) -> Result<Option<String>
 pub async fn doubt_before_removal(context: &Context) -> Result<Option<String>, MarkError> {
     raise(context, context.now().minus(EVERY)).await?;
     let (doubt, seen) = look(context, Contest::Say).await?;
-    Ok(doubt.or_else(|| {
-        (seen.stands == Stands::Nothing)
-            .then(|| "this catalog has not left its mark in the store yet".to_owned())
-    }))
+    if doubt.is_some() {
+        return Ok(doubt);
+    }
+    // Raised in the catalog only, it tells nobody anything.
+    let is_left = of_catalog(context).await?.pending_nonce.is_none();
+    Ok((seen.stands == Stands::Nothing || !is_left)
+        .then(|| "this catalog has not left its mark in the store yet".to_owned()))
 }
 
 /// Why there is doubt, and what was seen.
@@ -272,6 +275,9 @@ pub async fn raise(context: &Context, before: Micros) -> Result<(), MarkError> {
         }
         seen = again;
     }
+    tracing::warn!(
+        "the catalog's mark could not be raised in the store: others write there all the time"
+    );
     Ok(())
 }
 
