@@ -75,7 +75,6 @@ impl Uploader {
         paths: &[PathBuf],
     ) -> Result<Vec<FileOutcome>, JournalError> {
         self.load().await?;
-        self.end_what_was_cancelled().await?;
         let mut place: HashMap<PathBuf, usize> = HashMap::new();
         let mut outcomes = Vec::new();
         let mut there = Vec::new();
@@ -130,6 +129,8 @@ impl Uploader {
                 break;
             }
         }
+        // Last: nothing that is to be sent waits for what is not.
+        self.end_what_was_cancelled().await?;
         outcomes.sort_by_key(|o| place.get(&o.path).copied());
         Ok(outcomes)
     }
@@ -249,14 +250,15 @@ impl Uploader {
             } else {
                 slots.div_ceil(at_once)
             };
-            let Ok(permit) = pass.sending.clone().acquire_many_owned(wanted).await else {
-                continue;
-            };
+            // Room to complete first: who has that waits for the link, and never the other way round.
             let completing = loop {
                 tokio::select! {
                     room = pass.completing.clone().acquire_owned() => break room.ok(),
                     () = self.collect(pass, outcomes), if !pass.tasks.is_empty() => {}
                 }
+            };
+            let Ok(permit) = pass.sending.clone().acquire_many_owned(wanted).await else {
+                continue;
             };
             let slot = Slot {
                 completing,
@@ -296,8 +298,9 @@ impl Uploader {
         let open = self.journal(|journal| journal.open_captures()).await?;
         for capture in open.iter().filter(|c| c.wish.is_cancelled) {
             match self.abort(capture.seq).await {
+                Ok(()) => {}
                 Err(CancelError::Journal(error)) => return Err(error),
-                Ok(()) | Err(CancelError::Call(_)) => {}
+                Err(CancelError::Call(_)) => break,
             }
         }
         Ok(())
