@@ -277,9 +277,11 @@ async fn what_is_unfinished_is_given_up() {
         "0",
     ];
     assert_eq!(rig.run(&upload).await.status.code(), Some(1));
-    for cancelled in [1, 0] {
+    // Which files the three refusals meet is not sure, nor whether of one capture or two.
+    for is_first in [true, false] {
         let (ok, said) = rig.json(&["upload", "photos", "--cancel", "--json"]).await;
-        assert!(ok && said["cancelled"] == cancelled, "{said}");
+        let cancelled = said["cancelled"].as_u64().unwrap();
+        assert!(ok && (cancelled > 0) == is_first, "{said}");
     }
     let world = rig.server.world();
     assert!(world.uploads.values().any(|u| u.state == "aborted"));
