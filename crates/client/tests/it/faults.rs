@@ -251,7 +251,8 @@ async fn waiting_ends_when_all_is_settled_or_time_is_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_device_was_quicker_with_is_not_sent_on() {
     // Told by a refusal to sign; by the store, which has forgotten the upload; by what completing answers.
-    for (at, after, sent) in [("sign", 1, 1..9), ("put", 2, 2..9), ("complete", 0, 9..10)] {
+    // What is on its way at the same moment may or may not be stored.
+    for (at, after, sent) in [("sign", 1, 0..9), ("put", 2, 0..9), ("complete", 0, 9..10)] {
         let rig = Rig::start().await;
         let paths = [rig.file("b.mp4", 9_000)];
         let merge = |world: &mut crate::fake_server::World| world.merge_open("ast_theirs");
