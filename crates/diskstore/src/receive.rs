@@ -29,8 +29,8 @@ const QUICK_BATCH_BYTES: usize = 128 << 10;
 /// So many batches are written before others have their turn, some milliseconds.
 const TURN: u32 = 16;
 
-/// A body that has arrived. Its last bytes are yet to be written, which
-/// [`Received::finish`] does, so that a small body needs one thread hop only.
+/// A body that has arrived. Its last bytes are yet to be written, which [`Received::finish`] does, so that a small body
+/// needs another thread once at most.
 pub(crate) struct Received {
     sink: Box<Sink>,
     last: Vec<Bytes>,

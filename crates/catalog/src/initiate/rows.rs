@@ -86,30 +86,8 @@ impl Rows {
     }
 
     pub(super) fn asset(&mut self, c: &FreshCapture, a: &FreshAsset) {
-        self.assets.push(vec![
-            (&c.tenant_id).into(),
-            (&a.asset_id).into(),
-            (&c.owner_id).into(),
-            (&c.capture_id).into(),
-            (&a.public_id).into(),
-            a.state.into(),
-            1_i64.into(),
-            (&a.preview).into(),
-            c.captured_at.map(|m| m.at).into(),
-            c.captured_at.and_then(|m| m.offset_minutes).into(),
-            c.at.into(),
-            c.at.into(),
-        ]);
-        self.resources.push(vec![
-            (&c.tenant_id).into(),
-            (&a.resource_id).into(),
-            (&a.asset_id).into(),
-            (&a.kind).into(),
-            (&a.filename).into(),
-            (&a.mime).into(),
-            a.size_bytes.into(),
-            (&a.sha256).into(),
-        ]);
+        self.assets.push(asset_row(c, a, a.state));
+        self.resources.push(resource_row(c, a));
         self.uploads.push(vec![
             (&c.tenant_id).into(),
             (&a.upload_id).into(),
@@ -151,36 +129,20 @@ impl Rows {
             None => (State::Ready.as_str(), Some(c.at)),
             Some(_) => (State::Failed.as_str(), None),
         };
-        self.attached_assets.push(vec![
-            (&c.tenant_id).into(),
-            (&a.asset_id).into(),
-            (&c.owner_id).into(),
-            (&c.capture_id).into(),
-            (&a.public_id).into(),
-            state.into(),
-            1_i64.into(),
-            (&a.preview).into(),
-            c.captured_at.map(|m| m.at).into(),
-            c.captured_at.and_then(|m| m.offset_minutes).into(),
-            c.at.into(),
-            c.at.into(),
+        let mut asset = asset_row(c, a, state);
+        asset.extend([
             (&blob.reason_code).into(),
             (&blob.reason_detail).into(),
             c.at.into(),
             viewable_at.into(),
         ]);
-        self.attached_resources.push(vec![
-            (&c.tenant_id).into(),
-            (&a.resource_id).into(),
-            (&a.asset_id).into(),
-            (&a.kind).into(),
-            (&a.filename).into(),
-            (&a.mime).into(),
-            a.size_bytes.into(),
-            (&a.sha256).into(),
+        self.attached_assets.push(asset);
+        let mut resource = resource_row(c, a);
+        resource.extend([
             (&blob.blob_id).into(),
             blob.scope.is_empty().then(|| c.owner_id.clone()).into(),
         ]);
+        self.attached_resources.push(resource);
         let code = blob.reason_code.as_ref();
         let code = code.map_or(String::new(), |code| format!(",\"code\":\"{code}\""));
         self.events.push(vec![
@@ -255,4 +217,36 @@ impl Rows {
         }
         Ok(())
     }
+}
+
+/// What every asset's row begins with.
+fn asset_row(c: &FreshCapture, a: &FreshAsset, state: &str) -> Vec<Value> {
+    vec![
+        (&c.tenant_id).into(),
+        (&a.asset_id).into(),
+        (&c.owner_id).into(),
+        (&c.capture_id).into(),
+        (&a.public_id).into(),
+        state.into(),
+        1_i64.into(),
+        (&a.preview).into(),
+        c.captured_at.map(|m| m.at).into(),
+        c.captured_at.and_then(|m| m.offset_minutes).into(),
+        c.at.into(),
+        c.at.into(),
+    ]
+}
+
+/// What every resource's row begins with.
+fn resource_row(c: &FreshCapture, a: &FreshAsset) -> Vec<Value> {
+    vec![
+        (&c.tenant_id).into(),
+        (&a.resource_id).into(),
+        (&a.asset_id).into(),
+        (&a.kind).into(),
+        (&a.filename).into(),
+        (&a.mime).into(),
+        a.size_bytes.into(),
+        (&a.sha256).into(),
+    ]
 }

@@ -1,6 +1,5 @@
 //! Blobs: one live blob per owner and hash, and nothing points to a doomed one.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use safelight_catalog::blobs::{self, Inspected};
@@ -9,9 +8,8 @@ use safelight_catalog::{Catalog, CatalogError, Tx, values};
 use safelight_model::clock::Clock as _;
 use safelight_model::codes::Code;
 use safelight_model::lifecycle::State;
-use tokio::sync::Notify;
 
-use crate::fixture::{Fixture, in_tx, on_both};
+use crate::fixture::{Fixture, in_tx, on_both, tx_that_waits};
 use crate::samples::*;
 
 on_both!(
@@ -250,21 +248,14 @@ async fn a_doom_waits_for_who_holds(f: Fixture) {
     let (_, twin) = held(&f, OWNER, "twin", &hash(1)).await;
     let (joining, blob_id) = arrived(&f, "joining").await;
     let (_, other) = arrived(&f, "other").await;
-    let holding = Arc::new(Notify::new());
-    let joined = {
-        let (catalog, holding) = (f.catalog.clone(), holding.clone());
-        let watch = f.catalog.clone();
-        tokio::spawn(async move {
-            in_tx!(catalog, |tx| {
-                let blob = blobs::find(tx, TENANT, &blob_id).await?.unwrap();
-                let twin = blobs::hold_twin(tx, TENANT, OWNER, &blob, &hash(1)).await?;
-                holding.notify_one();
-                somebody_waits(&watch).await;
-                blobs::merge(tx, TENANT, &blob_id, &twin.unwrap().blob_id).await
-            })
-        })
-    };
-    holding.notified().await;
+    let joined = tx_that_waits!(
+        f.catalog,
+        |tx| twin = {
+            let blob = blobs::find(tx, TENANT, &blob_id).await?.unwrap();
+            blobs::hold_twin(tx, TENANT, OWNER, &blob, &hash(1)).await?
+        },
+        blobs::merge(tx, TENANT, &blob_id, &twin.unwrap().blob_id).await
+    );
     assert!(merge(&f.catalog, &twin, &other).await.unwrap());
     assert!(joined.await.unwrap().unwrap());
     assert_eq!(find_blob(&f.catalog, &twin).await.state, "doomed");
@@ -280,20 +271,11 @@ async fn a_hold_waits_for_who_dooms(f: Fixture) {
     let (_, twin) = held(&f, OWNER, "twin", &hash(1)).await;
     let (joining, blob_id) = arrived(&f, "joining").await;
     let (_, other) = arrived(&f, "other").await;
-    let dooming = Arc::new(Notify::new());
-    let doomed = {
-        let (catalog, dooming) = (f.catalog.clone(), dooming.clone());
-        let watch = f.catalog.clone();
-        tokio::spawn(async move {
-            in_tx!(catalog, |tx| {
-                let done = blobs::merge(tx, TENANT, &twin, &other).await?;
-                dooming.notify_one();
-                somebody_waits(&watch).await;
-                Ok(done)
-            })
-        })
-    };
-    dooming.notified().await;
+    let doomed = tx_that_waits!(
+        f.catalog,
+        |tx| done = blobs::merge(tx, TENANT, &twin, &other).await?,
+        Ok(done)
+    );
     let (id, found, at) = (blob_id.clone(), good(&hash(1)), f.clock.now());
     assert!(in_tx!(f.catalog, |tx| conclude(tx, &id, &found, at).await).unwrap());
     assert!(doomed.await.unwrap().unwrap());

@@ -1,7 +1,6 @@
 //! Bytes that an owner has already: uploads that end for them, assets that are put on them, owners that share them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use safelight_catalog::initiate::{FreshCapture, Initiated, initiate};
 use safelight_catalog::owned_bytes::{self, Owned, Wanted};
@@ -12,9 +11,8 @@ use safelight_model::codes::Code;
 use safelight_model::duplicates::{DedupScope, Duplicates};
 use safelight_model::ids;
 use safelight_model::lifecycle::{Event, State};
-use tokio::sync::Notify;
 
-use crate::fixture::{Fixture, in_tx, on_both};
+use crate::fixture::{Fixture, in_tx, on_both, tx_that_waits};
 use crate::samples::*;
 
 on_both!(
@@ -354,20 +352,11 @@ async fn doomed_soon(f: &Fixture, seed: u64) -> (String, String) {
 /// The bytes are being doomed; now a copy of them is to be kept.
 async fn a_kept_copy_waits_for_who_dooms(f: Fixture) {
     let (twin, to) = doomed_soon(&f, 1).await;
-    let dooming = Arc::new(Notify::new());
-    let doomed = {
-        let (catalog, dooming) = (f.catalog.clone(), dooming.clone());
-        let watch = f.catalog.clone();
-        tokio::spawn(async move {
-            in_tx!(catalog, |tx| {
-                let done = blobs::merge(tx, TENANT, &twin, &to).await?;
-                dooming.notify_one();
-                somebody_waits(&watch).await;
-                Ok(done)
-            })
-        })
-    };
-    dooming.notified().await;
+    let doomed = tx_that_waits!(
+        f.catalog,
+        |tx| done = blobs::merge(tx, TENANT, &twin, &to).await?,
+        Ok(done)
+    );
     let copy = keeping(&f, "copy", 1);
     assert_eq!(
         make_one(&f.catalog, &copy).await,
@@ -382,20 +371,12 @@ async fn a_kept_copy_waits_for_who_dooms(f: Fixture) {
 async fn a_doom_waits_for_who_keeps_a_copy(f: Fixture) {
     let (twin, to) = doomed_soon(&f, 1).await;
     let copy = keeping(&f, "copy", 1);
-    let keeping = Arc::new(Notify::new());
-    let kept = {
-        let (catalog, keeping) = (f.catalog.clone(), keeping.clone());
-        let (watch, copy) = (f.catalog.clone(), copy.clone());
-        tokio::spawn(async move {
-            in_tx!(catalog, |tx| {
-                let made = initiate(tx, std::slice::from_ref(&copy)).await?;
-                keeping.notify_one();
-                somebody_waits(&watch).await;
-                Ok(made)
-            })
-        })
-    };
-    keeping.notified().await;
+    let asked = copy.clone();
+    let kept = tx_that_waits!(
+        f.catalog,
+        |tx| made = initiate(tx, std::slice::from_ref(&asked)).await?,
+        Ok(made)
+    );
     let id = to.clone();
     assert!(in_tx!(f.catalog, |tx| blobs::merge(tx, TENANT, &twin, &id).await).unwrap());
     let own = copy.assets[0].asset_id.clone();

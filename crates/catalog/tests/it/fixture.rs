@@ -102,3 +102,24 @@ macro_rules! in_tx {
     };
 }
 pub(crate) use in_tx;
+
+/// `tx_that_waits!(catalog, |tx| first, then)`: begins a transaction with `first`, of which the value is `first` in `then`, and goes on
+/// with that once another transaction waits for it. Gives its task when `first` is done.
+macro_rules! tx_that_waits {
+    ($catalog:expr, |$tx:ident| $first:ident = $work:expr, $then:expr) => {{
+        let catalog = $catalog.clone();
+        let (done, told) = tokio::sync::oneshot::channel();
+        let running = tokio::spawn(async move {
+            let watch = catalog.clone();
+            $crate::fixture::in_tx!(catalog, |$tx| {
+                let $first = $work;
+                let _ = done.send(());
+                $crate::samples::somebody_waits(&watch).await;
+                $then
+            })
+        });
+        told.await.unwrap();
+        running
+    }};
+}
+pub(crate) use tx_that_waits;

@@ -1,5 +1,6 @@
 //! Bytes that are there already: kept as an asset of their own, and shared by a tenant's owners.
 
+use safelight_objects::ObjectKey;
 use safelight_testkit::server::Server;
 use safelight_testkit::wait;
 use serde_json::{Value, json};
@@ -16,6 +17,7 @@ on_both_databases!(
     a_copy_that_was_sent_is_kept_on_the_same_bytes,
     owners_that_share_bytes_learn_nothing_of_one_another,
     sharing_begins_with_what_comes_then,
+    what_the_store_lost_of_before_sharing_comes_again,
 );
 
 const SHARED: [&str; 2] = ["--dedup-scope", "tenant"];
@@ -235,32 +237,68 @@ async fn owners_that_share_bytes_learn_nothing_of_one_another(database: Database
     originals(&rig, 2).await;
 }
 
-async fn sharing_begins_with_what_comes_then(database: Database) {
+/// A server that lets owners share since it was started again, and ann's asset of before.
+async fn shared_since(database: Database, file: &[u8]) -> (Rig, String) {
     let dir = tempfile::tempdir().unwrap();
     let (data_dir, url) = (dir.path().join("server"), database.fresh());
     let before = options(data_dir.clone(), url.clone(), &[]);
     let mut rig = Rig::around(Server::start(before).await.unwrap(), dir);
     let ann = rig.owner("ann");
-    let file = photo(4);
-    let own = ann.upload(&file).await;
+    let own = ann.upload(file).await;
     ann.ready(&own).await;
     rig.server.terminate().await.unwrap();
     rig.server = Server::start(options(data_dir, url, &SHARED))
         .await
         .unwrap();
+    (rig, own)
+}
+
+/// Sends a file without saying what it is; the asset that it was to be.
+async fn send_unhashed(ann: &Caller, file: &[u8]) -> String {
+    let mut request = capture(&[file]);
+    request["assets"][0]["resources"][0]["sha256"] = Value::Null;
+    let made = ann.post("/v1/captures", &request).await.expect(201);
+    let mute = &made["assets"][0];
+    ann.send(mute, file).await;
+    ann.complete(text(&mute["uploads"][0]["upload_id"]))
+        .await
+        .expect(200);
+    text(&mute["asset_id"]).to_owned()
+}
+
+async fn what_the_store_lost_of_before_sharing_comes_again(database: Database) {
+    let file = photo(5);
+    let (rig, own) = shared_since(database, &file).await;
+    let (ann, store) = (rig.owner("ann"), rig.store());
+    for key in objects(&store, "o/").await {
+        store
+            .delete(&ObjectKey::parse(&key).unwrap())
+            .await
+            .unwrap();
+    }
+    let mute = send_unhashed(&ann, &file).await;
+    assert_eq!(ann.ready(&mute).await["asset_id"], own);
+    assert_eq!(ann.original(&own).await, file);
+    assert_eq!(listed(&ann).await, std::slice::from_ref(&own));
+    // They are shared from now on.
+    let ben = rig.owner("ben");
+    let bens = send_unhashed(&ben, &file).await;
+    ben.ready(&bens).await;
+    assert_eq!(live(&rig, &file).await, 1);
+    let again = ann.initiate(&[&file]).await.remove(0);
+    assert_eq!(again["asset_id"], own);
+    assert!(again["uploads"].is_null(), "{again}");
+}
+
+async fn sharing_begins_with_what_comes_then(database: Database) {
+    let file = photo(4);
+    let (rig, own) = shared_since(database, &file).await;
     let (ann, ben) = (rig.owner("ann"), rig.owner("ben"));
     // His own of before are found as ever, also by who does not say what he sends.
     let again = ann.initiate(&[&file]).await.remove(0);
     assert_eq!(again["asset_id"], own);
-    let mut request = capture(&[&file]);
-    request["assets"][0]["resources"][0]["sha256"] = Value::Null;
-    let made = ann.post("/v1/captures", &request).await.expect(201);
-    let mute = &made["assets"][0];
-    ann.send(mute, &file).await;
-    ann.complete(text(&mute["uploads"][0]["upload_id"]))
-        .await
-        .expect(200);
-    assert_eq!(ann.ready(text(&mute["asset_id"])).await["asset_id"], own);
+    let mute = send_unhashed(&ann, &file).await;
+    assert_eq!(ann.ready(&mute).await["asset_id"], own);
     // What others had of their own before is not shared.
     let bens = ben.upload(&file).await;
     assert_eq!(ben.ready(&bens).await["asset_id"], bens);

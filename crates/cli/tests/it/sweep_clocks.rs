@@ -10,7 +10,7 @@ use safelight_service::retention::{catalog_mark, sweep};
 
 use crate::http_rig::{Database, on_both_databases};
 use crate::in_process::{InProcess, TENANT};
-use crate::sweep::{DAY, found, put};
+use crate::sweep::{DAY, ended, found, put};
 
 on_both_databases!(a_clock_that_ran_ahead_removes_nothing);
 
@@ -21,6 +21,7 @@ async fn a_clock_that_ran_ahead_removes_nothing(database: Database) {
     let key = ObjectKey::original(TENANT, context.now(), context.entropy.as_ref()).unwrap();
     let own = ownership(&context.catalog_id, TENANT, "ast_1");
     put(store, &key, Some(&own)).await;
+    ended(context, &key).await;
     sweep::sweep_all(context, true).await.unwrap();
     assert_eq!(found(context).await.len(), 1);
     // The machine of the next sweeps believes that it is next month. The store does not.
@@ -36,6 +37,7 @@ async fn a_clock_that_ran_ahead_removes_nothing(database: Database) {
     // What a clock that ran behind found is no older either.
     let fresh = ObjectKey::original(TENANT, context.now(), context.entropy.as_ref()).unwrap();
     put(store, &fresh, Some(&own)).await;
+    ended(context, &fresh).await;
     let behind = Context {
         clock: Arc::new(ManualClock::at(context.now().minus(30 * DAY))),
         ..context.clone()

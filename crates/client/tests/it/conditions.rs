@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use safelight_api::captures::InitiateCapture;
 use safelight_client::conditions::{Conditions, NetworkKind};
-use safelight_client::uploader::Settings;
+use safelight_client::uploader::{FileOutcome, Settings};
 use tokio::sync::watch;
 
 use crate::fake_server::{Deed, World};
@@ -124,20 +124,23 @@ async fn another_network_in_the_midst_is_another_plan() {
     assert!(world.at_once.iter().any(|n| *n > 1), "{:?}", world.at_once);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_has_not_begun_travels_as_the_network_of_then_wants() {
-    let rig = Rig::start().await;
+/// Sends a file; Wi-Fi is lost for 2G while it is initiated.
+async fn send_over_another_network(rig: &Rig) -> Vec<FileOutcome> {
     let (tell, conditions) = watch::channel(on(NetworkKind::Wifi));
     let change = move |_: &mut World| {
         tell.send_replace(on(NetworkKind::Cellular2g));
     };
     rig.server
         .fail("initiate", 0, Deed::Before(Box::new(change)));
-    let outcomes = rig
-        .uploader(with(conditions))
-        .upload(&[rig.file("b.mp4", 5_000)])
-        .await
-        .unwrap();
+    let uploader = rig.uploader(with(conditions));
+    let sent = uploader.upload(&[rig.file("b.mp4", 5_000)]).await;
+    sent.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_not_begun_travels_as_the_network_of_then_wants() {
+    let rig = Rig::start().await;
+    let outcomes = send_over_another_network(&rig).await;
     assert_eq!(failures(&outcomes), [""; 0]);
     let world = rig.server.world();
     assert_eq!((world.count("put"), world.count("append")), (0, 1));
@@ -147,18 +150,8 @@ async fn what_has_not_begun_travels_as_the_network_of_then_wants() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_whose_answer_was_lost_is_asked_for() {
     let rig = Rig::start().await;
-    let (tell, conditions) = watch::channel(on(NetworkKind::Wifi));
-    let change = move |_: &mut World| {
-        tell.send_replace(on(NetworkKind::Cellular2g));
-    };
-    rig.server
-        .fail("initiate", 0, Deed::Before(Box::new(change)));
     rig.server.fail("plan", 0, Deed::LoseAnswer);
-    let outcomes = rig
-        .uploader(with(conditions))
-        .upload(&[rig.file("b.mp4", 5_000)])
-        .await
-        .unwrap();
+    let outcomes = send_over_another_network(&rig).await;
     assert_eq!(failures(&outcomes), [""; 0]);
     let world = rig.server.world();
     assert_eq!((world.count("put"), world.count("append")), (0, 1));

@@ -94,19 +94,24 @@ async fn a_pause_survives_a_restart() {
     assert_eq!(rig.server.world().whole(), ["a.jpg", "b.mp4"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_capture_is_paused_and_the_others_go_on() {
-    let rig = Rig::start().await;
+/// Two captures of which the first hangs after so many parts, and its reference.
+async fn hanging(rig: &Rig, after: u32) -> (Arc<Uploader>, Running, String) {
     let paths = [rig.file("a.mp4", 4_200), rig.file("b.jpg", 900)];
-    rig.server.fail("put", 0, Deed::Hang);
-    let settings = Settings {
+    rig.server.fail("put", after, Deed::Hang);
+    let uploader = rig.uploader(Settings {
         parallel_files: 1,
         ..Settings::default()
-    };
-    let uploader = rig.uploader(settings);
+    });
     let running = run(&uploader, &paths);
     rig.asked("hang", 1).await;
     let first = uploader.captures().await.unwrap().remove(0).client_ref;
+    (uploader, running, first)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_capture_is_paused_and_the_others_go_on() {
+    let rig = Rig::start().await;
+    let (uploader, running, first) = hanging(&rig, 0).await;
     assert!(!uploader.pause("another").await.unwrap());
     assert!(uploader.pause(&first).await.unwrap());
     wait(|| rig.server.world().whole() == ["b.jpg"]).await;
@@ -119,16 +124,7 @@ async fn one_capture_is_paused_and_the_others_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_cancelled_is_aborted_and_the_rest_arrives() {
     let rig = Rig::start().await;
-    let paths = [rig.file("a.mp4", 4_200), rig.file("b.jpg", 900)];
-    rig.server.fail("put", 2, Deed::Hang);
-    let settings = Settings {
-        parallel_files: 1,
-        ..Settings::default()
-    };
-    let uploader = rig.uploader(settings);
-    let running = run(&uploader, &paths);
-    rig.asked("hang", 1).await;
-    let first = uploader.captures().await.unwrap().remove(0).client_ref;
+    let (uploader, running, first) = hanging(&rig, 2).await;
     assert!(uploader.cancel(&first).await.unwrap());
     let outcomes = end(running).await;
     assert_eq!(outcomes[0].failure.as_ref().unwrap().code, "cancelled");
@@ -142,6 +138,7 @@ async fn what_is_cancelled_is_aborted_and_the_rest_arrives() {
     }
     assert!(uploader.captures().await.unwrap().is_empty());
     // Sent again, it is another capture.
+    let paths = [rig.file("a.mp4", 4_200), rig.file("b.jpg", 900)];
     assert_eq!(failures(&end(run(&uploader, &paths)).await), [""; 0]);
     assert_eq!(rig.server.world().whole(), ["a.mp4", "b.jpg"]);
 }

@@ -42,6 +42,25 @@ pub struct Write<'a> {
     pub fingerprint: String,
 }
 
+impl<'a> Write<'a> {
+    /// A request for this operation on what a path names, with this body.
+    #[must_use]
+    pub fn of(
+        caller: &'a Caller,
+        key: String,
+        operation: &'static str,
+        path: &str,
+        body: &[u8],
+    ) -> Self {
+        Self {
+            caller,
+            key,
+            operation,
+            fingerprint: fingerprint(operation, path, body),
+        }
+    }
+}
+
 /// Whether this failure is an outcome: something was decided, and stays so. Everything else may be
 /// asked again under the same key.
 fn is_outcome(code: Code) -> bool {

@@ -294,9 +294,13 @@ async fn conclude(
         }
         if let Outcome::Cover(found, _) | Outcome::Failed(found) = &mut outcome {
             let reason = found.reason.as_ref().map(|(code, _)| code.as_str());
-            // Nor does an owner's own blob take the place of one that others share, or the other way round: whose they are would be
-            // lost, and there may be a third.
-            if reason == twin.reason_code.as_deref() && blob.scope == twin.scope {
+            // An owner's own blob does not take the place of one that others share: theirs would be lost. The other way round it
+            // may, if no third is shared already.
+            let is_wider = blob.scope == blobs::SHARED
+                && blobs::hold_twin(tx, &job.tenant_id, blobs::SHARED, blob, &sha256)
+                    .await?
+                    .is_none();
+            if reason == twin.reason_code.as_deref() && (blob.scope == twin.scope || is_wider) {
                 let there =
                     assets::of_blob_and_owner(tx, &job.tenant_id, &twin, &job.owner_id).await?;
                 become_one(tx, context, job, blob, &there).await?;

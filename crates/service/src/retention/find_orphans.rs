@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use safelight_catalog::sweeps::{self, Finding, FindingKind, KeyRow, Sweep};
 use safelight_catalog::uploads::{self, Stray, UploadState};
-use safelight_catalog::{CatalogError, appends, blobs};
+use safelight_catalog::{CatalogError, appends, assets, blobs};
 use safelight_model::clock::Micros;
 use safelight_objects::keys::{KeyKind, letter};
 use safelight_objects::{Listed, ObjectKey};
@@ -272,9 +272,15 @@ async fn missing(
         && let Ok(original) = ObjectKey::parse(&blob.object_key)
         && context.objects.head(&original).await?.is_some()
     {
+        // What owners share is made again in the turn of one of them.
+        let mut reader = context.catalog.reader().await?;
+        let holders = assets::of_blob(&mut reader.tx(), &row.tenant_id, &row.blob_id).await?;
         let owner = Owner {
             tenant_id: row.tenant_id.clone(),
-            owner_id: blob.scope,
+            owner_id: holders
+                .into_iter()
+                .next()
+                .map_or(blob.scope, |asset| asset.owner_id),
         };
         out.lost.push((row, owner));
     }

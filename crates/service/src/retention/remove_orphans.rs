@@ -2,7 +2,7 @@
 //!
 //! Only what this sweep found orphaned and an earlier one did before it by all of the grace, without one in between that did
 //! not; that is as old by the store's own clock, and by the earlier of the store's and ours; that says it belongs to
-//! this catalog and a tenant of it; that is still an orphan when it is looked at by itself; and nothing at all while there
+//! this catalog and a tenant of it, which have known it; that is still an orphan when it is looked at by itself; and nothing at all while there
 //! is doubt about the catalog, for which the store is asked before every page and every minute.
 
 use std::time::Duration;

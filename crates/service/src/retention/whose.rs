@@ -1,6 +1,7 @@
 //! Whose an object is that no row stands for, by what it says of itself.
 
-use safelight_catalog::{CatalogError, keys};
+use safelight_catalog::{CatalogError, blobs, keys, uploads};
+use safelight_objects::keys::KeyKind;
 use safelight_objects::{Metadata, ObjectKey, catalog_of, tenant_of};
 
 use crate::context::Context;
@@ -8,7 +9,7 @@ use crate::context::Context;
 /// Whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Whose {
-    /// This catalog's, which knows nothing of it.
+    /// This catalog's, which has no more use for it.
     Ours,
     /// Another catalog's. It is never removed.
     AnotherCatalogs(String),
@@ -18,6 +19,8 @@ pub(super) enum Whose {
 
 pub(super) const NO_KEY: &str = "its key is none of Safelight's";
 pub(super) const NO_TENANT: &str = "it belongs to no tenant of this catalog";
+pub(super) const LOST: &str =
+    "this catalog has lost its row, as after a restore from an older copy: look whose it is";
 pub(super) const NO_AGE: &str = "the store does not say how old it is";
 
 /// Whose the object under a key is that says this of itself. What an earlier version stored names no catalog.
@@ -40,7 +43,24 @@ pub(super) async fn whose(
             Whose::Unclear("it says that it is another tenant's than its key does")
         }
         Some(_) if !is_tenant(context, key.tenant()).await? => Whose::Unclear(NO_TENANT),
+        Some(_) if !was_known(context, key).await? => Whose::Unclear(LOST),
         Some(_) => Whose::Ours,
+    })
+}
+
+/// Whether this catalog ever knew of an original or of what a rendition was made of. Those rows are committed before
+/// anything is stored, and never removed: what has none is not garbage, but what a catalog from a backup has lost.
+async fn was_known(context: &Context, key: &ObjectKey) -> Result<bool, CatalogError> {
+    let mut reader = context.catalog.reader().await?;
+    let tx = &mut reader.tx();
+    Ok(match key.kind() {
+        KeyKind::Original => !uploads::known_keys(tx, &[key.as_str()]).await?.is_empty(),
+        KeyKind::Rendition => {
+            let blob_id = key.blob().unwrap_or_default();
+            blobs::find(tx, key.tenant(), blob_id).await?.is_some()
+        }
+        // What comes here was never acknowledged, or is a part by now.
+        KeyKind::Temporary | KeyKind::Mark => true,
     })
 }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{answered, tagged};
 use crate::context::{Context, Owner};
 use crate::http::body::Body;
-use crate::http::idempotency::{Write, fingerprint, in_one_commit, in_one_commit_perhaps};
+use crate::http::idempotency::{Write, in_one_commit, in_one_commit_perhaps};
 use crate::http::prefer::expected;
 use crate::http::problem::Refused;
 use crate::http::request::{IdempotencyKey, MaybeKey, Media, Path, Query};
@@ -44,12 +44,7 @@ pub(in crate::http) async fn create(
     body: Body<CreateAlbum>,
 ) -> Result<Response, Refused> {
     let Media { caller, owner } = &media;
-    let write = Write {
-        caller,
-        key,
-        operation: "create_album",
-        fingerprint: fingerprint("create_album", "", &body.raw),
-    };
+    let write = Write::of(caller, key, "create_album", "", &body.raw);
     let (context, of, title) = (state.context.clone(), owner.clone(), body.value.title);
     let (album_id, replayed) = in_one_commit(&state.context, write, move |tx| {
         Box::pin(async move { albums::create_album(tx, &context, &of, &title).await })
@@ -294,12 +289,9 @@ impl AlbumWrite<'_> {
             + 'static,
     {
         let Media { caller, owner } = self.media;
-        let write = self.key.map(|key| Write {
-            caller,
-            key,
-            operation: self.operation,
-            fingerprint: fingerprint(self.operation, &self.path, self.body),
-        });
+        let write = self
+            .key
+            .map(|key| Write::of(caller, key, self.operation, &self.path, self.body));
         let (context, owner) = (self.state.context.clone(), owner.clone());
         in_one_commit_perhaps(&self.state.context, write, move |tx| {
             work(tx, context, owner)

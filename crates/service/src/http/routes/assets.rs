@@ -14,7 +14,7 @@ use crate::delivery::grant_original;
 use crate::delivery::list_assets::{self, ListQuery};
 use crate::delivery::read_asset::{self, Fields, Shown};
 use crate::http::body::Body;
-use crate::http::idempotency::{Write, fingerprint, in_one_commit_perhaps, under_key};
+use crate::http::idempotency::{Write, in_one_commit_perhaps, under_key};
 use crate::http::prefer::expected;
 use crate::http::problem::Refused;
 use crate::http::request::{IdempotencyKey, MaybeKey, Media, Path, Query};
@@ -123,12 +123,7 @@ pub(in crate::http) async fn patch(
 ) -> Result<Response, Refused> {
     let Media { caller, owner } = &media;
     let patch = patch_asset::read_patch(&body.value)?;
-    let write = key.map(|key| Write {
-        caller,
-        key,
-        operation: "patch_asset",
-        fingerprint: fingerprint("patch_asset", &asset_id, &body.raw),
-    });
+    let write = key.map(|key| Write::of(caller, key, "patch_asset", &asset_id, &body.raw));
     let expected = expected(&headers);
     let (context, of) = (state.context.clone(), owner.clone());
     let (asset_id, replayed) = in_one_commit_perhaps(&state.context, write, move |tx| {
@@ -167,12 +162,7 @@ pub(in crate::http) async fn grant(
         asset_id.as_str(),
         body.value.ttl_s,
     );
-    let write = Write {
-        caller: &media.caller,
-        key,
-        operation: "grant",
-        fingerprint: fingerprint("grant", id, &body.raw),
-    };
+    let write = Write::of(&media.caller, key, "grant", id, &body.raw);
     let grant =
         || async move { Ok(grant_original::grant_original(context, owner, id, ttl_s).await?) };
     let run = async {

@@ -11,7 +11,7 @@ use super::answered;
 use crate::context::Owner;
 use crate::governance::{api_keys, tokens};
 use crate::http::body::Body;
-use crate::http::idempotency::{Write, fingerprint, in_one_commit, under_key};
+use crate::http::idempotency::{Write, in_one_commit, under_key};
 use crate::http::problem::Refused;
 use crate::http::request::{Authenticated, IdempotencyKey, Path};
 use crate::http::router::AppState;
@@ -32,12 +32,7 @@ pub(in crate::http) async fn create(
     body: Body<CreateKey>,
 ) -> Result<Response, Refused> {
     caller.require("admin")?;
-    let write = Write {
-        caller: &caller,
-        key,
-        operation: "create_key",
-        fingerprint: fingerprint("create_key", "", &body.raw),
-    };
+    let write = Write::of(&caller, key, "create_key", "", &body.raw);
     let CreateKey { label, scopes } = &body.value;
     let secret = api_keys::fresh_secret(&state.context);
     let key = api_keys::prepare(&state.context, &caller.tenant_id, label, scopes)?;
@@ -120,12 +115,7 @@ pub(in crate::http) async fn mint(
     body: Body<MintToken>,
 ) -> Result<Response, Refused> {
     caller.require("tokens")?;
-    let write = Write {
-        caller: &caller,
-        key,
-        operation: "mint",
-        fingerprint: fingerprint("mint", "", &body.raw),
-    };
+    let write = Write::of(&caller, key, "mint", "", &body.raw);
     let mint = || {
         let MintToken {
             owner,

@@ -12,7 +12,7 @@ use safelight_api::uploads::{
 
 use super::answered;
 use crate::http::body::Body;
-use crate::http::idempotency::{Write, fingerprint, under_key};
+use crate::http::idempotency::{Write, under_key};
 use crate::http::problem::Refused;
 use crate::http::request::{IdempotencyKey, Media, Path, Query};
 use crate::http::router::AppState;
@@ -127,12 +127,7 @@ pub(in crate::http) async fn complete(
 ) -> Result<Response, Refused> {
     let (context, owner, id) = (&state.context, &media.owner, upload_id.as_str());
     count_transfers::check(&body.value.transfers)?;
-    let write = Write {
-        caller: &media.caller,
-        key,
-        operation: "complete",
-        fingerprint: fingerprint("complete", id, &body.raw),
-    };
+    let write = Write::of(&media.caller, key, "complete", id, &body.raw);
     let complete = || async move {
         let done = complete_upload::complete_upload(context, owner, id).await?;
         Ok((done.upload_id.clone(), done))

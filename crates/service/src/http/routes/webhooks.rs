@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::answered;
 use crate::http::body::Body;
-use crate::http::idempotency::{Write, fingerprint, in_one_commit, in_one_commit_perhaps};
+use crate::http::idempotency::{Write, in_one_commit, in_one_commit_perhaps};
 use crate::http::problem::Refused;
 use crate::http::request::{Authenticated, IdempotencyKey, MaybeKey, Path, Query};
 use crate::http::router::AppState;
@@ -36,12 +36,7 @@ pub(in crate::http) async fn create(
     body: Body<CreateWebhook>,
 ) -> Result<Response, Refused> {
     caller.require("admin")?;
-    let write = Write {
-        caller: &caller,
-        key,
-        operation: "create_webhook",
-        fingerprint: fingerprint("create_webhook", "", &body.raw),
-    };
+    let write = Write::of(&caller, key, "create_webhook", "", &body.raw);
     let (context, tenant_id) = (&state.context, &caller.tenant_id);
     let fresh = endpoints::prepare(context, tenant_id, &body.value)?;
     let secret = endpoints::secret(context, tenant_id, &fresh.webhook_id, &fresh.salt);
@@ -116,12 +111,7 @@ pub(in crate::http) async fn change(
     let context = &state.context;
     let change = endpoints::changed(context, &body.value)?;
     let (tenant_id, id, at) = (caller.tenant_id.clone(), webhook_id.clone(), context.now());
-    let write = key.map(|key| Write {
-        caller: &caller,
-        key,
-        operation: "change_webhook",
-        fingerprint: fingerprint("change_webhook", &webhook_id, &body.raw),
-    });
+    let write = key.map(|key| Write::of(&caller, key, "change_webhook", &webhook_id, &body.raw));
     let (_, replayed) = in_one_commit_perhaps(context, write, move |tx| {
         Box::pin(async move { endpoints::change(tx, &tenant_id, &id, &change, at).await })
     })
@@ -150,12 +140,7 @@ pub(in crate::http) async fn delete(
 ) -> Result<StatusCode, Refused> {
     caller.require("admin")?;
     let (context, tenant_id, id) = (&state.context, caller.tenant_id.clone(), webhook_id.clone());
-    let write = key.map(|key| Write {
-        caller: &caller,
-        key,
-        operation: "delete_webhook",
-        fingerprint: fingerprint("delete_webhook", &webhook_id, &[]),
-    });
+    let write = key.map(|key| Write::of(&caller, key, "delete_webhook", &webhook_id, &[]));
     in_one_commit_perhaps(context, write, move |tx| {
         Box::pin(async move { endpoints::remove(tx, &tenant_id, &id).await })
     })
@@ -183,12 +168,7 @@ pub(in crate::http) async fn rotate(
 ) -> Result<Response, Refused> {
     caller.require("admin")?;
     let context = &state.context;
-    let write = Write {
-        caller: &caller,
-        key,
-        operation: "rotate_webhook_secret",
-        fingerprint: fingerprint("rotate_webhook_secret", &webhook_id, &[]),
-    };
+    let write = Write::of(&caller, key, "rotate_webhook_secret", &webhook_id, &[]);
     let (salt, now) = (endpoints::fresh_salt(context), context.now());
     let secret = endpoints::secret(context, &caller.tenant_id, &webhook_id, &salt);
     let (tenant_id, id) = (caller.tenant_id.clone(), webhook_id.clone());
@@ -227,12 +207,7 @@ pub(in crate::http) async fn replay(
     caller.require("admin")?;
     let context = &state.context;
     let since = replay::since(&body.value.since)?;
-    let write = Write {
-        caller: &caller,
-        key,
-        operation: "replay_webhook",
-        fingerprint: fingerprint("replay_webhook", &webhook_id, &body.raw),
-    };
+    let write = Write::of(&caller, key, "replay_webhook", &webhook_id, &body.raw);
     let (tenant_id, id) = (caller.tenant_id.clone(), webhook_id.clone());
     let (_, replayed) = in_one_commit(context, write, move |tx| {
         Box::pin(async move { replay::replay(tx, &tenant_id, &id, since).await })
