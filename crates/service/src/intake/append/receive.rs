@@ -68,7 +68,8 @@ const LATE_BYTES: usize = 4 << 20;
 /// if it comes so soon, all of it.
 const LATE: std::time::Duration = std::time::Duration::from_millis(50);
 
-/// Receives a body. How it ended; the offset stands in `held`.
+/// Receives a body. Thousands of requests wait for their bytes here, so that what is seldom done has room only while it is
+/// done. How it ended; the offset stands in `held`.
 ///
 /// # Errors
 /// If the upload is no longer ours, there is no room, the bytes are not those of the digest, or store, catalog or
@@ -116,7 +117,7 @@ pub async fn receive<E>(
                 () = gateway.stop.cancelled() => break Ending::Stopping,
                 // Thousands of clients may have stopped in the midst of a file.
                 () = tokio::time::sleep(SILENCE), if receiver.scratch.is_in_memory() => {
-                    receiver.scratch.leave_memory().await?;
+                    Box::pin(receiver.scratch.leave_memory()).await?;
                     continue;
                 }
                 next = tokio::time::timeout(gateway.idle, body.next()) => next,
@@ -163,12 +164,12 @@ pub async fn receive<E>(
     }
     let fixed = if ending == Ending::Whole && incoming.is_last {
         let length = receiver.received;
-        fix_length(context, receiver.held, length).await
+        Box::pin(fix_length(context, receiver.held, length)).await
     } else {
         Ok(())
     };
     // What came is kept, also where it is not what was declared.
-    receiver.end().await?;
+    Box::pin(receiver.end()).await?;
     fixed.map(|()| ending)
 }
 
@@ -205,7 +206,7 @@ impl Receiver<'_> {
             self.scratch.put(self.place(self.received), &piece).await?;
             self.received += i64::try_from(piece.len()).unwrap_or(0);
             if self.received == self.part_end() {
-                self.part().await?;
+                Box::pin(self.part()).await?;
                 if self.pending.is_none() {
                     on_progress(self.received);
                 }

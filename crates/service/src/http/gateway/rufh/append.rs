@@ -42,7 +42,8 @@ pub(super) async fn append(
     let (context, gateway) = (&request.state.context, &request.state.gateway);
     let version = request.head.version;
     let refused = |error, offset| refused(request.state, version, error, offset);
-    let took = match take(context, gateway, tenant_id, upload_id, owner_id).await {
+    // What is done once has its room only while it is done: see `receive`.
+    let took = match Box::pin(take(context, gateway, tenant_id, upload_id, owner_id)).await {
         Ok(took) => took,
         Err(error) => {
             body.drain().await;
@@ -51,9 +52,9 @@ pub(super) async fn append(
     };
     let mut held = match took {
         Took::Open(held) => held,
-        Took::Whole(upload) => return request.to_whole(&upload, body).await,
+        Took::Whole(upload) => return Box::pin(request.to_whole(&upload, body)).await,
     };
-    if let Err(error) = request.check(&mut held).await {
+    if let Err(error) = Box::pin(request.check(&mut held)).await {
         body.drain().await;
         let offset = Some(held.taken.offset_bytes);
         let mut response = refused(error, offset);
@@ -90,7 +91,7 @@ pub(super) async fn append(
         return response;
     }
     if held.length_bytes() == Some(offset) {
-        request.completed(&held.upload).await
+        Box::pin(request.completed(&held.upload)).await
     } else {
         request.incomplete(&held)
     }

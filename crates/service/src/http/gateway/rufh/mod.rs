@@ -38,7 +38,7 @@ pub(super) async fn creation(State(state): State<AppState>, request: Request) ->
         _ => return no_such_method(body).await,
     }
     let version = head::version(&parts.headers);
-    match begin(&state, &mut parts).await {
+    match Box::pin(begin(&state, &mut parts)).await {
         Ok((head, tenant_id, upload_id)) => {
             let request = append::Request {
                 state: &state,
@@ -95,7 +95,7 @@ pub(super) async fn upload(State(state): State<AppState>, request: Request) -> R
         return options(&state);
     }
     let version = head::version(&parts.headers);
-    let target = match access(&state, &mut parts, Protocol::Rufh).await {
+    let target = match Box::pin(access(&state, &mut parts, Protocol::Rufh)).await {
         Ok(target) => target,
         Err(error) => {
             body.drain().await;
@@ -103,8 +103,8 @@ pub(super) async fn upload(State(state): State<AppState>, request: Request) -> R
         }
     };
     let head = match parts.method {
-        Method::HEAD => return looked(&state, version, &target).await,
-        Method::DELETE => return given_up(&state, version, &target).await,
+        Method::HEAD => return Box::pin(looked(&state, version, &target)).await,
+        Method::DELETE => return Box::pin(given_up(&state, version, &target)).await,
         Method::PATCH => Head::of_append(&parts.headers),
         Method::POST | Method::PUT => Head::of_creation(&parts.headers),
         _ => return no_such_method(body).await,

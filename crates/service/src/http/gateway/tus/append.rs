@@ -25,18 +25,19 @@ pub(super) async fn append(
     mut body: Content,
 ) -> Response {
     let (context, gateway) = (&state.context, &state.gateway);
-    let mut held = match take(context, gateway, tenant_id, upload_id, owner_id).await {
+    // What is done once has its room only while it is done: see `receive`.
+    let mut held = match Box::pin(take(context, gateway, tenant_id, upload_id, owner_id)).await {
         Ok(Took::Open(held)) => held,
         Ok(Took::Whole(upload)) => {
             body.drain().await;
-            return to_whole(state, &upload, &incoming).await;
+            return Box::pin(to_whole(state, &upload, &incoming)).await;
         }
         Err(error) => {
             body.drain().await;
             return refuse(error.into());
         }
     };
-    if let Err(refused) = check(state, &mut held, &incoming).await {
+    if let Err(refused) = Box::pin(check(state, &mut held, &incoming)).await {
         body.drain().await;
         return at(held.taken.offset_bytes, refuse(refused));
     }
@@ -69,7 +70,7 @@ pub(super) async fn append(
         return response;
     }
     if held.length_bytes() == Some(offset)
-        && let Err(error) = finish::complete(context, &held.upload).await
+        && let Err(error) = Box::pin(finish::complete(context, &held.upload)).await
     {
         return at(offset, refuse(error.into()));
     }

@@ -87,10 +87,11 @@ pub(super) async fn creation(State(state): State<AppState>, request: Request) ->
         body.drain().await;
         return *refused;
     }
-    match begin(&state, &mut parts).await {
+    match Box::pin(begin(&state, &mut parts)).await {
         Ok((owner, upload_id, incoming)) => {
             let context = &state.context;
-            let found = match take::look(context, &owner.tenant_id, &upload_id, None).await {
+            let looking = take::look(context, &owner.tenant_id, &upload_id, None);
+            let found = match Box::pin(looking).await {
                 Ok(found) => found,
                 Err(error) => return refuse(error.into()),
             };
@@ -180,7 +181,7 @@ pub(super) async fn upload(State(state): State<AppState>, request: Request) -> R
         body.drain().await;
         return *refused;
     }
-    let target = match access(&state, &mut parts, Protocol::Tus).await {
+    let target = match Box::pin(access(&state, &mut parts, Protocol::Tus)).await {
         Ok(target) => target,
         Err(refused) => {
             body.drain().await;
@@ -188,8 +189,8 @@ pub(super) async fn upload(State(state): State<AppState>, request: Request) -> R
         }
     };
     match method {
-        Method::HEAD => looked(&state, &target).await,
-        Method::DELETE => given_up(&state, &target).await,
+        Method::HEAD => Box::pin(looked(&state, &target)).await,
+        Method::DELETE => Box::pin(given_up(&state, &target)).await,
         Method::PATCH => match patch(&parts) {
             Ok(incoming) => {
                 let owner_id = target.owner_id.as_deref();
