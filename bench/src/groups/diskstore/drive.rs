@@ -16,8 +16,8 @@ use crate::wire::Connection;
 
 /// A page of 1,000 keys is longer than this.
 const LEAST_PAGE_BYTES: u64 = 100_000;
-/// No request begins later than this after the first.
-const SPAN: Duration = Duration::from_secs(4);
+/// No request of a slice begins later than this after its first.
+const SLICE: Duration = Duration::from_millis(500);
 
 /// What a number of clients did.
 #[derive(Clone, Copy, Debug)]
@@ -51,41 +51,104 @@ impl Measured {
     }
 }
 
-/// Does the work with so many clients at once. `None` if this peer cannot do it.
+/// Lets each peer do the work with so many clients at once, in slices by turns: a virtual machine's disk and memory cost
+/// twice at one time what they cost at another, so that only what is measured within a second of the other can be held
+/// against it. What a peer does after it has answered counts too, if it is still at it in another's slice. `None` for
+/// who cannot do it.
 pub async fn drive(
-    peer: &Peer,
+    peers: &mut [(Peer, Stored)],
     work: Work,
     clients: usize,
-    stored: &mut Stored,
-) -> anyhow::Result<Option<Measured>> {
-    if work == Work::List && !peer.can_list() {
-        return Ok(None);
-    }
+) -> anyhow::Result<Vec<Option<Measured>>> {
     let noise = Noise::new();
-    let plan = Plan::make(peer, work, clients, &noise, stored).await?;
+    let mut runs = Vec::new();
+    for (at, (peer, stored)) in peers.iter_mut().enumerate() {
+        if work == Work::List && !peer.can_list() {
+            continue;
+        }
+        runs.push((at, Run::begin(peer, work, clients, &noise, stored).await?));
+    }
+    let meter = Meter {
+        roots: peers.iter().map(|(peer, _)| peer.pid()).collect(),
+    };
     // What earlier work left to be written is not to be waited for in this.
     rustix::fs::sync();
-    let meter = Meter {
-        roots: vec![peer.pid()],
-    };
-    reset_memory(peer.pid())?;
-    let (before, began) = (meter.read()?, Instant::now());
-    let running = (0..clients).map(|_| client(peer, &plan, began));
-    let times = futures::future::try_join_all(running).await?;
-    let span = began.elapsed();
-    let used = meter.read()?.since(&before);
-    let mut times: Vec<Duration> = times.into_iter().flatten().collect();
-    if let Work::Put(size) = work {
-        *stored.of(size) += times.len() as u64;
+    for (peer, _) in peers.iter() {
+        reset_memory(peer.pid())?;
     }
-    ensure!(!times.is_empty(), "nothing was done");
-    Ok(Some(Measured {
-        requests: times.len() as u64,
-        span,
-        cpu_us: used.trees.iter().sum(),
-        p99_ms: quantile_ms(&mut times, 0.99),
-        memory_mb: peak_memory_mb(peer.pid())?,
-    }))
+    let before = meter.read()?;
+    for slice in 0..work.slices() {
+        // Who comes first is also who comes last, so that neither has what the other has warmed.
+        if slice % 2 == 0 {
+            for (at, run) in &mut runs {
+                run.slice(&peers[*at].0).await?;
+            }
+        } else {
+            for (at, run) in runs.iter_mut().rev() {
+                run.slice(&peers[*at].0).await?;
+            }
+        }
+    }
+    let used = meter.read()?.since(&before);
+    let mut all: Vec<Option<Measured>> = peers.iter().map(|_| None).collect();
+    for (at, run) in runs {
+        let (peer, stored) = &mut peers[at];
+        let mut times = run.times;
+        if let Work::Put(size) = work {
+            *stored.of(size) += times.len() as u64;
+        }
+        ensure!(!times.is_empty(), "nothing was done");
+        all[at] = Some(Measured {
+            requests: times.len() as u64,
+            span: run.span,
+            cpu_us: used.trees[at],
+            p99_ms: quantile_ms(&mut times, 0.99),
+            memory_mb: peak_memory_mb(peer.pid())?,
+        });
+    }
+    Ok(all)
+}
+
+/// One peer's work, slice by slice.
+struct Run<'a> {
+    plan: Plan<'a>,
+    connections: Vec<Connection>,
+    times: Vec<Duration>,
+    span: Duration,
+}
+
+impl<'a> Run<'a> {
+    async fn begin(
+        peer: &Peer,
+        work: Work,
+        clients: usize,
+        noise: &'a Noise,
+        stored: &mut Stored,
+    ) -> anyhow::Result<Self> {
+        let mut connections = Vec::new();
+        for _ in 0..clients {
+            connections.push(Connection::open(peer.address()).await?);
+        }
+        Ok(Self {
+            plan: Plan::make(peer, work, clients, noise, stored).await?,
+            connections,
+            times: Vec::new(),
+            span: Duration::ZERO,
+        })
+    }
+
+    async fn slice(&mut self, peer: &Peer) -> anyhow::Result<()> {
+        let (plan, began) = (&self.plan, Instant::now());
+        let end = plan.next.load(Ordering::Relaxed) + plan.work.most() / plan.work.slices();
+        let running = self.connections.iter_mut();
+        let running = running.map(|connection| client(peer, plan, connection, began, end));
+        let times = futures::future::try_join_all(running).await?;
+        self.span += began.elapsed();
+        self.times.extend(times.into_iter().flatten());
+        // Those that found that all was taken took a number too.
+        plan.next.store(self.times.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
 }
 
 /// What all clients share.
@@ -125,7 +188,7 @@ impl<'a> Plan<'a> {
             Work::Put(size) => plan.first = *stored.of(size),
             // Parts of one run are not those of another.
             Work::Parts => plan.first = work.most() * clients as u64,
-            Work::Get(size) => plan.count = *stored.of(size),
+            Work::Get(size) => plan.count = (*stored.of(size)).min(size.read()),
             Work::GetRange => plan.count = *stored.of(super::work::Size::Large),
             Work::List => {}
         }
@@ -141,13 +204,19 @@ impl<'a> Plan<'a> {
     }
 }
 
-async fn client(peer: &Peer, plan: &Plan<'_>, began: Instant) -> anyhow::Result<Vec<Duration>> {
-    let mut connection = Connection::open(peer.address()).await?;
+/// Makes requests until the slice ends or all of it is taken, whose end is number `end`.
+async fn client(
+    peer: &Peer,
+    plan: &Plan<'_>,
+    connection: &mut Connection,
+    began: Instant,
+    end: u64,
+) -> anyhow::Result<Vec<Duration>> {
     let mut times = Vec::new();
-    while began.elapsed() < SPAN {
+    while began.elapsed() < SLICE {
         let turn = plan.next.fetch_add(1, Ordering::Relaxed);
         let number = match plan.work {
-            Work::Put(_) | Work::Parts if turn >= plan.count => break,
+            Work::Put(_) | Work::Parts if turn >= end.min(plan.count) => break,
             Work::Put(_) | Work::Parts => plan.first + turn,
             Work::List => 0,
             _ => turn % plan.count,

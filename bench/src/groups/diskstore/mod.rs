@@ -19,33 +19,39 @@ const GOAL_MEMORY_MB: f64 = 64.0;
 /// How many times the floor's processor time storing and reading may take.
 const GOAL_CPU: f64 = 1.25;
 
-/// How often the store and the floor are measured, in turn: a virtual machine's disk and memory cost half as much again
-/// at one time as at another, and what is told is the middle of all.
-const ROUNDS: usize = 3;
-
-/// Runs the group.
+/// Runs the group: the store and the floor side by side, the others after them, each by itself.
 pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
-    let kinds = peers::present();
-    let mut results: Vec<(Kind, Vec<Cell>)> = kinds.iter().map(|kind| (*kind, vec![])).collect();
-    for round in 0..ROUNDS {
-        let mut turn: Vec<_> = results.iter_mut().collect();
-        if round % 2 == 1 {
-            turn.reverse();
-        }
-        for (kind, cells) in turn {
-            if round > 0 && !kind.is_measured_again() {
-                continue;
-            }
-            println!("diskstore: {}", kind.name());
-            begin_alike();
+    let mut results: Vec<(Kind, Vec<Option<Measured>>)> = Vec::new();
+    let (pair, others): (Vec<Kind>, Vec<Kind>) =
+        peers::present().into_iter().partition(|kind| kind.is_pair());
+    let mut together = vec![pair];
+    together.extend(others.into_iter().map(|kind| vec![kind]));
+    for kinds in together {
+        let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+        println!("diskstore: {}", names.join(" and "));
+        begin_alike();
+        let mut peers = Vec::new();
+        for kind in &kinds {
             let dir = bench.scratch.join(kind.name());
             std::fs::create_dir_all(&dir)?;
             let peer = Peer::start(*kind, bench, &dir).await?;
-            let measured = measure(&peer, cells).await;
-            measured.with_context(|| kind.name())?;
-            peer.stop().await?;
-            std::fs::remove_dir_all(&dir)?;
+            peers.push((peer, work::Stored::default()));
         }
+        let mut cells: Vec<Vec<Option<Measured>>> = vec![Vec::new(); kinds.len()];
+        for work in Work::all() {
+            for clients in CLIENTS {
+                let measured = drive::drive(&mut peers, work, clients).await;
+                let measured = measured.with_context(|| names.join(" and "))?;
+                for (cells, measured) in cells.iter_mut().zip(measured) {
+                    cells.push(measured);
+                }
+            }
+        }
+        for (kind, (peer, _)) in kinds.iter().zip(peers) {
+            peer.stop().await?;
+            std::fs::remove_dir_all(bench.scratch.join(kind.name()))?;
+        }
+        results.extend(kinds.into_iter().zip(cells));
     }
     rows(&results)
 }
@@ -61,44 +67,12 @@ fn begin_alike() {
     }
 }
 
-/// What one peer did with one kind of work and number of clients, in each round; nothing if it cannot do it.
-#[derive(Debug, Default)]
-struct Cell(Vec<Measured>);
-
-impl Cell {
-    /// The middle of what the rounds say.
-    fn middle(&self, what: impl Fn(&Measured) -> f64) -> f64 {
-        let mut all: Vec<f64> = self.0.iter().map(what).collect();
-        all.sort_by(f64::total_cmp);
-        all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
-    }
-}
-
-/// Adds a round to the cells, which are in the order of [`Work::all`] and [`CLIENTS`].
-async fn measure(peer: &Peer, cells: &mut Vec<Cell>) -> anyhow::Result<()> {
-    let mut stored = work::Stored::default();
-    let mut cell = 0;
-    for work in Work::all() {
-        for clients in CLIENTS {
-            if cells.len() == cell {
-                cells.push(Cell::default());
-            }
-            let measured = drive::drive(peer, work, clients, &mut stored).await?;
-            if let (Some(cell), Some(measured)) = (cells.get_mut(cell), measured) {
-                cell.0.push(measured);
-            }
-            cell += 1;
-        }
-    }
-    Ok(())
-}
-
-fn rows(results: &[(Kind, Vec<Cell>)]) -> anyhow::Result<Vec<Row>> {
+/// From what each did, in the order of [`Work::all`] and [`CLIENTS`]; nothing where one cannot do it.
+fn rows(results: &[(Kind, Vec<Option<Measured>>)]) -> anyhow::Result<Vec<Row>> {
     let of = |kind: Kind, cell: usize| {
         let found = results.iter().find(|(k, _)| *k == kind);
         found
-            .and_then(|(_, cells)| cells.get(cell))
-            .filter(|cell| !cell.0.is_empty())
+            .and_then(|(_, cells)| cells.get(cell)?.as_ref())
     };
     let mut rows = Vec::new();
     let mut memory: f64 = 0.0;
@@ -110,11 +84,11 @@ fn rows(results: &[(Kind, Vec<Cell>)]) -> anyhow::Result<Vec<Row>> {
             let nginx = of(Kind::Nginx, cell);
             let garage = of(Kind::Garage, cell);
             let name = |what: &str| format!("diskstore.{}.{clients}_clients.{what}", work.name());
-            memory = ours.0.iter().map(|m| m.memory_mb).fold(memory, f64::max);
+            memory = memory.max(ours.memory_mb);
             let (unit, per) = work.unit();
-            let rate = |cell: &Cell| cell.middle(|m| m.rate(work));
-            let cpu_of = |cell: &Cell| cell.middle(|m| m.cpu(work));
-            let p99_of = |cell: &Cell| cell.middle(|m| m.p99_ms);
+            let rate = |measured: &Measured| measured.rate(work);
+            let cpu_of = |measured: &Measured| measured.cpu(work);
+            let p99_of = |measured: &Measured| measured.p99_ms;
             let plain = || Row::plain(name("rate"), rate(ours), unit);
             rows.push(match garage {
                 Some(garage) => {

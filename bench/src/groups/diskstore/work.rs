@@ -46,6 +46,14 @@ impl Size {
         }
     }
 
+    /// How many of them are read at most, so that all fit into the page cache of a small machine.
+    pub fn read(self) -> u64 {
+        match self {
+            Self::Small | Self::Medium => u64::MAX,
+            Self::Large => 4,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Small => "100_kb",
@@ -108,8 +116,16 @@ impl Work {
         match self {
             Self::Put(Size::Small) => 16_000,
             Self::Put(Size::Medium) | Self::Parts => 256,
-            Self::Put(Size::Large) => 12,
+            Self::Put(Size::Large) => 15,
             _ => u64::MAX,
+        }
+    }
+
+    /// In how many slices: many, but each with something for 16 clients to do at once.
+    pub fn slices(self) -> u64 {
+        match self {
+            Self::Put(Size::Large) => 3,
+            _ => 8,
         }
     }
 }

@@ -42,8 +42,8 @@ impl Kind {
         }
     }
 
-    /// Whether it is measured in every round: those that goals for processor time compare.
-    pub fn is_measured_again(self) -> bool {
+    /// Whether it is one of the two that goals for processor time compare.
+    pub fn is_pair(self) -> bool {
         matches!(self, Self::Safelight | Self::Floor)
     }
 
