@@ -22,8 +22,9 @@ const GOAL_CPU: f64 = 1.25;
 /// Runs the group: the store and the floor side by side, the others after them, each by itself.
 pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let mut results: Vec<(Kind, Vec<Option<Measured>>)> = Vec::new();
-    let (pair, others): (Vec<Kind>, Vec<Kind>) =
-        peers::present().into_iter().partition(|kind| kind.is_pair());
+    let (pair, others): (Vec<Kind>, Vec<Kind>) = peers::present()
+        .into_iter()
+        .partition(|kind| kind.is_pair());
     let mut together = vec![pair];
     together.extend(others.into_iter().map(|kind| vec![kind]));
     for kinds in together {
@@ -71,8 +72,7 @@ fn begin_alike() {
 fn rows(results: &[(Kind, Vec<Option<Measured>>)]) -> anyhow::Result<Vec<Row>> {
     let of = |kind: Kind, cell: usize| {
         let found = results.iter().find(|(k, _)| *k == kind);
-        found
-            .and_then(|(_, cells)| cells.get(cell)?.as_ref())
+        found.and_then(|(_, cells)| cells.get(cell)?.as_ref())
     };
     let mut rows = Vec::new();
     let mut memory: f64 = 0.0;

@@ -114,14 +114,14 @@ impl Work {
     /// How many requests are made at most, so that the disk holds what is written.
     pub fn most(self) -> u64 {
         match self {
-            Self::Put(Size::Small) => 16_000,
-            Self::Put(Size::Medium) | Self::Parts => 256,
-            Self::Put(Size::Large) => 15,
+            Self::Put(Size::Small) => 18_000,
+            Self::Put(Size::Medium) | Self::Parts => 288,
+            Self::Put(Size::Large) => 20,
             _ => u64::MAX,
         }
     }
 
-    /// In how many slices: many, but each with something for 16 clients to do at once.
+    /// In how many slices after one that does not count: many, but each with something for 16 clients to do at once.
     pub fn slices(self) -> u64 {
         match self {
             Self::Put(Size::Large) => 3,
