@@ -18,7 +18,8 @@ pub struct SignUrls {
 pub struct PartToSign {
     /// From 1.
     pub number: i64,
-    /// SHA-256 of the part, lower-case hexadecimal. With it the store refuses any other bytes.
+    /// SHA-256 of the part, lower-case hexadecimal. With it the store refuses any other bytes. For every part of an
+    /// upload, or for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }

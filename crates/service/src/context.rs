@@ -24,6 +24,8 @@ pub struct ServiceSettings {
     pub plan_policy: safelight_model::plan::Policy,
     /// Among whose bytes the same ones are stored once.
     pub dedup_scope: safelight_model::duplicates::DedupScope,
+    /// Whether clients that give no SHA-256 get URLs that are bound to a length alone.
+    pub length_only_urls: bool,
     /// Largest file taken.
     pub max_file_bytes: i64,
     /// Largest picture taken, in pixels.

@@ -93,6 +93,7 @@ impl Resolved {
             return Err(self.wrong("upload_life_hours", "168 (7 days) at most"));
         }
         for key in [
+            "length_only_urls",
             "sweep_removes",
             "webhook_allow_private",
             "webhook_allow_http",

@@ -128,6 +128,7 @@ pub async fn share(
             single_max_bytes: i64::try_from(number("single_max_bytes")?)?,
             plan_policy: plan_policy::read(settings)?,
             dedup_scope: DedupScope::parse(settings.text("dedup_scope")).unwrap_or_default(),
+            length_only_urls: settings.text("length_only_urls") == "yes",
             max_file_bytes: i64::try_from(number("max_file_bytes")?)?,
             max_pixels: number("max_pixels")?,
             scratch_dir: settings.path("scratch_dir"),

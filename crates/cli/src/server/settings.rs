@@ -93,6 +93,8 @@ settings! {
         |_| String::new();
     dedup_scope: "Among whose bytes the same ones are stored once: owner, or tenant for all owners of a tenant" =
         |_| "owner".into();
+    length_only_urls: "Whether clients that give no SHA-256 get URLs that are bound to a length alone: yes or no" =
+        |_| "yes".into();
     max_file_bytes: "Largest file taken, in bytes" = |_| limits::MAX_FILE_BYTES.to_string();
     max_pixels: "Largest picture taken, in pixels" = |_| limits::MAX_PIXELS.to_string();
     sweep_hours: "Hours from one comparison of store and catalog to the next; 0 for none" = |_| "24".into();

@@ -2,6 +2,7 @@
 //! does stands in the stages.
 
 pub mod body;
+mod cors;
 mod gateway;
 pub mod idempotency;
 pub mod interim;

@@ -16,12 +16,12 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::gateway;
 use super::problem::Refused;
 use super::routes::{
     albums, assets, captures, events, keys, media, operations, store_events, uploads, webhooks,
 };
 use super::surround::surround;
+use super::{cors, gateway};
 use crate::context::Context;
 use crate::governance::authenticate::Remembered;
 use crate::insights::tail::Tail;
@@ -198,6 +198,7 @@ pub fn router(state: AppState, roles: Roles) -> Router {
         })
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(state.clone(), surround))
+        .layer(middleware::from_fn(cors::pages))
         .merge(gateway)
         // Answers even when there is no room.
         .route(paths::HEALTH, get(operations::health))

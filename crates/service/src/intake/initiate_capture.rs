@@ -14,7 +14,7 @@ use safelight_model::codes::Code;
 use safelight_model::duplicates::Duplicates;
 use safelight_model::lifecycle::State;
 use safelight_model::metadata::Moment;
-use safelight_model::plan::{self, Transport};
+use safelight_model::plan::{self, Hints, Transport};
 use safelight_model::{ids, limits, look};
 use safelight_objects::ObjectKey;
 
@@ -202,6 +202,17 @@ pub(super) fn prepare(
                 "client_ref must be unique in the capture",
             ));
         }
+        let carriers = plan_hints::carriers(context, resource.sha256.as_deref(), &spoken);
+        let carriers = carriers.ok_or_else(|| {
+            invalid(
+                format!("assets[{i}].resources[0].sha256"),
+                "this server signs no URL that is bound to a length alone: declare sha256, or accept append",
+            )
+        })?;
+        let hints = Hints {
+            spoken: carriers,
+            ..hints
+        };
         let chosen = policy.choose(&plan_hints::file(resource), &hints, bounds);
         let plan = chosen.ok_or_else(|| {
             invalid(

@@ -17,6 +17,20 @@ pub(super) fn spoken(listed: &[String], otherwise: &[Transport]) -> Vec<Transpor
     listed.iter().filter_map(|t| Transport::parse(t)).collect()
 }
 
+/// Those of these transports that may carry a file of this declared hash. Where the operator wants no URL that is bound
+/// to a length alone, a file without a hash goes through the gateway, which sees the bytes itself; `None` if it cannot.
+pub(super) fn carriers<'a>(
+    context: &Context,
+    sha256: Option<&str>,
+    spoken: &'a [Transport],
+) -> Option<&'a [Transport]> {
+    const GATEWAY: &[Transport] = &[Transport::Append];
+    if sha256.is_some() || context.settings.length_only_urls {
+        return Some(spoken);
+    }
+    spoken.contains(&Transport::Append).then_some(GATEWAY)
+}
+
 /// What a plan has to keep to here.
 pub(super) fn bounds(context: &Context) -> Bounds {
     Bounds {

@@ -45,8 +45,15 @@ async fn once(
 ) -> Result<Option<Replanned>, SignError> {
     let purpose = purpose(context, &upload).await?;
     let spoken = plan_hints::spoken(&asked.accept_transports, &[upload.transport]);
+    let carriers = plan_hints::carriers(context, upload.sha256.as_deref(), &spoken);
+    let carriers = carriers.ok_or_else(|| {
+        SignError::Invalid(
+            "accept_transports".to_owned(),
+            "this server signs no URL that is bound to a length alone: accept append".to_owned(),
+        )
+    })?;
     let hints = Hints {
-        spoken: &spoken,
+        spoken: carriers,
         link: plan_hints::link(asked.network.as_ref()),
         battery: plan_hints::battery(asked.battery.as_ref()),
         background: asked.background,

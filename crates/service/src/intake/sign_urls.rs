@@ -247,7 +247,15 @@ pub async fn sign_urls(
         return Ok(links::addresses_of(context, &upload));
     }
     let lengths = check(&upload, parts)?;
-    let begun = begin_at_store(context, &upload).await?;
+    let hashed = check_hashes(parts, context.settings.length_only_urls)?;
+    let begun = begin_at_store(context, &upload, hashed).await?;
+    if begun.binds_hashes && !hashed {
+        return Err(SignError::Invalid(
+            "parts[0].sha256".to_owned(),
+            "this upload's first parts were signed with their sha256: give it for every part"
+                .to_owned(),
+        ));
+    }
     let now = context.now();
     if !extend(context, &upload, now).await? {
         return Err(SignError::Ended);
@@ -280,25 +288,39 @@ fn check(upload: &Upload, parts: &[PartToSign]) -> Result<Vec<i64>, SignError> {
     for (i, part) in parts.iter().enumerate() {
         let length = plan::part_length(upload.size_bytes, upload.part_size_bytes, part.number)
             .ok_or_else(|| invalid(format!("parts[{i}].number"), "the plan has no such part"))?;
-        match &part.sha256 {
-            Some(hash) if !text::is_sha256_hex(hash) => {
-                return Err(invalid(
-                    format!("parts[{i}].sha256"),
-                    "sha256 must be 64 lower-case hexadecimal digits",
-                ));
-            }
-            // The store is told at the beginning whether parts carry hashes; then all must, or none.
-            hash if hash.is_some() != upload.sha256.is_some() => {
-                return Err(invalid(
-                    format!("parts[{i}].sha256"),
-                    "give sha256 for every part if the file's was declared, and for none if it was not",
-                ));
-            }
-            _ => {}
+        if part
+            .sha256
+            .as_ref()
+            .is_some_and(|h| !text::is_sha256_hex(h))
+        {
+            return Err(invalid(
+                format!("parts[{i}].sha256"),
+                "sha256 must be 64 lower-case hexadecimal digits",
+            ));
         }
         lengths.push(length);
     }
     Ok(lengths)
+}
+
+/// Whether these parts carry their hashes: all, or none. Who can give none gets URLs that are bound to a length alone,
+/// where the operator allows that; the file's hash is verified when it is inspected, if it was declared.
+fn check_hashes(parts: &[PartToSign], may_lack_them: bool) -> Result<bool, SignError> {
+    let lacking = parts.iter().position(|p| p.sha256.is_none());
+    let Some(i) = lacking else {
+        return Ok(true);
+    };
+    let why = if !may_lack_them {
+        "this server signs no URL that is bound to a length alone: give sha256 for every part"
+    } else if parts.iter().any(|p| p.sha256.is_some()) {
+        "give sha256 for every part of an upload, or for none"
+    } else {
+        return Ok(false);
+    };
+    Err(SignError::Invalid(
+        format!("parts[{i}].sha256"),
+        why.to_owned(),
+    ))
 }
 
 pub(super) async fn find(
@@ -338,14 +360,17 @@ impl Begun {
 /// The store hears of the upload when its first part is signed. Of two that come at once one wins; the
 /// other takes its own back.
 ///
-/// Parts that are appended never carry hashes: their numbers may have gaps, and a hash of hashes wants none.
-pub(super) async fn begin_at_store(context: &Context, upload: &Upload) -> Result<Begun, SignError> {
+/// Whether its first parts are `hashed` decides for all: the store is told at the beginning. Parts that are appended
+/// never are: their numbers may have gaps, and a hash of hashes wants none.
+pub(super) async fn begin_at_store(
+    context: &Context,
+    upload: &Upload,
+    hashed: bool,
+) -> Result<Begun, SignError> {
     if let Some(begun) = Begun::of(upload) {
         return Ok(begun);
     }
-    let binds_hashes = upload.transport != Transport::Append
-        && upload.sha256.is_some()
-        && context.objects.capabilities().binds_part_sha256();
+    let binds_hashes = hashed && context.objects.capabilities().binds_part_sha256();
     let checksum = if binds_hashes {
         PartChecksum::Sha256
     } else {

@@ -3,7 +3,6 @@
 
 mod access;
 mod content;
-mod cors;
 mod fields;
 mod finish;
 mod give_up;
@@ -25,6 +24,7 @@ use safelight_model::codes::Code;
 use safelight_model::ids;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::cors;
 use super::problem::{Refused, finish};
 use super::router::{AppState, panicked};
 use super::surround::method_label;

@@ -39,7 +39,9 @@ pub(super) async fn write_part(
     offset_bytes: i64,
     bytes: &FileSlice,
 ) -> Result<AppendedPart, AppendError> {
-    let store_upload_id = begin_at_store(context, &held.upload).await?.store_upload_id;
+    let store_upload_id = begin_at_store(context, &held.upload, false)
+        .await?
+        .store_upload_id;
     held.upload.store_upload_id = Some(store_upload_id.clone());
     let number = reserve_part(context, &held.taken.hold).await?;
     if number > limits::MAX_PARTS {

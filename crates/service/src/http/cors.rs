@@ -1,13 +1,18 @@
-//! Web pages as clients (Fetch standard, section 3.3). Any origin may: the gateway knows no cookies, so whoever has an
+//! Web pages as clients (Fetch standard, section 3.3). Any origin may: the server knows no cookies, so whoever has an
 //! address or a token could use it outside of a browser as well.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-/// What pages may see of answers.
+/// What pages may see of answers, beside the few headers that they always may.
 const EXPOSED: &str = "location, upload-offset, upload-length, upload-defer-length, upload-metadata, upload-expires, \
      upload-complete, upload-incomplete, upload-limit, upload-draft-interop-version, tus-resumable, tus-version, \
-     tus-extension, tus-max-size, tus-checksum-algorithm, request-id, retry-after";
-const METHODS: &str = "OPTIONS, HEAD, POST, PUT, PATCH, DELETE";
+     tus-extension, tus-max-size, tus-checksum-algorithm, request-id, retry-after, etag, idempotency-replayed, \
+     preference-applied, accept-ranges, content-range, content-disposition";
+const METHODS: &str = "OPTIONS, GET, HEAD, POST, PUT, PATCH, DELETE";
+const ANY: HeaderValue = HeaderValue::from_static("*");
 
 /// What a request from a page asks for.
 #[derive(Debug)]
@@ -23,17 +28,14 @@ pub(super) fn asked(method: &Method, headers: &HeaderMap) -> Option<Asked> {
         method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let wanted = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
     Some(Asked {
-        preflight: is_preflight.then(|| wanted.cloned().unwrap_or(HeaderValue::from_static("*"))),
+        preflight: is_preflight.then(|| wanted.cloned().unwrap_or(ANY)),
     })
 }
 
 /// Lets the page have the answer.
 pub(super) fn allow(asked: Asked, headers: &mut HeaderMap) {
     let mut put = |name: HeaderName, value| headers.insert(name, value);
-    put(
-        header::ACCESS_CONTROL_ALLOW_ORIGIN,
-        HeaderValue::from_static("*"),
-    );
+    put(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
     put(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static(EXPOSED),
@@ -49,6 +51,31 @@ pub(super) fn allow(asked: Asked, headers: &mut HeaderMap) {
             HeaderValue::from_static("86400"),
         );
     }
+}
+
+/// Lets pages use the API and read pictures. Surrounds everything else, so that they can read why they were refused;
+/// a preflight has no credential and is answered here.
+pub(super) async fn pages(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let is_picture = path.starts_with("/m/");
+    if !is_picture && !path.starts_with("/v1/") {
+        return next.run(request).await;
+    }
+    let page = asked(request.method(), request.headers());
+    let mut response = match &page {
+        Some(page) if page.preflight.is_some() => StatusCode::NO_CONTENT.into_response(),
+        _ => next.run(request).await,
+    };
+    match page {
+        Some(page) => allow(page, response.headers_mut()),
+        // Caches keep pictures, and give what an `<img>` got to a script as well.
+        None if is_picture => {
+            let headers = response.headers_mut();
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
+        }
+        None => {}
+    }
+    response
 }
 
 #[cfg(test)]
