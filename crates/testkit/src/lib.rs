@@ -1,7 +1,8 @@
 //! What tests and the demo need and production does not: a fake camera, a temporary
-//! PostgreSQL, foreign S3 stores and tools, the real server, a proxy and a bad network in front of it, free ports, waiting for conditions, and
+//! PostgreSQL, foreign S3 stores and tools, a browser, the real server, a proxy and a bad network in front of it, free ports, waiting for conditions, and
 //! the rule for outside media.
 
+pub mod browser;
 pub mod camera;
 pub mod link;
 pub mod media;

@@ -1,16 +1,19 @@
 //! The AWS SDK for JavaScript in Chromium. Its pages come from other origins than the store, so the browser asks
 //! the store what they may do.
 
-mod chromium;
-mod pages;
-
 use aws_sdk_s3::types::{CorsConfiguration, CorsRule};
+use safelight_testkit::browser::{Pages, visit};
 use serde_json::json;
 
 use crate::harness::*;
 use crate::presigned::{hour, send};
 use crate::signer::sha256_hex;
-use pages::Pages;
+
+/// Pages of an origin that nothing else has, with the scripts that lie beside this file.
+async fn open() -> Pages {
+    let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/strangers/browser");
+    Pages::open(vec![scripts.into()], &[]).await.unwrap()
+}
 
 /// What the SDK reads of answers, beside an object's metadata.
 const EXPOSED: [&str; 9] = [
@@ -51,7 +54,7 @@ async fn use_everything(store: &Running, pages: &mut Pages, reads_metadata: bool
         "credentials": { "accessKeyId": ACCESS_KEY, "secretAccessKey": SECRET_KEY },
         "readsMetadata": reads_metadata,
     });
-    chromium::visit(pages, "everything.js", plan).await;
+    visit(pages, "everything.js", plan).await.unwrap();
     let client = store.client();
     let list = client.list_objects_v2().bucket(BUCKET).send();
     let list = list.await.unwrap();
@@ -84,7 +87,7 @@ async fn be_refused(store: &Running, pages: &mut Pages) {
         "putUrl": put_url.uri(),
         "putBody": "body",
     });
-    chromium::visit(pages, "refused.js", plan).await;
+    visit(pages, "refused.js", plan).await.unwrap();
     let missing = client.head_object().bucket(BUCKET).key("sent").send();
     assert!(missing.await.is_err(), "the page's PUT was sent");
     let length = [("content-length", "4".to_owned())];
@@ -97,7 +100,7 @@ async fn be_refused(store: &Running, pages: &mut Pages) {
 #[ignore = "needs tools: make test-tools"]
 async fn a_page_that_the_bucket_allows() {
     let store = Running::start().await;
-    let mut pages = Pages::open().await;
+    let mut pages = open().await;
     let exposed = [&EXPOSED[..], &["x-amz-meta-camera", "x-amz-meta-note"]].concat();
     allow(&store, pages.origin(), &exposed).await;
     use_everything(&store, &mut pages, true).await;
@@ -106,7 +109,7 @@ async fn a_page_that_the_bucket_allows() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs tools: make test-tools"]
 async fn a_page_that_the_settings_allow() {
-    let mut pages = Pages::open().await;
+    let mut pages = open().await;
     let store = Running::start_with(|settings| {
         settings.cors_origins = vec![pages.origin().to_owned()];
     })
@@ -118,28 +121,28 @@ async fn a_page_that_the_settings_allow() {
 #[ignore = "needs tools: make test-tools"]
 async fn a_page_of_another_origin() {
     let store = Running::start().await;
-    let allowed = Pages::open().await;
+    let allowed = open().await;
     allow(&store, allowed.origin(), &EXPOSED).await;
-    be_refused(&store, &mut Pages::open().await).await;
+    be_refused(&store, &mut open().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs tools: make test-tools"]
 async fn a_page_where_nobody_allows_any() {
     let store = Running::start().await;
-    be_refused(&store, &mut Pages::open().await).await;
+    be_refused(&store, &mut open().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs tools: make test-tools"]
 async fn a_page_that_may_read_no_headers() {
     let store = Running::start().await;
-    let mut pages = Pages::open().await;
+    let mut pages = open().await;
     allow(&store, pages.origin(), &[]).await;
     let plan = json!({
         "endpoint": store.endpoint,
         "bucket": BUCKET,
         "credentials": { "accessKeyId": ACCESS_KEY, "secretAccessKey": SECRET_KEY },
     });
-    chromium::visit(&mut pages, "unexposed.js", plan).await;
+    visit(&mut pages, "unexposed.js", plan).await.unwrap();
 }

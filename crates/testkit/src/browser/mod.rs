@@ -1,14 +1,17 @@
-//! A browser without a window.
+//! A browser without a window, and pages for it: Chromium, which `make test-tools` installs.
+
+mod pages;
 
 use std::fs::File;
 use std::process::Stdio;
 use std::time::Duration;
 
+use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use super::pages::Pages;
+pub use pages::Pages;
 
 /// How long a page may take, in a browser that starts for the first time.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -33,15 +36,19 @@ const FLAGS: [&str; 16] = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ];
 
-/// Opens a page that runs this script by this plan, and waits for its report: all of its steps must succeed.
-pub async fn visit(pages: &mut Pages, script: &str, plan: Value) {
+/// Opens a page that runs this script by this plan, in a browser that was never used, and waits for its report.
+///
+/// # Errors
+/// There is no browser, the page takes too long, or one of its steps fails.
+pub async fn visit(pages: &mut Pages, script: &str, plan: Value) -> anyhow::Result<()> {
+    let profile = tempfile::tempdir()?;
+    let profile = profile.path();
     let url = pages.prepare(script, plan);
-    let profile = tempfile::tempdir().unwrap();
-    let log = profile.path().join("chromium.log");
+    let log = profile.join("chromium.log");
     let mut command = Command::new("chromium");
     command
         .args(FLAGS)
-        .arg(format!("--user-data-dir={}", profile.path().display()));
+        .arg(format!("--user-data-dir={}", profile.display()));
     // Chromium's sandbox does not start as root. Nothing but this repository's pages runs in it.
     if rustix::process::geteuid().is_root() {
         command.arg("--no-sandbox");
@@ -50,39 +57,44 @@ pub async fn visit(pages: &mut Pages, script: &str, plan: Value) {
         .arg(&url)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", profile.path())
-        .env("TMPDIR", profile.path())
+        .env("HOME", profile)
+        .env("TMPDIR", profile)
         .env("LC_ALL", "C.UTF-8")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(File::create(&log).unwrap())
+        .stderr(File::create(&log)?)
         .kill_on_drop(true)
         .spawn()
-        .expect("run `make test-tools`, which installs Chromium");
+        .context("run `make test-tools`, which installs Chromium")?;
     let outcome = tokio::time::timeout(PATIENCE, async {
         tokio::select! {
-            report = pages.report() => Ok(report),
-            status = browser.wait() => Err(format!("Chromium ended by itself: {}", status.unwrap())),
+            report = pages.report() => report,
+            status = browser.wait() => bail!("Chromium ended by itself: {}", status?),
         }
     });
-    let report = outcome
-        .await
-        .unwrap_or_else(|_| Err("the page takes too long".to_owned()));
-    let log = std::fs::read_to_string(&log).unwrap();
-    let report = report.unwrap_or_else(|why| panic!("{script}: {why}\n{log}"));
-    end(browser).await;
+    let report = outcome.await.context("the page takes too long").flatten();
+    let report = report.with_context(|| {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        format!("{script}\n{said}")
+    })?;
+    end(browser).await?;
     for step in &report.steps {
         println!("{script}: {}", step.name);
     }
     let failed: Vec<_> = report.failures().collect();
-    assert!(failed.is_empty(), "{script}:\n{}", failed.join("\n"));
-    assert!(report.finished && !report.steps.is_empty(), "{script}");
+    ensure!(failed.is_empty(), "{script}:\n{}", failed.join("\n"));
+    ensure!(
+        report.finished && !report.steps.is_empty(),
+        "{script} did nothing, or not all"
+    );
+    Ok(())
 }
 
 /// Has the browser end its other processes, which write into its profile, before itself.
-async fn end(mut browser: Child) {
+async fn end(mut browser: Child) -> anyhow::Result<()> {
     let pid = browser.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-    rustix::process::kill_process(pid.unwrap(), Signal::TERM).unwrap();
+    rustix::process::kill_process(pid.context("Chromium has ended")?, Signal::TERM)?;
     let ended = tokio::time::timeout(PATIENCE, browser.wait()).await;
-    ended.expect("Chromium does not end").unwrap();
+    ended.context("Chromium does not end")??;
+    Ok(())
 }
