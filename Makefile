@@ -25,7 +25,7 @@ test: deps deps-test ## Run every test
 test-stores: deps ## Run the tests on foreign S3 stores, built once and kept (STORES="garage versitygw")
 	@scripts/test-stores.sh
 
-test-tools: deps ## Run strangers' tools (boto3, AWS CLI, rclone, s3cmd, aws-sdk-js in Chromium, tuspy, tus-js-client)
+test-tools: deps ## Run strangers' tools (boto3, AWS CLI, rclone, s3cmd, aws-sdk-js in Chromium, tuspy, tus-js-client, Uppy)
 	@scripts/install.sh tools
 	@scripts/test-tools.sh
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Runs strangers' tools: boto3, the AWS CLI, rclone, s3cmd, and aws-sdk-js in Chromium against the embedded store, tuspy
-# and tus-js-client against the gateway. Those of Python and JavaScript go into a folder outside the repository, once for each set of versions; says so first.
+# and tus-js-client against the gateway, Uppy in Chromium against all of it. Those of Python and JavaScript go into a
+# folder outside the repository, once for each set of versions; says so first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 wanted=scripts/tools
-tools=${XDG_CACHE_HOME:-$HOME/.cache}/safelight/tools-$(cat "$wanted"/* | sha256sum | cut -c1-12)
+tools=${XDG_CACHE_HOME:-$HOME/.cache}/safelight/tools-$(find "$wanted" -type f | sort | xargs cat | sha256sum | cut -c1-12)
 if [[ ! -e $tools/complete ]]; then
     echo "Installing into $tools with pip: $(paste -sd ' ' "$wanted/requirements.txt")"
     rm -rf "$tools"
@@ -13,15 +14,23 @@ if [[ ! -e $tools/complete ]]; then
     python3 -m venv "$tools"
     "$tools/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted/requirements.txt"
 
-    echo "Installing into $tools with npm: $(sed -n 's/^    "\(.*\)": "\(.*\)".*/\1@\2/p' "$wanted/package.json" | paste -sd ' ')"
+    echo "Installing into $tools with npm: $(sed -n 's/^    "\(.*\)": "\(.*\)".*/\1@\2/p' "$wanted"/{,uppy5/}package.json | paste -sd ' ')"
     mkdir "$tools/npm"
-    cp "$wanted"/{package.json,package-lock.json,sdk.js,tus.js} "$tools/npm"
-    # Its packages are for bundlers: a browser needs them as one module.
+    cp -r "$wanted"/{package.json,package-lock.json,*.js,uppy5} "$tools/npm"
+    cp "$wanted"/uppy-{core,aws-s3}.js "$tools/npm/uppy5"
+    # Its packages are for bundlers: a browser needs them as modules. Uppy and its plugins share what they both need.
+    for_pages=(--bundle --format=esm --platform=browser --log-level=warning)
     (
         cd "$tools/npm"
-        npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
-        node_modules/.bin/esbuild sdk.js --bundle --format=esm --platform=browser --log-level=warning --outfile="$tools/sdk.js"
+        for folder in . uppy5; do
+            npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
+        done
+        node_modules/.bin/esbuild sdk.js "${for_pages[@]}" --outfile="$tools/sdk.js"
         node_modules/.bin/esbuild tus.js --bundle --format=cjs --platform=node --log-level=warning --outfile="$tools/tus.cjs"
+        node_modules/.bin/esbuild uppy-core.js uppy-aws-s3.js uppy-tus.js "${for_pages[@]}" --splitting --outdir="$tools"
+        cd uppy5
+        ../node_modules/.bin/esbuild uppy-core.js uppy-aws-s3.js "${for_pages[@]}" --splitting --outdir="$tools" \
+            --entry-names="uppy5-[name]"
     )
     rm -r "$tools/npm"
     touch "$tools/complete"
@@ -31,7 +40,7 @@ export SAFELIGHT_TOOLS=$tools
 # The same set of features as `make test`, so that nothing is compiled twice.
 tests=(cargo test --release --workspace --test it --)
 count=$("${tests[@]}" --list --ignored strangers:: 2>/dev/null | grep -c '^strangers::.*: test$' || true)
-((count >= 11)) || { printf 'error: only %s tests are of tools\n' "$count" >&2; exit 1; }
+((count >= 18)) || { printf 'error: only %s tests are of tools\n' "$count" >&2; exit 1; }
 "${tests[@]}" --ignored --nocapture strangers::
 
 printf '\nAll tools work.\n'

@@ -1,6 +1,8 @@
 //! Clients of upload protocols that know nothing of this server, unmodified. `make test-tools` installs them and runs
 //! these tests, which are ignored otherwise.
 
+mod uppy;
+
 use std::path::Path;
 
 use safelight_testkit::{tools, wait};

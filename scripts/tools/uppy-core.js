@@ -1,0 +1,2 @@
+// What pages import as @uppy/core.
+export { default } from "@uppy/core";

@@ -1,0 +1,2 @@
+// What pages import as @uppy/tus.
+export { default } from "@uppy/tus";
