@@ -242,6 +242,29 @@ pub struct AssetPage {
     pub next_cursor: Option<String>,
 }
 
+/// What looks nearly like an asset.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct NearAssets {
+    /// The asset: the one asked for, or that which stands for it.
+    pub asset_id: String,
+    /// Whether its picture can be compared. Not before it is `ready`; not what is too plain, as a black picture; not
+    /// what was inspected by a version that did not compare pictures.
+    pub comparable: bool,
+    /// The assets, the nearest first, of the equally near the nearest in time.
+    pub items: Vec<NearAsset>,
+}
+
+/// An asset that looks nearly like another.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct NearAsset {
+    /// How unlike the two pictures are, from 0 to 64, the number of bits in which their hashes differ. At most 7, or 12 where
+    /// they were taken within ten minutes of one another.
+    pub distance: u32,
+    /// The asset.
+    #[serde(flatten)]
+    pub asset: Asset,
+}
+
 /// Asks for access to an original.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct GrantOriginal {

@@ -18,6 +18,8 @@ pub const UPLOAD_COMPLETE: &str = "/v1/uploads/{upload_id}/complete";
 pub const ASSETS: &str = "/v1/assets";
 /// One asset (GET), and what its owner says of it (PATCH).
 pub const ASSET: &str = "/v1/assets/{asset_id}";
+/// The owner's assets that look nearly like one (GET).
+pub const ASSET_NEAR: &str = "/v1/assets/{asset_id}/near";
 /// Grants access to an asset's original (POST).
 pub const ASSET_GRANTS: &str = "/v1/assets/{asset_id}/grants";
 /// Albums (GET, POST).

@@ -1,5 +1,7 @@
 //! Assets: reading, and the one way their state changes.
 
+use std::collections::BTreeMap;
+
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
 use safelight_model::lifecycle::{self, State};
@@ -10,7 +12,7 @@ use crate::error::CatalogError;
 use crate::events::{self, FreshEvent};
 use crate::metadata;
 use crate::transaction::Tx;
-use crate::value::Row;
+use crate::value::{Row, Value};
 use crate::values;
 
 /// An asset with its primary resource and, once its bytes are whole, its blob.
@@ -193,6 +195,36 @@ pub async fn by_public_id(tx: &mut Tx<'_>, public_id: &str) -> Result<Option<Ass
         .as_ref()
         .map(read)
         .transpose()
+}
+
+/// Those of these assets that there are, by id; no tombstones.
+///
+/// # Errors
+/// What the database says.
+pub async fn of_ids(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    asset_ids: &[&str],
+) -> Result<BTreeMap<String, Asset>, CatalogError> {
+    if asset_ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    // Filled up to a power of two with its last, so that few distinct statements are prepared.
+    let places: Vec<String> = (1..=asset_ids.len().next_power_of_two())
+        .map(|n| format!("${}", n.min(asset_ids.len()) + 1))
+        .collect();
+    let mut values = vec![Value::from(tenant_id)];
+    values.extend(asset_ids.iter().map(|id| Value::from(*id)));
+    let sql = select(&format!(
+        "a.tenant_id = $1 AND a.asset_id IN ({}) AND a.state <> 'deleted'",
+        places.join(", ")
+    ));
+    let mut found = BTreeMap::new();
+    for row in tx.rows(&sql, &values).await? {
+        let asset = read(&row)?;
+        found.insert(asset.asset_id.clone(), asset);
+    }
+    Ok(found)
 }
 
 /// The assets that hold a blob.

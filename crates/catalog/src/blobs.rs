@@ -5,8 +5,10 @@
 
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
+use safelight_model::near::PictureHash;
 
 use crate::error::CatalogError;
+use crate::near;
 use crate::transaction::Tx;
 use crate::value::Row;
 use crate::values;
@@ -47,14 +49,16 @@ pub struct Blob {
     pub reason_detail: Option<String>,
     /// When inspection ended.
     pub inspected_at: Option<Micros>,
+    /// The perceptual hash of its pixels, where there is one.
+    pub picture_hash: Option<PictureHash>,
 }
 
 pub(crate) const COLUMNS: &str =
     "b.blob_id, b.scope, b.object_key, b.etag, b.size_bytes, b.sha256, b.state, b.verdict, b.mime, b.width, b.height,
-     b.thumbhash, b.reason_code, b.reason_detail, b.inspected_at";
+     b.thumbhash, b.reason_code, b.reason_detail, b.inspected_at, b.picture_hash";
 
 /// How many those are.
-pub(crate) const COLUMN_COUNT: usize = 15;
+pub(crate) const COLUMN_COUNT: usize = 16;
 
 pub(crate) fn read(r: &Row, first: usize) -> Result<Blob, CatalogError> {
     Ok(Blob {
@@ -73,6 +77,7 @@ pub(crate) fn read(r: &Row, first: usize) -> Result<Blob, CatalogError> {
         reason_code: r.maybe_text(first + 12)?,
         reason_detail: r.maybe_text(first + 13)?,
         inspected_at: r.maybe_at(first + 14)?,
+        picture_hash: r.maybe_int(first + 15)?.map(PictureHash::from_stored),
     })
 }
 
@@ -204,6 +209,7 @@ pub async fn merge(
     if doomed != 1 {
         return Ok(false);
     }
+    near::joining(tx, tenant_id, from, to).await?;
     tx.exec(
         // What comes from an owner's own blob to a shared one is that owner's.
         "UPDATE resources SET blob_id = $3, owner_id = COALESCE(owner_id,
@@ -233,6 +239,8 @@ pub struct Inspected {
     pub height: Option<i64>,
     /// Thumbhash, base64.
     pub thumbhash: Option<String>,
+    /// The perceptual hash of its pixels.
+    pub picture_hash: Option<PictureHash>,
     /// Why it cannot be shown.
     pub reason: Option<(Code, String)>,
 }
@@ -251,7 +259,7 @@ pub async fn inspected(
     let changed = tx
         .exec(
             "UPDATE blobs SET sha256 = $3, verdict = $4, mime = $5, width = $6, height = $7, thumbhash = $8,
-                    reason_code = $9, reason_detail = $10, inspected_at = $11
+                    reason_code = $9, reason_detail = $10, inspected_at = $11, picture_hash = $12
               WHERE tenant_id = $1 AND blob_id = $2 AND state = 'live'",
             values![
                 tenant_id,
@@ -264,7 +272,8 @@ pub async fn inspected(
                 &found.thumbhash,
                 found.reason.as_ref().map(|(code, _)| code.as_str()),
                 found.reason.as_ref().map(|(_, detail)| detail.clone()),
-                at
+                at,
+                found.picture_hash.map(PictureHash::to_stored)
             ],
         )
         .await
@@ -276,6 +285,9 @@ pub async fn inspected(
             }
             other => other,
         })?;
+    if changed == 1 && found.picture_hash.is_some() {
+        near::hashed(tx, tenant_id, blob_id).await?;
+    }
     Ok(changed == 1)
 }
 

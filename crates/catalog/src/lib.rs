@@ -42,6 +42,7 @@ mod explain;
 mod group_commit;
 pub mod merge_asset;
 mod migrate;
+pub mod near;
 pub mod owned_bytes;
 mod statistics;
 mod transaction;

@@ -169,7 +169,7 @@ pub(crate) async fn of_assets(
     Ok(found)
 }
 
-/// Forgets what was said of an asset that is held and will be a tombstone: it has left its albums too.
+/// Forgets what was said of an asset that is held and will be a tombstone: it has left its albums too, and looks like no other.
 ///
 /// # Errors
 /// What the database says.
@@ -181,7 +181,7 @@ pub(crate) async fn erase(tx: &mut Tx<'_>, asset: &Asset) -> Result<(), CatalogE
         values![&asset.tenant_id, &asset.asset_id],
     )
     .await?;
-    for table in ["asset_tags", "album_assets"] {
+    for table in ["asset_tags", "album_assets", "asset_hashes"] {
         tx.exec(
             &format!("DELETE FROM {table} WHERE tenant_id = $1 AND asset_id = $2"),
             values![&asset.tenant_id, &asset.asset_id],

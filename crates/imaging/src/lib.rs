@@ -13,6 +13,7 @@ mod heif;
 mod jpeg;
 mod limits;
 mod orientation;
+mod picture_hash;
 mod pixels;
 mod png;
 mod render;

@@ -1,11 +1,13 @@
 //! One decode, all renditions.
 
 use fast_image_resize::Resizer;
+use safelight_model::near::PictureHash;
 use safelight_model::preset::{Format, Preset};
 
 use crate::color::to_srgb;
 use crate::header::header;
 use crate::orientation::Orientation;
+use crate::picture_hash::picture_hash;
 use crate::pixels::{Extent, Kind, Pixels};
 use crate::resize::{fit, resize};
 use crate::sniff::MediaType;
@@ -24,8 +26,10 @@ pub struct Rendered {
     pub height: u32,
     /// In the order of the presets asked for.
     pub renditions: Vec<Rendition>,
-    /// The placeholder's bytes, if they were asked for.
+    /// The placeholder's bytes, if hashes were asked for.
     pub thumbhash: Option<Vec<u8>>,
+    /// The perceptual hash, if hashes were asked for and the picture is not too plain for one.
+    pub picture_hash: Option<PictureHash>,
 }
 
 /// One encoded output: upright, sRGB, without metadata.
@@ -52,7 +56,7 @@ pub fn render(
     input: &[u8],
     presets: &[Preset],
     limits: &Limits,
-    want_thumbhash: bool,
+    want_hashes: bool,
 ) -> Result<Rendered, ImagingError> {
     let header = header(input, limits)?;
     let long_edge = presets
@@ -98,20 +102,22 @@ pub fn render(
         current = shrink_to(&mut resizer, current, target)?;
         *slot = Some(encode(*preset, &current, header.orientation)?);
     }
-    let thumbhash = if want_thumbhash {
+    let (mut placeholder, mut perceptual) = (None, None);
+    if want_hashes {
         let target = fit(header.width, header.height, THUMBHASH_EDGE);
         current = shrink_to(&mut resizer, current, target)?;
-        Some(thumbhash(&header.orientation.apply(&current)))
-    } else {
-        None
-    };
+        let upright = header.orientation.apply(&current);
+        placeholder = Some(thumbhash(&upright));
+        perceptual = picture_hash(&mut resizer, &upright)?;
+    }
     let (width, height) = header.upright_size();
     Ok(Rendered {
         media: header.media,
         width,
         height,
         renditions: made.into_iter().flatten().collect(),
-        thumbhash,
+        thumbhash: placeholder,
+        picture_hash: perceptual,
     })
 }
 

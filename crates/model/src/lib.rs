@@ -16,6 +16,7 @@ pub mod limits;
 pub mod link;
 pub mod look;
 pub mod metadata;
+pub mod near;
 pub mod plan;
 pub mod preset;
 pub mod tags;

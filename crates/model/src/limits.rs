@@ -60,6 +60,8 @@ pub const MAX_ALBUM_ASSETS: i64 = 10_000;
 pub const MAX_ADDED_AT_ONCE: usize = 100;
 /// Rows in a list page by default, and at most.
 pub const PAGE: (i64, i64) = (50, 200);
+/// Assets that are told to look nearly like one, by default, and at most.
+pub const NEAR: (i64, i64) = (50, 100);
 /// A delivery URL's expiry is rounded up to this window, so that the same picture keeps its URL.
 pub const DELIVERY_WINDOW: Duration = Duration::from_secs(3600);
 /// Life of a device token by default, and at most.

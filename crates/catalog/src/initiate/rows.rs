@@ -19,6 +19,7 @@ pub(super) struct Rows {
     resources: Vec<Vec<Value>>,
     attached_assets: Vec<Vec<Value>>,
     attached_resources: Vec<Vec<Value>>,
+    attached_hashes: Vec<Vec<Value>>,
     uploads: Vec<Vec<Value>>,
     events: Vec<Vec<Value>>,
 }
@@ -143,6 +144,14 @@ impl Rows {
             blob.scope.is_empty().then(|| c.owner_id.clone()).into(),
         ]);
         self.attached_resources.push(resource);
+        if let Some(hash) = blob.picture_hash {
+            self.attached_hashes.push(vec![
+                (&c.tenant_id).into(),
+                (&a.asset_id).into(),
+                (&c.owner_id).into(),
+                hash.to_stored().into(),
+            ]);
+        }
         let code = blob.reason_code.as_ref();
         let code = code.map_or(String::new(), |code| format!(",\"code\":\"{code}\""));
         self.events.push(vec![
@@ -197,6 +206,10 @@ impl Rows {
                 into: "resources (tenant_id, resource_id, asset_id, kind, filename, mime, size_bytes, sha256,
                                   blob_id, owner_id)",
                 rows: self.attached_resources,
+            },
+            Insert {
+                into: "asset_hashes (tenant_id, asset_id, owner_id, picture_hash)",
+                rows: self.attached_hashes,
             },
             Insert {
                 into: "uploads (tenant_id, upload_id, owner_id, asset_id, resource_id, object_key, transport,

@@ -28,6 +28,7 @@ mod kill;
 mod listing;
 mod merge;
 mod metadata;
+mod near;
 mod renditions;
 mod replan;
 mod samples;

@@ -180,6 +180,7 @@ pub fn good(sha256: &str) -> Inspected {
         width: Some(4_000),
         height: Some(3_000),
         thumbhash: Some("aGFzaA==".into()),
+        picture_hash: None,
         reason: None,
     }
 }

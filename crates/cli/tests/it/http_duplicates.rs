@@ -23,7 +23,7 @@ on_both_databases!(
 const SHARED: [&str; 2] = ["--dedup-scope", "tenant"];
 
 /// A capture of one file that is kept whatever is there; the hash of it need not be told.
-async fn keep(ann: &Caller, file: &[u8], tells: bool) -> Value {
+pub async fn keep(ann: &Caller, file: &[u8], tells: bool) -> Value {
     let mut request = capture(&[file]);
     request["duplicates"] = json!("keep");
     if !tells {

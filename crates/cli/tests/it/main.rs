@@ -22,6 +22,7 @@ mod http_idempotency;
 mod http_keys;
 mod http_lists;
 mod http_metadata;
+mod http_near;
 mod http_owners;
 mod http_pages;
 mod http_plans;

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod alike;
 mod colors;
 mod damaged;
 mod fixtures;

@@ -9,7 +9,7 @@ use safelight_model::metadata::Visibility;
 use safelight_model::{ids, limits, tags};
 use serde::Deserialize;
 
-use super::read_asset::{Fields, ReadAssetError, look_up, render};
+use super::read_asset::{Fields, ReadAssetError, look_up, render_small};
 use crate::context::{Context, Owner};
 use crate::cursor::List;
 
@@ -190,16 +190,8 @@ pub async fn list_assets(
     let next_cursor = last.map(|a| list.cursor(&format!("{}.{}", a.taken_at().0, a.asset_id)));
     let with_renditions = fields.has("renditions");
     let found = look_up(tx, page, fields, with_renditions).await?;
-    let mut items: Vec<wire::Asset> = found.iter().map(|f| render(context, f, fields)).collect();
-    for item in &mut items {
-        if !with_renditions {
-            item.progress = None;
-        }
-        // In a list an asset is small; who reads it alone is told why in words.
-        if let Some(reason) = &mut item.reason {
-            reason.detail = None;
-        }
-    }
+    let shown = found.iter().map(|f| render_small(context, f, fields));
+    let items: Vec<wire::Asset> = shown.collect();
     Ok(wire::AssetPage { items, next_cursor })
 }
 

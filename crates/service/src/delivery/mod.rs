@@ -1,5 +1,6 @@
 //! Giving out: links, grants, ranges, cache headers. Never decodes.
 
+pub mod find_near;
 pub mod grant_original;
 pub mod links;
 pub mod list_assets;

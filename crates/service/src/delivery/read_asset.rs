@@ -195,6 +195,19 @@ fn reason(code: Option<&String>, detail: Option<&String>) -> Option<wire::Reason
     })
 }
 
+/// An asset as it is shown among others.
+pub(super) fn render_small(context: &Context, found: &Found, fields: &Fields) -> wire::Asset {
+    let mut item = render(context, found, fields);
+    if !fields.has("renditions") {
+        item.progress = None;
+    }
+    // In a list an asset is small; who reads it alone is told why in words.
+    if let Some(reason) = &mut item.reason {
+        reason.detail = None;
+    }
+    item
+}
+
 /// An asset as it is shown alone.
 pub(super) fn render(context: &Context, found: &Found, fields: &Fields) -> wire::Asset {
     let Found { asset, made, .. } = found;

@@ -137,6 +137,7 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(uploads::complete))
         .routes(routes!(assets::list))
         .routes(routes!(assets::read, assets::patch))
+        .routes(routes!(assets::near))
         .routes(routes!(assets::grant))
         .routes(routes!(albums::create, albums::list))
         .routes(routes!(albums::read, albums::patch, albums::delete))
@@ -233,6 +234,7 @@ mod tests {
             paths::UPLOAD_COMPLETE,
             paths::ASSETS,
             paths::ASSET,
+            paths::ASSET_NEAR,
             paths::ASSET_GRANTS,
             paths::ALBUMS,
             paths::ALBUM,

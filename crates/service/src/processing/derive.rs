@@ -5,7 +5,7 @@ use safelight_catalog::assets;
 use safelight_catalog::blobs;
 use safelight_catalog::jobs::Job;
 use safelight_catalog::renditions;
-use safelight_catalog::{CatalogError, Tx};
+use safelight_catalog::{CatalogError, Tx, near};
 use safelight_imaging::Limits;
 use safelight_model::codes::Code;
 use safelight_model::preset::{self, Preset};
@@ -46,7 +46,8 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
             max_pixels: context.settings.max_pixels,
             ..Limits::default()
         },
-        want_thumbhash: false,
+        // What was inspected before there were picture hashes gets its own whenever it is decoded.
+        want_hashes: blob.picture_hash.is_none(),
     };
     let Some(file) = fetched.file else {
         let detail = "the original is of a kind that cannot be decoded".to_owned();
@@ -73,13 +74,16 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     for made in reply.renditions {
         stored.push(store_rendition(context, tenant_id, blob_id, asset_id, made).await?);
     }
-    let (context, job) = (context.clone(), job.clone());
+    let (context, job, picture_hash) = (context.clone(), job.clone(), reply.picture_hash);
     Ok(results(move |tx| {
         Box::pin(async move {
             let holders = assets::of_blob(tx, &job.tenant_id, &job.subject_id).await?;
             for one in &stored {
                 renditions::store(tx, &job.tenant_id, &job.subject_id, one, context.now()).await?;
                 tell_of_rendition(tx, &context, &holders, &one.preset).await?;
+            }
+            if let Some(hash) = picture_hash {
+                near::hash_later(tx, &job.tenant_id, &job.subject_id, hash).await?;
             }
             Ok(())
         })

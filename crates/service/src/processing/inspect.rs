@@ -158,7 +158,7 @@ async fn render(
             max_pixels: context.settings.max_pixels,
             ..Limits::default()
         },
-        want_thumbhash: true,
+        want_hashes: true,
     };
     let Some(file) = fetched.file else {
         found.mime = fetched.media.map(|media| media.mime().to_owned());
@@ -175,6 +175,7 @@ async fn render(
             found.width = Some(i64::from(reply.width));
             found.height = Some(i64::from(reply.height));
             found.thumbhash = reply.thumbhash.map(|hash| BASE64_STANDARD.encode(hash));
+            found.picture_hash = reply.picture_hash;
             let cover = reply.renditions.pop().ok_or_else(|| JobError::Retry {
                 after: None,
                 code: Code::Internal,

@@ -54,14 +54,14 @@ fn task(presets: &[Preset]) -> RenderTask {
     RenderTask {
         presets: presets.to_vec(),
         limits: Limits::default(),
-        want_thumbhash: true,
+        want_hashes: true,
     }
 }
 
 /// The task at which the moody children fail.
 fn bad_task() -> RenderTask {
     RenderTask {
-        want_thumbhash: false,
+        want_hashes: false,
         ..task(&[COVER])
     }
 }
@@ -360,7 +360,7 @@ fn moody(misbehave: impl FnOnce()) {
     let got = rustix::net::recv(std::io::stdin(), &mut peeked, rustix::net::RecvFlags::PEEK)
         .unwrap()
         .0;
-    if String::from_utf8_lossy(&peeked[..got]).contains("\"want_thumbhash\":false") {
+    if String::from_utf8_lossy(&peeked[..got]).contains("\"want_hashes\":false") {
         confine().unwrap();
         let mut taken = vec![0; got];
         std::io::stdin().read_exact(&mut taken).unwrap();

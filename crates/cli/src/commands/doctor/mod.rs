@@ -310,7 +310,7 @@ async fn decode(
         let task = RenderTask {
             presets: preset::ALL.to_vec(),
             limits: Limits::default(),
-            want_thumbhash: true,
+            want_hashes: true,
         };
         let reply = sandbox.render(OwnedFd::from(file), task).await;
         made += reply.with_context(|| format!("a {name}"))?.renditions.len();

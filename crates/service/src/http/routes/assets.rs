@@ -4,12 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use safelight_api::assets::{Asset, AssetPage, GrantOriginal, OriginalGranted, PatchAsset};
+use safelight_api::assets::{Asset, AssetPage, GrantOriginal, NearAssets, OriginalGranted, PatchAsset};
 use safelight_api::problem::Problem;
 use safelight_model::lifecycle;
 use serde::Deserialize;
 
 use super::{answered, tagged};
+use crate::delivery::find_near::{self, NearQuery};
 use crate::delivery::grant_original;
 use crate::delivery::list_assets::{self, ListQuery};
 use crate::delivery::read_asset::{self, Fields, Shown};
@@ -98,6 +99,30 @@ pub(in crate::http) async fn list(
 ) -> Result<Json<AssetPage>, Refused> {
     let page = list_assets::list_assets(&state.context, &media.owner, &query).await?;
     Ok(Json(page))
+}
+
+/// The owner's assets that look nearly like this one: retakes of the same moment, and edited, resized or re-encoded copies.
+/// The nearest first.
+#[utoipa::path(
+    get, path = "/v1/assets/{asset_id}/near", tag = "assets",
+    params(
+        ("asset_id" = String, Path, description = "The asset"),
+        ("limit" = Option<i64>, Query, description = "50 by default, 100 at most; there are no further pages"),
+        ("fields" = Option<String>, Query, description = "As in lists of assets")
+    ),
+    responses(
+        (status = 200, body = NearAssets),
+        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+    )
+)]
+pub(in crate::http) async fn near(
+    State(state): State<AppState>,
+    media: Media,
+    Path(asset_id): Path<String>,
+    Query(query): Query<NearQuery>,
+) -> Result<Json<NearAssets>, Refused> {
+    let near = find_near::find_near(&state.context, &media.owner, &asset_id, &query).await?;
+    Ok(Json(near))
 }
 
 /// Changes what the owner says of an asset: a merge patch (RFC 7396). What is not named stays; `null` clears.

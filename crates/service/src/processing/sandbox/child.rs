@@ -135,7 +135,7 @@ fn render(task: &TaskFrame, original: &OwnedFd) -> (Outcome, Vec<Vec<u8>>) {
         Err(error) => return refused("decode_memory", format!("mapping the file: {error}")),
     };
     let rendered =
-        safelight_imaging::render(mapped.bytes(), &presets, &task.limits, task.want_thumbhash);
+        safelight_imaging::render(mapped.bytes(), &presets, &task.limits, task.want_hashes);
     match rendered {
         Err(error) => refused(error.code().as_str(), error.to_string()),
         Ok(rendered) => {
@@ -149,6 +149,7 @@ fn render(task: &TaskFrame, original: &OwnedFd) -> (Outcome, Vec<Vec<u8>>) {
                 width: rendered.width,
                 height: rendered.height,
                 thumbhash: rendered.thumbhash,
+                picture_hash: rendered.picture_hash.map(|hash| hash.0),
                 pictures: frames.collect(),
             };
             (

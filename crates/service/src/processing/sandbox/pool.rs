@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use safelight_imaging::{Limits, MediaType, Rendition};
 use safelight_model::codes::Code;
+use safelight_model::near::PictureHash;
 use safelight_model::preset::Preset;
 use tokio::sync::Semaphore;
 
@@ -56,8 +57,8 @@ pub struct RenderTask {
     pub presets: Vec<Preset>,
     /// The bounds for the decoder.
     pub limits: Limits,
-    /// Whether to make a thumbhash too.
-    pub want_thumbhash: bool,
+    /// Whether to make a thumbhash and a perceptual hash too.
+    pub want_hashes: bool,
 }
 
 /// What was made of it. Every picture has been checked to be of its preset's format and of the
@@ -72,8 +73,10 @@ pub struct RenderReply {
     pub height: u32,
     /// In the order of the presets asked for.
     pub renditions: Vec<Rendition>,
-    /// The placeholder's bytes, if they were asked for.
+    /// The placeholder's bytes, if hashes were asked for.
     pub thumbhash: Option<Vec<u8>>,
+    /// The perceptual hash, if hashes were asked for and the picture is not too plain for one.
+    pub picture_hash: Option<PictureHash>,
     /// Processor time that this task took in the child.
     pub cpu_us: u64,
     /// The most memory that the child ever had resident.
@@ -134,7 +137,7 @@ impl Sandbox {
                 .map(|p| (p.name.to_owned(), p.version))
                 .collect(),
             limits: task.limits,
-            want_thumbhash: task.want_thumbhash,
+            want_hashes: task.want_hashes,
             cpu_seconds: wall_clock.as_secs(),
         };
         let original = read_only(&original)?;
@@ -229,6 +232,7 @@ fn reply(answer: Answer, task: &RenderTask) -> Result<RenderReply, SandboxError>
             width,
             height,
             thumbhash,
+            picture_hash,
             pictures,
         } => Ok(RenderReply {
             media,
@@ -247,6 +251,7 @@ fn reply(answer: Answer, task: &RenderTask) -> Result<RenderReply, SandboxError>
                 })
                 .collect(),
             thumbhash,
+            picture_hash: picture_hash.map(PictureHash),
             cpu_us: answer.frame.cpu_us,
             max_rss_bytes: answer.frame.max_rss_bytes,
         }),

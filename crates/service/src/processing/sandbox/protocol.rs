@@ -33,7 +33,7 @@ pub(super) struct TaskFrame {
     /// Name and version of each preset.
     pub presets: Vec<(String, u32)>,
     pub limits: Limits,
-    pub want_thumbhash: bool,
+    pub want_hashes: bool,
     /// Processor time for this task.
     pub cpu_seconds: u64,
 }
@@ -66,6 +66,7 @@ pub(super) enum Outcome {
         width: u32,
         height: u32,
         thumbhash: Option<Vec<u8>>,
+        picture_hash: Option<u64>,
         pictures: Vec<PictureFrame>,
     },
     Refused {
@@ -110,6 +111,7 @@ pub(super) fn check_answer(answer: &AnswerFrame, task: &TaskFrame) -> Result<(),
         width,
         height,
         thumbhash,
+        picture_hash,
         pictures,
         ..
     } = &answer.outcome
@@ -120,12 +122,15 @@ pub(super) fn check_answer(answer: &AnswerFrame, task: &TaskFrame) -> Result<(),
     if pictures.len() != presets.len() {
         return Err("pictures missing or too many");
     }
-    if thumbhash.is_some() != task.want_thumbhash
+    if thumbhash.is_some() != task.want_hashes
         || thumbhash
             .as_ref()
             .is_some_and(|h| h.is_empty() || h.len() > MAX_THUMBHASH_BYTES)
     {
         return Err("thumbhash missing, unasked or too long");
+    }
+    if picture_hash.is_some() && !task.want_hashes {
+        return Err("picture hash unasked");
     }
     if *width == 0
         || *height == 0

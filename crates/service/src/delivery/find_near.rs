@@ -1,0 +1,66 @@
+//! `GET /v1/assets/{id}/near`: an owner's assets that look nearly like one of his.
+//!
+//! Found when it is asked, by the catalog's indexes, and kept nowhere: what is deleted, merged or given another capture time
+//! is right at once. Nothing is merged by it.
+
+use safelight_api::assets as wire;
+use safelight_catalog::assets;
+use safelight_catalog::near::{self, Near};
+use safelight_model::limits;
+use serde::Deserialize;
+
+use super::read_asset::{Fields, ReadAssetError, look_up, render_small};
+use crate::context::{Context, Owner};
+
+/// The query, as it came.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct NearQuery {
+    limit: Option<i64>,
+    fields: Option<String>,
+}
+
+/// The assets of `owner` that look nearly like this one of his, the nearest first.
+///
+/// # Errors
+/// If the query is wrong, there is no such asset, or the catalog fails.
+pub async fn find_near(
+    context: &Context,
+    owner: &Owner,
+    asset_id: &str,
+    query: &NearQuery,
+) -> Result<wire::NearAssets, ReadAssetError> {
+    let fields = &Fields::parse(query.fields.as_deref())?;
+    let (default, most) = limits::NEAR;
+    let limit = query.limit.unwrap_or(default);
+    if !(1..=most).contains(&limit) {
+        let why = format!("limit must be from 1 to {most}");
+        return Err(ReadAssetError::Query("limit", why));
+    }
+    let mut reader = context.catalog.reader().await?;
+    let tx = &mut reader.tx();
+    let asset = assets::standing_for(tx, &owner.tenant_id, asset_id)
+        .await?
+        .filter(|a| a.owner_id == owner.owner_id)
+        .ok_or(ReadAssetError::NotFound)?;
+    let found = near::near(tx, &asset, usize::try_from(limit).unwrap_or(0)).await?;
+    let comparable = found.is_some();
+    let (distances, near): (Vec<u32>, Vec<_>) = found
+        .unwrap_or_default()
+        .into_iter()
+        .map(|Near { asset, distance }| (distance, asset))
+        .unzip();
+    let shown = look_up(tx, near, fields, fields.has("renditions")).await?;
+    let items = distances
+        .into_iter()
+        .zip(&shown)
+        .map(|(distance, found)| wire::NearAsset {
+            distance,
+            asset: render_small(context, found, fields),
+        })
+        .collect();
+    Ok(wire::NearAssets {
+        asset_id: asset.asset_id,
+        comparable,
+        items,
+    })
+}
