@@ -41,12 +41,7 @@ pub struct Near {
 }
 
 /// Notes the hash of the blob `of` for every asset whose primary file is in the blob `held`.
-async fn note(
-    tx: &mut Tx<'_>,
-    tenant_id: &str,
-    held: &str,
-    of: &str,
-) -> Result<(), CatalogError> {
+async fn note(tx: &mut Tx<'_>, tenant_id: &str, held: &str, of: &str) -> Result<(), CatalogError> {
     // The kind is compared so that no planner without statistics takes `resources_primary` for it.
     tx.exec(
         "INSERT INTO asset_hashes (tenant_id, asset_id, owner_id, picture_hash)

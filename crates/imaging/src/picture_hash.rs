@@ -46,9 +46,8 @@ pub(crate) fn picture_hash(
 
 /// Lightness by ITU-R BT.601, what is clear on white.
 fn lightness(pixels: &Pixels) -> Vec<f64> {
-    let luma = |r: u8, g: u8, b: u8| {
-        0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b)
-    };
+    let luma =
+        |r: u8, g: u8, b: u8| 0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b);
     match pixels.kind {
         Kind::Gray => pixels.bytes.iter().map(|g| f64::from(*g)).collect(),
         Kind::Rgb => {
@@ -72,9 +71,10 @@ fn hash(lightness: &[f64]) -> Option<PictureHash> {
     // cosines[k][n] of the orthonormal DCT-II.
     let cosines: Vec<[f64; SIDE]> = (0..INDICES)
         .map(|k| {
-            let scale = if k == 0 { 1.0 } else { 2.0 } / SIDE as f64;
+            let scale: f64 = if k == 0 { 1.0 } else { 2.0 };
             std::array::from_fn(|n| {
-                scale.sqrt() * (PI * (2 * n + 1) as f64 * k as f64 / (2 * SIDE) as f64).cos()
+                (scale / SIDE as f64).sqrt()
+                    * (PI * (2 * n + 1) as f64 * k as f64 / (2 * SIDE) as f64).cos()
             })
         })
         .collect();
@@ -82,12 +82,7 @@ fn hash(lightness: &[f64]) -> Option<PictureHash> {
     // along[x index][row]
     let along: Vec<Vec<f64>> = cosines
         .iter()
-        .map(|cosine| {
-            lightness
-                .chunks(SIDE)
-                .map(|row| dot(row, cosine))
-                .collect()
-        })
+        .map(|cosine| lightness.chunks(SIDE).map(|row| dot(row, cosine)).collect())
         .collect();
     let (mut bits, mut telling) = (0_u64, 0);
     for (place, (down, across)) in lowest().enumerate() {

@@ -103,11 +103,7 @@ mod tests {
 
     #[test]
     fn near_goes_by_distance_and_then_by_time() {
-        let (at, soon, late) = (
-            Micros(0),
-            Micros(RETAKE_MICROS),
-            Micros(-RETAKE_MICROS - 1),
-        );
+        let (at, soon, late) = (Micros(0), Micros(RETAKE_MICROS), Micros(-RETAKE_MICROS - 1));
         for (distance, other, near) in [
             (0, late, true),
             (COPY_DISTANCE, late, true),

@@ -13,7 +13,7 @@ async fn fill(catalog: &Catalog) {
     for (columns, values) in [
         (
             "assets (tenant_id, asset_id, owner_id, capture_id, public_id, state, version, created_at, updated_at)",
-            "'ten', 'ast' || n, CASE n % 2 WHEN 0 THEN 'own' ELSE 'own' || (n % 100) END, 'cap', 'pub' || n, 'ready', 1, n * 60000000, 0",
+            "'ten', 'ast' || n, CASE n % 2 WHEN 0 THEN 'own' ELSE 'own' || (n % 100) END, 'cap', 'pub' || n, 'ready', 1, CAST(n AS BIGINT) * 60000000, 0",
         ),
         (
             "resources (tenant_id, resource_id, asset_id, kind, size_bytes)",
@@ -21,7 +21,7 @@ async fn fill(catalog: &Catalog) {
         ),
         (
             "asset_hashes (tenant_id, asset_id, owner_id, picture_hash)",
-            "'ten', 'ast' || n, CASE n % 2 WHEN 0 THEN 'own' ELSE 'own' || (n % 100) END, n * 922337203685477",
+            "'ten', 'ast' || n, CASE n % 2 WHEN 0 THEN 'own' ELSE 'own' || (n % 100) END, CAST(n AS BIGINT) * 461168601842738",
         ),
     ] {
         let sql = format!("INSERT INTO {columns} SELECT {values} FROM {numbers}");

@@ -1,7 +1,5 @@
 //! What looks nearly like an asset: found as by looking at every picture, kept with the asset, and never another owner's.
 
-use std::collections::BTreeSet;
-
 use proptest::prelude::*;
 use safelight_catalog::blobs::Inspected;
 use safelight_catalog::near::{self, ALIKE, NEIGHBOURS, Near};
@@ -105,10 +103,10 @@ async fn place(f: &Fixture, all: &[Known]) {
     placed.unwrap();
 }
 
-/// What is near, by looking at every picture: distances with how far in time, and the ids.
-fn by_force(all: &[Known], of: &Known) -> Option<(Vec<(u32, u64)>, BTreeSet<String>)> {
+/// What is near, by looking at every picture: distances, how far in time, and the ids.
+fn by_force(all: &[Known], of: &Known) -> Option<Vec<(u32, u64, String)>> {
     let hash = of.hash?;
-    let (mut order, mut ids) = (Vec::new(), BTreeSet::new());
+    let mut near = Vec::new();
     for other in all {
         let Some(others) = other.hash else { continue };
         let distance = hash.distance(others);
@@ -117,12 +115,12 @@ fn by_force(all: &[Known], of: &Known) -> Option<(Vec<(u32, u64)>, BTreeSet<Stri
             && other.asset_id != of.asset_id
             && is_near(distance, of.taken_at, other.taken_at)
         {
-            order.push((distance, of.taken_at.0.abs_diff(other.taken_at.0)));
-            ids.insert(other.asset_id.clone());
+            let apart = of.taken_at.0.abs_diff(other.taken_at.0);
+            near.push((distance, apart, other.asset_id.clone()));
         }
     }
-    order.sort_unstable();
-    Some((order, ids))
+    near.sort_unstable();
+    Some(near)
 }
 
 /// Pictures that are like one of three others but for some bits, taken within half an hour.
@@ -150,18 +148,21 @@ async fn found_as_by_force(f: &Fixture, all: &[Known]) {
     place(f, all).await;
     for of in all.iter().filter(|known| known.is_live) {
         let found = near_of(f, &of.asset_id).await;
-        let Some((order, ids)) = by_force(all, of) else {
+        let Some(expected) = by_force(all, of) else {
             assert_eq!(found, None);
             continue;
         };
-        let found = found.expect("it has a hash");
-        let told: Vec<(u32, u64)> = found
-            .iter()
-            .map(|n| (n.distance, of.taken_at.0.abs_diff(n.asset.taken_at().0)))
+        let mut told: Vec<(u32, u64, String)> = found
+            .expect("it has a hash")
+            .into_iter()
+            .map(|n| {
+                let apart = of.taken_at.0.abs_diff(n.asset.taken_at().0);
+                (n.distance, apart, n.asset.asset_id)
+            })
             .collect();
-        assert_eq!(told, order, "{of:?}");
-        let told: BTreeSet<String> = found.into_iter().map(|n| n.asset.asset_id).collect();
-        assert_eq!(told, ids, "{of:?}");
+        assert!(told.is_sorted_by_key(|n| (n.0, n.1)), "{told:?}");
+        told.sort_unstable();
+        assert_eq!(told, expected, "{of:?}");
     }
 }
 
@@ -213,7 +214,11 @@ async fn the_hash_of_bytes_is_that_of_all_who_hold_them(f: Fixture) {
     let arrived = arrive(&f, &sent, 0).await;
     let sent = sent.assets[0].asset_id.clone();
     assert_eq!(near_of(&f, &sent).await, None);
-    assert!(in_tx!(f.catalog, |tx| blobs::merge(tx, TENANT, &arrived, &twin).await).unwrap());
+    assert!(
+        in_tx!(f.catalog, |tx| blobs::merge(tx, TENANT, &arrived, &twin)
+            .await)
+        .unwrap()
+    );
     let mut others = vec![(kept.clone(), 0), (sent.clone(), 0)];
     let mut near = told(&f, &retake).await;
     assert_eq!(near.pop(), Some((first.clone(), COPY_DISTANCE)));

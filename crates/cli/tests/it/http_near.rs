@@ -46,7 +46,10 @@ async fn told(caller: &Caller, asset_id: &str) -> Vec<String> {
     assert_eq!(near["comparable"], true, "{near}");
     assert_eq!(near["asset_id"], asset_id);
     let items = near["items"].as_array().unwrap();
-    let distances: Vec<u64> = items.iter().map(|i| i["distance"].as_u64().unwrap()).collect();
+    let distances: Vec<u64> = items
+        .iter()
+        .map(|i| i["distance"].as_u64().unwrap())
+        .collect();
     assert!(distances.is_sorted(), "{near}");
     let ids = items.iter().map(|i| text(&i["asset_id"]).to_owned());
     ids.collect()

@@ -54,7 +54,10 @@ fn scene_of(seed: u64, width: u32, height: u32) -> Seen {
     let mut rgba = Vec::new();
     for y in 0..height {
         for x in 0..width {
-            let light = at(f64::from(x) / f64::from(width), f64::from(y) / f64::from(height));
+            let light = at(
+                f64::from(x) / f64::from(width),
+                f64::from(y) / f64::from(height),
+            );
             rgba.extend([light as u8, (light * 0.9) as u8, (light * 0.7) as u8, 255]);
         }
     }
@@ -101,8 +104,14 @@ fn copies(seen: &Seen) -> Vec<(&'static str, Vec<u8>)> {
         ("quality 30", jpeg(seen, whole, 30, same)),
         ("half", jpeg(&halved(seen), whole, 85, same)),
         ("webp", encode_webp(width, height, rgba, true, 60).unwrap()),
-        ("darker", jpeg(seen, whole, 85, |c| (u32::from(c) * 7 / 10) as u8)),
-        ("brighter", jpeg(seen, whole, 85, |c| (u32::from(c) * 23 / 20).min(255) as u8)),
+        (
+            "darker",
+            jpeg(seen, whole, 85, |c| (u32::from(c) * 7 / 10) as u8),
+        ),
+        (
+            "brighter",
+            jpeg(seen, whole, 85, |c| (u32::from(c) * 23 / 20).min(255) as u8),
+        ),
         ("cut", jpeg(seen, [x, y, x, y], 85, same)),
     ]
 }
@@ -153,7 +162,10 @@ fn check(pictures: &[(String, Seen)]) {
         }
         hashes.push((name, own));
     }
-    for (tally, farthest) in [(copied, RETAKE_DISTANCE + 2), (retaken, RETAKE_DISTANCE + 2)] {
+    for (tally, farthest) in [
+        (copied, RETAKE_DISTANCE + 2),
+        (retaken, RETAKE_DISTANCE + 2),
+    ] {
         let Tally { within, of, .. } = tally;
         assert!(within * 100 >= of * 95, "{within} of {of}");
         assert!(tally.farthest <= farthest, "{}", tally.farthest);
