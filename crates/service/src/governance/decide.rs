@@ -103,6 +103,7 @@ mod tests {
                 width: None,
                 height: None,
                 thumbhash: None,
+                picture_hash: None,
                 reason_code: None,
                 reason_detail: None,
                 inspected_at: None,
