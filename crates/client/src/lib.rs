@@ -7,7 +7,8 @@
 //! put its background transfer behind it), and [`settle`] waits until what was sent is viewable.
 //!
 //! The app tells [`conditions`] (its network, its battery) and the client measures the rest ([`gauge`]); both go to the server,
-//! which plans by them, at first and again when they change. [`gate`] holds back what may not be sent now.
+//! which plans by them, at first and again when they change. [`gate`] holds back what may not be sent now. [`preview`] lets
+//! others see what a picture is like before its first byte was sent.
 //!
 //! The truth about what arrived is the server's: the journal only remembers what was meant.
 
@@ -22,6 +23,7 @@ pub mod http;
 pub mod journal;
 pub mod metadata;
 pub mod pause;
+pub mod preview;
 pub mod progress;
 pub mod session;
 pub mod settle;

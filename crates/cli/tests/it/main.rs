@@ -35,6 +35,7 @@ mod http_waiting;
 mod in_process;
 mod kill;
 mod media;
+mod previews;
 mod rufh;
 mod serve;
 mod silent_appends;

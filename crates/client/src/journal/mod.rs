@@ -84,6 +84,8 @@ pub struct FileIntent {
     pub role: String,
     /// What it is.
     pub fingerprint: Fingerprint,
+    /// Its preview, as it stands in the capture's request, which keeps it.
+    pub preview: Option<String>,
 }
 
 /// A capture of the journal.

@@ -184,6 +184,7 @@ mod tests {
                 },
                 sha256: "aa".to_owned(),
             },
+            preview: None,
         };
         let seq = journal
             .intend(&CaptureIntent {

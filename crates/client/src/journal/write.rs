@@ -159,6 +159,7 @@ mod tests {
                     },
                     sha256: "aa".to_owned(),
                 },
+                preview: None,
             }],
         }
     }

@@ -1,20 +1,16 @@
 //! Puts a capture into the journal, before any network is touched for it; and makes it anew when
 //! the server has given the first one up.
 
-use std::path::PathBuf;
-
 use safelight_api::captures::{InitiateAsset, InitiateCapture, InitiateResource};
-use safelight_model::codes::Code;
 use safelight_model::ids;
 use safelight_model::plan::Transport;
 
-use super::{Failure, FileOutcome, Known, Uploader, WorkFile, blocking};
-use crate::fingerprint::Fingerprint;
+use super::{FileOutcome, Known, Uploader, WorkFile};
 use crate::grouping::{Draft, media_type};
 use crate::journal::{CaptureIntent, CaptureRow, FileIntent, JournalError};
 
 impl Uploader {
-    /// Hashes the draft's files, and puts them into the journal as one capture. What cannot be
+    /// Examines the draft's files, and puts them into the journal as one capture. What cannot be
     /// read is left out and reported. With `lost`, files of which the server has unfinished uploads become captures of
     /// their own, which go on where those are. None when nothing is left.
     pub(super) async fn intend(
@@ -22,20 +18,7 @@ impl Uploader {
         draft: Draft,
         lost: bool,
     ) -> Result<(Vec<Known>, Vec<FileOutcome>), JournalError> {
-        let mut files: Vec<FileIntent> = Vec::new();
-        let mut failed = Vec::new();
-        for file in draft.files {
-            let path = file.path.clone();
-            match blocking(move || read(path)).await {
-                Ok(fingerprint) => files.push(FileIntent {
-                    client_ref: (files.len() + 1).to_string(),
-                    path: file.path,
-                    role: file.role.to_owned(),
-                    fingerprint,
-                }),
-                Err(failure) => failed.push(FileOutcome::failed(file.path, failure)),
-            }
-        }
+        let (mut files, failed) = self.examine(draft.files).await;
         let mut known = Vec::new();
         // The server is not asked while nothing may be sent.
         if lost && self.gate.hold_of_all().is_none() {
@@ -158,6 +141,7 @@ impl Uploader {
                 mime: media_type(&file.path).map(str::to_owned),
                 size_bytes: file.fingerprint.stamp.size_bytes,
                 sha256: Some(file.fingerprint.sha256.clone()),
+                preview: file.preview.clone(),
                 ..InitiateResource::default()
             }],
         };
@@ -183,18 +167,6 @@ pub(super) fn spoken() -> Vec<String> {
     [Transport::Single, Transport::Multipart, Transport::Append]
         .map(|t| t.as_str().to_owned())
         .to_vec()
-}
-
-fn read(path: PathBuf) -> Result<Fingerprint, Failure> {
-    let print = Fingerprint::of(&path).map_err(|e| Failure::unreadable(&e))?;
-    if print.stamp.size_bytes == 0 {
-        let code = Code::ValidationFailed.as_str();
-        return Err(Failure::of(
-            code,
-            "the file is empty; there is nothing to send",
-        ));
-    }
-    Ok(print)
 }
 
 /// `reference`, `reference.1`, `reference.2`, …

@@ -1,12 +1,13 @@
 //! Sends files: journal, initiation, transfer, completion, and all of it again after a fault.
 //!
-//! One folder of verbs: [`resume`] finds what the journal knows, [`intend`] puts the rest into it,
+//! One folder of verbs: [`resume`] finds what the journal knows, [`examine`] reads the rest, [`intend`] puts it into the journal,
 //! [`recover`] finds what a lost journal knew, [`initiate`] asks the server, [`send_file`], [`send_parts`] and
 //! [`send_appended`] move the bytes, [`ask_again`] has the server plan anew, [`hold`] and [`cancel`] do what the user
 //! wishes, [`tell`] says how it went, [`run`] ties them together.
 
 mod ask_again;
 mod cancel;
+mod examine;
 mod hints;
 mod hold;
 mod initiate;
@@ -38,6 +39,7 @@ use crate::call_error::CallError;
 use crate::conditions::{Conditions, Needs};
 use crate::gate::{Gate, Hold};
 use crate::journal::{FileIntent, FileRow, Journal, JournalError};
+use crate::preview::Preview;
 use crate::session::Session;
 use crate::transport::Transport;
 
@@ -55,6 +57,11 @@ pub struct Settings {
     pub conditions: watch::Receiver<Conditions>,
     /// What must hold for anything to be sent.
     pub needs: Needs,
+    /// Makes previews of pictures, which go with the initiation; without one there are none.
+    pub preview: Option<Arc<dyn Preview>>,
+    /// How long an initiation waits for previews when everything else of it is known. Those that are not made by then are
+    /// left out.
+    pub preview_within: Duration,
     /// Least time between two questions for another plan of one file.
     pub ask_again_after: Duration,
     /// Says how old it is what was measured.
@@ -69,6 +76,8 @@ impl Default for Settings {
             device: None,
             conditions: Conditions::default().fixed(),
             needs: Needs::default(),
+            preview: None,
+            preview_within: Duration::from_secs(1),
             ask_again_after: Duration::from_secs(10),
             clock: Arc::new(SystemClock),
         }

@@ -1,7 +1,12 @@
 //! Finds at the server what a lost journal knew: unfinished uploads, by what they carry.
 
+use futures::{StreamExt as _, stream};
+
 use super::{Recovered, Uploader};
 use crate::journal::FileIntent;
+
+/// Questions that are under way at once: a burst is asked for in about two round trips, not in one for each frame.
+const ASKED_AT_ONCE: usize = 12;
 
 impl Uploader {
     /// Takes from `files` those of which the server has an unfinished upload, by capture. Where there is none, or the
@@ -9,12 +14,14 @@ impl Uploader {
     pub(super) async fn recover(&self, files: &mut Vec<FileIntent>) -> Vec<Recovered> {
         let mut recovered: Vec<Recovered> = Vec::new();
         let mut fresh = Vec::new();
-        for mut file in files.drain(..) {
-            let found = self.session.unfinished(&file.fingerprint.sha256).await;
-            let best = found
-                .unwrap_or_default()
-                .into_iter()
-                .max_by_key(|f| f.upload.received_bytes);
+        let mut asked = stream::iter(files.drain(..))
+            .map(|file| async move {
+                let found = self.session.unfinished(&file.fingerprint.sha256).await;
+                (file, found.unwrap_or_default())
+            })
+            .buffered(ASKED_AT_ONCE);
+        while let Some((mut file, found)) = asked.next().await {
+            let best = found.into_iter().max_by_key(|f| f.upload.received_bytes);
             let Some(best) = best else {
                 fresh.push(file);
                 continue;
@@ -36,6 +43,7 @@ impl Uploader {
                 }),
             }
         }
+        drop(asked);
         *files = fresh;
         recovered
     }

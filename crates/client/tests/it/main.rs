@@ -12,5 +12,6 @@ mod fake_server;
 mod faults;
 mod kill;
 mod media;
+mod previews;
 mod rig;
 mod upload;

@@ -3,6 +3,7 @@
 mod bars;
 mod interrupt;
 mod link;
+mod preview;
 mod report;
 mod walk;
 
@@ -22,6 +23,7 @@ use crate::connect::{Connection, SHORT, connect_with, explain};
 use crate::global::GlobalArgs;
 use crate::output;
 use bars::Bars;
+use preview::Sandboxed;
 use report::Report;
 
 /// How long an operation is retried: a server that is restarted or a tunnel is shorter.
@@ -69,7 +71,8 @@ pub async fn run(args: UploadArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
         .prepare(retry_for.unwrap_or(SHORT))
         .await
         .map_err(|e| explain(&e, global))?;
-    let uploader = open(&args, global, &connection)?;
+    let previews = Arc::new(Sandboxed::default());
+    let uploader = open(&args, global, &connection, previews.clone())?;
     if args.cancel {
         return cancel(&uploader, &files, global).await;
     }
@@ -85,6 +88,7 @@ pub async fn run(args: UploadArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
         }
     };
     interrupt::end_at_next(interrupts);
+    previews.end().await;
     let waited = if args.wait {
         wait(&args, global, &connection, &outcomes, &bars).await?
     } else {
@@ -100,6 +104,7 @@ fn open(
     args: &UploadArgs,
     global: &GlobalArgs,
     connection: &Connection,
+    previews: Arc<Sandboxed>,
 ) -> anyhow::Result<Arc<Uploader>> {
     let journal = match &args.journal {
         Some(path) => path.clone(),
@@ -115,6 +120,7 @@ fn open(
             ..Device::default()
         }),
         conditions: args.link.conditions().fixed(),
+        preview: Some(previews),
         ..Settings::default()
     };
     let uploader = Uploader::open(
