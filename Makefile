@@ -39,6 +39,7 @@ lint: deps ## Check format, lints, licences and sources of dependencies
 
 bench: deps deps-test ## Measure, into target/bench/results.json (ONLY=group for one)
 	@SAFELIGHT_GARAGE="$$(scripts/stores.sh cached garage && scripts/stores.sh path garage)" \
+		SAFELIGHT_TOOLS="$$(scripts/test-tools.sh path)" \
 		cargo run --release -p safelight-bench -- $(ONLY)
 
 clean: ## Remove what was built and the demo's data

@@ -7,6 +7,11 @@ cd "$(dirname "$0")/.."
 
 wanted=scripts/tools
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/safelight/tools-$(find "$wanted" -type f | sort | xargs cat | sha256sum | cut -c1-12)
+# `test-tools.sh path` only says where they are, if they are there.
+if [[ ${1:-} == path ]]; then
+    [[ ! -e $tools/complete ]] || printf '%s\n' "$tools"
+    exit
+fi
 if [[ ! -e $tools/complete ]]; then
     echo "Installing into $tools with pip: $(paste -sd ' ' "$wanted/requirements.txt")"
     rm -rf "$tools"

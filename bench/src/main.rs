@@ -31,7 +31,7 @@ pub struct Bench {
     pub scratch: PathBuf,
 }
 
-const GROUPS: [&str; 5] = ["intake", "cover", "diskstore", "wire", "gateway"];
+const GROUPS: [&str; 6] = ["intake", "cover", "diskstore", "wire", "gateway", "weaknet"];
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -77,7 +77,8 @@ async fn run(groups: &[String]) -> anyhow::Result<()> {
             "cover" => groups::cover::run(&bench).await,
             "diskstore" => groups::diskstore::run(&bench).await,
             "wire" => groups::wire::run(&bench).await,
-            _ => groups::gateway::run(&bench).await,
+            "gateway" => groups::gateway::run(&bench).await,
+            _ => groups::weaknet::run(&bench).await,
         };
         rows.extend(measured.with_context(|| format!("group {name}"))?);
     }

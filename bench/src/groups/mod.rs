@@ -4,4 +4,5 @@ pub mod cover;
 pub mod diskstore;
 pub mod gateway;
 pub mod intake;
+pub mod weaknet;
 pub mod wire;

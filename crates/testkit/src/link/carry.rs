@@ -52,6 +52,9 @@ pub(super) async fn carry(
     client: TcpStream,
     number: u64,
 ) {
+    // What a client sends at once waits for the handshake.
+    let round_trip = weather.borrow().round_trip;
+    wait_until(Instant::now() + round_trip).await;
     // A server that is down refuses; so does the link then, by closing.
     let Ok(server) = TcpStream::connect(shared.target).await else {
         return;

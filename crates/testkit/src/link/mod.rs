@@ -12,13 +12,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use weather::Weather;
 
 use pacer::Pacer;
+
+/// What a connection's end of a slow link takes without passing it on.
+const SLOW_BUFFER_BYTES: u32 = 64 << 10;
 
 /// A link on a free loopback port; it ends, with all it carries, when dropped.
 #[derive(Debug)]
@@ -49,8 +52,8 @@ pub struct Carried {
 struct Shared {
     target: SocketAddr,
     seed: u64,
-    up: Pacer,
-    down: Pacer,
+    up: Arc<Pacer>,
+    down: Arc<Pacer>,
     up_bytes: AtomicU64,
     down_bytes: AtomicU64,
     cuts: AtomicU64,
@@ -66,13 +69,36 @@ impl Link {
     /// # Errors
     /// No port is left.
     pub async fn start(target: u16, weather: Weather, seed: u64) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let (weather, _) = watch::channel(weather);
+        let pacers = [Arc::new(Pacer::idle()), Arc::new(Pacer::idle())];
+        Self::over(target, weather, seed, pacers)
+    }
+
+    /// Another way through the same link, to `127.0.0.1:target`: both share what the link moves, and how it behaves. What it
+    /// carries counts apart.
+    ///
+    /// # Errors
+    /// No port is left.
+    #[allow(clippy::unused_async, reason = "needs a runtime, as its like does")]
+    pub async fn beside(&self, target: u16) -> std::io::Result<Self> {
+        let pacers = [self.shared.up.clone(), self.shared.down.clone()];
+        let seed = self.shared.seed.wrapping_add(u64::from(self.port));
+        Self::over(target, self.weather.clone(), seed, pacers)
+    }
+
+    fn over(
+        target: u16,
+        weather: watch::Sender<Weather>,
+        seed: u64,
+        [up, down]: [Arc<Pacer>; 2],
+    ) -> std::io::Result<Self> {
+        let listener = listen(weather.borrow().up_bits_per_s.is_some())?;
         let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared {
             target: SocketAddr::from((Ipv4Addr::LOCALHOST, target)),
             seed,
-            up: Pacer::idle(),
-            down: Pacer::idle(),
+            up,
+            down,
             up_bytes: AtomicU64::new(0),
             down_bytes: AtomicU64::new(0),
             cuts: AtomicU64::new(0),
@@ -80,7 +106,7 @@ impl Link {
             duplicates: AtomicU64::new(0),
             later: Mutex::default(),
         });
-        let (weather, watching) = watch::channel(weather);
+        let watching = weather.subscribe();
         let mut accepting = JoinSet::new();
         let carried = shared.clone();
         accepting.spawn(async move {
@@ -134,6 +160,17 @@ impl Link {
             duplicates: of(&self.shared.duplicates),
         }
     }
+}
+
+/// Listens on a free port. Of a slow link clients are not to believe that it has taken more than a phone's own buffers
+/// would.
+fn listen(is_slow: bool) -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    if is_slow {
+        socket.set_recv_buffer_size(SLOW_BUFFER_BYTES)?;
+    }
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    socket.listen(1024)
 }
 
 #[cfg(test)]
@@ -300,7 +337,10 @@ mod tests {
         let mut client = client(&link).await;
         let began = Instant::now();
         assert!(ask(&mut client).await.is_some());
-        assert!(began.elapsed() >= Duration::from_millis(100));
+        assert!(
+            began.elapsed() >= Duration::from_millis(200),
+            "the handshake counts"
+        );
         let began = Instant::now();
         let two = [REQUEST; 4].concat().repeat(1000);
         client.write_all(&two).await.unwrap();
@@ -323,6 +363,29 @@ mod tests {
         link.change(|weather| weather.is_out = false);
         let mut answer = vec![0; ANSWER.len()];
         other.read_exact(&mut answer).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn two_ways_through_one_link_share_it() {
+        let (one, other) = (server().await, server().await);
+        let weather = Weather {
+            up_bits_per_s: Some(8_000_000),
+            ..Weather::default()
+        };
+        let link = Link::start(one.port, weather, 1).await.unwrap();
+        let beside = link.beside(other.port).await.unwrap();
+        let began = Instant::now();
+        let bytes = REQUEST.repeat(4000);
+        let (mut a, mut b) = (client(&link).await, client(&beside).await);
+        let (first, second) = tokio::join!(a.write_all(&bytes), b.write_all(&bytes));
+        assert!(first.is_ok() && second.is_ok());
+        let all = wait::until(PATIENCE, async || {
+            let there = |link: &Link| link.carried().up_bytes == bytes.len() as u64;
+            there(&link) && there(&beside)
+        });
+        all.await.unwrap();
+        let least = Duration::from_secs_f64(2.0 * bytes.len() as f64 / 1_000_000.0);
+        assert!(began.elapsed() >= least, "{:?}", began.elapsed());
     }
 
     #[tokio::test]

@@ -1,0 +1,76 @@
+//! What the link carries by itself.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use safelight_testkit::{ports, wait};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+use super::scene::Scene;
+
+const SECONDS: &str = "15";
+const START_TIME: Duration = Duration::from_secs(10);
+/// Of a socket: what has not left at the end does not count, so it is to be little.
+const WINDOW: &str = "32K";
+const BLOCK: &str = "4K";
+
+/// What it carries.
+pub struct Carried {
+    /// Payload that arrived, per second.
+    pub bits_per_s: f64,
+    /// Who says so.
+    pub by: &'static str,
+}
+
+/// Has iperf3 fill the link, with as many flows as it can use. Where there is none, the link's setting counts.
+pub async fn carried(scene: &Scene) -> anyhow::Result<Carried> {
+    let port = ports::free()?;
+    let server = Command::new("iperf3")
+        .args(["-s", "-1", "-B", "127.0.0.1", "-p", &port.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn();
+    let Ok(_server) = server else {
+        println!("weaknet: iperf3 is not installed; the link's setting counts");
+        return Ok(Carried {
+            bits_per_s: scene.emulated.kbps as f64 * 1000.0,
+            by: "the link's setting",
+        });
+    };
+    // It listens before it is ready to be spoken to; the connection that finds out is none of the test's.
+    let listens = wait::until(START_TIME, async || is_bound(port).await);
+    listens
+        .await
+        .map_err(|e| anyhow::anyhow!("iperf3 -s: {e}"))?;
+    let link = scene.to_api.beside(port).await?;
+    let output = Command::new("iperf3")
+        .args(["-c", "127.0.0.1", "-p", &link.port().to_string(), "-J"])
+        .args(["-t", SECONDS, "-w", WINDOW, "-l", BLOCK])
+        .args(["-P", &scene.emulated.flows().to_string()])
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let report: Value = serde_json::from_str(&said).with_context(|| said.clone())?;
+    let received = &report["end"]["sum_received"]["bits_per_second"];
+    Ok(Carried {
+        bits_per_s: received.as_f64().with_context(|| said.clone())?,
+        by: "iperf3",
+    })
+}
+
+/// Whether something listens there, by the kernel's list: a connection would be taken for the test.
+async fn is_bound(port: u16) -> bool {
+    let wanted = format!("0100007F:{port:04X}");
+    match std::fs::read_to_string("/proc/net/tcp") {
+        Ok(list) => list
+            .lines()
+            .any(|l| l.split_whitespace().nth(1) == Some(&wanted)),
+        Err(_) => TcpStream::connect(("127.0.0.1", port)).await.is_ok(),
+    }
+}

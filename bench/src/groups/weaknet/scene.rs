@@ -1,0 +1,99 @@
+//! A server that phones reach over an emulated link, and others at once.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use safelight_testkit::link::Link;
+use safelight_testkit::ports;
+use tokio::time::{Instant, sleep};
+
+use super::Emulated;
+use crate::Bench;
+use crate::server::{Server, Start};
+
+const SEED: u64 = 7;
+/// How often it is looked at how much has passed.
+pub const LOOK: Duration = Duration::from_millis(5);
+
+/// The server and the link before it.
+pub struct Scene {
+    pub server: Server,
+    pub emulated: Emulated,
+    pub to_api: Link,
+    to_store: Link,
+    pub dir: PathBuf,
+}
+
+impl Scene {
+    /// Starts both.
+    pub async fn start(bench: &Bench, emulated: Emulated) -> anyhow::Result<Self> {
+        let dir = bench.scratch.join(emulated.name);
+        let (api, store) = (ports::free()?, ports::free()?);
+        let to_api = Link::start(api, emulated.weather(), SEED).await?;
+        let to_store = to_api.beside(store).await?;
+        let more = [
+            "--public-url".to_owned(),
+            to_api.url(),
+            "--store-public-url".to_owned(),
+            to_store.url(),
+        ];
+        let start = Start {
+            ports: Some((api, store)),
+            more: &more,
+            ..Start::default()
+        };
+        Ok(Self {
+            server: Server::start(&bench.program, &dir, start).await?,
+            emulated,
+            to_api,
+            to_store,
+            dir,
+        })
+    }
+
+    /// The API, over the link.
+    pub fn api(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.to_api.port()))
+    }
+
+    /// Bytes that have arrived so far over the link.
+    pub fn arrived(&self) -> u64 {
+        self.to_api.carried().up_bytes + self.to_store.carried().up_bytes
+    }
+
+    /// What comes of `work`, which sends `bytes`, with an outage in the midst of it if the link has one.
+    pub async fn under<T>(&self, bytes: u64, work: impl Future<Output = T>) -> T {
+        let begun = self.arrived();
+        let disturb = async {
+            if self.emulated.outage > Duration::ZERO {
+                while self.arrived() - begun < bytes / 3 {
+                    sleep(LOOK).await;
+                }
+                self.to_api.change(|weather| weather.is_out = true);
+                sleep(self.emulated.outage).await;
+                self.to_api.change(|weather| weather.is_out = false);
+            }
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            done = work => done,
+            never = disturb => match never {},
+        }
+    }
+
+    /// When so many bytes more than `begun` have arrived.
+    pub async fn arrival(&self, begun: u64, bytes: u64) -> Instant {
+        while self.arrived() - begun < bytes {
+            sleep(LOOK).await;
+        }
+        Instant::now()
+    }
+
+    /// Stops it all.
+    pub async fn end(self) -> anyhow::Result<()> {
+        self.server.stop().await?;
+        Ok(std::fs::remove_dir_all(&self.dir)?)
+    }
+}
