@@ -104,7 +104,7 @@ impl Uploader {
         };
         match self.session.replan(&job.upload.upload_id, &asked).await {
             Ok(answer) => {
-                self.at_once.store(answer.assets_at_once, Ordering::Relaxed);
+                self.breadth.said(answer.assets_at_once);
                 Again::Plan(Box::new(answer))
             }
             Err(error) if error.is_passing() => Again::Silence,

@@ -1,7 +1,5 @@
 //! Asks the server for a capture of the journal: what is to be sent, and what is there already.
 
-use std::sync::atomic::Ordering;
-
 use safelight_api::captures::AssetInitiated;
 use safelight_model::lifecycle::State;
 
@@ -66,7 +64,7 @@ impl Uploader {
             }
         };
         if let Some(at_once) = answer.assets_at_once {
-            self.at_once.store(at_once, Ordering::Relaxed);
+            self.breadth.said(at_once);
         }
         let mut initiated = Initiated::default();
         let mut planned = Vec::new();

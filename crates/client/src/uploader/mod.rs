@@ -6,6 +6,7 @@
 //! wishes, [`tell`] says how it went, [`run`] ties them together.
 
 mod ask_again;
+mod breadth;
 mod cancel;
 mod examine;
 mod hints;
@@ -23,13 +24,12 @@ mod sign;
 mod tell;
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use safelight_api::captures::{Device, UploadPlanned};
 use safelight_model::clock::{Clock, SystemClock};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub use cancel::CancelError;
 pub use hold::CaptureStatus;
@@ -46,8 +46,9 @@ use crate::transport::Transport;
 /// What goes with every capture, how many files travel at once, and when.
 #[derive(Clone)]
 pub struct Settings {
-    /// Files that may be under way at once. Few, so that a broken link loses little; a key frame
-    /// always goes alone. Where the server's plan says fewer, fewer go.
+    /// Files that may be under way at once, besides one that was handed over whole and waits for its answer. Few, so that a
+    /// broken link loses little; a key frame always goes alone. It begins with as many as the server says, and more go only
+    /// while more carry more.
     pub parallel_files: u32,
     /// What the app means the captures for.
     pub purpose: Option<String>,
@@ -71,7 +72,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            parallel_files: 2,
+            parallel_files: 4,
             purpose: None,
             device: None,
             conditions: Conditions::default().fixed(),
@@ -93,8 +94,9 @@ pub struct Uploader {
     settings: Settings,
     gate: Arc<Gate>,
     pace: pace::Pace,
-    /// How many files had better be under way at once, as the server said last; 0 if it did not.
-    at_once: AtomicU32,
+    /// Has one permit: whose file has all gone out, and whose slot the next one has.
+    making_way: Semaphore,
+    breadth: Arc<breadth::Breadth>,
     remembered: Mutex<hints::Remembered>,
 }
 
@@ -116,7 +118,8 @@ impl Uploader {
             gate: Arc::new(Gate::new(settings.needs, settings.conditions.clone())),
             settings,
             pace: pace::Pace::default(),
-            at_once: AtomicU32::new(0),
+            making_way: Semaphore::new(1),
+            breadth: Arc::default(),
             remembered: Mutex::default(),
         }
     }

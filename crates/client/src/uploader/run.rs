@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use safelight_model::codes::Code;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -11,7 +10,9 @@ use tokio::task::JoinSet;
 
 use super::initiate::{InitiateError, Initiated};
 use super::send_file::Sent;
-use super::{CancelError, Failure, FileOutcome, Known, Uploader, WorkFile, blocking, resume};
+use super::{
+    CancelError, Failure, FileJob, FileOutcome, Known, Uploader, WorkFile, blocking, resume,
+};
 use crate::call_error::CallError;
 use crate::gate::Hold;
 use crate::grouping::{self, Draft};
@@ -22,6 +23,9 @@ use crate::progress::Event;
 const MAX_RENEWALS: u32 = 2;
 /// Files that wait for their completion while others are sent, for each that may be sent.
 const COMPLETIONS_PER_SLOT: usize = 8;
+
+/// The room to send in: it has a share for each of any number of files up to 16.
+const ROOM: u32 = 720_720;
 
 enum Work {
     Known(Known),
@@ -142,7 +146,7 @@ impl Uploader {
         outcomes: &mut Vec<FileOutcome>,
     ) -> Result<BTreeMap<i64, Vec<WorkFile>>, JournalError> {
         let mut pass = Pass {
-            sending: Arc::new(Semaphore::new(self.slots() as usize)),
+            sending: Arc::new(Semaphore::new(ROOM as usize)),
             completing: Arc::new(Semaphore::new(self.slots() as usize * COMPLETIONS_PER_SLOT)),
             tasks: JoinSet::new(),
             given_up: BTreeMap::new(),
@@ -238,18 +242,7 @@ impl Uploader {
         if !files.is_empty() {
             pass.given_up.entry(seq).or_default().extend(files);
         }
-        let slots = self.slots();
         for job in jobs {
-            // A file takes as much of the room as leaves space for so many as the server says.
-            let at_once = match self.at_once.load(Ordering::Relaxed) {
-                0 => slots,
-                said => said.min(slots),
-            };
-            let wanted = if job.file.row.role == "key" {
-                slots
-            } else {
-                slots.div_ceil(at_once)
-            };
             // Room to complete first: who has that waits for the link, and never the other way round.
             let completing = loop {
                 tokio::select! {
@@ -257,7 +250,7 @@ impl Uploader {
                     () = self.collect(pass, outcomes), if !pass.tasks.is_empty() => {}
                 }
             };
-            let Ok(permit) = pass.sending.clone().acquire_many_owned(wanted).await else {
+            let Some(permit) = self.room(&job, &pass.sending).await else {
                 continue;
             };
             let slot = Slot {
@@ -271,7 +264,24 @@ impl Uploader {
         Ok(None)
     }
 
-    fn slots(&self) -> u32 {
+    /// Waits for the room to send this file: all of it for a key frame, else so much as leaves space for as many as had better be
+    /// under way at once.
+    async fn room(&self, job: &FileJob, sending: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        loop {
+            let wanted = if job.file.row.role == "key" {
+                ROOM
+            } else {
+                ROOM / self.breadth.at_once(self.slots())
+            };
+            tokio::select! {
+                biased;
+                () = self.breadth.changed() => {}
+                room = sending.clone().acquire_many_owned(wanted) => return room.ok(),
+            }
+        }
+    }
+
+    pub(super) fn slots(&self) -> u32 {
         self.settings.parallel_files.max(1)
     }
 
@@ -357,8 +367,9 @@ pub(super) struct Slot {
 
 impl Slot {
     /// Room for one more round; none when nobody sends any more.
-    pub(super) async fn again(sending: &Arc<Semaphore>) -> Option<Self> {
-        let permit = sending.clone().acquire_owned().await.ok()?;
+    pub(super) async fn again(sending: &Arc<Semaphore>, slots: u32) -> Option<Self> {
+        let wanted = ROOM / slots.max(1);
+        let permit = sending.clone().acquire_many_owned(wanted).await.ok()?;
         Some(Self {
             completing: None,
             _sending: permit,

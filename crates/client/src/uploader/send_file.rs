@@ -1,12 +1,13 @@
 //! Sends one file: what the store does not hold yet, then completion; again where something is missing.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use safelight_api::uploads::{Replanned, UploadCompleted};
 use safelight_model::codes::Code;
 use safelight_model::plan::{self, Transport};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::ask_again::{Watch, adopt, is_other};
 use super::run::Slot;
@@ -75,6 +76,23 @@ pub(super) struct Meter {
     pub(super) sent_bytes: AtomicI64,
     /// How often it was tried.
     pub(super) tally: Tally,
+    /// Rung when all of the file has gone out or was there.
+    all_out: Notify,
+}
+
+impl Meter {
+    /// So many bytes of so many have gone out or were there.
+    pub(super) fn is_at(&self, there_bytes: i64, size_bytes: i64) {
+        if there_bytes >= size_bytes {
+            self.all_out.notify_one();
+        }
+    }
+
+    async fn all_out(&self, size_bytes: i64) {
+        while self.there_bytes.load(Ordering::Relaxed) < size_bytes {
+            self.all_out.notified().await;
+        }
+    }
 }
 
 impl Uploader {
@@ -281,15 +299,26 @@ impl Uploader {
         };
         if !is_whole {
             // A first round has its slot; a later one waits for another.
-            let _slot = match slot.take() {
+            let held = match slot.take() {
                 Some(slot) => Some(slot),
-                None => Slot::again(sending).await,
+                None => Slot::again(sending, self.slots()).await,
             };
-            let sent = match rest {
-                Rest::Nothing => Ok(()),
-                Rest::Parts(parts) => self.send_parts(job, parts, meter, watch).await,
-                Rest::From(offset) => self.send_appended(job, offset, meter, watch).await,
+            let sent = async {
+                match rest {
+                    Rest::Nothing => Ok(()),
+                    Rest::Parts(parts) => self.send_parts(job, parts, meter, watch).await,
+                    Rest::From(offset) => self.send_appended(job, offset, meter, watch).await,
+                }
             };
+            let before = meter.sent_bytes.load(Ordering::Relaxed);
+            // Of a file that goes over several connections nothing is learned of files.
+            let lone = (job.upload.plan.concurrency <= 1).then(|| self.breadth.begin());
+            let sent = self.make_way(job, meter, held, sent).await;
+            if let Some(under_way) = lone
+                && sent.is_ok()
+            {
+                under_way.arrived(meter.sent_bytes.load(Ordering::Relaxed) - before);
+            }
             match sent {
                 // Nothing more is wanted: completing tells of the asset that has the bytes.
                 Ok(()) | Err(Stop::Merged) => {}
@@ -317,6 +346,37 @@ impl Uploader {
                 }
                 _ => Err(error.into()),
             },
+        }
+    }
+
+    /// Has the next file begin when all of this one has been handed to the network: where one file goes after another the
+    /// link would be idle for a round trip between them otherwise. Only one file makes way so at a time, as what
+    /// was handed over may not have left yet; and a key frame never, so that nothing is on its way beside it.
+    async fn make_way<T>(
+        &self,
+        job: &FileJob,
+        meter: &Meter,
+        slot: Option<Slot>,
+        sending: impl Future<Output = T>,
+    ) -> T {
+        let mut sending = pin!(sending);
+        if job.file.row.role == "key" {
+            let sent = sending.await;
+            drop(slot);
+            return sent;
+        }
+        let is_out = async {
+            let size_bytes = job.file.row.fingerprint.stamp.size_bytes;
+            meter.all_out(size_bytes).await;
+            self.making_way.acquire().await
+        };
+        tokio::select! {
+            biased;
+            sent = &mut sending => sent,
+            _turn = is_out => {
+                drop(slot);
+                sending.await
+            }
         }
     }
 

@@ -221,6 +221,7 @@ impl Uploader {
         let flow = flow.clone();
         let mine = Arc::new(AtomicI64::new(0));
         let (counter, meter, path) = (mine.clone(), meter.clone(), job.file.path.clone());
+        let size_bytes = job.file.row.fingerprint.stamp.size_bytes;
         let progress = self.patience.progress.clone();
         let on_sent: OnSent = Arc::new(move |more| {
             flow.moved(more);
@@ -228,6 +229,7 @@ impl Uploader {
             counter.fetch_add(more, Ordering::Relaxed);
             meter.sent_bytes.fetch_add(more, Ordering::Relaxed);
             let there = meter.there_bytes.fetch_add(more, Ordering::Relaxed) + more;
+            meter.is_at(there, size_bytes);
             progress.event(&Event::Sent {
                 file: &path,
                 sent_bytes: there,

@@ -41,8 +41,8 @@ pub struct UploadArgs {
     /// Wait no longer than this, in seconds
     #[arg(long, value_name = "SECONDS", requires = "wait")]
     wait_timeout: Option<u64>,
-    /// How many files may be under way at once; fewer where the server says so
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
+    /// How many files may be under way at once; fewer where they carry no more together
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=16))]
     parallel_files: u32,
     /// What they are for: profile, post, message, archive, or a word of your own
     #[arg(long, value_name = "WORD")]
