@@ -12,6 +12,8 @@ use tokio::process::Command;
 use super::scene::Scene;
 
 const SECONDS: &str = "15";
+/// Seconds before that do not count: until what lies between is full.
+const OMITTED: &str = "3";
 const START_TIME: Duration = Duration::from_secs(10);
 /// Of a socket: what has not left at the end does not count, so it is to be little.
 const WINDOW: &str = "32K";
@@ -49,7 +51,7 @@ pub async fn carried(scene: &Scene) -> anyhow::Result<Carried> {
     let link = scene.to_api.beside(port).await?;
     let output = Command::new("iperf3")
         .args(["-c", "127.0.0.1", "-p", &link.port().to_string(), "-J"])
-        .args(["-t", SECONDS, "-w", WINDOW, "-l", BLOCK])
+        .args(["-t", SECONDS, "-O", OMITTED, "-w", WINDOW, "-l", BLOCK])
         .args(["-P", &scene.emulated.flows().to_string()])
         .stdin(Stdio::null())
         .kill_on_drop(true)

@@ -12,15 +12,27 @@ use super::burst::Photos;
 use super::scene::Scene;
 use crate::phone::Phone;
 
-/// One photo after another by a presigned PUT, initiated and completed each. Nothing is sent again if it fails; how
-/// long it took, in seconds.
+/// Tries of one photo by PUT.
+const TRIES: u32 = 5;
+
+/// One photo after another by a presigned PUT, initiated and completed each. What breaks off is sent again from its
+/// first byte; how long it took, in seconds.
 pub async fn put(scene: &Scene, photos: &Photos) -> anyhow::Result<f64> {
     let token = scene.server.token("putter").await?;
     let begun = Instant::now();
     let work = async {
         let mut phone = Phone::connect(scene.api(), &token).await?;
         photos
-            .each(async |photo| phone.upload(photo).await.map(|_| ()))
+            .each(async |photo| {
+                let mut tries = 1;
+                while let Err(error) = phone.upload(photo).await {
+                    ensure!(tries < TRIES, "{error:#}");
+                    println!("weaknet: a PUT broke off and is sent again: {error:#}");
+                    tries += 1;
+                    phone = Phone::connect(scene.api(), &token).await?;
+                }
+                anyhow::Ok(())
+            })
             .await
     };
     scene.under(photos.bytes(), work).await?;
