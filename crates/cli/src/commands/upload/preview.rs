@@ -40,7 +40,7 @@ impl Preview for Sandboxed {
         let task = RenderTask {
             presets: Vec::new(),
             limits: Limits::default(),
-            want_thumbhash: true,
+            want_hashes: true,
         };
         let file = tokio::fs::File::open(path).await.ok()?.into_std().await;
         let reply = sandbox.render(OwnedFd::from(file), task).await.ok()?;
