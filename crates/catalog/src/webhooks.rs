@@ -23,6 +23,8 @@ mod change;
 mod deliveries;
 mod fan_out;
 mod forget;
+#[cfg(test)]
+mod plans;
 mod turns;
 
 pub use change::{Change, change, replay, replay_from, rotate};

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-/// How long after each failed try the next one comes: all in about eighteen hours, as the Standard Webhooks
-/// specification advises. Then the delivery is given up.
-pub const WAITS: [Duration; 6] = [
+/// How long after each failed try the next one comes: all in about twenty-eight hours, so that one which is away
+/// for a day misses nothing. Then the delivery is given up.
+pub const WAITS: [Duration; 7] = [
     Duration::from_secs(5),
     Duration::from_secs(5 * 60),
     Duration::from_secs(30 * 60),
     Duration::from_secs(2 * 3600),
     Duration::from_secs(5 * 3600),
+    Duration::from_secs(10 * 3600),
     Duration::from_secs(10 * 3600),
 ];
 
@@ -50,13 +51,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delivery_is_tried_for_about_a_day() {
+    fn a_delivery_is_tried_for_more_than_a_day() {
         assert_eq!(wait(0, None, 0.0), Some(Duration::from_secs(5)));
         assert_eq!(wait(5, None, 0.0), Some(Duration::from_secs(36_000)));
-        assert_eq!(wait(6, None, 0.0), None);
+        assert_eq!(wait(6, None, 0.0), Some(Duration::from_secs(36_000)));
+        assert_eq!(wait(7, None, 0.0), None);
         assert_eq!(wait(-1, None, 0.0), None);
         let all: Duration = WAITS.iter().sum();
-        assert!(all > Duration::from_secs(16 * 3600) && all < Duration::from_secs(24 * 3600));
+        assert!(all > Duration::from_secs(24 * 3600) && all < Duration::from_secs(30 * 3600));
         let late = wait(5, None, 0.999).unwrap();
         assert!(late > WAITS[5] && late < WAITS[5].mul_f64(1.2));
     }
@@ -67,7 +69,7 @@ mod tests {
         assert_eq!(asked(1), Some(Duration::from_secs(5)));
         assert_eq!(asked(90), Some(Duration::from_secs(90)));
         assert_eq!(asked(u64::MAX), Some(LONGEST_ASKED));
-        assert_eq!(wait(6, Some(Duration::from_secs(9)), 0.0), None);
+        assert_eq!(wait(7, Some(Duration::from_secs(9)), 0.0), None);
     }
 
     #[test]

@@ -7,6 +7,10 @@ use crate::error::CatalogError;
 use crate::transaction::Tx;
 use crate::values;
 
+pub(super) const DUE: &str = "FROM webhooks w LEFT JOIN event_heads h ON h.tenant_id = w.tenant_id
+          WHERE w.state = 'enabled' AND w.free_at <= $1 AND (w.next_due <= $1 OR w.position < h.position)
+          ORDER BY w.free_at, w.tenant_id, w.webhook_id LIMIT $2";
+
 /// Endpoints that nobody works for and that have something to be sent, at most `limit`; those first that have waited
 /// for longest.
 ///
@@ -14,11 +18,7 @@ use crate::values;
 /// What the database says.
 pub async fn due(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Endpoint>, CatalogError> {
     let now = tx.now().await?;
-    let sql = format!(
-        "SELECT {COLUMNS} FROM webhooks w LEFT JOIN event_heads h ON h.tenant_id = w.tenant_id
-          WHERE w.state = 'enabled' AND w.free_at <= $1 AND (w.next_due <= $1 OR w.position < h.position)
-          ORDER BY w.free_at, w.tenant_id, w.webhook_id LIMIT $2"
-    );
+    let sql = format!("SELECT {COLUMNS} {DUE}");
     let rows = tx.rows(&sql, values![now, limit]).await?;
     rows.iter().map(read).collect()
 }

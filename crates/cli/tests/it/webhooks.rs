@@ -285,13 +285,13 @@ async fn what_failed_is_sent_again_when_it_is_due(database: Database) {
     assert_eq!(received[0].id(), text(&delivered["message_id"]));
     assert!(read(&admin, &id).await["failing_since"].is_null());
     // After the last try it is given up, and said so.
-    receiver.answers(&[500; 7]);
+    receiver.answers(&[500; 8]);
     admin.initiate(&[&photo(2)]).await;
-    for attempt in 1..=6 {
+    for attempt in 1..=7 {
         delivery(&admin, &id, "pending", attempt).await;
         make_due(&catalog).await;
     }
-    delivery(&admin, &id, "failed", 7).await;
+    delivery(&admin, &id, "failed", 8).await;
 }
 
 async fn an_endpoint_that_answers_410_is_disabled(database: Database) {
