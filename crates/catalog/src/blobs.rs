@@ -109,6 +109,7 @@ pub struct FreshBlob<'a> {
 /// # Errors
 /// What the database says.
 pub async fn insert(tx: &mut Tx<'_>, blob: &FreshBlob<'_>) -> Result<(), CatalogError> {
+    tx.outdate_mark();
     tx.exec(
         "INSERT INTO blobs (tenant_id, blob_id, scope, object_key, etag, size_bytes, state, verdict, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, 'live', 'unknown', $7)",
@@ -187,6 +188,32 @@ pub async fn hold_twin(
     }
 }
 
+/// The live blobs that have the bytes of a doomed one, as far as its hash is known: in its scope, and among those that are
+/// shared.
+///
+/// # Errors
+/// What the database says.
+pub async fn in_place_of(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    doomed: &Blob,
+) -> Result<Vec<Blob>, CatalogError> {
+    let mut found = Vec::new();
+    let mut scopes = vec![doomed.scope.as_str(), SHARED];
+    scopes.dedup();
+    for scope in scopes {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM blobs b
+              WHERE b.tenant_id = $1 AND b.scope = $2 AND b.sha256 = $3 AND b.state = 'live' AND b.blob_id <> $4"
+        );
+        let args = values![tenant_id, scope, &doomed.sha256, &doomed.blob_id];
+        for row in tx.rows(&sql, args).await? {
+            found.push(read(&row, 0)?);
+        }
+    }
+    Ok(found)
+}
+
 /// Dooms `from` and points every resource that holds it to `to`, which the caller holds on to by
 /// [`hold_twin`] or [`hold`]. `false`, and nothing is changed, when `from` is no longer live.
 ///
@@ -198,6 +225,7 @@ pub async fn merge(
     from: &str,
     to: &str,
 ) -> Result<bool, CatalogError> {
+    tx.outdate_mark();
     // First the row of the blob: this waits for whoever holds it, and only the next statement sees the
     // resources that he pointed to it.
     let doomed = tx
@@ -297,6 +325,7 @@ pub async fn inspected(
 /// # Errors
 /// What the database says.
 pub async fn gone(tx: &mut Tx<'_>, tenant_id: &str, blob_id: &str) -> Result<bool, CatalogError> {
+    tx.outdate_mark();
     let changed = tx
         .exec(
             "UPDATE blobs SET state = 'gone' WHERE tenant_id = $1 AND blob_id = $2 AND state = 'doomed'

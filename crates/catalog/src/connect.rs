@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -206,6 +207,19 @@ impl Catalog {
         self.bells.sequenced.clone()
     }
 
+    /// Rings when this process has committed something that the mark ([`crate::catalog_mark`]) is to be raised for. Like
+    /// [`Catalog::bell`] it promises nothing; [`Catalog::outdating_commits`] does.
+    #[must_use]
+    pub fn outdated_bell(&self) -> Arc<Notify> {
+        self.bells.outdated.clone()
+    }
+
+    /// How many commits of this process so far the mark is to be raised for: at least as many as there were.
+    #[must_use]
+    pub fn outdating_commits(&self) -> u64 {
+        self.bells.outdating.load(Ordering::SeqCst)
+    }
+
     /// A connection for reading. Statements see what is committed when each begins.
     ///
     /// # Errors
@@ -252,7 +266,15 @@ impl Catalog {
                     return Err(CatalogError::Swallowed.into());
                 }
                 let rung = tx.rung;
-                outer.commit().await.map_err(CatalogError::from)?;
+                let committed = outer.commit().await;
+                if committed.is_err() {
+                    // It may have been committed all the same, and only the answer be lost.
+                    self.bells.ring(Rung {
+                        outdated: rung.outdated,
+                        ..Rung::default()
+                    });
+                }
+                committed.map_err(CatalogError::from)?;
                 self.bells.ring(rung);
                 Ok(value)
             }
@@ -352,7 +374,7 @@ async fn listen(pool: PgPool, bells: Bells) {
                 bells.ring(Rung {
                     jobs: told.channel() == JOBS_CHANNEL,
                     sequenced: told.channel() == EVENTS_CHANNEL,
-                    recorded: false,
+                    ..Rung::default()
                 });
             }
         }

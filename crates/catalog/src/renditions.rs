@@ -93,6 +93,7 @@ pub async fn store(
     made: &Stored,
     at: Micros,
 ) -> Result<(), CatalogError> {
+    tx.outdate_mark();
     tx.exec(
         "INSERT INTO renditions (tenant_id, blob_id, preset, version, state, object_key, etag, format, width, height,
                                  size_bytes, updated_at)

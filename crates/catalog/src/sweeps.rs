@@ -234,6 +234,28 @@ pub async fn findings(
     after: Option<&Finding>,
     limit: i64,
 ) -> Result<Vec<Finding>, CatalogError> {
+    page(tx, 0, after, limit).await
+}
+
+/// Of these those that this sweep has found: by its number, which no clock changes.
+///
+/// # Errors
+/// What the database says.
+pub async fn findings_of(
+    tx: &mut Tx<'_>,
+    sweep: &Sweep,
+    after: Option<&Finding>,
+    limit: i64,
+) -> Result<Vec<Finding>, CatalogError> {
+    page(tx, sweep.number, after, limit).await
+}
+
+async fn page(
+    tx: &mut Tx<'_>,
+    from_sweep: i64,
+    after: Option<&Finding>,
+    limit: i64,
+) -> Result<Vec<Finding>, CatalogError> {
     let (tenant_id, kind, object_key, store_upload_id) = after.map_or(("", "", "", ""), |f| {
         (
             f.tenant_id.as_str(),
@@ -243,17 +265,47 @@ pub async fn findings(
         )
     });
     let sql = format!(
-        "{FINDING} WHERE (tenant_id, kind, object_key, store_upload_id) > ($1, $2, $3, $4)
+        "{FINDING} WHERE (tenant_id, kind, object_key, store_upload_id) > ($1, $2, $3, $4) AND sweep >= $6
           ORDER BY tenant_id, kind, object_key, store_upload_id LIMIT $5"
     );
     tx.rows(
         &sql,
-        values![tenant_id, kind, object_key, store_upload_id, limit],
+        values![
+            tenant_id,
+            kind,
+            object_key,
+            store_upload_id,
+            limit,
+            from_sweep
+        ],
     )
     .await?
     .iter()
     .map(read)
     .collect()
+}
+
+/// What is recorded of a finding, if it was found before.
+///
+/// # Errors
+/// What the database says.
+pub async fn recorded(tx: &mut Tx<'_>, found: &Finding) -> Result<Option<Finding>, CatalogError> {
+    let sql = format!(
+        "{FINDING} WHERE tenant_id = $1 AND kind = $2 AND object_key = $3 AND store_upload_id = $4"
+    );
+    tx.row(
+        &sql,
+        values![
+            &found.tenant_id,
+            found.kind.as_str(),
+            &found.object_key,
+            &found.store_upload_id
+        ],
+    )
+    .await?
+    .as_ref()
+    .map(read)
+    .transpose()
 }
 
 /// How many findings of each kind there are, and their bytes.
@@ -274,6 +326,46 @@ pub async fn counts(tx: &mut Tx<'_>) -> Result<Vec<(FindingKind, i64, i64)>, Cat
         }
     }
     Ok(counts)
+}
+
+/// What rows say is to go, and has not gone yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Uploads that have ended and were not cleared.
+    pub uploads: i64,
+    /// Blobs that are to be purged.
+    pub blobs: i64,
+    /// Doomed segments of uploads that were appended to.
+    pub segments: i64,
+}
+
+/// How much waits to be removed by what rows say.
+///
+/// # Errors
+/// What the database says.
+pub async fn waiting(tx: &mut Tx<'_>) -> Result<Waiting, CatalogError> {
+    let row = tx
+        .row(
+            "SELECT (SELECT COUNT(*) FROM uploads WHERE state IN ('aborted', 'expired') AND cleared_at IS NULL),
+                    (SELECT COUNT(*) FROM jobs WHERE kind = 'purge' AND state <> 'dead'),
+                    (SELECT COUNT(*) FROM append_segments WHERE state = 'doomed')",
+            &[],
+        )
+        .await?;
+    row.map_or(
+        Ok(Waiting {
+            uploads: 0,
+            blobs: 0,
+            segments: 0,
+        }),
+        |r| {
+            Ok(Waiting {
+                uploads: r.int(0)?,
+                blobs: r.int(1)?,
+                segments: r.int(2)?,
+            })
+        },
+    )
 }
 
 /// Takes a finding back: it is found no more, or was removed.

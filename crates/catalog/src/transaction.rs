@@ -187,6 +187,13 @@ impl Tx<'_> {
     /// PostgreSQL wait for one another.
     pub(crate) fn ring_recorded(&mut self) {
         self.rung.recorded = true;
+        self.outdate_mark();
+    }
+
+    /// Says that something is written which a copy of the catalog made before this would miss, to the harm of what is stored:
+    /// the mark ([`crate::catalog_mark`]) is to be raised after the commit.
+    pub(crate) fn outdate_mark(&mut self) {
+        self.rung.outdated = true;
     }
 
     /// Asks that readers of events, of every process, be woken once this transaction is committed.

@@ -287,6 +287,7 @@ pub async fn extend_signed(
     until: Micros,
     look_at: Micros,
 ) -> Result<bool, CatalogError> {
+    tx.outdate_mark();
     let changed = tx
         .exec(
             "UPDATE uploads SET signed_until = CASE WHEN signed_until < $3 THEN $3 ELSE signed_until END,
@@ -312,6 +313,7 @@ pub(crate) async fn extend_written(
     until: Micros,
     look_at: Option<Micros>,
 ) -> Result<bool, CatalogError> {
+    tx.outdate_mark();
     let changed = tx
         .exec(
             "UPDATE uploads SET signed_until = CASE WHEN signed_until < $3 THEN $3 ELSE signed_until END,
@@ -334,6 +336,7 @@ pub async fn bind_store_upload(
     store_upload_id: &str,
     part_checksum: PartChecksum,
 ) -> Result<bool, CatalogError> {
+    tx.outdate_mark();
     let changed = tx
         .exec(
             "UPDATE uploads SET store_upload_id = $3, part_checksum = $4
@@ -362,6 +365,7 @@ pub async fn unbind_store_upload(
     upload_id: &str,
     store_upload_id: &str,
 ) -> Result<bool, CatalogError> {
+    tx.outdate_mark();
     let changed = tx
         .exec(
             "UPDATE uploads SET store_upload_id = NULL, part_checksum = NULL
@@ -384,6 +388,7 @@ pub async fn begin_complete(
     now: Micros,
     look_at: Micros,
 ) -> Result<bool, CatalogError> {
+    tx.outdate_mark();
     let changed = tx
         .exec(
             "UPDATE uploads SET state = 'completing', intent = $4, intent_at = $5, version = version + 1,
@@ -407,6 +412,7 @@ pub async fn change(
     to: UploadState,
     look_at: Option<Micros>,
 ) -> Result<bool, CatalogError> {
+    tx.outdate_mark();
     let changed = tx
         .exec(
             "UPDATE uploads SET state = $5, version = version + 1, look_at = $6, looks = 0
@@ -429,6 +435,7 @@ pub async fn change(
 /// # Errors
 /// What the database says.
 pub async fn cleared(tx: &mut Tx<'_>, upload: &Upload, now: Micros) -> Result<(), CatalogError> {
+    tx.outdate_mark();
     tx.exec(
         "UPDATE uploads SET cleared_at = $3, look_at = NULL
           WHERE tenant_id = $1 AND upload_id = $2 AND state IN ('aborted', 'expired') AND cleared_at IS NULL",

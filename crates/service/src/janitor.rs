@@ -4,11 +4,9 @@
 use std::time::Duration;
 
 use safelight_catalog::uploads;
-use safelight_model::clock::Micros;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::retention::catalog_mark;
 use crate::{insights, look_after, retention};
 
 /// How often it looks.
@@ -20,8 +18,6 @@ const GIVEN_UP: Duration = Duration::from_secs(45);
 
 /// Works until it is told to stop.
 pub async fn run(context: Context, stop: CancellationToken) {
-    // At a start whatever the time: who restores a catalog starts its servers behind it.
-    raise_mark(&context, context.now()).await;
     let looking = look_after::run(context.clone(), stop.clone());
     let rounds = async {
         while !stop.is_cancelled() {
@@ -33,13 +29,6 @@ pub async fn run(context: Context, stop: CancellationToken) {
         }
     };
     tokio::join!(looking, rounds);
-}
-
-/// Raises the mark by which a restored catalog is known, if that was last done at `before` or earlier.
-async fn raise_mark(context: &Context, before: Micros) {
-    if let Err(error) = catalog_mark::raise(context, before).await {
-        tracing::warn!(%error, "the catalog's mark was not raised");
-    }
 }
 
 /// One round of every task but that of [`look_after`].
@@ -54,7 +43,6 @@ async fn round(context: &Context) {
     if let Err(error) = adopted {
         tracing::warn!(%error, "uploads of another version were not taken up");
     }
-    raise_mark(context, now.minus(catalog_mark::EVERY)).await;
     if let Err(error) = retention::sweep::schedule(context).await {
         tracing::warn!(%error, "no sweep was asked for");
     }

@@ -77,6 +77,9 @@ pub enum Stray {
     Expected,
     /// Its upload came to its end, and nothing should stand there.
     Ended,
+    /// Likewise; but it went in parts, and this catalog never began to complete it. Where an object stands there all the
+    /// same, one that knew more has made it: this one as it was before it was restored.
+    NeverCompleted,
 }
 
 /// What is known of each of these keys: those that are missing in the answer are no upload's.
@@ -92,16 +95,17 @@ pub async fn known_keys(
         let places: Vec<String> = (1..=some.len()).map(|n| format!("${n}")).collect();
         let sql = format!(
             "SELECT object_key, CAST(CASE WHEN state IN ('open', 'completing')
-                       OR (state IN ('aborted', 'expired') AND cleared_at IS NULL) THEN 1 ELSE 0 END AS BIGINT)
+                       OR (state IN ('aborted', 'expired') AND cleared_at IS NULL) THEN 1
+                       WHEN transport <> 'single' AND intent IS NULL THEN 2 ELSE 0 END AS BIGINT)
                FROM uploads WHERE object_key IN ({})",
             places.join(", ")
         );
         let args: Vec<Value> = some.iter().map(|key| Value::from(*key)).collect();
         for row in tx.rows(&sql, &args).await? {
-            let stray = if row.int(1)? == 1 {
-                Stray::Expected
-            } else {
-                Stray::Ended
+            let stray = match row.int(1)? {
+                1 => Stray::Expected,
+                2 => Stray::NeverCompleted,
+                _ => Stray::Ended,
             };
             known.push((row.text(0)?, stray));
         }

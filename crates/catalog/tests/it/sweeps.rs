@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use safelight_catalog::sweeps::{self, Finding, FindingKind, Sweep};
-use safelight_catalog::{keys, store_events};
+use safelight_catalog::{blobs, keys, store_events};
 use safelight_model::clock::{Clock as _, Micros};
 
 use crate::fixture::{Fixture, in_tx, on_both};
@@ -15,6 +15,9 @@ on_both!(
     what_is_found_again_keeps_its_first_time,
     what_is_not_found_again_is_forgotten,
     findings_come_in_pages_and_are_counted,
+    a_sweep_knows_its_own_findings_whatever_the_time,
+    what_rows_say_is_to_go_is_counted,
+    commits_that_a_copy_would_miss_are_counted,
     keys_come_in_the_order_of_their_bytes,
     events_are_noted_now_and_then,
     a_tenant_is_there_or_not,
@@ -208,6 +211,83 @@ async fn findings_come_in_pages_and_are_counted(f: Fixture) {
             (FindingKind::MissingRendition, 0, 0),
         ]
     );
+}
+
+/// Its number counts: a clock that ran ahead makes nothing found again, and one that ran behind nothing not found.
+async fn a_sweep_knows_its_own_findings_whatever_the_time(f: Fixture) {
+    let of = async |sweep: &Sweep| {
+        let mut reader = f.catalog.reader().await.unwrap();
+        let found = sweeps::findings_of(&mut reader.tx(), sweep, None, 10).await;
+        let keys = found.unwrap().into_iter().map(|found| found.object_key);
+        keys.collect::<Vec<_>>()
+    };
+    let first = begin(&f).await;
+    let ahead = Finding {
+        last_seen_at: f.clock.now().plus(1000 * MINUTE),
+        ..orphan(&f, "a")
+    };
+    report(&f, &first, &ahead).await;
+    assert_eq!(of(&first).await, ["a"]);
+    assert!(finish(&f, &first).await);
+    f.clock.advance(MINUTE);
+    let second = begin(&f).await;
+    assert_eq!(of(&second).await, [""; 0]);
+    let behind = Finding {
+        last_seen_at: second.began_at.minus(MINUTE),
+        ..orphan(&f, "b")
+    };
+    report(&f, &second, &behind).await;
+    assert_eq!(of(&second).await, ["b"]);
+    assert_eq!(findings(&f).await.len(), 2);
+    let mut reader = f.catalog.reader().await.unwrap();
+    let recorded = sweeps::recorded(&mut reader.tx(), &orphan(&f, "b")).await;
+    assert_eq!(recorded.unwrap(), Some(behind));
+    let none = sweeps::recorded(&mut reader.tx(), &orphan(&f, "c")).await;
+    assert_eq!(none.unwrap(), None);
+}
+
+async fn what_rows_say_is_to_go_is_counted(f: Fixture) {
+    in_tx!(f.catalog, |tx| {
+        for (n, state) in ["open", "aborted", "expired", "completed"].into_iter().enumerate() {
+            let insert = format!(
+                "INSERT INTO uploads (tenant_id, upload_id, owner_id, asset_id, resource_id, object_key, transport,
+                        part_size_bytes, concurrency, send_order, size_bytes, state, version, signed_until, expires_at, created_at)
+                 VALUES ('ten_1', 'upl_{n}', 'me', 'ast', 'res', 'o/{n}', 'single', 1, 1, 0, 1, '{state}', 1, 1, 1, 1)"
+            );
+            tx.exec(&insert, &[]).await?;
+        }
+        for (key, state) in [("x/a", "live"), ("x/b", "doomed")] {
+            let insert = format!(
+                "INSERT INTO append_segments (tenant_id, upload_id, object_key, offset_bytes, size_bytes, state, removable_at)
+                 VALUES ('ten_1', 'upl_0', '{key}', 0, 1, '{state}', 0)"
+            );
+            tx.exec(&insert, &[]).await?;
+        }
+        Ok(())
+    })
+    .unwrap();
+    let mut reader = f.catalog.reader().await.unwrap();
+    let waiting = sweeps::waiting(&mut reader.tx()).await.unwrap();
+    assert_eq!(
+        (waiting.uploads, waiting.blobs, waiting.segments),
+        (2, 0, 1)
+    );
+}
+
+async fn commits_that_a_copy_would_miss_are_counted(f: Fixture) {
+    let before = f.catalog.outdating_commits();
+    // What goes on all the time, and what a sweep writes, is none.
+    let sweep = begin(&f).await;
+    report(&f, &sweep, &orphan(&f, "a")).await;
+    assert_eq!(f.catalog.outdating_commits(), before);
+    let bell = f.catalog.outdated_bell();
+    let rung = bell.notified();
+    in_tx!(f.catalog, |tx| {
+        blobs::gone(tx, "ten_1", "blb_1").await.map(|_| ())
+    })
+    .unwrap();
+    assert_eq!(f.catalog.outdating_commits(), before + 1);
+    rung.await;
 }
 
 async fn keys_come_in_the_order_of_their_bytes(f: Fixture) {

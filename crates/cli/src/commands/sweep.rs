@@ -6,7 +6,7 @@ use safelight_catalog::sweeps::{self, Finding, FindingKind};
 use safelight_catalog::{SCHEMA_VERSION, Schema};
 use safelight_model::clock::Micros;
 use safelight_service::context::Context;
-use safelight_service::retention::catalog_mark::{self, Contest};
+use safelight_service::retention::catalog_mark;
 use safelight_service::retention::sweep;
 use serde::Serialize;
 
@@ -22,7 +22,8 @@ const PAGE: i64 = 500;
 /// What `sweep` takes.
 #[derive(Debug, clap::Args)]
 pub struct SweepArgs {
-    /// Remove orphans whose grace is over, as the server's own sweeps do; without it they are only shown
+    /// Sweep as the servers do: record what is found, make lost renditions again, and remove orphans whose grace is over; without it
+    /// nothing is changed, neither in the catalog nor in the store
     #[arg(long)]
     remove: bool,
     /// Confirm that this catalog is the one that counts, once nothing else uses the bucket; all grace begins anew
@@ -58,24 +59,28 @@ struct Shown {
 pub async fn run(args: SweepArgs, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
     let settings = args.source.resolve(global)?;
     let temporary = at_hand(&settings).await?;
-    let Shared { context, .. } = share(&settings, Schema::LeaveAsItIs, temporary).await?;
+    let Shared { mut context, .. } = share(&settings, Schema::LeaveAsItIs, temporary).await?;
     let version = context.catalog.schema_version().await?;
     anyhow::ensure!(
         version == SCHEMA_VERSION,
         "the catalog has schema version {version}, and this program works with {SCHEMA_VERSION}: run `safelight migrate` first"
     );
-    if args.confirm_restored {
-        catalog_mark::trust(&context).await?;
-    }
-    // Who only looks, perhaps from a copy that is never to be served, stops nobody else's sweeps.
-    let contest = if args.remove {
-        Contest::Say
+    let report = if args.remove || args.confirm_restored {
+        let (clock, entropy) = (context.clock.clone(), context.entropy.clone());
+        let named = catalog_mark::named(&context.catalog, clock.as_ref(), entropy.as_ref()).await?;
+        context.catalog_id = named.into();
+        if args.confirm_restored {
+            catalog_mark::trust(&context).await?;
+        }
+        let doubt = catalog_mark::doubt(&context).await?;
+        sweep::sweep_all(&context, args.remove).await?;
+        recorded(&context, doubt).await?
     } else {
-        Contest::KeepQuiet
+        // Who only looks, perhaps from a copy that is never to be served, leaves no trace.
+        let doubt = catalog_mark::suspicion(&context).await?;
+        let (examined, findings) = sweep::look_only(&context).await?;
+        report(&context, examined, findings, doubt)
     };
-    let doubt = catalog_mark::doubt(&context, contest).await?;
-    sweep::sweep_all(&context, args.remove).await?;
-    let report = report(&context, doubt).await?;
     context.catalog.close().await;
     if global.json {
         output::json(&report)?;
@@ -91,7 +96,8 @@ pub async fn run(args: SweepArgs, global: &GlobalArgs) -> anyhow::Result<ExitCod
     })
 }
 
-async fn report(context: &Context, doubt: Option<String>) -> anyhow::Result<Report> {
+/// What is recorded of the last sweep.
+async fn recorded(context: &Context, doubt: Option<String>) -> anyhow::Result<Report> {
     let mut reader = context.catalog.reader().await?;
     let examined = sweeps::find(&mut reader.tx())
         .await?
@@ -102,17 +108,27 @@ async fn report(context: &Context, doubt: Option<String>) -> anyhow::Result<Repo
         let page = sweeps::findings(&mut reader.tx(), last.as_ref(), PAGE).await?;
         let more = i64::try_from(page.len())? >= PAGE;
         last = page.last().cloned();
-        let doubted = doubt.is_some();
-        findings.extend(page.into_iter().map(|found| shown(context, found, doubted)));
+        findings.extend(page);
         if !more {
             break;
         }
     }
-    Ok(Report {
+    Ok(report(context, examined, findings, doubt))
+}
+
+fn report(
+    context: &Context,
+    examined: i64,
+    findings: Vec<Finding>,
+    doubt: Option<String>,
+) -> Report {
+    let doubted = doubt.is_some();
+    let findings = findings.into_iter();
+    Report {
         examined,
+        findings: findings.map(|f| shown(context, f, doubted)).collect(),
         doubt,
-        findings,
-    })
+    }
 }
 
 fn shown(context: &Context, found: Finding, doubted: bool) -> Shown {
@@ -126,9 +142,8 @@ fn shown(context: &Context, found: Finding, doubted: bool) -> Shown {
         (_, Some(why)) => format!("kept: {why}"),
         (_, None) if doubted => "kept until the catalog is confirmed".to_owned(),
         (_, None) => {
-            let at = |from: Micros| from.plus(context.settings.orphan_grace);
             let stored = found.modified_at.unwrap_or(found.first_seen_at);
-            let due = at(found.first_seen_at).max(at(stored));
+            let due = sweep::due_at(&found, stored, context.settings.orphan_grace);
             if context.settings.sweep_removes {
                 format!("removed after {}", due.rfc3339())
             } else {

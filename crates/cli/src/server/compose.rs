@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use safelight_catalog::{Catalog, CatalogSettings, SCHEMA_VERSION, Schema, keys as catalog_keys};
+use safelight_catalog::{
+    Catalog, CatalogSettings, SCHEMA_VERSION, Schema, catalog_mark as mark_rows,
+    keys as catalog_keys,
+};
 use safelight_model::clock::{Clock, SystemClock};
 use safelight_model::duplicates::DedupScope;
 use safelight_model::{entropy, ids, limits};
@@ -15,7 +18,7 @@ use safelight_service::http::{AppState, Roles, listen::listen, router};
 use safelight_service::intake::append::Gateway;
 use safelight_service::processing::sandbox::{Sandbox, SandboxSettings};
 use safelight_service::queue::{Executor, ExecutorSettings};
-use safelight_service::retention::catalog_mark;
+use safelight_service::retention::{catalog_mark, keep_mark};
 use safelight_service::system_entropy::SystemEntropy;
 use safelight_service::worker::Worker;
 use safelight_service::{insights, janitor, queue};
@@ -42,12 +45,14 @@ pub struct Server {
     stop_work: CancellationToken,
     stop_store: CancellationToken,
     stop_events: CancellationToken,
+    stop_mark: CancellationToken,
     edge: JoinHandle<()>,
     gateway: Gateway,
     work: Option<(Executor, Sandbox)>,
     janitor: Option<JoinHandle<()>>,
     sequencer: Option<JoinHandle<()>>,
     webhooks: Option<JoinHandle<()>>,
+    mark: JoinHandle<()>,
     /// The store, and its upkeep.
     store: Option<(JoinHandle<std::io::Result<()>>, JoinHandle<()>)>,
     catalog: Catalog,
@@ -106,8 +111,13 @@ pub async fn share(
     let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
     // Before anything is signed or stored, since all that is says which catalog knows of it.
     let catalog_id = match catalog.schema_version().await {
-        Ok(version) if version >= SCHEMA_VERSION => {
+        Ok(version) if version >= SCHEMA_VERSION && schema == Schema::BringUpToDate => {
             catalog_mark::named(&catalog, clock.as_ref(), entropy.as_ref()).await?
+        }
+        // Who only looks gives it no name.
+        Ok(version) if version >= SCHEMA_VERSION => {
+            let mark = mark_rows::find(&mut catalog.reader().await?.tx()).await?;
+            mark.map(|mark| mark.catalog_id).unwrap_or_default()
         }
         Err(error) if schema == Schema::BringUpToDate => return Err(error.into()),
         _ => String::new(),
@@ -199,7 +209,8 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
             folded.run_upkeep();
         }
     });
-    let (stop_edge, stop_work, stop_events, stop_store) = (
+    let (stop_edge, stop_work, stop_events, stop_mark, stop_store) = (
+        CancellationToken::new(),
         CancellationToken::new(),
         CancellationToken::new(),
         CancellationToken::new(),
@@ -272,6 +283,12 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
     let janitor = settings
         .has_role("janitor")
         .then(|| tokio::spawn(janitor::run(context.clone(), stop_work.clone())));
+    // Whatever its roles: every process commits something.
+    let watch = match settings.text("roles").trim() {
+        "store" => keep_mark::Watch::NotKept,
+        _ => keep_mark::Watch::Kept,
+    };
+    let mark = tokio::spawn(keep_mark::run(context.clone(), watch, stop_mark.clone()));
     let roles = Roles {
         api: settings.has_role("api"),
         delivery: settings.has_role("delivery"),
@@ -300,12 +317,14 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
         stop_work,
         stop_store,
         stop_events,
+        stop_mark,
         edge,
         gateway,
         work,
         janitor,
         sequencer,
         webhooks,
+        mark,
         store,
         catalog: context.catalog,
     })
@@ -313,7 +332,7 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
 
 impl Server {
     /// Stops in order: no new requests, running ones end; running jobs end; the last events get their
-    /// places; then store and catalog.
+    /// places; the catalog's mark is raised a last time; then store and catalog.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop_edge.cancel();
         self.edge.await?;
@@ -334,6 +353,8 @@ impl Server {
         if let Some(sequencer) = self.sequencer {
             sequencer.await?;
         }
+        self.stop_mark.cancel();
+        self.mark.await?;
         self.stop_store.cancel();
         if let Some((serving, upkeep)) = self.store {
             upkeep.await?;

@@ -98,7 +98,7 @@ settings! {
     max_file_bytes: "Largest file taken, in bytes" = |_| limits::MAX_FILE_BYTES.to_string();
     max_pixels: "Largest picture taken, in pixels" = |_| limits::MAX_PIXELS.to_string();
     sweep_hours: "Hours from one comparison of store and catalog to the next; 0 for none" = |_| "24".into();
-    sweep_removes: "Whether sweeps remove orphans once their grace is over: yes or no; what the catalog has lost the row of, or another catalog has, is never removed" = |_| "no".into();
+    sweep_removes: "Whether sweeps remove orphans once their grace is over: yes or no; what the catalog has lost the row of, or another catalog has, is never removed" = |_| "yes".into();
     orphan_grace_days: "Days that an orphan is kept from when it was first found; more than backups of the catalog live" =
         |_| (limits::ORPHAN_GRACE.as_secs() / 86_400).to_string();
     upload_life_hours: "Hours that an upload lives, from its initiation on; 168 (7 days) at most" =

@@ -202,7 +202,7 @@ async fn what_came_again_is_kept_where_the_store_lost_its_twin(database: Databas
             // Until a sweep finds out, it counts as held.
             let held = ann.initiate(&[&file]).await.remove(0);
             assert!(held["uploads"].is_null(), "{held}");
-            crate::sweep::swept(&rig.server, &["sweep"]).await;
+            crate::sweep::swept(&rig.server, &["sweep", "--remove"]).await;
             assert_eq!(number(&catalog, missing).await, 1);
         }
         let mut request = capture(&[&file, &other]);

@@ -43,6 +43,11 @@ pub struct InProcess {
 impl InProcess {
     /// Over the embedded store.
     pub async fn start(database: Database) -> Self {
+        Self::behind(database, async |endpoint| endpoint).await
+    }
+
+    /// Over the embedded store, reached by the URL that is made of its own.
+    pub async fn behind(database: Database, way: impl AsyncFnOnce(String) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = DiskSettings::new(dir.path().join("store"), STORE_KEY, STORE_SECRET);
         settings.buckets = vec!["safelight".to_owned()];
@@ -55,7 +60,8 @@ impl InProcess {
             std::future::pending(),
         ));
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
-        let objects = Objects::connect(settings_for(&endpoint), Capabilities::embedded()).unwrap();
+        let settings = settings_for(&way(endpoint).await);
+        let objects = Objects::connect(settings, Capabilities::embedded()).unwrap();
         Self::over(objects, database, dir, clock).await
     }
 

@@ -93,6 +93,7 @@ impl Orphans {
         .await;
         let key = ObjectKey::original(TENANT, context.now(), entropy).unwrap();
         let id = store.create_multipart(&key, None, &own, false).await;
+        ended(context, &key).await;
         Self {
             keys,
             upload: (key, id.unwrap()),
@@ -330,20 +331,17 @@ async fn what_the_store_lost_is_told_and_made_again(database: Database) {
     );
     store.delete(&key_of(sql).await).await.unwrap();
 
-    let output = run(&rig.server, &["sweep", "--json"]).await;
-    assert_eq!(output.status.code(), Some(1), "an original is missing");
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let mut kinds: Vec<&str> = report["findings"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|f| text(&f["kind"]))
-        .collect();
-    kinds.sort_unstable();
-    assert_eq!(
-        kinds,
-        ["missing_original", "missing_rendition", "missing_rendition"]
-    );
+    // Who only looks is told, and changes nothing.
+    let report = what_is_missing(&rig.server, &["sweep", "--json"]).await;
+    for nothing in [
+        "SELECT COUNT(*) FROM sweeps",
+        "SELECT COUNT(*) FROM sweep_findings",
+        "SELECT COUNT(*) FROM renditions WHERE state <> 'ready'",
+    ] {
+        assert_eq!(number(&catalog, nothing).await, 0, "{nothing}");
+    }
+    let again = what_is_missing(&rig.server, &["sweep", "--json", "--remove"]).await;
+    assert_eq!(report, again);
     // Renditions are made again; the asset whose original is lost is not hidden.
     let again = wait::until(PATIENCE, async || {
         let asset = ann.ready(&kept).await;
@@ -362,10 +360,32 @@ async fn what_the_store_lost_is_told_and_made_again(database: Database) {
         text(&findings["found"]).contains("1 missing original"),
         "{findings}"
     );
-    let output = run(&rig.server, &["sweep"]).await;
-    let table = String::from_utf8(output.stdout).unwrap();
+    let (_, table) = swept(&rig.server, &["sweep"]).await;
     assert_eq!(table.matches("missing").count(), 1, "{table}");
     assert!(table.contains("restore it from a backup"), "{table}");
+}
+
+/// What a sweep says is missing: an original and two renditions.
+async fn what_is_missing(server: &Server, args: &[&str]) -> Vec<(String, String)> {
+    let output = run(server, args).await;
+    assert_eq!(output.status.code(), Some(1), "an original is missing");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = report["findings"].as_array().unwrap().iter();
+    let mut all: Vec<(String, String)> = findings
+        .map(|f| {
+            (
+                text(&f["kind"]).to_owned(),
+                text(&f["object_key"]).to_owned(),
+            )
+        })
+        .collect();
+    all.sort();
+    let kinds: Vec<&str> = all.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert_eq!(
+        kinds,
+        ["missing_original", "missing_rendition", "missing_rendition"]
+    );
+    all
 }
 
 async fn run(server: &Server, args: &[&str]) -> Output {
@@ -498,4 +518,45 @@ pub async fn long_ago(catalog: &safelight_catalog::Catalog) {
         vec![],
     )
     .await;
+}
+
+/// Also of doubt: a copy that is never to be served can be looked at beside the running one.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_looks_leaves_no_trace() {
+    let mut rig = Rig::start(Database::Sqlite, &["--sweep-hours", "0"]).await;
+    rig.owner("ann").upload(&photo(1)).await;
+    assert!(rig.server.terminate().await.unwrap().success());
+    rig.server.restart().await.unwrap();
+    let theirs = serde_json::json!({"catalog_id": "cat_other", "mark": 3, "nonce": "theirs"});
+    let store = open_store(&rig.server);
+    crate::sweep_doubts::leave(&store, &theirs).await;
+    rig.server.kill().await.unwrap();
+    let catalog = rig.catalog().await;
+    change(&catalog, "UPDATE catalog_mark SET doubt = NULL", vec![]).await;
+    let all = "SELECT mark, marked_at, COALESCE(nonce, '') || COALESCE(pending_nonce, '') || COALESCE(doubt, '') FROM catalog_mark";
+    let as_text = async || {
+        let row = &crate::http_rig::rows(&catalog, all).await[0];
+        (
+            row.int(0).unwrap(),
+            row.int(1).unwrap(),
+            row.text(2).unwrap(),
+        )
+    };
+    let before = as_text().await;
+    let (code, table) = swept(&rig.server, &["sweep"]).await;
+    assert_eq!(code, Some(1), "{table}");
+    assert!(
+        table.contains("the mark of another catalog, cat_other"),
+        "{table}"
+    );
+    assert_eq!(as_text().await, before);
+    for nothing in [
+        "SELECT COUNT(*) FROM sweeps",
+        "SELECT COUNT(*) FROM sweep_findings",
+    ] {
+        assert_eq!(number(&catalog, nothing).await, 0, "{nothing}");
+    }
+    rig.server.restart().await.unwrap();
+    let stands = crate::sweep_doubts::in_store(&open_store(&rig.server)).await;
+    assert_eq!(stands["nonce"], "theirs");
 }

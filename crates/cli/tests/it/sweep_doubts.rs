@@ -7,7 +7,7 @@ use safelight_catalog::sweeps::FindingKind;
 use safelight_model::limits;
 use safelight_objects::{Capabilities, ObjectKey, Objects, ownership};
 use safelight_service::context::Context;
-use safelight_service::retention::catalog_mark::{self, Contest, EVERY};
+use safelight_service::retention::catalog_mark::{self, EVERY};
 use safelight_service::retention::sweep;
 use safelight_testkit::server::Server;
 use safelight_testkit::wait;
@@ -34,35 +34,35 @@ on_both_databases!(
     a_store_without_conditions_tells_too,
 );
 
-async fn doubt(context: &Context) -> Option<String> {
-    catalog_mark::doubt(context, Contest::Say).await.unwrap()
+pub async fn doubt(context: &Context) -> Option<String> {
+    catalog_mark::doubt(context).await.unwrap()
 }
 
-/// A janitor's next round.
-async fn round(context: &Context) {
+/// A process's next round.
+pub async fn round(context: &Context) {
     let before = context.now();
     catalog_mark::raise(context, before).await.unwrap();
 }
 
-async fn mark(context: &Context) -> CatalogMark {
+pub async fn mark(context: &Context) -> CatalogMark {
     let mut reader = context.catalog.reader().await.unwrap();
     let mark = rows_of_mark::find(&mut reader.tx()).await.unwrap();
     mark.unwrap()
 }
 
-async fn in_store(store: &Objects) -> Value {
+pub async fn in_store(store: &Objects) -> Value {
     let read = store.get(&ObjectKey::mark(), None, None).await.unwrap();
     serde_json::from_slice(&read.unwrap().bytes().await.unwrap()).unwrap()
 }
 
-async fn leave(store: &Objects, mark: &Value) {
+pub async fn leave(store: &Objects, mark: &Value) {
     let bytes = Bytes::from(mark.to_string());
     let key = ObjectKey::mark();
     store.put(&key, bytes, Default::default()).await.unwrap();
 }
 
 /// Removes all that may be removed, as after weeks.
-async fn sweep_for_weeks(contexts: &[&Context], service: &InProcess) {
+pub async fn sweep_for_weeks(contexts: &[&Context], service: &InProcess) {
     for _ in 0..3 {
         service.clock.advance(limits::ORPHAN_GRACE + DAY);
         for context in contexts {
@@ -100,7 +100,7 @@ async fn a_store_that_is_ahead_tells_of_a_restored_catalog(database: Database) {
 }
 
 /// As whoever restores a copy does.
-async fn put_back(context: &Context, copy: &CatalogMark) {
+pub async fn put_back(context: &Context, copy: &CatalogMark) {
     change(
         &context.catalog,
         "UPDATE catalog_mark SET mark = $1, nonce = $2, pending_nonce = $3, nonce_mark = $4, doubt = NULL, marked_at = $5,

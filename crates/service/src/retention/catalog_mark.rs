@@ -1,7 +1,7 @@
 //! Whether this catalog is the only one that the store is used with, and the one that it was last used with.
 //!
-//! Catalog and store each keep a mark that the janitor raises again and again, in the catalog first, each time with a fresh
-//! nonce. What stands in the store and has a nonce that this catalog does not know was left by somebody else: a second catalog in
+//! Catalog and store each keep a mark that every process raises behind what it commits ([`super::keep_mark`]), in the catalog first,
+//! each time with a fresh nonce. What stands in the store and has a nonce that this catalog does not know was left by somebody else: a second catalog in
 //! the same bucket, a copy of this one that runs beside it, or this one as it was before it was restored from an older
 //! copy. To each of two such catalogs, what the other knows looks like nobody's. So whoever finds that doubts himself and
 //! writes into the store's mark that it is contested, again and again as long as it does not stand there; and who reads
@@ -21,7 +21,7 @@ use super::judge_mark::{Judgement, judge};
 use super::store_mark::{self, Contested, Seen, Stands, StoreMark};
 use crate::context::Context;
 
-/// How often the mark is raised: so long it takes at most until two catalogs that use one store both know.
+/// How often the mark is raised where nothing is committed.
 pub const EVERY: Duration = Duration::from_secs(600);
 /// How often it is tried anew where others change the mark at the same moment.
 const TRIES: u32 = 8;
@@ -116,21 +116,37 @@ async fn of_catalog(context: &Context) -> Result<CatalogMark, CatalogError> {
     })
 }
 
-/// Whether what is found in the store is also said there, so that the other one hears of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contest {
-    /// It is: for servers, and for who is about to remove something.
-    Say,
-    /// It is not: for who only looks, perhaps from a copy that is never to be served.
-    KeepQuiet,
-}
-
-/// Why nothing may be removed; `None` if nothing speaks against it. Looks at the store every time.
+/// Why nothing may be removed; `None` if nothing speaks against it. Looks at the store every time, and says there what
+/// is found, so that the other one hears of it.
 ///
 /// # Errors
 /// If catalog or store fail: then nothing may be removed either.
-pub async fn doubt(context: &Context, contest: Contest) -> Result<Option<String>, MarkError> {
-    Ok(look(context, contest).await?.0)
+pub async fn doubt(context: &Context) -> Result<Option<String>, MarkError> {
+    let (doubt, _) = look(context).await?;
+    show(doubt.is_some());
+    Ok(doubt)
+}
+
+/// Likewise, and neither catalog nor store hear of it: for who only looks, perhaps from a copy that is never to be served.
+///
+/// # Errors
+/// If catalog or store fail.
+pub async fn suspicion(context: &Context) -> Result<Option<String>, MarkError> {
+    let ours = catalog_mark::find(&mut context.catalog.reader().await?.tx()).await?;
+    let stands = store_mark::read(context).await?.stands;
+    let Some(ours) = ours else {
+        return Ok(match stands {
+            Stands::Nothing => None,
+            Stands::Mark(_) | Stands::Nonsense => Some(
+                "the store holds a mark, and this catalog has left none: it is a fresh one"
+                    .to_owned(),
+            ),
+        });
+    };
+    Ok(match judge(&ours, &stands) {
+        Judgement::Ours | Judgement::Arrived(_) => ours.doubt,
+        Judgement::Foreign(why) | Judgement::Wrong(why) => Some(ours.doubt.unwrap_or(why)),
+    })
 }
 
 /// Why nothing may be removed now: as [`doubt`], by one who is about to. Whoever removes something has raised the mark not long
@@ -140,7 +156,7 @@ pub async fn doubt(context: &Context, contest: Contest) -> Result<Option<String>
 /// If catalog or store fail: then nothing may be removed either.
 pub async fn doubt_before_removal(context: &Context) -> Result<Option<String>, MarkError> {
     raise(context, context.now().minus(EVERY)).await?;
-    let (doubt, seen) = look(context, Contest::Say).await?;
+    let (doubt, seen) = look(context).await?;
     if doubt.is_some() {
         return Ok(doubt);
     }
@@ -151,7 +167,7 @@ pub async fn doubt_before_removal(context: &Context) -> Result<Option<String>, M
 }
 
 /// Why there is doubt, and what was seen.
-async fn look(context: &Context, contest: Contest) -> Result<(Option<String>, Seen), MarkError> {
+async fn look(context: &Context) -> Result<(Option<String>, Seen), MarkError> {
     let mut tries = 0;
     loop {
         // The catalog's first: doubt is recorded only if that has not changed since, so that what another process of this catalog
@@ -180,7 +196,7 @@ async fn look(context: &Context, contest: Contest) -> Result<(Option<String>, Se
                 "nothing that seems to be nobody's is removed: look what else uses the bucket, stop it, then run `safelight sweep --confirm-restored`"
             );
         }
-        if is_foreign && contest == Contest::Say {
+        if is_foreign {
             say(context, &ours, &seen, &why).await;
         }
         return Ok((Some(ours.doubt.unwrap_or(why)), seen));
@@ -240,7 +256,7 @@ pub async fn raise(context: &Context, before: Micros) -> Result<(), MarkError> {
         show(mark.doubt.is_some());
         return Ok(());
     }
-    let (doubt, seen) = look(context, Contest::Say).await?;
+    let (doubt, seen) = look(context).await?;
     show(doubt.is_some());
     if doubt.is_some() {
         context
@@ -267,7 +283,7 @@ pub async fn raise(context: &Context, before: Micros) -> Result<(), MarkError> {
             return Ok(());
         }
         // Others were there since: another process of this catalog, or somebody else.
-        let (doubt, again) = look(context, Contest::Say).await?;
+        let (doubt, again) = look(context).await?;
         show(doubt.is_some());
         let ours = of_catalog(context).await?;
         if doubt.is_some() || ours.pending_nonce != raised.pending_nonce {

@@ -6,6 +6,7 @@ use safelight_catalog::CatalogError;
 use safelight_catalog::appends::{self, Removable};
 use safelight_objects::{ObjectKey, StoreError};
 
+use super::held_back::{Goes, is_held_back};
 use crate::context::Context;
 
 /// Segments that are read at once.
@@ -23,6 +24,17 @@ pub async fn clear_segments(context: &Context) -> Result<usize, CatalogError> {
         let now = context.now();
         let waiting =
             appends::removable(&mut context.catalog.reader().await?.tx(), now, PAGE).await?;
+        if waiting.is_empty() {
+            return Ok(cleared);
+        }
+        match is_held_back(context, Goes::Segments).await {
+            Ok(false) => {}
+            Ok(true) => return Ok(cleared),
+            Err(error) => {
+                tracing::warn!(%error, "segments are not removed yet");
+                return Ok(cleared);
+            }
+        }
         let (count, before) = (waiting.len(), cleared);
         for segment in waiting {
             let gone = remove(context, &segment).await;

@@ -2,13 +2,17 @@
 //!
 //! The first time at once, so that nothing takes room that nobody wants; but a URL that was given out may still work, and
 //! what came through it meanwhile is removed again. It is closed only by a look which finds nothing after nothing can
-//! arrive any more. Then the segments of one that was appended to are doomed too; `clear_segments` removes them.
+//! arrive any more. What went in parts became an object only by a completion that was begun: an object under the key of an
+//! upload which this catalog never began to complete was made by one that knew more, as this one did before it was restored
+//! from an older copy, and is not touched. While there is doubt about the catalog nothing is removed at all. In the end the segments of one that was appended to are doomed too; `clear_segments` removes them.
 
 use safelight_catalog::uploads::{self, Upload};
 use safelight_catalog::{CatalogError, appends};
+use safelight_model::plan::Transport;
 use safelight_model::{limits, look};
 use safelight_objects::{ObjectKey, StoreError};
 
+use super::held_back::{Goes, LOOKED_AT_AGAIN, is_held_back};
 use crate::context::Context;
 use crate::look::Next;
 
@@ -19,6 +23,14 @@ use crate::look::Next;
 pub async fn clear_upload(context: &Context, upload: &Upload) -> Result<Next, CatalogError> {
     // Asked before the store is: what it says then holds for later.
     let now = context.now();
+    match is_held_back(context, Goes::Upload).await {
+        Ok(false) => {}
+        Ok(true) => return Ok(Next::At(now.plus(LOOKED_AT_AGAIN))),
+        Err(error) => {
+            tracing::warn!(upload_id = upload.upload_id, %error, "an ended upload is not cleared yet");
+            return Ok(Next::At(look::after_failure(now, upload.looks)));
+        }
+    }
     let closes_at = upload.signed_until.plus(limits::LATE_BYTES);
     match remove(context, upload).await {
         Ok(true) if closes_at <= now => {
@@ -59,6 +71,8 @@ async fn remove(context: &Context, upload: &Upload) -> Result<bool, StoreError> 
         }
     }
     // Also where it went in parts: a completion whose answer was lost may have made the object.
-    context.objects.delete(&key).await?;
+    if upload.transport == Transport::Single || upload.intent.is_some() {
+        context.objects.delete(&key).await?;
+    }
     Ok(true)
 }

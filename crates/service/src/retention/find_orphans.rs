@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 use safelight_catalog::sweeps::{self, Finding, FindingKind, KeyRow, Sweep};
-use safelight_catalog::uploads::{self, Stray, UploadState};
+use safelight_catalog::uploads::{self, Stray};
 use safelight_catalog::{CatalogError, appends, assets, blobs};
 use safelight_model::clock::Micros;
 use safelight_objects::keys::{KeyKind, letter};
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::compare::{Page, compare};
 use super::sweep::SweepError;
-use super::whose::{NO_AGE, NO_KEY, NO_TENANT, Whose, is_tenant, whose};
+use super::whose::{LOST, NO_AGE, NO_KEY, NO_TENANT, Whose, is_tenant, whose};
 use crate::context::{Context, Owner};
 
 /// Objects and rows of a page.
@@ -307,7 +307,18 @@ pub(super) async fn store_uploads(context: &Context, sweep: &Sweep) -> Result<Fo
         let is_young = upload
             .began_at
             .is_some_and(|at| now.earlier < at.plus(YOUNG));
-        if is_young || is_known_upload(context, &upload.key, &upload.store_upload_id).await? {
+        let stray = stray(context, &upload.key).await?;
+        if is_young || stray == Some(Stray::Expected) {
+            continue;
+        }
+        // The list may be out of date.
+        if let Ok(key) = ObjectKey::parse(&upload.key)
+            && context
+                .objects
+                .list_parts(&key, &upload.store_upload_id)
+                .await?
+                .is_none()
+        {
             continue;
         }
         // Its metadata is not shown before it is completed: its key alone says whose it is.
@@ -315,6 +326,7 @@ pub(super) async fn store_uploads(context: &Context, sweep: &Sweep) -> Result<Fo
             Err(_) => Some(NO_KEY),
             Ok(_) if upload.began_at.is_none() => Some(NO_AGE),
             Ok(key) if !is_tenant(context, key.tenant()).await? => Some(NO_TENANT),
+            Ok(_) if stray.is_none() => Some(LOST),
             Ok(_) => None,
         };
         out.findings.push(Finding {
@@ -333,21 +345,10 @@ pub(super) async fn store_uploads(context: &Context, sweep: &Sweep) -> Result<Fo
     Ok(out)
 }
 
-/// Whether a row stands for an upload at the store that is still to be completed, or removed by the janitor.
-pub(super) async fn is_known_upload(
-    context: &Context,
-    key: &str,
-    store_upload_id: &str,
-) -> Result<bool, CatalogError> {
-    let upload = uploads::of_key(&mut context.catalog.reader().await?.tx(), key).await?;
-    Ok(upload.is_some_and(|upload| {
-        let waits = match upload.state {
-            UploadState::Open | UploadState::Completing => true,
-            UploadState::Aborted | UploadState::Expired | UploadState::Merged => {
-                upload.cleared_at.is_none()
-            }
-            UploadState::Completed => false,
-        };
-        waits && upload.store_upload_id.as_deref() == Some(store_upload_id)
-    }))
+/// What the catalog knows of the upload that parts at the store are of, by their key: whatever the store's id, nothing is left over
+/// of one that is under way. `None` where it never knew of any.
+pub(super) async fn stray(context: &Context, key: &str) -> Result<Option<Stray>, CatalogError> {
+    let mut reader = context.catalog.reader().await?;
+    let known = uploads::known_keys(&mut reader.tx(), &[key]).await?;
+    Ok(known.into_iter().next().map(|(_, stray)| stray))
 }

@@ -1,20 +1,37 @@
 //! `purge`: removes the bytes of a doomed blob that nothing points to any more, and its renditions.
 //!
 //! Bytes that came by one PUT can come again for as long as their URL works: they are removed at once, and once more when
-//! nothing can arrive any more. Only then is the blob gone.
+//! nothing can arrive any more. Only then is the blob gone. Bytes that came again in place of lost ones are looked for first: where the
+//! store does not have them, it is not the one that they went to, and the lost ones may be all there is.
 
 use safelight_catalog::jobs::Job;
 use safelight_catalog::{assets, blobs, uploads};
 use safelight_model::codes::Code;
 use safelight_model::plan::Transport;
 use safelight_model::{limits, preset};
-use safelight_objects::ObjectKey;
+use safelight_objects::{ObjectKey, StoreError};
 
+use super::catalog_mark::MarkError;
+use super::held_back::{Goes, LOOKED_AT_AGAIN, is_held_back};
 use crate::context::Context;
 use crate::work::{JobError, Results, results};
 
 /// How long a purge waits at least for a store that is away.
 const STORE_AWAY: std::time::Duration = std::time::Duration::from_secs(60);
+
+fn not_yet(blob_id: &str, error: &StoreError) -> JobError {
+    tracing::warn!(%error, blob_id, "a doomed blob is not removed yet");
+    match error.retry() {
+        Some(wait) => JobError::Snooze {
+            after: wait.max(STORE_AWAY),
+        },
+        None => JobError::Retry {
+            after: None,
+            code: error.code(),
+            detail: error.code().title().to_owned(),
+        },
+    }
+}
 
 /// Runs the job up to its results.
 ///
@@ -29,6 +46,10 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
         Some(blob) => uploads::of_key(&mut reader.tx(), &blob.object_key).await?,
         None => None,
     };
+    let in_place = match &blob {
+        Some(blob) => blobs::in_place_of(&mut reader.tx(), tenant_id, blob).await?,
+        None => Vec::new(),
+    };
     drop(reader);
     // Asked before the store is: what is removed then stays so.
     let now = context.now();
@@ -41,20 +62,33 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
         for preset in &preset::ALL {
             keys.push(ObjectKey::rendition(tenant_id, blob_id, preset).map_err(unreadable)?);
         }
+        match is_held_back(context, Goes::Blob).await {
+            Ok(false) => {}
+            Ok(true) => {
+                return Err(JobError::Snooze {
+                    after: LOOKED_AT_AGAIN,
+                });
+            }
+            Err(MarkError::Catalog(error)) => return Err(error.into()),
+            Err(MarkError::Store(error)) => return Err(not_yet(blob_id, &error)),
+        }
+        for other in in_place {
+            let key = ObjectKey::parse(&other.object_key).map_err(unreadable)?;
+            let there = context.objects.head(&key).await;
+            if there.map_err(|error| not_yet(blob_id, &error))?.is_none() {
+                tracing::error!(
+                    blob_id,
+                    in_its_place = other.object_key,
+                    "a doomed blob is kept: the store has not what took its place"
+                );
+                return Err(JobError::Snooze {
+                    after: LOOKED_AT_AGAIN,
+                });
+            }
+        }
         for key in &keys {
-            context.objects.delete(key).await.map_err(|error| {
-                tracing::warn!(%error, blob_id, "a doomed blob is not removed yet");
-                match error.retry() {
-                    Some(wait) => JobError::Snooze {
-                        after: wait.max(STORE_AWAY),
-                    },
-                    None => JobError::Retry {
-                        after: None,
-                        code: error.code(),
-                        detail: error.code().title().to_owned(),
-                    },
-                }
-            })?;
+            let gone = context.objects.delete(key).await;
+            gone.map_err(|error| not_yet(blob_id, &error))?;
         }
         let again_at = upload
             .filter(|upload| upload.transport == Transport::Single)

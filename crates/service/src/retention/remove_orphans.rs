@@ -1,27 +1,46 @@
 //! Removes what has long been nobody's.
 //!
-//! Only what this sweep found orphaned and an earlier one did before it by all of the grace, without one in between that did
-//! not; that is as old by the store's own clock, and by the earlier of the store's and ours; that says it belongs to
+//! Only what this sweep, by its number, found orphaned and an earlier one did before it by all of the grace, without one in between
+//! that did not; that is as old by the store's own clock, and by the earlier of the store's and ours; that says it belongs to
 //! this catalog and a tenant of it, which have known it; that is still an orphan when it is looked at by itself; and nothing at all while there
-//! is doubt about the catalog, for which the store is asked before every page and every minute.
+//! is doubt about the catalog, for which the store is asked before every page, every minute, and every few removals; nor where the
+//! store does not say what time it is.
 
 use std::time::Duration;
 
 use safelight_catalog::CatalogError;
 use safelight_catalog::sweeps::{self, Finding, FindingKind, Sweep};
+use safelight_catalog::uploads::Stray;
 use safelight_model::clock::Micros;
+use safelight_model::limits;
+use safelight_objects::keys::{KeyKind, letter};
 use safelight_objects::{Listed, ObjectKey};
 
 use super::catalog_mark;
-use super::find_orphans::{Now, is_known_upload, is_orphan};
+use super::find_orphans::{Now, is_orphan, stray};
 use super::sweep::SweepError;
-use super::whose::{NO_AGE, NO_KEY, NO_TENANT, Whose, is_tenant, whose};
+use super::whose::{LOST, NO_AGE, NO_KEY, NO_TENANT, Whose, is_tenant, whose};
 use crate::context::Context;
 
 /// Findings in one step.
 const PAGE: i64 = 200;
 /// A page may take long, where the store is slow: after so long it is asked again whether there is doubt.
 const CERTAIN_FOR: Duration = Duration::from_secs(60);
+/// And after so many removals, also where a clock does not move on.
+const CERTAIN_TIMES: usize = 20;
+
+/// When a finding's grace is over: long enough after it was first found so, and after it was stored. What an append keeps for
+/// more to come is kept for an upload's whole life besides, since who appends may know of it what this catalog does not.
+#[must_use]
+pub fn due_at(found: &Finding, stored_at: Micros, grace: Duration) -> Micros {
+    let due = found.first_seen_at.max(stored_at).plus(grace);
+    let temporary = format!("{}/", letter(KeyKind::Temporary));
+    if found.object_key.starts_with(&temporary) {
+        due.max(stored_at.plus(limits::UPLOAD + limits::LATE_BYTES))
+    } else {
+        due
+    }
+}
 
 /// What becomes of a finding whose grace is over.
 enum Outcome {
@@ -43,29 +62,36 @@ pub(super) async fn step(context: &Context, sweep: &Sweep) -> Result<Option<Stri
         return Ok(None);
     }
     let mut certain_until = context.now().plus(CERTAIN_FOR);
-    let now = Now::of(context, context.objects.time().await?);
-    let before = now.earlier.minus(context.settings.orphan_grace);
+    let mut certain_times = CERTAIN_TIMES;
+    let Some(theirs) = context.objects.time().await? else {
+        tracing::warn!(
+            "the store does not say what time it is, so nothing is old enough to be removed"
+        );
+        return Ok(None);
+    };
+    let now = Now::of(context, Some(theirs));
     let after = read_cursor(&sweep.cursor);
     let mut reader = context.catalog.reader().await?;
-    let page = sweeps::findings(&mut reader.tx(), after.as_ref(), PAGE).await?;
+    let page = sweeps::findings_of(&mut reader.tx(), sweep, after.as_ref(), PAGE).await?;
     drop(reader);
     let more = page.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
     let cursor = page.last().filter(|_| more).map(cursor_behind);
     for found in page {
-        // One of an earlier sweep was not found by this one: it goes at its end.
-        let is_due = found.first_seen_at <= before && found.last_seen_at >= sweep.began_at;
-        if !is_due {
+        let grace = context.settings.orphan_grace;
+        if found.first_seen_at.plus(grace) > now.earlier {
             continue;
         }
-        if certain_until <= context.now() {
+        if certain_until <= context.now() || certain_times == 0 {
             if is_doubted(context).await? {
                 return Ok(None);
             }
             certain_until = context.now().plus(CERTAIN_FOR);
+            certain_times = CERTAIN_TIMES;
         }
+        certain_times -= 1;
         let outcome = match found.kind {
-            FindingKind::OrphanObject => object(context, &found, now, before).await?,
-            FindingKind::OrphanUpload => upload(context, &found, before).await?,
+            FindingKind::OrphanObject => object(context, &found, now).await?,
+            FindingKind::OrphanUpload => upload(context, &found, now).await?,
             FindingKind::ForeignObject
             | FindingKind::MissingOriginal
             | FindingKind::MissingRendition => continue,
@@ -83,12 +109,7 @@ fn kept(why: &str) -> Outcome {
     Outcome::Kept(why.to_owned())
 }
 
-async fn object(
-    context: &Context,
-    found: &Finding,
-    now: Now,
-    before: Micros,
-) -> Result<Outcome, SweepError> {
+async fn object(context: &Context, found: &Finding, now: Now) -> Result<Outcome, SweepError> {
     let Ok(key) = ObjectKey::parse(&found.object_key) else {
         return Ok(kept(NO_KEY));
     };
@@ -98,7 +119,7 @@ async fn object(
     let Some(modified_at) = head.modified_at.or(found.modified_at) else {
         return Ok(kept(NO_AGE));
     };
-    if modified_at > before {
+    if due_at(found, modified_at, context.settings.orphan_grace) > now.earlier {
         return Ok(Outcome::Young);
     }
     match whose(context, &key, &head.metadata).await? {
@@ -120,20 +141,24 @@ async fn object(
 }
 
 /// What the store lists of an upload has no metadata: whose it is says its key alone.
-async fn upload(context: &Context, found: &Finding, before: Micros) -> Result<Outcome, SweepError> {
+async fn upload(context: &Context, found: &Finding, now: Now) -> Result<Outcome, SweepError> {
     let Ok(key) = ObjectKey::parse(&found.object_key) else {
         return Ok(kept(NO_KEY));
     };
     match found.modified_at {
         None => return Ok(kept(NO_AGE)),
-        Some(at) if at > before => return Ok(Outcome::Young),
+        Some(at) if due_at(found, at, context.settings.orphan_grace) > now.earlier => {
+            return Ok(Outcome::Young);
+        }
         Some(_) => {}
     }
     if !is_tenant(context, key.tenant()).await? {
         return Ok(kept(NO_TENANT));
     }
-    if is_known_upload(context, key.as_str(), &found.store_upload_id).await? {
-        return Ok(Outcome::Gone);
+    match stray(context, key.as_str()).await? {
+        None => return Ok(kept(LOST)),
+        Some(Stray::Expected) => return Ok(Outcome::Gone),
+        Some(Stray::Ended | Stray::NeverCompleted) => {}
     }
     context.objects.abort(&key, &found.store_upload_id).await?;
     let left = context

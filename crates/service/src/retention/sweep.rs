@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use safelight_catalog::sweeps::{self, FindingKind, KeyRow, Sweep};
+use safelight_catalog::sweeps::{self, Finding, FindingKind, KeyRow, Sweep};
 use safelight_catalog::{CatalogError, Tx};
 use safelight_model::codes::Code;
 use safelight_model::job::JobKind;
@@ -17,6 +17,7 @@ use safelight_objects::keys::KeyKind;
 use super::catalog_mark::MarkError;
 use super::find_orphans::{Found, objects, store_uploads};
 use super::remove_orphans;
+pub use super::remove_orphans::due_at;
 use crate::context::{Context, Owner};
 use crate::queue::enqueue::enqueue;
 use crate::work::{JobError, Results, results};
@@ -153,6 +154,57 @@ pub async fn sweep_all(context: &Context, removes: bool) -> Result<(), SweepErro
     Ok(())
 }
 
+/// What a sweep would find, and nothing else: neither catalog nor store hear of it. How much was looked at, and what is found, in
+/// the order of kinds and keys; with the time that it was first found where that is recorded.
+///
+/// # Errors
+/// [`SweepError`].
+pub async fn look_only(context: &Context) -> Result<(i64, Vec<Finding>), SweepError> {
+    let (mut examined, mut all) = (0, Vec::new());
+    for phase in Phase::ALL {
+        let mut sweep = Sweep {
+            number: 0,
+            phase: phase.as_str().to_owned(),
+            cursor: String::new(),
+            version: 0,
+            examined: 0,
+            began_at: context.now(),
+            ended_at: None,
+        };
+        loop {
+            let found = compare(context, &sweep, phase).await?;
+            examined += i64::try_from(found.examined).unwrap_or(i64::MAX);
+            all.extend(found.findings);
+            match found.cursor {
+                Some(cursor) if cursor != sweep.cursor => sweep.cursor = cursor,
+                _ => break,
+            }
+        }
+    }
+    let mut reader = context.catalog.reader().await?;
+    for found in &mut all {
+        if let Some(before) = sweeps::recorded(&mut reader.tx(), found).await? {
+            found.first_seen_at = before.first_seen_at;
+        }
+    }
+    all.sort_by(|a, b| {
+        let of = |f: &Finding| (f.tenant_id.clone(), f.kind, f.object_key.clone());
+        of(a).cmp(&of(b))
+    });
+    Ok((examined, all))
+}
+
+/// What a page of a phase has on one side only.
+async fn compare(context: &Context, sweep: &Sweep, phase: Phase) -> Result<Found, SweepError> {
+    match phase {
+        Phase::Originals => objects(context, sweep, KeyKind::Original).await,
+        Phase::Renditions => objects(context, sweep, KeyKind::Rendition).await,
+        Phase::Temporary => objects(context, sweep, KeyKind::Temporary).await,
+        Phase::Uploads => store_uploads(context, sweep).await,
+        Phase::Removals => Ok(Found::default()),
+    }
+}
+
 /// Asks for a sweep if one is due.
 ///
 /// # Errors
@@ -204,15 +256,11 @@ pub async fn step(context: &Context, removes: bool) -> Result<Progress, SweepErr
         .find(|phase| phase.as_str() == sweep.phase)
         .ok_or_else(|| SweepError::Phase(sweep.phase.clone()))?;
     let mut found = match phase {
-        Phase::Originals => objects(context, &sweep, KeyKind::Original).await?,
-        Phase::Renditions => objects(context, &sweep, KeyKind::Rendition).await?,
-        Phase::Temporary => objects(context, &sweep, KeyKind::Temporary).await?,
-        Phase::Uploads => store_uploads(context, &sweep).await?,
         Phase::Removals if removes => Found {
             cursor: remove_orphans::step(context, &sweep).await?,
             ..Found::default()
         },
-        Phase::Removals => Found::default(),
+        _ => compare(context, &sweep, phase).await?,
     };
     if found.cursor.as_deref() == Some(sweep.cursor.as_str()) {
         tracing::error!(

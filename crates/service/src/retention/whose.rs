@@ -1,5 +1,6 @@
 //! Whose an object is that no row stands for, by what it says of itself.
 
+use safelight_catalog::uploads::Stray;
 use safelight_catalog::{CatalogError, blobs, keys, uploads};
 use safelight_objects::keys::KeyKind;
 use safelight_objects::{Metadata, ObjectKey, catalog_of, tenant_of};
@@ -49,12 +50,18 @@ pub(super) async fn whose(
 }
 
 /// Whether this catalog ever knew of an original or of what a rendition was made of. Those rows are committed before
-/// anything is stored, and never removed: what has none is not garbage, but what a catalog from a backup has lost.
+/// anything is stored, and never removed: what has none is not garbage, but what a catalog from a backup has lost. So is an object of
+/// an upload in parts that it never began to complete.
 async fn was_known(context: &Context, key: &ObjectKey) -> Result<bool, CatalogError> {
     let mut reader = context.catalog.reader().await?;
     let tx = &mut reader.tx();
     Ok(match key.kind() {
-        KeyKind::Original => !uploads::known_keys(tx, &[key.as_str()]).await?.is_empty(),
+        KeyKind::Original => {
+            let known = uploads::known_keys(tx, &[key.as_str()]).await?;
+            known
+                .iter()
+                .any(|(_, stray)| *stray != Stray::NeverCompleted)
+        }
         KeyKind::Rendition => {
             let blob_id = key.blob().unwrap_or_default();
             blobs::find(tx, key.tenant(), blob_id).await?.is_some()

@@ -70,10 +70,14 @@ async fn sweep(context: &Context) -> anyhow::Result<Finding> {
     let last = sweeps::find(&mut reader.tx()).await?;
     let counts = sweeps::counts(&mut reader.tx()).await?;
     if let Some(why) = mark.and_then(|mark| mark.doubt) {
+        let waiting = sweeps::waiting(&mut reader.tx()).await?;
         return Ok(Finding {
             check: "sweep",
             verdict: Verdict::Wrong,
-            found: format!("nothing is removed: {why}"),
+            found: format!(
+                "nothing is removed: {why}; what {} ended uploads left, {} doomed blobs and {} segments wait",
+                waiting.uploads, waiting.blobs, waiting.segments
+            ),
             what_to_do: Some(
                 "look which catalog and store belong together and stop what else uses the bucket, then run safelight sweep --confirm-restored",
             ),
