@@ -4,7 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use safelight_api::assets::{Asset, AssetPage, GrantOriginal, NearAssets, OriginalGranted, PatchAsset};
+use safelight_api::assets::{
+    Asset, AssetPage, GrantOriginal, NearAssets, OriginalGranted, PatchAsset,
+};
 use safelight_api::problem::Problem;
 use safelight_model::lifecycle;
 use serde::Deserialize;
