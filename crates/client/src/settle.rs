@@ -8,8 +8,10 @@ use safelight_api::assets::Asset;
 use safelight_model::lifecycle::State;
 
 use crate::call_error::CallError;
+use crate::fingerprint::Stamp;
 use crate::pause::Pause;
 use crate::session::Session;
+use crate::uploader::FileOutcome;
 
 /// Assets that are asked for in one turn, and at once.
 const TURN: (usize, usize) = (16, 4);
@@ -17,6 +19,50 @@ const TURN: (usize, usize) = (16, 4);
 const BETWEEN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 /// The fields that are asked for.
 const FIELDS: &str = "original,renditions,times";
+
+/// What the server holds of a file, for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Nothing that could be relied upon yet: it is not inspected, failed, or is something else.
+    Nothing,
+    /// The file, byte for byte: it may be deleted from the device.
+    Original,
+    /// A smaller copy of it only.
+    Copy,
+}
+
+impl Held {
+    /// Whether the device may delete the file without losing a byte.
+    #[must_use]
+    pub fn is_safe_to_delete(self) -> bool {
+        self == Self::Original
+    }
+}
+
+/// What the server holds of the file of `outcome`, by its asset as it was read with `fields=original`.
+///
+/// Only what is `ready` counts: its bytes were read from the store as a whole, and their checksum was found to be this one. A
+/// file that changed on the device since is another one.
+#[must_use]
+pub fn held(outcome: &FileOutcome, asset: &Asset) -> Held {
+    let is_inspected = State::parse(&asset.state) == Some(State::Ready);
+    let (Some(print), Some(original)) = (&outcome.fingerprint, &asset.original) else {
+        return Held::Nothing;
+    };
+    let Some(sha256) = original.sha256.as_ref().filter(|_| is_inspected) else {
+        return Held::Nothing;
+    };
+    if *sha256 == print.sha256 {
+        match Stamp::of(&outcome.path) {
+            Ok(now) if now == print.stamp => Held::Original,
+            _ => Held::Nothing,
+        }
+    } else if outcome.copy_sha256.as_ref() == Some(sha256) {
+        Held::Copy
+    } else {
+        Held::Nothing
+    }
+}
 
 /// How waiting ended.
 #[derive(Debug, Default)]

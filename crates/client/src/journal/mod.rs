@@ -20,6 +20,7 @@
 //!
 //! The journal also keeps what was last measured of each kind of link, for the first request of the next run.
 
+mod copies;
 mod link;
 mod open;
 mod read;
@@ -29,6 +30,8 @@ mod write;
 
 use std::path::PathBuf;
 
+pub use copies::Renewal;
+
 use crate::fingerprint::Fingerprint;
 use crate::gate::Wish;
 
@@ -36,6 +39,7 @@ use crate::gate::Wish;
 #[derive(Debug)]
 pub struct Journal {
     db: rusqlite::Connection,
+    copies: PathBuf,
 }
 
 /// Why the journal cannot be used.
@@ -110,6 +114,8 @@ pub struct OpenCapture {
     pub seq: i64,
     /// The client's reference.
     pub client_ref: String,
+    /// The reference under which it came into the journal: another one, if it was renewed since.
+    pub first_ref: String,
     /// What the user wishes of it.
     pub wish: Wish,
     /// Its files that were not dropped.
@@ -125,7 +131,7 @@ pub struct OpenFile {
     pub path: PathBuf,
     /// Its size in bytes.
     pub size_bytes: i64,
-    /// Its SHA-256.
+    /// The SHA-256 of what is sent of it.
     pub sha256: String,
     /// Its upload at the server, if that is known.
     pub upload_id: Option<String>,
@@ -146,8 +152,21 @@ pub struct FileRow {
     pub role: String,
     /// What it was when it came into the journal.
     pub fingerprint: Fingerprint,
+    /// The smaller copy that is sent in its place.
+    pub copy: Option<Copied>,
+    /// Whether it was settled whether a smaller copy is sent.
+    pub is_considered: bool,
     /// Whether the server has confirmed it.
     pub is_uploaded: bool,
+}
+
+/// A smaller copy of a file.
+#[derive(Clone, Debug)]
+pub struct Copied {
+    /// Where it is: beside the journal, until it has arrived.
+    pub path: PathBuf,
+    /// What it is.
+    pub fingerprint: Fingerprint,
 }
 
 /// What the server said of a file when its capture was initiated.

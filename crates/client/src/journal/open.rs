@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Journal, JournalError};
 
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const SCHEMA: &str = "
 CREATE TABLE capture (
@@ -59,6 +59,21 @@ CREATE TABLE transfer (
 PRAGMA user_version = 2;
 ";
 
+/// The reference under which a capture came into the journal, if it was renewed since; and smaller copies that are sent in
+/// place of files.
+const THIRD: &str = "
+ALTER TABLE capture ADD COLUMN first_ref TEXT;
+ALTER TABLE file ADD COLUMN is_considered INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE file ADD COLUMN copy_path BLOB;
+ALTER TABLE file ADD COLUMN copy_size_bytes INTEGER;
+ALTER TABLE file ADD COLUMN copy_mtime_ns INTEGER;
+ALTER TABLE file ADD COLUMN copy_sha256 TEXT;
+PRAGMA user_version = 3;
+";
+
+/// From each version to the next.
+const STEPS: [&str; 3] = [SCHEMA, SECOND, THIRD];
+
 impl Journal {
     /// The name of the journal's file for what goes to one server on behalf of one owner.
     #[must_use]
@@ -97,17 +112,19 @@ impl Journal {
         db.pragma_update(None, "foreign_keys", true)?;
         let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        match version {
-            0 => {
-                transaction.execute_batch(SCHEMA)?;
-                transaction.execute_batch(SECOND)?;
-            }
-            1 => transaction.execute_batch(SECOND)?,
-            VERSION => {}
-            _ => return Err(JournalError::TooNew(path.to_owned())),
+        if version > VERSION {
+            return Err(JournalError::TooNew(path.to_owned()));
+        }
+        for step in STEPS.iter().skip(usize::try_from(version).unwrap_or(0)) {
+            transaction.execute_batch(step)?;
         }
         transaction.commit()?;
-        Ok(Self { db })
+        let mut scratch = path.as_os_str().to_owned();
+        scratch.push(".copies");
+        Ok(Self {
+            db,
+            copies: scratch.into(),
+        })
     }
 }
 
@@ -121,26 +138,34 @@ mod tests {
         let path = dir.path().join("deep/journal.db");
         let journal = Journal::open(&path).unwrap();
         assert!(matches!(Journal::open(&path), Err(JournalError::InUse(_))));
-        journal.db.pragma_update(None, "user_version", 3).unwrap();
+        journal
+            .db
+            .pragma_update(None, "user_version", VERSION + 1)
+            .unwrap();
         drop(journal);
         assert!(matches!(Journal::open(&path), Err(JournalError::TooNew(_))));
     }
 
     #[test]
-    fn one_of_the_first_version_goes_on() {
+    fn one_of_an_earlier_version_goes_on() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("journal.db");
-        let old = Connection::open(&path).unwrap();
-        old.execute_batch(SCHEMA).unwrap();
-        old.execute_batch(
-            "INSERT INTO capture (client_ref, idempotency_key, request) VALUES ('a', 'k', '{}')",
-        )
-        .unwrap();
-        drop(old);
-        for _ in 0..2 {
-            let journal = Journal::open(&path).unwrap();
-            assert!(journal.has_capture("a").unwrap());
-            assert!(!journal.is_paused().unwrap());
+        for before in 1..STEPS.len() {
+            let path = dir.path().join(format!("journal-{before}.db"));
+            let old = Connection::open(&path).unwrap();
+            for step in &STEPS[..before] {
+                old.execute_batch(step).unwrap();
+            }
+            old.execute_batch(
+                "INSERT INTO capture (client_ref, idempotency_key, request) VALUES ('a', 'k', '{}')",
+            )
+            .unwrap();
+            drop(old);
+            for _ in 0..2 {
+                let journal = Journal::open(&path).unwrap();
+                assert!(journal.has_capture("a").unwrap());
+                assert!(!journal.is_paused().unwrap());
+                assert!(journal.open_captures().unwrap().is_empty());
+            }
         }
     }
 }

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use rusqlite::{OptionalExtension, Row};
 
-use super::{CaptureRow, FileRow, Journal, JournalError};
+use super::{CaptureRow, Copied, FileRow, Journal, JournalError};
 use crate::fingerprint::{Fingerprint, Stamp};
 
 const FILE: &str =
-    "SELECT seq, capture_seq, client_ref, role, size_bytes, mtime_ns, sha256, state FROM file";
+    "SELECT seq, capture_seq, client_ref, role, size_bytes, mtime_ns, sha256, state, is_considered,
+    copy_path, copy_size_bytes, copy_mtime_ns, copy_sha256 FROM file";
 
 impl Journal {
     /// The latest file at `path` that was not dropped.
@@ -91,5 +92,19 @@ fn file(row: &Row<'_>) -> rusqlite::Result<FileRow> {
             sha256: row.get(6)?,
         },
         is_uploaded: row.get::<_, String>(7)? == "uploaded",
+        is_considered: row.get(8)?,
+        copy: match row.get::<_, Option<Vec<u8>>>(9)? {
+            None => None,
+            Some(bytes) => Some(Copied {
+                path: super::wish::path(bytes),
+                fingerprint: Fingerprint {
+                    stamp: Stamp {
+                        size_bytes: row.get(10)?,
+                        mtime_ns: row.get(11)?,
+                    },
+                    sha256: row.get(12)?,
+                },
+            }),
+        },
     })
 }

@@ -97,13 +97,23 @@ impl Journal {
         Ok(())
     }
 
+    /// Whether a capture was given up, and that is done with.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn is_cancelled(&self, seq: i64) -> Result<bool, JournalError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM capture WHERE seq = ?1 AND wish = 'cancelled')";
+        Ok(self.db.query_row(sql, [seq], |row| row.get(0))?)
+    }
+
     /// The captures of which something is still to be sent or to be aborted, in the order in which they were made.
     ///
     /// # Errors
     /// When the journal cannot be read.
     pub fn open_captures(&self) -> Result<Vec<OpenCapture>, JournalError> {
         let mut statement = self.db.prepare_cached(
-            "SELECT seq, client_ref, wish, needs_wifi, needs_charging FROM capture
+            "SELECT seq, client_ref, wish, needs_wifi, needs_charging, COALESCE(first_ref, client_ref)
+               FROM capture
               WHERE wish = 'cancelling' OR (wish <> 'cancelled' AND EXISTS (
                     SELECT 1 FROM file WHERE capture_seq = capture.seq AND state = 'waiting'))
               ORDER BY seq",
@@ -112,7 +122,7 @@ impl Journal {
             .query_map([], capture)?
             .collect::<Result<Vec<_>, _>>()?;
         let mut statement = self.db.prepare_cached(
-            "SELECT seq, path, size_bytes, sha256, upload_id, state FROM file
+            "SELECT seq, path, size_bytes, COALESCE(copy_sha256, sha256), upload_id, state FROM file
               WHERE capture_seq = ?1 AND state <> 'dropped' ORDER BY seq",
         )?;
         for capture in &mut captures {
@@ -128,6 +138,7 @@ fn capture(row: &Row<'_>) -> rusqlite::Result<OpenCapture> {
     Ok(OpenCapture {
         seq: row.get(0)?,
         client_ref: row.get(1)?,
+        first_ref: row.get(5)?,
         wish: Wish {
             is_paused: wish == "paused",
             is_cancelled: wish == "cancelling",
@@ -152,13 +163,13 @@ fn file(row: &Row<'_>) -> rusqlite::Result<OpenFile> {
 }
 
 #[cfg(unix)]
-fn path(bytes: Vec<u8>) -> PathBuf {
+pub(super) fn path(bytes: Vec<u8>) -> PathBuf {
     use std::os::unix::ffi::OsStringExt as _;
     std::ffi::OsString::from_vec(bytes).into()
 }
 
 #[cfg(not(unix))]
-fn path(bytes: Vec<u8>) -> PathBuf {
+pub(super) fn path(bytes: Vec<u8>) -> PathBuf {
     String::from_utf8_lossy(&bytes).into_owned().into()
 }
 

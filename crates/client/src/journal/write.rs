@@ -72,7 +72,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Makes a capture anew, under another reference and key, since the server gave the first one up.
+    /// Makes a capture anew, under another reference and key, since the server gave the first one up. `false`, and nothing
+    /// changes, if the user gave it up as well.
     ///
     /// # Errors
     /// When the journal cannot be written; nothing was then.
@@ -82,20 +83,24 @@ impl Journal {
         client_ref: &str,
         idempotency_key: &str,
         request: &str,
-    ) -> Result<(), JournalError> {
+    ) -> Result<bool, JournalError> {
         let transaction = self.db.transaction()?;
-        transaction.execute(
-            "UPDATE capture SET client_ref = ?2, idempotency_key = ?3, request = ?4, capture_id = NULL
-             WHERE seq = ?1",
+        let renewed = transaction.execute(
+            "UPDATE capture SET first_ref = COALESCE(first_ref, client_ref), client_ref = ?2,
+                    idempotency_key = ?3, request = ?4, capture_id = NULL
+             WHERE seq = ?1 AND wish IN ('send', 'paused')",
             params![seq, client_ref, idempotency_key, request],
         )?;
+        if renewed == 0 {
+            return Ok(false);
+        }
         transaction.execute(
             "UPDATE file SET state = 'waiting', asset_id = NULL, upload_id = NULL, plan = NULL
              WHERE capture_seq = ?1 AND state = 'uploaded'",
             [seq],
         )?;
         transaction.commit()?;
-        Ok(())
+        Ok(true)
     }
 
     /// Notes another time of change for a file whose content was found to be the same.
@@ -195,7 +200,12 @@ mod tests {
             Some("cap_1")
         );
 
-        journal.renew(seq, "first.1", "another", "{}").unwrap();
+        assert!(journal.renew(seq, "first.1", "another", "{}").unwrap());
+        let open = journal.open_captures().unwrap().remove(0);
+        assert_eq!(
+            (open.client_ref.as_str(), open.first_ref.as_str()),
+            ("first.1", "first")
+        );
         let capture = journal.capture(seq).unwrap();
         assert_eq!(
             (capture.client_ref.as_str(), capture.capture_id),
@@ -203,6 +213,9 @@ mod tests {
         );
         assert!(!journal.files_of(seq).unwrap()[0].is_uploaded);
 
+        journal.cancel(seq).unwrap();
+        assert!(!journal.renew(seq, "first.2", "another", "{}").unwrap());
+        assert_eq!(journal.capture(seq).unwrap().client_ref, "first.1");
         journal.drop_file(file.seq).unwrap();
         assert!(journal.file_at(&path).unwrap().is_none());
         let second = journal.intend(&intent("second", "/photos/a.jpg")).unwrap();

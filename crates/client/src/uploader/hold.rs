@@ -13,7 +13,7 @@ use crate::journal::{JournalError, OpenCapture};
 /// A capture of which something is still to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaptureStatus {
-    /// The reference that the client made for it: names it in the calls here.
+    /// The reference that the client made for it: names it in the calls here, also after the capture was renewed.
     pub client_ref: String,
     /// Why nothing of it is sent now; `None` if it is, or would be.
     pub hold: Option<Hold>,
@@ -35,7 +35,7 @@ impl Uploader {
             .into_iter()
             .map(|capture| CaptureStatus {
                 hold: self.gate.hold(capture.seq),
-                client_ref: capture.client_ref,
+                client_ref: capture.first_ref,
                 needs: capture.wish.needs,
                 files: capture
                     .files
@@ -126,7 +126,11 @@ impl Uploader {
         let wanted = client_ref.to_owned();
         self.journal(move |journal| {
             let open = journal.open_captures()?;
-            Ok(open.into_iter().find(|c| c.client_ref == wanted))
+            let place = open
+                .iter()
+                .position(|c| c.first_ref == wanted)
+                .or_else(|| open.iter().position(|c| c.client_ref == wanted));
+            Ok(place.and_then(|i| open.into_iter().nth(i)))
         })
         .await
     }

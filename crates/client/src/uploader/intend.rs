@@ -2,6 +2,7 @@
 //! the server has given the first one up.
 
 use safelight_api::captures::{InitiateAsset, InitiateCapture, InitiateResource};
+use safelight_model::duplicates::Duplicates;
 use safelight_model::ids;
 use safelight_model::plan::Transport;
 
@@ -93,8 +94,8 @@ impl Uploader {
         .await
     }
 
-    /// Gives the capture another reference and key, so that it can be initiated again.
-    pub(super) async fn renew(&self, seq: i64) -> Result<(), JournalError> {
+    /// Gives the capture another reference and key, so that it can be initiated again. `false` if the user gave it up.
+    pub(super) async fn renew(&self, seq: i64) -> Result<bool, JournalError> {
         let key = ids::public_id(&*self.patience.entropy);
         self.look_at_link().await?;
         let network = self.network();
@@ -150,6 +151,9 @@ impl Uploader {
             client_ref: client_ref.to_owned(),
             mode: mode.to_owned(),
             purpose: self.settings.purpose.clone(),
+            // As it was before there was a choice: what is the default need not be said.
+            duplicates: (self.settings.duplicates != Duplicates::default())
+                .then(|| self.settings.duplicates.as_str().to_owned()),
             captured_at,
             device: self.settings.device.clone(),
             background: conditions.background,
@@ -170,7 +174,7 @@ pub(super) fn spoken() -> Vec<String> {
 }
 
 /// `reference`, `reference.1`, `reference.2`, …
-fn next_reference(capture: &CaptureRow) -> String {
+pub(super) fn next_reference(capture: &CaptureRow) -> String {
     match capture.client_ref.rsplit_once('.') {
         Some((base, n)) => match n.parse::<u64>() {
             Ok(n) => format!("{base}.{}", n.saturating_add(1)),
@@ -181,12 +185,12 @@ fn next_reference(capture: &CaptureRow) -> String {
 }
 
 /// JSON of a request: plain fields, which always serialize.
-fn text(request: &InitiateCapture) -> String {
+pub(super) fn text(request: &InitiateCapture) -> String {
     serde_json::to_string(request).unwrap_or_default()
 }
 
 /// A file's name as the server takes it: it may be any bytes on a disk, and longer.
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     let visible = |c: char| if c.is_control() { '_' } else { c };
     name.chars().map(visible).take(255).collect()
 }

@@ -1,13 +1,15 @@
 //! Sends files: journal, initiation, transfer, completion, and all of it again after a fault.
 //!
 //! One folder of verbs: [`resume`] finds what the journal knows, [`examine`] reads the rest, [`intend`] puts it into the journal,
-//! [`recover`] finds what a lost journal knew, [`initiate`] asks the server, [`send_file`], [`send_parts`] and
+//! [`recover`] finds what a lost journal knew, [`initiate`] asks the server, [`copy`] makes smaller copies as it advises,
+//! [`send_file`], [`send_parts`] and
 //! [`send_appended`] move the bytes, [`ask_again`] has the server plan anew, [`hold`] and [`cancel`] do what the user
 //! wishes, [`tell`] says how it went, [`run`] ties them together.
 
 mod ask_again;
 mod breadth;
 mod cancel;
+mod copy;
 mod examine;
 mod hints;
 mod hold;
@@ -23,12 +25,14 @@ mod send_parts;
 mod sign;
 mod tell;
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use safelight_api::captures::{Device, UploadPlanned};
 use safelight_model::clock::{Clock, SystemClock};
+use safelight_model::duplicates::Duplicates;
 use tokio::sync::{Semaphore, watch};
 
 pub use cancel::CancelError;
@@ -37,6 +41,8 @@ pub use hold::CaptureStatus;
 use crate::back_off::Patience;
 use crate::call_error::CallError;
 use crate::conditions::{Conditions, Needs};
+use crate::encode::Encode;
+use crate::fingerprint::Fingerprint;
 use crate::gate::{Gate, Hold};
 use crate::journal::{FileIntent, FileRow, Journal, JournalError};
 use crate::preview::Preview;
@@ -52,6 +58,8 @@ pub struct Settings {
     pub parallel_files: u32,
     /// What the app means the captures for.
     pub purpose: Option<String>,
+    /// What becomes of bytes that the owner has already. Of what stands in the journal it stays as it was then.
+    pub duplicates: Duplicates,
     /// This phone or machine.
     pub device: Option<Device>,
     /// Its network and battery, as the app knows them at each moment.
@@ -65,6 +73,8 @@ pub struct Settings {
     pub preview_within: Duration,
     /// Least time between two questions for another plan of one file.
     pub ask_again_after: Duration,
+    /// Makes smaller copies where the server advises so; without one, originals are sent.
+    pub encode: Option<Arc<dyn Encode>>,
     /// Says how old it is what was measured.
     pub clock: Arc<dyn Clock>,
 }
@@ -74,12 +84,14 @@ impl Default for Settings {
         Self {
             parallel_files: 4,
             purpose: None,
+            duplicates: Duplicates::Merge,
             device: None,
             conditions: Conditions::default().fixed(),
             needs: Needs::default(),
             preview: None,
             preview_within: Duration::from_secs(1),
             ask_again_after: Duration::from_secs(10),
+            encode: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -98,6 +110,8 @@ pub struct Uploader {
     making_way: Semaphore,
     breadth: Arc<breadth::Breadth>,
     remembered: Mutex<hints::Remembered>,
+    /// Copies that are being made, and do not stand in the journal yet.
+    making: Mutex<HashSet<PathBuf>>,
 }
 
 impl Uploader {
@@ -121,6 +135,7 @@ impl Uploader {
             making_way: Semaphore::new(1),
             breadth: Arc::default(),
             remembered: Mutex::default(),
+            making: Mutex::default(),
         }
     }
 
@@ -171,6 +186,10 @@ pub struct FileOutcome {
     pub sent_bytes: i64,
     /// Whether the server had all of it before.
     pub already_there: bool,
+    /// What the file was when it came into the journal.
+    pub fingerprint: Option<Fingerprint>,
+    /// The SHA-256 of the smaller copy that is sent in its place.
+    pub copy_sha256: Option<String>,
     /// Why it could not be sent.
     pub failure: Option<Failure>,
 }
@@ -186,6 +205,8 @@ impl FileOutcome {
             state: None,
             sent_bytes: 0,
             already_there: false,
+            fingerprint: None,
+            copy_sha256: None,
             failure: Some(failure),
         }
     }
@@ -258,6 +279,19 @@ struct WorkFile {
 }
 
 impl WorkFile {
+    /// Where the bytes are that are sent: in the file, or in a smaller copy.
+    fn source(&self) -> &Path {
+        self.row.copy.as_ref().map_or(&self.path, |c| &c.path)
+    }
+
+    /// What is sent of it.
+    fn sent(&self) -> &Fingerprint {
+        self.row
+            .copy
+            .as_ref()
+            .map_or(&self.row.fingerprint, |c| &c.fingerprint)
+    }
+
     fn outcome(&self) -> FileOutcome {
         FileOutcome {
             path: self.path.clone(),
@@ -268,6 +302,8 @@ impl WorkFile {
             state: None,
             sent_bytes: 0,
             already_there: false,
+            fingerprint: Some(self.row.fingerprint.clone()),
+            copy_sha256: self.row.copy.as_ref().map(|c| c.fingerprint.sha256.clone()),
             failure: None,
         }
     }

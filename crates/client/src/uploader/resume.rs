@@ -51,6 +51,16 @@ pub(super) fn find(journal: &mut Journal, paths: &[PathBuf]) -> Result<Found, Jo
                 continue;
             }
         }
+        let is_copy_lost = row
+            .copy
+            .as_ref()
+            .is_some_and(|c| Stamp::of(&c.path).ok() != Some(c.fingerprint.stamp));
+        if is_copy_lost && !row.is_uploaded {
+            // Its capture asks for the copy's bytes: it is sent as another one.
+            journal.drop_file(row.seq)?;
+            found.fresh.push(path.clone());
+            continue;
+        }
         known.entry(row.capture_seq).or_default().push(WorkFile {
             path: path.clone(),
             row,

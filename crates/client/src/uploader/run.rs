@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use safelight_model::codes::Code;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::initiate::{InitiateError, Initiated};
@@ -79,6 +79,7 @@ impl Uploader {
         paths: &[PathBuf],
     ) -> Result<Vec<FileOutcome>, JournalError> {
         self.load().await?;
+        self.sweep_copies().await?;
         let mut place: HashMap<PathBuf, usize> = HashMap::new();
         let mut outcomes = Vec::new();
         let mut there = Vec::new();
@@ -98,6 +99,19 @@ impl Uploader {
         }
         let found = self.journal(move |j| resume::find(j, &there)).await?;
         outcomes.extend(found.failed);
+        let known: Vec<i64> = found.known.iter().map(|k| k.seq).collect();
+        // Given up in an earlier run: what of them had arrived may be wanted again, as another capture.
+        let ended: HashSet<i64> = self
+            .journal(move |journal| {
+                let mut ended = HashSet::new();
+                for seq in known {
+                    if journal.is_cancelled(seq)? {
+                        ended.insert(seq);
+                    }
+                }
+                Ok(ended)
+            })
+            .await?;
         let fresh = found.fresh;
         let drafts = blocking(move || grouping::group(&fresh)).await;
         let mut queue: Vec<Work> = found.known.into_iter().map(Work::Known).collect();
@@ -118,15 +132,33 @@ impl Uploader {
         for renewal in 0..=MAX_RENEWALS {
             let given_up = self.pass(queue, &mut outcomes).await?;
             queue = Vec::new();
-            for (seq, files) in given_up {
+            for (seq, mut files) in given_up {
                 if renewal == MAX_RENEWALS {
                     let detail = "the server gave this upload up more than once; try again later";
                     let failure = Failure::of(Code::UploadExpired.as_str(), detail);
                     let failed = files.iter().map(|f| f.failed(failure.clone()));
                     self.settle_all(failed.collect(), &mut outcomes);
-                } else {
-                    self.renew(seq).await?;
+                } else if self.renew(seq).await? {
+                    for file in &mut files {
+                        file.row.is_uploaded = false;
+                    }
                     queue.push(Work::Known(Known { seq, files }));
+                } else {
+                    // The user gave it up, and the server too: nothing of it goes on.
+                    let gone: Vec<i64> = files.iter().map(|f| f.row.seq).collect();
+                    self.journal(move |journal| {
+                        gone.into_iter().try_for_each(|seq| journal.drop_file(seq))
+                    })
+                    .await?;
+                    if ended.contains(&seq) {
+                        let paths: Vec<PathBuf> = files.into_iter().map(|f| f.path).collect();
+                        let drafts = blocking(move || grouping::group(&paths)).await;
+                        queue.extend(drafts.into_iter().map(Work::Fresh));
+                    } else {
+                        let failure = self.end_cancelled(seq).await;
+                        let failed = files.iter().map(|f| f.failed(failure.clone()));
+                        self.settle_all(failed.collect(), &mut outcomes);
+                    }
                 }
             }
             if queue.is_empty() {
@@ -135,6 +167,7 @@ impl Uploader {
         }
         // Last: nothing that is to be sent waits for what is not.
         self.end_what_was_cancelled().await?;
+        self.sweep_copies().await?;
         outcomes.sort_by_key(|o| place.get(&o.path).copied());
         Ok(outcomes)
     }
@@ -198,7 +231,7 @@ impl Uploader {
     /// Begins a capture. Gives it back if it may not be sent now, with the reason, which is told if it is not what it `was`.
     async fn begin(
         self: &Arc<Self>,
-        known: Known,
+        mut known: Known,
         was: Option<Hold>,
         pass: &mut Pass,
         outcomes: &mut Vec<FileOutcome>,
@@ -220,7 +253,7 @@ impl Uploader {
                 }
                 return Ok(Some((known, hold)));
             }
-            initiated = self.initiate(&known) => initiated,
+            initiated = self.initiate_as_advised(&mut known) => initiated,
         };
         let Initiated {
             jobs,
@@ -242,7 +275,9 @@ impl Uploader {
         if !files.is_empty() {
             pass.given_up.entry(seq).or_default().extend(files);
         }
+        let mut key_first = KeyFirst::of(&jobs);
         for job in jobs {
+            let is_key = job.file.row.role == "key";
             // Room to complete first: who has that waits for the link, and never the other way round.
             let completing = loop {
                 tokio::select! {
@@ -257,9 +292,14 @@ impl Uploader {
                 completing,
                 _sending: permit,
             };
-            let (this, sending) = (self.clone(), pass.sending.clone());
+            let turn = Turn {
+                sending: pass.sending.clone(),
+                wanted: if is_key { ROOM } else { ROOM / self.slots() },
+                place: key_first.place(is_key),
+            };
+            let this = self.clone();
             pass.tasks
-                .spawn(async move { this.send_file(job, slot, sending).await });
+                .spawn(async move { this.send_file(job, slot, turn).await });
         }
         Ok(None)
     }
@@ -365,14 +405,65 @@ pub(super) struct Slot {
     _sending: OwnedSemaphorePermit,
 }
 
-impl Slot {
-    /// Room for one more round; none when nobody sends any more.
-    pub(super) async fn again(sending: &Arc<Semaphore>, slots: u32) -> Option<Self> {
-        let wanted = ROOM / slots.max(1);
-        let permit = sending.clone().acquire_many_owned(wanted).await.ok()?;
-        Some(Self {
+/// When a file may send, and in how much room.
+pub(super) struct Turn {
+    sending: Arc<Semaphore>,
+    /// In a later round.
+    wanted: u32,
+    place: Place,
+}
+
+/// Where a file stands in its capture.
+enum Place {
+    /// It is the key frame: the others wait until this is dropped.
+    Key { _until_out: watch::Sender<()> },
+    /// After the key frame, if there is one.
+    After(Option<watch::Receiver<()>>),
+}
+
+/// Hands out the places of one capture.
+struct KeyFirst {
+    is_out: Option<watch::Sender<()>>,
+    waits: Option<watch::Receiver<()>>,
+}
+
+impl KeyFirst {
+    fn of(jobs: &[FileJob]) -> Self {
+        let has_key = jobs.iter().any(|job| job.file.row.role == "key");
+        let (is_out, waits) = has_key.then(|| watch::channel(())).unzip();
+        Self { is_out, waits }
+    }
+
+    fn place(&mut self, is_key: bool) -> Place {
+        match self.is_out.take_if(|_| is_key) {
+            Some(is_out) => Place::Key { _until_out: is_out },
+            None => Place::After(self.waits.clone()),
+        }
+    }
+}
+
+impl Turn {
+    /// Room to send in: `first`, if it is there and the key frame is out. Who has to wait for the key frame, which may be
+    /// held back, holds no room meanwhile. `None` when nobody sends any more.
+    pub(super) async fn come(&self, first: Option<Slot>) -> Option<Slot> {
+        if let Place::After(Some(key)) = &self.place
+            && key.has_changed().is_ok()
+        {
+            drop(first);
+            // Nothing is ever sent in it.
+            let _ = key.clone().changed().await;
+        } else if first.is_some() {
+            return first;
+        }
+        let permits = self.sending.clone().acquire_many_owned(self.wanted).await;
+        Some(Slot {
             completing: None,
-            _sending: permit,
+            _sending: permits.ok()?,
         })
+    }
+
+    /// All bytes are out: if it is the key frame's, the others may go.
+    pub(super) fn is_out(&mut self) {
+        self.place = Place::After(None);
     }
 }

@@ -43,7 +43,7 @@ impl Uploader {
         meter: &Arc<Meter>,
         watch: &Watch,
     ) -> Result<(), Stop> {
-        let size_bytes = u64::try_from(job.file.row.fingerprint.stamp.size_bytes).unwrap_or(0);
+        let size_bytes = u64::try_from(job.file.sent().stamp.size_bytes).unwrap_or(0);
         let mut url = job.upload.urls.iter().find_map(address);
         let (mut at, mut furthest, mut urls) = (from, 0, 0);
         let mut attempts = self.patience.begin();
@@ -114,7 +114,7 @@ impl Uploader {
         at: u64,
         meter: &Arc<Meter>,
     ) -> Result<Step, Stop> {
-        let size_bytes = u64::try_from(job.file.row.fingerprint.stamp.size_bytes).unwrap_or(0);
+        let size_bytes = u64::try_from(job.file.sent().stamp.size_bytes).unwrap_or(0);
         let headers = [
             VERSION,
             ("content-type", "application/partial-upload"),
@@ -125,7 +125,7 @@ impl Uploader {
             method: PutMethod::Patch,
             url: url.to_owned(),
             headers: headers.map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
-            path: job.file.path.clone(),
+            path: job.file.source().to_owned(),
             offset: at,
             size_bytes: size_bytes.saturating_sub(at),
         };

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use safelight_api::uploads::{Replanned, UploadCompleted};
 use safelight_model::codes::Code;
 use safelight_model::plan::{self, Transport};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use super::ask_again::{Watch, adopt, is_other};
-use super::run::Slot;
+use super::run::{Slot, Turn};
 use super::tell::Tally;
-use super::{Failure, FileJob, FileOutcome, Uploader, WorkFile};
+use super::{Failure, FileJob, FileOutcome, Uploader, WorkFile, blocking};
 use crate::call_error::CallError;
 use crate::fingerprint::Stamp;
 use crate::gate::Hold;
@@ -96,17 +96,12 @@ impl Meter {
 }
 
 impl Uploader {
-    pub(super) async fn send_file(
-        self: Arc<Self>,
-        job: FileJob,
-        slot: Slot,
-        sending: Arc<Semaphore>,
-    ) -> Sent {
+    pub(super) async fn send_file(self: Arc<Self>, job: FileJob, slot: Slot, turn: Turn) -> Sent {
         let meter = Arc::new(Meter::default());
         let seq = job.file.row.capture_seq;
         let mut outcome = job.outcome();
         let (file, asset_id) = (job.file.clone(), job.asset_id.clone());
-        let state = self.send_rounds(job, slot, &sending, &meter).await;
+        let state = self.send_rounds(job, slot, turn, &meter).await;
         outcome.sent_bytes = meter.sent_bytes.load(Ordering::Relaxed);
         let file_seq = file.row.seq;
         let noted = match state {
@@ -115,8 +110,16 @@ impl Uploader {
                 outcome.already_there = completed.asset_id != asset_id;
                 outcome.asset_id = Some(completed.asset_id);
                 outcome.state = Some(completed.state);
-                self.journal(move |journal| journal.uploaded(file_seq))
-                    .await
+                let noted = self
+                    .journal(move |journal| journal.uploaded(file_seq))
+                    .await;
+                if noted.is_ok()
+                    && let Some(copy) = file.row.copy.clone()
+                {
+                    // What stays is removed at the end of the run.
+                    let _ = blocking(move || std::fs::remove_file(copy.path)).await;
+                }
+                noted
             }
             // What was cancelled has ended at the server too.
             Err(Stop::GivenUp | Stop::Merged) if self.gate.hold(seq) != Some(Hold::Cancelled) => {
@@ -168,13 +171,13 @@ impl Uploader {
         &self,
         mut job: FileJob,
         mut slot: Slot,
-        sending: &Arc<Semaphore>,
+        mut turn: Turn,
         meter: &Arc<Meter>,
     ) -> Result<UploadCompleted, Stop> {
         let seq = job.file.row.capture_seq;
         self.patience.progress.event(&Event::Started {
             file: &job.file.path,
-            size_bytes: job.file.row.fingerprint.stamp.size_bytes,
+            size_bytes: job.file.sent().stamp.size_bytes,
         });
         let watch = Watch::over(job.basis.clone());
         // Kept to the end; a file that is held waits outside.
@@ -188,7 +191,7 @@ impl Uploader {
             let step = tokio::select! {
                 biased;
                 hold = self.gate.closed(seq) => Err(Stop::Held(hold)),
-                step = self.round(&mut job, ask, &watch, &mut slot, sending, meter) => step,
+                step = self.round(&mut job, ask, &watch, &mut slot, &mut turn, meter) => step,
             };
             ask = true;
             match step {
@@ -230,7 +233,7 @@ impl Uploader {
         mut ask: bool,
         watch: &Watch,
         slot: &mut Option<Slot>,
-        sending: &Arc<Semaphore>,
+        turn: &mut Turn,
         meter: &Arc<Meter>,
     ) -> Result<UploadCompleted, Stop> {
         ask |= self.plan_afresh(job, watch).await?;
@@ -239,11 +242,11 @@ impl Uploader {
         } else if transport(job)? == Transport::Append {
             Rest::From(Some(0))
         } else {
-            let size_bytes = job.file.row.fingerprint.stamp.size_bytes;
+            let size_bytes = job.file.sent().stamp.size_bytes;
             let part_size_bytes = job.upload.plan.part_size_bytes;
             Rest::Parts((1..=plan::part_count(size_bytes, part_size_bytes)).collect())
         };
-        self.send_and_complete(job, rest, slot, sending, meter, watch)
+        self.send_and_complete(job, rest, slot, turn, meter, watch)
             .await
     }
 
@@ -263,7 +266,7 @@ impl Uploader {
         if transport(job)? == Transport::Append {
             return Ok(Rest::From(None));
         }
-        let size_bytes = job.file.row.fingerprint.stamp.size_bytes;
+        let size_bytes = job.file.sent().stamp.size_bytes;
         let part_size_bytes = job.upload.plan.part_size_bytes;
         let length = |number| plan::part_length(size_bytes, part_size_bytes, number);
         let holds = |number: i64| {
@@ -288,7 +291,7 @@ impl Uploader {
         job: &FileJob,
         rest: Rest,
         slot: &mut Option<Slot>,
-        sending: &Arc<Semaphore>,
+        turn: &mut Turn,
         meter: &Arc<Meter>,
         watch: &Watch,
     ) -> Result<UploadCompleted, Stop> {
@@ -299,10 +302,7 @@ impl Uploader {
         };
         if !is_whole {
             // A first round has its slot; a later one waits for another.
-            let held = match slot.take() {
-                Some(slot) => Some(slot),
-                None => Slot::again(sending, self.slots()).await,
-            };
+            let held = turn.come(slot.take()).await;
             let sent = async {
                 match rest {
                     Rest::Nothing => Ok(()),
@@ -328,6 +328,7 @@ impl Uploader {
         }
         // While the server completes it, the next file may be sent.
         *slot = None;
+        turn.is_out();
         let reports = self.reports_with(&meter.tally).await;
         let (transfers, seqs) = reports.map_err(|e| Stop::Failed(Failure::from(&e)))?;
         let upload_id = &job.upload.upload_id;
@@ -366,7 +367,7 @@ impl Uploader {
             return sent;
         }
         let is_out = async {
-            let size_bytes = job.file.row.fingerprint.stamp.size_bytes;
+            let size_bytes = job.file.sent().stamp.size_bytes;
             meter.all_out(size_bytes).await;
             self.making_way.acquire().await
         };
@@ -382,8 +383,8 @@ impl Uploader {
 
     /// Whether the file still is what the journal says, as far as the file system tells.
     pub(super) fn unchanged(&self, job: &FileJob) -> Result<(), Stop> {
-        match Stamp::of(&job.file.path) {
-            Ok(stamp) if stamp == job.file.row.fingerprint.stamp => Ok(()),
+        match Stamp::of(job.file.source()) {
+            Ok(stamp) if stamp == job.file.sent().stamp => Ok(()),
             Ok(_) => Err(Stop::Changed),
             Err(error) => Err(Stop::Failed(Failure::unreadable(&error))),
         }

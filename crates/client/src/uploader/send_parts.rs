@@ -178,7 +178,7 @@ impl Uploader {
             method: PutMethod::Put,
             url: signed.url,
             headers: signed.headers.into_iter().collect(),
-            path: job.file.path.clone(),
+            path: job.file.source().to_owned(),
             offset,
             size_bytes,
         };
@@ -221,7 +221,7 @@ impl Uploader {
         let flow = flow.clone();
         let mine = Arc::new(AtomicI64::new(0));
         let (counter, meter, path) = (mine.clone(), meter.clone(), job.file.path.clone());
-        let size_bytes = job.file.row.fingerprint.stamp.size_bytes;
+        let size_bytes = job.file.sent().stamp.size_bytes;
         let progress = self.patience.progress.clone();
         let on_sent: OnSent = Arc::new(move |more| {
             flow.moved(more);

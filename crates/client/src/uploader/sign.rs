@@ -78,7 +78,7 @@ impl<'a> Signer<'a> {
             let detail = format!("the file has no part {number}");
             return Err(Stop::Failed(Failure::of("plan_not_understood", detail)));
         };
-        let path = self.job.file.path.clone();
+        let path = self.job.file.source().to_owned();
         let sha256 = blocking(move || range_sha256(&path, offset, length))
             .await
             .map_err(|e| Stop::Failed(Failure::unreadable(&e)))?;
@@ -99,7 +99,7 @@ pub(super) fn unclear_if_planned_anew(error: CallError) -> Stop {
 
 /// Offset and length of a part in the file.
 pub(super) fn range(job: &FileJob, number: i64) -> Option<(u64, u64)> {
-    let size_bytes = job.file.row.fingerprint.stamp.size_bytes;
+    let size_bytes = job.file.sent().stamp.size_bytes;
     let part_size_bytes = job.upload.plan.part_size_bytes;
     let length = safelight_model::plan::part_length(size_bytes, part_size_bytes, number)?;
     let offset = (number - 1).checked_mul(part_size_bytes)?;

@@ -279,3 +279,131 @@ async fn the_operator_is_told_how_transfers_went() {
     ];
     assert_eq!(told, expected);
 }
+
+/// Two captures: of the first one file has arrived and the other has not, and the server has given both up. Its reference.
+async fn half_given_up(
+    rig: &Rig,
+    uploader: &Arc<Uploader>,
+    paths: &[std::path::PathBuf],
+) -> String {
+    rig.server
+        .fail("put", 1, Deed::Refuse(500, "internal", None));
+    let first = uploader.upload(&paths[..2]).await.unwrap();
+    assert_eq!(failures(&first).len(), 1, "{first:?}");
+    let mut world = rig.server.world();
+    for upload in world.uploads.values_mut() {
+        upload.state = "expired";
+    }
+    for asset in world.assets.values_mut() {
+        asset.state = "expired";
+    }
+    world.captures.keys().next().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_cancelled_while_the_server_gives_it_up_ends_and_may_be_sent_again() {
+    let mut rig = Rig::start().await;
+    rig.give_up_after = Duration::ZERO;
+    let paths = [
+        rig.file("A_BURST001.jpg", 700),
+        rig.file("A_BURST002.jpg", 900),
+        rig.file("c.mp4", 4_200),
+    ];
+    let uploader = rig.uploader(Settings {
+        parallel_files: 1,
+        ..Settings::default()
+    });
+    let reference = half_given_up(&rig, &uploader, &paths).await;
+    rig.server.fail("put", 0, Deed::Hang);
+    let running = run(&uploader, &paths);
+    // The burst was asked for and is to be made anew; meanwhile the clip is sent.
+    rig.asked("hang", 1).await;
+    assert!(uploader.cancel(&reference).await.unwrap());
+    uploader.pause_all().await.unwrap();
+    uploader.resume_all().await.unwrap();
+    let outcomes = end(running).await;
+    let codes: Vec<_> = outcomes
+        .iter()
+        .map(|o| o.failure.as_ref().map(|f| f.code.as_str()))
+        .collect();
+    assert_eq!(codes, [Some("cancelled"), Some("cancelled"), None]);
+    assert_eq!(rig.server.world().captures.len(), 2, "it is not made anew");
+    assert!(uploader.captures().await.unwrap().is_empty());
+    assert_eq!(failures(&end(run(&uploader, &paths)).await), [""; 0]);
+    assert_eq!(rig.server.world().whole().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrived_of_a_cancelled_capture_is_sent_again_once_the_server_has_lost_it() {
+    let mut rig = Rig::start().await;
+    rig.give_up_after = Duration::ZERO;
+    let paths = [
+        rig.file("A_BURST001.jpg", 700),
+        rig.file("A_BURST002.jpg", 900),
+    ];
+    let uploader = rig.uploader(Settings::default());
+    let reference = half_given_up(&rig, &uploader, &paths).await;
+    assert!(uploader.cancel(&reference).await.unwrap());
+    assert_eq!(failures(&end(run(&uploader, &paths)).await), [""; 0]);
+    assert_eq!(rig.server.world().whole().len(), 2);
+    assert!(uploader.captures().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_capture_answers_to_its_first_name() {
+    let rig = Rig::start().await;
+    let expire = |world: &mut crate::fake_server::World| {
+        for upload in world.uploads.values_mut() {
+            upload.state = "expired";
+        }
+    };
+    rig.server
+        .fail("complete", 0, Deed::Before(Box::new(expire)));
+    // The five parts arrive, and those of the renewed one do not all.
+    rig.server.fail("put", 7, Deed::Hang);
+    let paths = [rig.file("a.mp4", 4_200)];
+    let uploader = rig.uploader(Settings::default());
+    let running = run(&uploader, &paths);
+    rig.asked("initiate", 1).await;
+    let first = only(&uploader).await.client_ref;
+    rig.asked("hang", 1).await;
+    let named: Vec<String> = rig.server.world().captures.keys().cloned().collect();
+    assert!(named.contains(&format!("{first}.1")), "{named:?}");
+    assert_eq!(only(&uploader).await.client_ref, first);
+    assert!(uploader.pause(&first).await.unwrap());
+    assert!(uploader.cancel(&first).await.unwrap());
+    let outcomes = end(running).await;
+    assert_eq!(outcomes[0].failure.as_ref().unwrap().code, "cancelled");
+    let world = rig.server.world();
+    let states: Vec<_> = world.uploads.values().map(|u| u.state).collect();
+    assert_eq!(states, ["expired", "aborted"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_pause_the_key_frame_still_goes_alone_and_first() {
+    let rig = Rig::start().await;
+    for _ in 0..3 {
+        rig.server.fail("put", 2, Deed::Hang);
+    }
+    let paths = [
+        rig.file("A_BURST001.jpg", 5_000),
+        rig.file("A_BURST002.jpg", 5_000),
+        rig.file("A_BURST003_COVER.jpg", 9_000),
+    ];
+    let uploader = rig.uploader(Settings::default());
+    let running = run(&uploader, &paths);
+    rig.asked("hang", 3).await;
+    uploader.pause_all().await.unwrap();
+    wait(|| rig.heard.0.lock().unwrap().len() >= 3).await;
+    uploader.resume_all().await.unwrap();
+    let outcomes = end(running).await;
+    assert_eq!(failures(&outcomes), [""; 0]);
+    let world = rig.server.world();
+    let key = outcomes[2].asset_id.clone().unwrap();
+    let key = world.uploads.iter().find(|(_, u)| u.asset_id == key);
+    let key = key.unwrap().0;
+    let puts = world.log.iter().filter(|(kind, _)| kind == "put");
+    let of_key: Vec<bool> = puts.map(|(_, about)| about.contains(key)).collect();
+    assert_eq!(of_key.len(), 9 + 5 + 5);
+    assert!(of_key[..9].iter().all(|is_key| *is_key), "{of_key:?}");
+}

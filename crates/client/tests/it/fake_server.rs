@@ -16,7 +16,8 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use safelight_api::assets::{Asset, Original, OriginalGranted, Rendition, Times};
 use safelight_api::captures::{
-    AssetInitiated, Capture, CaptureAsset, CaptureInitiated, InitiateCapture, Plan, UploadPlanned,
+    AssetInitiated, Capture, CaptureAsset, CaptureInitiated, Compress, InitiateCapture, Plan,
+    UploadPlanned,
 };
 use safelight_api::uploads::{
     CompleteUpload, FoundUpload, ReceivedPart, Replan, Replanned, SignUrls, SignedUrl, SignedUrls,
@@ -69,6 +70,8 @@ pub struct World {
     pub token_generation: u32,
     /// URLs of earlier generations have expired.
     pub url_generation: u32,
+    /// The advice in fresh plans.
+    pub advises: Option<Compress>,
     pub single_max_bytes: i64,
     pub part_size_bytes: i64,
     /// Parts at once in fresh plans; 3 if it is 0.
@@ -472,7 +475,23 @@ impl World {
                 .assets
                 .iter()
                 .find(|(_, a)| a.sha256 == sha256 && a.state == "ready");
+            let is_kept = request.duplicates.as_deref() == Some("keep");
             if let Some((id, _)) = there {
+                if is_kept {
+                    let asset = AssetMade {
+                        capture_id: capture_id.clone(),
+                        filename: resource.filename.clone(),
+                        size_bytes: resource.size_bytes,
+                        sha256,
+                        state: "ready",
+                        asked: 0,
+                    };
+                    let asset_id = self.id("ast");
+                    self.assets.insert(asset_id.clone(), asset);
+                    asset_ids.push(asset_id);
+                    uploads.push(None);
+                    continue;
+                }
                 asset_ids.push(id.clone());
                 uploads.push(None);
                 continue;
@@ -503,7 +522,7 @@ impl World {
                 },
                 concurrency: if single || is_thin { 1 } else { many },
                 order: 0,
-                compress: None,
+                compress: self.advises.clone(),
                 why: Vec::new(),
             };
             self.uploads.insert(

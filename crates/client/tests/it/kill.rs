@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use safelight_client::back_off::Patience;
+use safelight_client::encode::Encode;
 use safelight_client::http::HttpTransport;
 use safelight_client::journal::Journal;
 use safelight_client::pause::TimerPause;
@@ -15,6 +16,7 @@ use safelight_client::system_entropy::SystemEntropy;
 use safelight_client::uploader::{Settings, Uploader};
 use safelight_model::entropy::{SeededEntropy, bytes};
 
+use crate::copies::{self, Thirds};
 use crate::fake_server::{API_KEY, Deed, World};
 use crate::rig::Rig;
 
@@ -22,6 +24,8 @@ const URL: &str = "SAFELIGHT_TEST_URL";
 const FOLDER: &str = "SAFELIGHT_TEST_FOLDER";
 /// Set where the process gives everything up while it sends.
 const CANCELS: &str = "SAFELIGHT_TEST_CANCELS";
+/// Set where the process sends smaller copies.
+const ENCODES: &str = "SAFELIGHT_TEST_ENCODES";
 
 /// Not a test by itself: the process that is killed.
 #[tokio::test(flavor = "multi_thread")]
@@ -48,13 +52,15 @@ async fn child_that_uploads() {
         patience.clone(),
     );
     let journal = Journal::open(&folder.join("journal.db")).unwrap();
-    let uploader = Uploader::open(
-        Arc::new(session),
-        transport,
-        journal,
-        patience,
-        Settings::default(),
-    );
+    let encode: Option<Arc<dyn Encode>> = match std::env::var(ENCODES) {
+        Ok(_) => Some(Arc::new(Thirds::default())),
+        Err(_) => None,
+    };
+    let settings = Settings {
+        encode,
+        ..Settings::default()
+    };
+    let uploader = Uploader::open(Arc::new(session), transport, journal, patience, settings);
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
         .unwrap()
         .map(|e| e.unwrap().path())
@@ -75,10 +81,6 @@ async fn child_that_uploads() {
     }
     let outcomes = uploader.upload(&paths).await.unwrap();
     assert!(outcomes.iter().all(|o| o.failure.is_none()), "{outcomes:?}");
-}
-
-fn spawn_child(rig: &Rig) -> Child {
-    spawn(rig, &[])
 }
 
 fn spawn(rig: &Rig, env: &[(&str, &str)]) -> Child {
@@ -146,8 +148,18 @@ async fn wait_for(child: Arc<Mutex<Option<Child>>>) -> std::process::ExitStatus 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_client_goes_on() {
-    for seed in 0..4 {
+    goes_on(4, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_client_goes_on_with_smaller_copies() {
+    goes_on(4, true).await;
+}
+
+async fn goes_on(seeds: u64, encodes: bool) {
+    for seed in 0..seeds {
         let rig = Rig::start().await;
+        rig.server.world().advises = encodes.then(copies::advice);
         for (name, size) in [
             ("A_BURST001.jpg", 900),
             ("A_BURST002_COVER.jpg", 5_500),
@@ -178,7 +190,8 @@ async fn a_killed_client_goes_on() {
             {
                 let mut running = child.lock().unwrap();
                 rig.server.fail("any", u32::from(after % 9), deed);
-                *running = Some(spawn_child(&rig));
+                let env = [(ENCODES, "1")];
+                *running = Some(spawn(&rig, if encodes { &env } else { &[] }));
             }
             let status = wait_for(child).await;
             if status.success() {
@@ -198,6 +211,15 @@ async fn a_killed_client_goes_on() {
         eprintln!("seed {seed}: killed {kills} times");
         assert!(kills > 0);
         assert_eq!(world.whole().len(), 5);
-        assert_eq!((world.assets.len(), world.captures.len()), (5, 3));
+        if encodes {
+            // The originals that were asked for at first have ended without a byte.
+            let ready = world.assets.values().filter(|a| a.state == "ready");
+            let mut sizes: Vec<i64> = ready.map(|a| a.size_bytes).collect();
+            sizes.sort_unstable();
+            assert_eq!(sizes, [233, 300, 333, 1_833, 6_500]);
+            assert_eq!(copies::left(&rig), 0);
+        } else {
+            assert_eq!((world.assets.len(), world.captures.len()), (5, 3));
+        }
     }
 }

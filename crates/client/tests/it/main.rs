@@ -8,10 +8,12 @@
 
 mod conditions;
 mod control;
+mod copies;
 mod fake_server;
 mod faults;
 mod kill;
 mod media;
 mod previews;
 mod rig;
+mod scripted;
 mod upload;

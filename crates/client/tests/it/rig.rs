@@ -12,6 +12,7 @@ use safelight_client::journal::Journal;
 use safelight_client::pause::Pause;
 use safelight_client::progress::{Event, Progress};
 use safelight_client::session::{Credential, Session};
+use safelight_client::transport::Transport;
 use safelight_client::uploader::{FileOutcome, Settings, Uploader};
 use safelight_model::entropy::SeededEntropy;
 
@@ -113,6 +114,34 @@ impl Rig {
         let patience = self.patience();
         Arc::new(Uploader::open(
             session, transport, journal, patience, settings,
+        ))
+    }
+
+    /// A process that is about to upload over another link.
+    pub fn uploader_over(
+        &self,
+        settings: Settings,
+        link: impl FnOnce(Arc<HttpTransport>) -> Arc<dyn Transport>,
+    ) -> Arc<Uploader> {
+        let link = link(Arc::new(HttpTransport::to(&self.server.url).unwrap()));
+        let credential = Credential::ApiKey {
+            key: API_KEY.to_owned(),
+            owner: "ann".to_owned(),
+        };
+        let session = Session::open(
+            link.clone(),
+            credential,
+            "phone".to_owned(),
+            self.patience(),
+        );
+        let journal = Journal::open(&self.journal()).unwrap();
+        let patience = self.patience();
+        Arc::new(Uploader::open(
+            Arc::new(session),
+            link,
+            journal,
+            patience,
+            settings,
         ))
     }
 

@@ -1,5 +1,8 @@
 //! What is sent, in which order, and what is not sent again.
 
+use safelight_client::uploader::Settings;
+use safelight_model::duplicates::Duplicates;
+
 use crate::fake_server::Deed;
 use crate::rig::{Rig, failures, write};
 
@@ -66,6 +69,43 @@ async fn a_run_again_sends_nothing_with_or_without_the_journal() {
     }
     let world = rig.server.world();
     assert_eq!((world.count("put"), world.assets.len()), (puts, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_becomes_an_asset_of_its_own_where_that_is_wanted_and_once() {
+    let rig = Rig::start().await;
+    let (a, b) = (rig.file("a.jpg", 900), rig.dir.path().join("b.jpg"));
+    std::fs::copy(&a, &b).unwrap();
+    let b = std::fs::canonicalize(b).unwrap();
+    let first = rig.upload(&[a]).await;
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let settings = Settings {
+            duplicates: Duplicates::Keep,
+            ..Settings::default()
+        };
+        let outcomes = rig
+            .uploader(settings)
+            .upload(std::slice::from_ref(&b))
+            .await;
+        let outcomes = outcomes.unwrap();
+        assert_eq!(failures(&outcomes), [""; 0]);
+        assert!(outcomes[0].already_there && outcomes[0].sent_bytes == 0);
+        kept.push(outcomes[0].asset_id.clone());
+    }
+    assert_eq!(kept[0], kept[1], "the journal knows it");
+    assert_ne!(kept[0], first[0].asset_id);
+    let world = rig.server.world();
+    assert_eq!((world.assets.len(), world.count("put")), (2, 1));
+    let said = |place: usize| {
+        let mut asked = world.log.iter().filter(|(kind, _)| kind == "initiate");
+        asked
+            .nth(place)
+            .unwrap()
+            .1
+            .contains("\"duplicates\":\"keep\"")
+    };
+    assert!(!said(0) && said(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,95 @@
+//! Smaller copies that are sent in place of files. They stand in a folder beside the journal, named for it.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use rusqlite::params;
+
+use super::{Copied, Journal, JournalError};
+
+/// A capture that is made anew, since other bytes are sent of it.
+#[derive(Clone, Debug)]
+pub struct Renewal {
+    /// The client's reference.
+    pub client_ref: String,
+    /// Goes with every try to initiate it.
+    pub idempotency_key: String,
+    /// The request, as it will be sent byte for byte.
+    pub request: String,
+}
+
+impl Journal {
+    /// The folder of copies. It need not be there.
+    #[must_use]
+    pub fn copies(&self) -> &Path {
+        &self.copies
+    }
+
+    /// Notes that it is settled for these files whether a copy is sent, of which one is, and how the capture is initiated with
+    /// the copies. `false`, and nothing changes, if the user gave the capture up.
+    ///
+    /// # Errors
+    /// When the journal cannot be written; nothing was then.
+    pub fn copied(
+        &mut self,
+        seq: i64,
+        considered: &[i64],
+        copies: &[(i64, Copied)],
+        renewal: Option<&Renewal>,
+    ) -> Result<bool, JournalError> {
+        let transaction = self.db.transaction()?;
+        if let Some(renewal) = renewal {
+            let renewed = transaction.execute(
+                "UPDATE capture SET first_ref = COALESCE(first_ref, client_ref), client_ref = ?2,
+                        idempotency_key = ?3, request = ?4, capture_id = NULL
+                  WHERE seq = ?1 AND wish IN ('send', 'paused')",
+                params![
+                    seq,
+                    renewal.client_ref,
+                    renewal.idempotency_key,
+                    renewal.request
+                ],
+            )?;
+            if renewed == 0 {
+                return Ok(false);
+            }
+            transaction.execute(
+                "UPDATE file SET asset_id = NULL, upload_id = NULL, plan = NULL WHERE capture_seq = ?1",
+                [seq],
+            )?;
+        }
+        for file_seq in considered {
+            transaction.execute(
+                "UPDATE file SET is_considered = 1 WHERE seq = ?1",
+                [file_seq],
+            )?;
+        }
+        for (file_seq, copy) in copies {
+            transaction.execute(
+                "UPDATE file SET copy_path = ?2, copy_size_bytes = ?3, copy_mtime_ns = ?4, copy_sha256 = ?5
+                  WHERE seq = ?1",
+                params![
+                    file_seq,
+                    copy.path.as_os_str().as_encoded_bytes(),
+                    copy.fingerprint.stamp.size_bytes,
+                    copy.fingerprint.stamp.mtime_ns,
+                    copy.fingerprint.sha256,
+                ],
+            )?;
+        }
+        transaction.commit()?;
+        Ok(true)
+    }
+
+    /// The copies that are still to be sent.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn copies_in_use(&self) -> Result<HashSet<PathBuf>, JournalError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT copy_path FROM file WHERE state = 'waiting' AND copy_path IS NOT NULL",
+        )?;
+        let paths = statement.query_map([], |row| Ok(super::wish::path(row.get(0)?)))?;
+        Ok(paths.collect::<Result<_, _>>()?)
+    }
+}
