@@ -85,6 +85,8 @@ pub const CLIENT_REF: &str = "safelight-client-ref";
 pub const PURPOSE: &str = "safelight-purpose";
 /// When a capture was taken that is begun at the gateway, RFC 3339.
 pub const CAPTURED_AT: &str = "safelight-captured-at";
+/// What becomes of bytes that are there already, of a capture that is begun at the gateway: `merge` or `keep`.
+pub const DUPLICATES: &str = "safelight-duplicates";
 /// Names the owner on whose behalf an API key acts.
 pub const OWNER: &str = "safelight-owner";
 

@@ -11,10 +11,12 @@ use crate::http_rig::{
     objects, on_both_databases, options, photo, rows, sha256, text,
 };
 use crate::http_twins::title_of;
+use crate::wire::ask;
 
 on_both_databases!(
     a_copy_is_kept_without_being_sent,
     a_copy_that_was_sent_is_kept_on_the_same_bytes,
+    a_copy_is_kept_by_who_speaks_an_upload_protocol_only,
     owners_that_share_bytes_learn_nothing_of_one_another,
     sharing_begins_with_what_comes_then,
     what_the_store_lost_of_before_sharing_comes_again,
@@ -138,6 +140,85 @@ async fn a_copy_that_was_sent_is_kept_on_the_same_bytes(database: Database) {
     assert_eq!(listed(&ann).await, all);
     assert_eq!(live(&rig, &file).await, 1);
     originals(&rig, 1).await;
+    for id in &all {
+        assert!(ann.original(id).await == file);
+    }
+}
+
+async fn a_copy_is_kept_by_who_speaks_an_upload_protocol_only(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let file = photo(3);
+    let first = ann.upload(&file).await;
+    ann.ready(&first).await;
+    let bearer = format!("Bearer {}", ann.token.as_deref().unwrap());
+    let (length, mut all) = (file.len().to_string(), vec![first.clone()]);
+    let create = |address: &str, more: &[(&str, &str)]| {
+        let mut headers = vec![
+            ("authorization", bearer.as_str()),
+            ("safelight-owner", "ann"),
+        ];
+        headers.extend(more);
+        ask(
+            "POST",
+            &format!("{}{address}", ann.base),
+            &headers,
+            Some(&file),
+        )
+    };
+    // In base64: `keep`, `merge`, `drop`.
+    for (word, encoded, status) in [
+        ("keep", "a2VlcA==", 201),
+        ("merge", "bWVyZ2U=", 201),
+        ("drop", "ZHJvcA==", 422),
+    ] {
+        let metadata = format!("filename YS5qcGc=,duplicates {encoded}");
+        let tus = [
+            ("tus-resumable", "1.0.0"),
+            ("content-type", "application/offset+octet-stream"),
+            ("upload-length", length.as_str()),
+            ("upload-metadata", metadata.as_str()),
+        ];
+        let rufh = [
+            ("content-type", "image/jpeg"),
+            ("upload-draft-interop-version", "8"),
+            ("upload-complete", "?1"),
+            ("safelight-duplicates", word),
+        ];
+        for (address, headers) in [("/u/tus", &tus), ("/u/rufh", &rufh)] {
+            let made = create(address, headers);
+            if status == 422 {
+                let refused = made.expect(status);
+                let why = String::from_utf8_lossy(&refused.body);
+                assert!(why.contains("merge or keep"), "{address}: {why}");
+                continue;
+            }
+            assert!((200..300).contains(&made.status), "{made:?}");
+            let url = made
+                .header("location")
+                .split('?')
+                .next()
+                .unwrap()
+                .to_owned();
+            let upload_id = url.rsplit('/').next().unwrap();
+            let upload = ann
+                .get(&format!("/v1/uploads/{upload_id}"))
+                .await
+                .expect(200);
+            let sent = text(&upload["asset_id"]).to_owned();
+            let shown = ann.ready(&sent).await;
+            if word == "keep" {
+                assert_eq!(shown["asset_id"], sent, "{address}: {shown}");
+                all.push(sent);
+            } else {
+                let id = text(&shown["asset_id"]).to_owned();
+                assert!(all.contains(&id), "{address}: {shown}");
+            }
+        }
+    }
+    all.sort();
+    assert_eq!(listed(&ann).await, all);
+    assert_eq!((all.len(), live(&rig, &file).await), (3, 1));
     for id in &all {
         assert!(ann.original(id).await == file);
     }

@@ -2,6 +2,8 @@
 
 use std::process::{Command, Output};
 
+use safelight_api::captures::Compress;
+use safelight_testkit::camera::{self, Scene};
 use serde_json::Value;
 
 use crate::fake_server::{API_KEY, Deed, FakeServer};
@@ -106,6 +108,45 @@ async fn a_folder_is_uploaded_waited_for_and_not_sent_again() {
         (&report["uploaded"], &report["viewable"]),
         (&1.into(), &1.into())
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn smaller_copies_are_uploaded_only_where_that_is_asked_for() {
+    for is_asked in [false, true] {
+        let rig = Rig::start().await;
+        let real = camera::photo(&Scene::default());
+        let path = rig.dir.path().join("photos/real.jpg");
+        std::fs::write(&path, &real).unwrap();
+        rig.server.world().advises = Some(Compress {
+            format: "image/jpeg".to_owned(),
+            quality: 60,
+            max_edge_px: Some(320),
+        });
+        let mut args = vec!["upload", "photos", "--wait", "--json"];
+        if is_asked {
+            args.push("--compress");
+        }
+        let (ok, report) = rig.json(&args).await;
+        assert!(ok, "{report}");
+        for file in report["files"].as_array().unwrap() {
+            // The others are no pictures that could be read: they go as they are.
+            let is_copy = is_asked && file["file"].as_str().unwrap().ends_with("real.jpg");
+            assert_eq!(file["is_copy"], is_copy, "{file}");
+            assert_eq!(file["safe_to_delete"], !is_copy, "{file}");
+            if is_copy {
+                assert!(file["sent_bytes"].as_u64().unwrap() < real.len() as u64 / 2);
+            }
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), real);
+        let states = rig.server.world().whole();
+        assert_eq!(states.len(), 4, "{states:?}");
+        let output = rig.run(&args[..2]).await;
+        let err = text(&output.stderr);
+        let warns = err.contains("keep these files");
+        assert!(output.status.success() && !warns, "nothing was sent: {err}");
+        let (_, again) = rig.json(&args).await;
+        assert_eq!(again["sent_bytes"], 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

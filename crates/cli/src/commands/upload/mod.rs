@@ -1,6 +1,7 @@
 //! `safelight upload`: sends photos and clips, and waits for them if asked to.
 
 mod bars;
+mod compress;
 mod interrupt;
 mod link;
 mod preview;
@@ -15,9 +16,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use safelight_api::captures::Device;
+use safelight_client::encode::Encode;
 use safelight_client::journal::Journal;
 use safelight_client::settle::{self, Waited};
 use safelight_client::uploader::{FileOutcome, Settings, Uploader};
+use safelight_model::duplicates::Duplicates;
 
 use crate::connect::{Connection, SHORT, connect_with, explain};
 use crate::global::GlobalArgs;
@@ -47,6 +50,13 @@ pub struct UploadArgs {
     /// What they are for: profile, post, message, archive, or a word of your own
     #[arg(long, value_name = "WORD")]
     purpose: Option<String>,
+    /// What becomes of bytes that you have already: merge makes no second asset of them, keep does
+    #[arg(long, value_name = "WORD", default_value = "merge", value_parser = duplicates)]
+    duplicates: Duplicates,
+    /// Where the server advises it, upload smaller JPEG copies in place of pictures. The files stay as they are, and copies do
+    /// not say where a picture was taken
+    #[arg(long)]
+    compress: bool,
     /// Where to note what was sent [default: one file for each server and owner in ~/.local/state/safelight]
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
@@ -100,6 +110,10 @@ pub async fn run(args: UploadArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
     Ok(report.exit_code())
 }
 
+fn duplicates(word: &str) -> Result<Duplicates, &'static str> {
+    Duplicates::parse(word).ok_or("it must be merge or keep")
+}
+
 fn open(
     args: &UploadArgs,
     global: &GlobalArgs,
@@ -114,6 +128,10 @@ fn open(
     let settings = Settings {
         parallel_files: args.parallel_files,
         purpose: args.purpose.clone(),
+        duplicates: args.duplicates,
+        encode: args
+            .compress
+            .then(|| Arc::new(compress::Jpeg) as Arc<dyn Encode>),
         device: Some(Device {
             os: Some(std::env::consts::OS.to_owned()),
             app_version: Some(concat!("safelight ", env!("CARGO_PKG_VERSION")).to_owned()),

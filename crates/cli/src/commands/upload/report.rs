@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use safelight_api::assets::Asset;
-use safelight_client::settle::Waited;
+use safelight_client::settle::{self, Waited};
 use safelight_client::uploader::FileOutcome;
 use safelight_model::clock::Micros;
 use safelight_model::lifecycle::State;
@@ -47,6 +47,11 @@ struct FileReport {
     size_bytes: Option<i64>,
     sent_bytes: i64,
     already_there: bool,
+    /// Whether a smaller copy was uploaded in its place.
+    is_copy: bool,
+    /// Whether the server holds the file itself, whole and inspected. Only known after waiting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    safe_to_delete: Option<bool>,
     /// From the moment the whole original was in the store until it could be looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     time_to_viewable_ms: Option<u64>,
@@ -128,7 +133,13 @@ impl Report {
         if self.waited {
             text += &format!(", {} viewable", self.viewable);
         }
-        text + &format!(", {} sent", output::size(self.sent_bytes))
+        text += &format!(", {} sent", output::size(self.sent_bytes));
+        match self.files.iter().filter(|f| f.is_copy).count() {
+            0 => text,
+            copies => {
+                text + &format!("; of {copies} a smaller copy was uploaded: keep these files")
+            }
+        }
     }
 }
 
@@ -152,6 +163,9 @@ impl FileReport {
             size_bytes: outcome.size_bytes,
             sent_bytes: outcome.sent_bytes,
             already_there: outcome.already_there,
+            is_copy: outcome.copy_sha256.is_some(),
+            safe_to_delete: waited
+                .then(|| asset.is_some_and(|a| settle::held(outcome, a).is_safe_to_delete())),
             time_to_viewable_ms: asset.filter(|_| viewable).and_then(time_to_viewable_ms),
             cover_url: asset.and_then(|a| a.cover_url.clone()),
             code,

@@ -20,6 +20,8 @@ pub struct Creation {
     pub purpose: Option<String>,
     /// When it was taken, RFC 3339.
     pub captured_at: Option<String>,
+    /// What becomes of bytes that are there already: `merge` or `keep`.
+    pub duplicates: Option<String>,
     /// The file's name.
     pub filename: Option<String>,
     /// Its media type.
@@ -49,6 +51,7 @@ pub async fn create(
         mode: "single".to_owned(),
         purpose: creation.purpose,
         captured_at: creation.captured_at,
+        duplicates: creation.duplicates,
         accept_transports: vec![Transport::Append.as_str().to_owned()],
         assets: vec![InitiateAsset {
             client_ref: "file".to_owned(),

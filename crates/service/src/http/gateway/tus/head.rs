@@ -97,6 +97,7 @@ pub(super) fn creation_of(headers: &HeaderMap) -> Result<Creation, Refused> {
             "client_ref" => &mut creation.client_ref,
             "purpose" => &mut creation.purpose,
             "captured_at" => &mut creation.captured_at,
+            "duplicates" => &mut creation.duplicates,
             _ => continue,
         };
         let text = String::from_utf8(value).map_err(|_| {
