@@ -161,7 +161,6 @@ impl Uploader {
             battery: conditions.battery(),
             accept_transports: spoken(),
             assets: files.iter().map(asset).collect(),
-            ..InitiateCapture::default()
         })
     }
 }
