@@ -188,18 +188,20 @@ pub async fn hold_twin(
     }
 }
 
-/// The live blobs that have the bytes of a doomed one, as far as its hash is known: in its scope, and among those that are
-/// shared.
+/// The live blobs that have the bytes of a doomed one of this owner, as far as its hash is known: in its scope, among the
+/// owner's, and among those that are shared.
 ///
 /// # Errors
 /// What the database says.
 pub async fn in_place_of(
     tx: &mut Tx<'_>,
     tenant_id: &str,
+    owner_id: &str,
     doomed: &Blob,
 ) -> Result<Vec<Blob>, CatalogError> {
     let mut found = Vec::new();
-    let mut scopes = vec![doomed.scope.as_str(), SHARED];
+    let mut scopes = vec![doomed.scope.as_str(), owner_id, SHARED];
+    scopes.sort_unstable();
     scopes.dedup();
     for scope in scopes {
         let sql = format!(
@@ -230,8 +232,11 @@ pub async fn merge(
     // resources that he pointed to it.
     let doomed = tx
         .exec(
-            "UPDATE blobs SET state = 'doomed' WHERE tenant_id = $1 AND blob_id = $2 AND state = 'live'",
-            values![tenant_id, from],
+            // Whose bytes took its place is known by the hash: one that was never inspected has none of its own.
+            "UPDATE blobs SET state = 'doomed', sha256 = COALESCE(sha256,
+                    (SELECT t.sha256 FROM blobs t WHERE t.tenant_id = $1 AND t.blob_id = $3))
+              WHERE tenant_id = $1 AND blob_id = $2 AND state = 'live'",
+            values![tenant_id, from, to],
         )
         .await?;
     if doomed != 1 {

@@ -207,7 +207,8 @@ pub async fn near(
     found.remove(&asset.asset_id);
     let mut nearest: Vec<(u32, String)> = found.into_iter().map(|(id, d)| (d, id)).collect();
     nearest.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.cmp(&a.1)));
-    nearest.truncate(limit);
+    // Tombstones among them are left out below, and those as far are put in the order of time.
+    nearest.truncate(limit.saturating_mul(2));
     let ids: Vec<&str> = nearest.iter().map(|(_, id)| id.as_str()).collect();
     let mut assets = assets::of_ids(tx, &asset.tenant_id, &ids).await?;
     let mut near: Vec<Near> = nearest
@@ -223,5 +224,6 @@ pub async fn near(
         let apart = near.asset.taken_at().0.abs_diff(at.0);
         (near.distance, apart)
     });
+    near.truncate(limit);
     Ok(Some(near))
 }

@@ -100,6 +100,14 @@ impl Conditions {
         watch::channel(self).1
     }
 
+    /// Whether the battery is to be spared: the user wants it, or it is at most at 20 %, where phones begin to warn, and not being
+    /// charged.
+    #[must_use]
+    pub fn spares_battery(&self) -> bool {
+        let is_low = self.battery_level.is_some_and(|level| level <= 0.2);
+        (is_low || self.battery_saver == Some(true)) && self.charging != Some(true)
+    }
+
     /// The battery, as the API takes it; `None` if nothing is known of it.
     #[must_use]
     pub fn battery(&self) -> Option<Battery> {

@@ -359,11 +359,12 @@ async fn what_took_the_place_of_lost_bytes_must_be_there(database: Database) {
     .await;
     let [first, second] = [0, 1].map(|n| (blobs[n].text(0).unwrap(), blobs[n].text(1).unwrap()));
     let (from, to) = (first.0.clone(), second.0.clone());
+    let sql = "UPDATE blobs SET sha256 = 'same' WHERE blob_id = $1";
+    change(&context.catalog, sql, vec![to.as_str().into()]).await;
     let merged = context
         .catalog
         .write(move |tx| Box::pin(async move { blobs::merge(tx, TENANT, &from, &to).await }));
     assert!(merged.await.unwrap());
-    change(&context.catalog, "UPDATE blobs SET sha256 = 'same'", vec![]).await;
     let (old, fresh) = (
         ObjectKey::parse(&first.1).unwrap(),
         ObjectKey::parse(&second.1).unwrap(),

@@ -65,12 +65,14 @@ impl Journal {
             )?;
         }
         for (file_seq, copy) in copies {
+            // The folder may be elsewhere tomorrow: phones move what an app has at its updates.
+            let name = copy.path.file_name().unwrap_or_default();
             transaction.execute(
                 "UPDATE file SET copy_path = ?2, copy_size_bytes = ?3, copy_mtime_ns = ?4, copy_sha256 = ?5
                   WHERE seq = ?1",
                 params![
                     file_seq,
-                    copy.path.as_os_str().as_encoded_bytes(),
+                    name.as_encoded_bytes(),
                     copy.fingerprint.stamp.size_bytes,
                     copy.fingerprint.stamp.mtime_ns,
                     copy.fingerprint.sha256,
@@ -81,15 +83,18 @@ impl Journal {
         Ok(true)
     }
 
-    /// The copies that are still to be sent.
+    /// The copies that are still to be sent, or to be sent again if the server gives up their capture.
     ///
     /// # Errors
     /// When the journal cannot be read.
     pub fn copies_in_use(&self) -> Result<HashSet<PathBuf>, JournalError> {
         let mut statement = self.db.prepare_cached(
-            "SELECT copy_path FROM file WHERE state = 'waiting' AND copy_path IS NOT NULL",
+            "SELECT copy_path FROM file AS f WHERE copy_path IS NOT NULL AND state <> 'dropped' AND EXISTS
+                    (SELECT 1 FROM file AS w WHERE w.capture_seq = f.capture_seq AND w.state = 'waiting')",
         )?;
-        let paths = statement.query_map([], |row| Ok(super::wish::path(row.get(0)?)))?;
+        let paths = statement.query_map([], |row| {
+            Ok(self.copies.join(super::wish::path(row.get(0)?)))
+        })?;
         Ok(paths.collect::<Result<_, _>>()?)
     }
 }

@@ -32,7 +32,7 @@ use std::path::PathBuf;
 
 pub use copies::Renewal;
 
-use crate::fingerprint::Fingerprint;
+use crate::fingerprint::{Fingerprint, Stamp};
 use crate::gate::Wish;
 
 /// The journal. One process at a time.
@@ -139,6 +139,16 @@ pub struct OpenFile {
     pub is_uploaded: bool,
 }
 
+impl FileRow {
+    /// Whether a copy was to be sent that is no longer there.
+    #[must_use]
+    pub fn is_copy_lost(&self) -> bool {
+        self.copy
+            .as_ref()
+            .is_some_and(|c| Stamp::of(&c.path).ok() != Some(c.fingerprint.stamp))
+    }
+}
+
 /// A file of the journal.
 #[derive(Clone, Debug)]
 pub struct FileRow {
@@ -163,7 +173,7 @@ pub struct FileRow {
 /// A smaller copy of a file.
 #[derive(Clone, Debug)]
 pub struct Copied {
-    /// Where it is: beside the journal, until it has arrived.
+    /// Where it is: beside the journal, until all of its capture has arrived.
     pub path: PathBuf,
     /// What it is.
     pub fingerprint: Fingerprint,

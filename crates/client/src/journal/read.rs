@@ -23,7 +23,7 @@ impl Journal {
         Ok(self
             .db
             .prepare_cached(&sql)?
-            .query_row([bytes], file)
+            .query_row([bytes], |row| self.file(row))
             .optional()?)
     }
 
@@ -73,38 +73,38 @@ impl Journal {
     pub fn files_of(&self, seq: i64) -> Result<Vec<FileRow>, JournalError> {
         let sql = format!("{FILE} WHERE capture_seq = ?1 AND state <> 'dropped' ORDER BY seq");
         let mut statement = self.db.prepare_cached(&sql)?;
-        let rows = statement.query_map([seq], file)?;
+        let rows = statement.query_map([seq], |row| self.file(row))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
-}
 
-fn file(row: &Row<'_>) -> rusqlite::Result<FileRow> {
-    Ok(FileRow {
-        seq: row.get(0)?,
-        capture_seq: row.get(1)?,
-        client_ref: row.get(2)?,
-        role: row.get(3)?,
-        fingerprint: Fingerprint {
-            stamp: Stamp {
-                size_bytes: row.get(4)?,
-                mtime_ns: row.get(5)?,
-            },
-            sha256: row.get(6)?,
-        },
-        is_uploaded: row.get::<_, String>(7)? == "uploaded",
-        is_considered: row.get(8)?,
-        copy: match row.get::<_, Option<Vec<u8>>>(9)? {
-            None => None,
-            Some(bytes) => Some(Copied {
-                path: super::wish::path(bytes),
-                fingerprint: Fingerprint {
-                    stamp: Stamp {
-                        size_bytes: row.get(10)?,
-                        mtime_ns: row.get(11)?,
-                    },
-                    sha256: row.get(12)?,
+    fn file(&self, row: &Row<'_>) -> rusqlite::Result<FileRow> {
+        Ok(FileRow {
+            seq: row.get(0)?,
+            capture_seq: row.get(1)?,
+            client_ref: row.get(2)?,
+            role: row.get(3)?,
+            fingerprint: Fingerprint {
+                stamp: Stamp {
+                    size_bytes: row.get(4)?,
+                    mtime_ns: row.get(5)?,
                 },
-            }),
-        },
-    })
+                sha256: row.get(6)?,
+            },
+            is_uploaded: row.get::<_, String>(7)? == "uploaded",
+            is_considered: row.get(8)?,
+            copy: match row.get::<_, Option<Vec<u8>>>(9)? {
+                None => None,
+                Some(bytes) => Some(Copied {
+                    path: self.copies.join(super::wish::path(bytes)),
+                    fingerprint: Fingerprint {
+                        stamp: Stamp {
+                            size_bytes: row.get(10)?,
+                            mtime_ns: row.get(11)?,
+                        },
+                        sha256: row.get(12)?,
+                    },
+                }),
+            },
+        })
+    }
 }

@@ -85,9 +85,13 @@ impl Breadth {
         }
     }
 
-    /// How many, and no more than `most`.
-    pub(super) fn at_once(&self, most: u32) -> u32 {
+    /// How many, and no more than `most`; no more than the server said either, where `as_said` is to hold.
+    pub(super) fn at_once(&self, most: u32, as_said: bool) -> u32 {
         let mut level = self.level();
+        let most = match level.said {
+            said @ 1.. if as_said => said.min(most),
+            _ => most,
+        };
         if level.at_once == 0 {
             level.at_once = UNSAID;
         }
@@ -172,7 +176,7 @@ mod tests {
         breadth.said(said);
         let mut numbers = Vec::new();
         for _ in 0..files {
-            let n = breadth.at_once(MOST);
+            let n = breadth.at_once(MOST, false);
             numbers.push(n);
             let carried = (each * f64::from(n)).min(all);
             breadth.level().carried(f64::from(n), carried);
@@ -206,18 +210,30 @@ mod tests {
     }
 
     #[test]
+    fn where_the_servers_word_holds_it_is_not_exceeded() {
+        let breadth = Breadth::default();
+        breadth.said(1);
+        breadth.level().carried(1.0, 100.0);
+        assert_eq!(breadth.at_once(6, false), 2);
+        assert_eq!(breadth.at_once(6, true), 1);
+    }
+
+    #[test]
     fn another_word_of_the_server_begins_anew() {
         let breadth = Breadth::default();
-        assert_eq!((breadth.at_once(6), breadth.at_once(1)), (2, 1));
+        assert_eq!(
+            (breadth.at_once(6, false), breadth.at_once(1, false)),
+            (2, 1)
+        );
         breadth.said(4);
-        assert_eq!(breadth.at_once(6), 4);
+        assert_eq!(breadth.at_once(6, false), 4);
         breadth.level().carried(1.0, 100.0);
         breadth.level().carried(4.0, 100.0);
-        assert_eq!(breadth.at_once(6), 3);
+        assert_eq!(breadth.at_once(6, false), 3);
         breadth.said(4);
-        assert_eq!(breadth.at_once(6), 3);
+        assert_eq!(breadth.at_once(6, false), 3);
         breadth.said(2);
-        assert_eq!(breadth.at_once(6), 2);
+        assert_eq!(breadth.at_once(6, false), 2);
     }
 
     #[test]

@@ -11,9 +11,12 @@
 //! | in the midst of the upload | goes on with the copy; if that is gone, the file is sent as another capture |
 //! | after it has arrived | removes the copy |
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use futures::StreamExt as _;
 use safelight_api::captures::{Compress, InitiateCapture};
 use safelight_model::duplicates::Duplicates;
 use safelight_model::ids;
@@ -26,11 +29,47 @@ use crate::fingerprint::{Fingerprint, Stamp};
 use crate::grouping::media_type;
 use crate::journal::{Copied, JournalError, Renewal};
 
+/// So many uploads that nothing was sent of are given up at once,
+const ABORTS_AT_ONCE: usize = 8;
+/// and for no longer than this: what the server is not told of expires.
+const ABORTS_WITHIN: Duration = Duration::from_secs(5);
+
+/// The copies that are being made, and do not stand in the journal yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct InMaking(Arc<Mutex<HashSet<PathBuf>>>);
+
+impl InMaking {
+    fn lock(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, path: PathBuf) -> Place {
+        self.lock().insert(path.clone());
+        Place {
+            path,
+            of: self.clone(),
+        }
+    }
+}
+
+/// Where a copy is being made. Once dropped it is the journal's, or nobody's.
+struct Place {
+    path: PathBuf,
+    of: InMaking,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.of.lock().remove(&self.path);
+    }
+}
+
 /// A copy that was made, with its media type.
 struct Made {
     file_seq: i64,
     copy: Copied,
     mime: String,
+    place: Place,
 }
 
 impl Uploader {
@@ -47,12 +86,16 @@ impl Uploader {
         if keeps || !self.copy(known.seq, &initiated.jobs).await? {
             return Ok(initiated);
         }
-        for job in &initiated.jobs {
-            // Whoever is not told lets it expire: nothing was sent of it.
-            let _ = self.session.abort(&job.upload.upload_id).await;
-        }
         self.reload(known).await?;
-        self.initiate(known).await
+        let again = self.initiate(known).await?;
+        let aborts = futures::stream::iter(&initiated.jobs).for_each_concurrent(
+            ABORTS_AT_ONCE,
+            async |job| {
+                let _ = self.session.abort(&job.upload.upload_id).await;
+            },
+        );
+        let _ = tokio::time::timeout(ABORTS_WITHIN, aborts).await;
+        Ok(again)
     }
 
     /// What stands in the journal of these files now: copies may have been made since they were looked up.
@@ -74,36 +117,32 @@ impl Uploader {
         let folder = self
             .journal(|journal| Ok(journal.copies().to_owned()))
             .await?;
-        let (mut considered, mut made, mut making) = (Vec::new(), Vec::new(), Vec::new());
-        for job in jobs {
-            let Some(advice) = job.upload.plan.compress.clone() else {
-                continue;
-            };
-            let row = &job.file.row;
-            let is_clip = media_type(&job.file.path).is_some_and(|t| t.starts_with("video/"));
-            if row.copy.is_some() || row.is_considered || row.role == "clip" || is_clip {
-                continue;
-            }
-            // What an earlier run has sent of the original counts.
-            if job.resumed
-                && self
-                    .session
-                    .upload(&job.upload.upload_id)
-                    .await?
-                    .received_bytes
-                    > 0
-            {
-                continue;
-            }
-            considered.push(row.seq);
-            let name = ids::public_id(&*self.patience.entropy);
-            let (file, to, encode) = (job.file.clone(), folder.join(name), encode.clone());
-            making.push(to.clone());
-            self.making().insert(to.clone());
-            made.extend(blocking(move || make(&file, to, &encode, &advice)).await);
-        }
-        if considered.is_empty() {
+        let advised: Vec<(&FileJob, Compress)> = jobs
+            .iter()
+            .filter(|job| {
+                let row = &job.file.row;
+                let is_clip = media_type(&job.file.path).is_some_and(|t| t.starts_with("video/"));
+                row.copy.is_none() && !row.is_considered && row.role != "clip" && !is_clip
+            })
+            .filter_map(|job| Some((job, job.upload.plan.compress.clone()?)))
+            .collect();
+        if advised.is_empty() {
             return Ok(false);
+        }
+        // Made anew, a capture loses what an earlier run has sent of it, of files for which nothing is advised too.
+        for job in jobs.iter().filter(|job| job.resumed) {
+            let upload = self.session.upload(&job.upload.upload_id).await?;
+            if upload.received_bytes > 0 {
+                return Ok(false);
+            }
+        }
+        let (mut considered, mut made) = (Vec::new(), Vec::new());
+        for (job, advice) in advised {
+            considered.push(job.file.row.seq);
+            let name = ids::public_id(&*self.patience.entropy);
+            let (file, encode) = (job.file.clone(), encode.clone());
+            let place = self.making.begin(folder.join(name));
+            made.extend(blocking(move || make(&file, place, &encode, &advice)).await);
         }
         let key = ids::public_id(&*self.patience.entropy);
         let is_copied = self
@@ -139,30 +178,33 @@ impl Uploader {
                         request: text(&request),
                     }
                 });
-                let mut copies = Vec::new();
-                if renewal.is_some() {
-                    copies.extend(made.into_iter().map(|m| (m.file_seq, m.copy)));
-                }
+                let made = made.into_iter().map(|m| ((m.file_seq, m.copy), m.place));
+                let (copies, _until_noted): (Vec<_>, Vec<_>) = made.unzip();
                 let noted = journal.copied(seq, &considered, &copies, renewal.as_ref())?;
                 Ok(noted && renewal.is_some())
             })
             .await?;
-        for path in making {
-            self.making().remove(&path);
-        }
         Ok(is_copied)
     }
 
     /// Removes copies that nobody is going to send.
     pub(super) async fn sweep_copies(&self) -> Result<(), JournalError> {
-        let making = self.making().clone();
+        let making = self.making.clone();
         self.journal(move |journal| {
+            // A folder that somebody else put there is not ours to clear.
+            let is_folder = std::fs::symlink_metadata(journal.copies()).is_ok_and(|m| m.is_dir());
+            if !is_folder {
+                return Ok(());
+            }
             let Ok(there) = std::fs::read_dir(journal.copies()) else {
                 return Ok(());
             };
             let in_use = journal.copies_in_use()?;
+            let making = making.lock();
             let paths = there.filter_map(|entry| Some(entry.ok()?.path()));
-            for path in paths.filter(|p| !in_use.contains(p) && !making.contains(p)) {
+            let ours =
+                paths.filter(|p| p.file_name().is_some_and(|n| is_name(&n.to_string_lossy())));
+            for path in ours.filter(|p| !in_use.contains(p) && !making.contains(p)) {
                 // Perhaps the next run can.
                 let _ = std::fs::remove_file(path);
             }
@@ -170,16 +212,23 @@ impl Uploader {
         })
         .await
     }
+}
 
-    fn making(&self) -> std::sync::MutexGuard<'_, std::collections::HashSet<PathBuf>> {
-        self.making.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Whether a file has a name that copies are given.
+fn is_name(name: &str) -> bool {
+    ids::is("copy", &format!("copy_{name}"))
 }
 
 /// Makes a copy, if the encoder can and it is smaller. What it wrote of another one is left to be swept.
-fn make(file: &WorkFile, to: PathBuf, encode: &Arc<dyn Encode>, advice: &Compress) -> Option<Made> {
+fn make(
+    file: &WorkFile,
+    place: Place,
+    encode: &Arc<dyn Encode>,
+    advice: &Compress,
+) -> Option<Made> {
     let before = &file.row.fingerprint.stamp;
-    std::fs::create_dir_all(to.parent()?).ok()?;
+    let to = place.path.clone();
+    open_folder(to.parent()?).ok()?;
     let mime = encode.encode(&file.path, &to, advice).ok()??;
     let fingerprint = persisted(&to).ok()?;
     let size_bytes = fingerprint.stamp.size_bytes;
@@ -193,7 +242,17 @@ fn make(file: &WorkFile, to: PathBuf, encode: &Arc<dyn Encode>, advice: &Compres
             fingerprint,
         },
         mime,
+        place,
     })
+}
+
+/// Nobody else looks into it: the originals may be for their owner alone.
+fn open_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 /// On the disk before the journal says so.
@@ -223,7 +282,17 @@ fn renamed(name: &str, mime: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::renamed;
+    use safelight_model::entropy::SeededEntropy;
+
+    use super::*;
+
+    #[test]
+    fn only_what_has_a_copys_name_is_swept() {
+        assert!(is_name(&ids::public_id(&SeededEntropy::new(7))));
+        for other in ["", "IMG_1.jpg", "01234567890123456789012345.jpg", "../x"] {
+            assert!(!is_name(other), "{other}");
+        }
+    }
 
     #[test]
     fn names_follow_what_they_hold() {

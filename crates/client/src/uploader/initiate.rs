@@ -102,7 +102,10 @@ impl Uploader {
                     .await?;
             }
         }
-        initiated.jobs.sort_by_key(|job| job.upload.plan.order);
+        // The others wait for the key frame, so it comes first, whatever the server thinks which one that is.
+        initiated
+            .jobs
+            .sort_by_key(|job| (job.file.row.role != "key", job.upload.plan.order));
         Ok(initiated)
     }
 }

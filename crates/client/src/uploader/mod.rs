@@ -25,7 +25,6 @@ mod send_parts;
 mod sign;
 mod tell;
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -111,7 +110,7 @@ pub struct Uploader {
     breadth: Arc<breadth::Breadth>,
     remembered: Mutex<hints::Remembered>,
     /// Copies that are being made, and do not stand in the journal yet.
-    making: Mutex<HashSet<PathBuf>>,
+    making: copy::InMaking,
 }
 
 impl Uploader {
@@ -135,7 +134,7 @@ impl Uploader {
             making_way: Semaphore::new(1),
             breadth: Arc::default(),
             remembered: Mutex::default(),
-            making: Mutex::default(),
+            making: copy::InMaking::default(),
         }
     }
 

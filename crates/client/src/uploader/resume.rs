@@ -51,11 +51,7 @@ pub(super) fn find(journal: &mut Journal, paths: &[PathBuf]) -> Result<Found, Jo
                 continue;
             }
         }
-        let is_copy_lost = row
-            .copy
-            .as_ref()
-            .is_some_and(|c| Stamp::of(&c.path).ok() != Some(c.fingerprint.stamp));
-        if is_copy_lost && !row.is_uploaded {
+        if !row.is_uploaded && row.is_copy_lost() {
             // Its capture asks for the copy's bytes: it is sent as another one.
             journal.drop_file(row.seq)?;
             found.fresh.push(path.clone());

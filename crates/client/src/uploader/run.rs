@@ -132,7 +132,16 @@ impl Uploader {
         for renewal in 0..=MAX_RENEWALS {
             let given_up = self.pass(queue, &mut outcomes).await?;
             queue = Vec::new();
-            for (seq, mut files) in given_up {
+            for (seq, files) in given_up {
+                // Whose copy is gone is sent as another capture: its own asks for the copy's bytes.
+                let (mut files, lost): (Vec<_>, Vec<_>) =
+                    files.into_iter().partition(|f| !f.row.is_copy_lost());
+                if !lost.is_empty() {
+                    queue.extend(self.anew(lost).await?);
+                }
+                if files.is_empty() {
+                    continue;
+                }
                 if renewal == MAX_RENEWALS {
                     let detail = "the server gave this upload up more than once; try again later";
                     let failure = Failure::of(Code::UploadExpired.as_str(), detail);
@@ -145,15 +154,9 @@ impl Uploader {
                     queue.push(Work::Known(Known { seq, files }));
                 } else {
                     // The user gave it up, and the server too: nothing of it goes on.
-                    let gone: Vec<i64> = files.iter().map(|f| f.row.seq).collect();
-                    self.journal(move |journal| {
-                        gone.into_iter().try_for_each(|seq| journal.drop_file(seq))
-                    })
-                    .await?;
+                    let anew = self.anew(files.clone()).await?;
                     if ended.contains(&seq) {
-                        let paths: Vec<PathBuf> = files.into_iter().map(|f| f.path).collect();
-                        let drafts = blocking(move || grouping::group(&paths)).await;
-                        queue.extend(drafts.into_iter().map(Work::Fresh));
+                        queue.extend(anew);
                     } else {
                         let failure = self.end_cancelled(seq).await;
                         let failed = files.iter().map(|f| f.failed(failure.clone()));
@@ -277,7 +280,6 @@ impl Uploader {
         }
         let mut key_first = KeyFirst::of(&jobs);
         for job in jobs {
-            let is_key = job.file.row.role == "key";
             // Room to complete first: who has that waits for the link, and never the other way round.
             let completing = loop {
                 tokio::select! {
@@ -294,8 +296,7 @@ impl Uploader {
             };
             let turn = Turn {
                 sending: pass.sending.clone(),
-                wanted: if is_key { ROOM } else { ROOM / self.slots() },
-                place: key_first.place(is_key),
+                place: key_first.place(job.file.row.role == "key"),
             };
             let this = self.clone();
             pass.tasks
@@ -304,24 +305,39 @@ impl Uploader {
         Ok(None)
     }
 
+    /// Drops files from their captures, to be sent in others.
+    async fn anew(&self, files: Vec<WorkFile>) -> Result<Vec<Work>, JournalError> {
+        let gone: Vec<i64> = files.iter().map(|f| f.row.seq).collect();
+        self.journal(move |journal| gone.into_iter().try_for_each(|seq| journal.drop_file(seq)))
+            .await?;
+        let paths: Vec<PathBuf> = files.into_iter().map(|f| f.path).collect();
+        let drafts = blocking(move || grouping::group(&paths)).await;
+        Ok(drafts.into_iter().map(Work::Fresh).collect())
+    }
+
     /// Waits for the room to send this file: all of it for a key frame, else so much as leaves space for as many as had better be
     /// under way at once.
     async fn room(&self, job: &FileJob, sending: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
         loop {
-            let wanted = if job.file.row.role == "key" {
-                ROOM
-            } else {
-                ROOM / self.breadth.at_once(self.slots())
-            };
             tokio::select! {
                 biased;
                 () = self.breadth.changed() => {}
-                room = sending.clone().acquire_many_owned(wanted) => return room.ok(),
+                room = sending.clone().acquire_many_owned(self.share(&job.file)) => return room.ok(),
             }
         }
     }
 
-    pub(super) fn slots(&self) -> u32 {
+    /// How much of the room a file takes now.
+    pub(super) fn share(&self, file: &WorkFile) -> u32 {
+        if file.row.role == "key" {
+            ROOM
+        } else {
+            let spares_battery = self.settings.conditions.borrow().spares_battery();
+            ROOM / self.breadth.at_once(self.slots(), spares_battery)
+        }
+    }
+
+    fn slots(&self) -> u32 {
         self.settings.parallel_files.max(1)
     }
 
@@ -408,8 +424,6 @@ pub(super) struct Slot {
 /// When a file may send, and in how much room.
 pub(super) struct Turn {
     sending: Arc<Semaphore>,
-    /// In a later round.
-    wanted: u32,
     place: Place,
 }
 
@@ -444,8 +458,12 @@ impl KeyFirst {
 
 impl Turn {
     /// Room to send in: `first`, if it is there and the key frame is out. Who has to wait for the key frame, which may be
-    /// held back, holds no room meanwhile. `None` when nobody sends any more.
-    pub(super) async fn come(&self, first: Option<Slot>) -> Option<Slot> {
+    /// held back, holds no room meanwhile, and takes its `share` of it then. `None` when nobody sends any more.
+    pub(super) async fn come(
+        &self,
+        first: Option<Slot>,
+        share: impl FnOnce() -> u32,
+    ) -> Option<Slot> {
         if let Place::After(Some(key)) = &self.place
             && key.has_changed().is_ok()
         {
@@ -455,7 +473,7 @@ impl Turn {
         } else if first.is_some() {
             return first;
         }
-        let permits = self.sending.clone().acquire_many_owned(self.wanted).await;
+        let permits = self.sending.clone().acquire_many_owned(share()).await;
         Some(Slot {
             completing: None,
             _sending: permits.ok()?,

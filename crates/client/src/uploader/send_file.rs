@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::ask_again::{Watch, adopt, is_other};
 use super::run::{Slot, Turn};
 use super::tell::Tally;
-use super::{Failure, FileJob, FileOutcome, Uploader, WorkFile, blocking};
+use super::{Failure, FileJob, FileOutcome, Uploader, WorkFile};
 use crate::call_error::CallError;
 use crate::fingerprint::Stamp;
 use crate::gate::Hold;
@@ -110,16 +110,8 @@ impl Uploader {
                 outcome.already_there = completed.asset_id != asset_id;
                 outcome.asset_id = Some(completed.asset_id);
                 outcome.state = Some(completed.state);
-                let noted = self
-                    .journal(move |journal| journal.uploaded(file_seq))
-                    .await;
-                if noted.is_ok()
-                    && let Some(copy) = file.row.copy.clone()
-                {
-                    // What stays is removed at the end of the run.
-                    let _ = blocking(move || std::fs::remove_file(copy.path)).await;
-                }
-                noted
+                self.journal(move |journal| journal.uploaded(file_seq))
+                    .await
             }
             // What was cancelled has ended at the server too.
             Err(Stop::GivenUp | Stop::Merged) if self.gate.hold(seq) != Some(Hold::Cancelled) => {
@@ -264,6 +256,8 @@ impl Uploader {
             job.upload.urls.clear();
         }
         if transport(job)? == Transport::Append {
+            // Until the gateway has said how far it has come.
+            meter.there_bytes.store(0, Ordering::Relaxed);
             return Ok(Rest::From(None));
         }
         let size_bytes = job.file.sent().stamp.size_bytes;
@@ -302,7 +296,7 @@ impl Uploader {
         };
         if !is_whole {
             // A first round has its slot; a later one waits for another.
-            let held = turn.come(slot.take()).await;
+            let held = turn.come(slot.take(), || self.share(&job.file)).await;
             let sent = async {
                 match rest {
                     Rest::Nothing => Ok(()),

@@ -247,7 +247,11 @@ pub async fn sign_urls(
         return Ok(links::addresses_of(context, &upload));
     }
     let lengths = check(&upload, parts)?;
-    let hashed = check_hashes(parts, context.settings.length_only_urls)?;
+    // What was begun without hashes is sent to its end so.
+    let may_lack_them = context.settings.length_only_urls
+        || upload.sha256.is_none()
+        || Begun::of(&upload).is_some_and(|begun| !begun.binds_hashes);
+    let hashed = check_hashes(parts, may_lack_them)?;
     let begun = begin_at_store(context, &upload, hashed).await?;
     if begun.binds_hashes && !hashed {
         return Err(SignError::Invalid(

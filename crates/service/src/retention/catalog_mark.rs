@@ -25,6 +25,13 @@ use crate::context::Context;
 pub const EVERY: Duration = Duration::from_secs(600);
 /// How often it is tried anew where others change the mark at the same moment.
 const TRIES: u32 = 8;
+/// How long one who is about to remove something waits for a mark that is being left in the store, look by look: that takes one
+/// request.
+const BEING_LEFT: [Duration; 3] = [
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
 /// What is said where they do so every time.
 const RESTLESS: &str = "the mark changes at every look: others raise it at this moment";
 
@@ -156,14 +163,23 @@ pub async fn suspicion(context: &Context) -> Result<Option<String>, MarkError> {
 /// If catalog or store fail: then nothing may be removed either.
 pub async fn doubt_before_removal(context: &Context) -> Result<Option<String>, MarkError> {
     raise(context, context.now().minus(EVERY)).await?;
-    let (doubt, seen) = look(context).await?;
-    if doubt.is_some() {
-        return Ok(doubt);
+    for wait in BEING_LEFT {
+        let (doubt, seen) = look(context).await?;
+        if doubt.is_some() {
+            return Ok(doubt);
+        }
+        // Raised in the catalog only, it tells nobody anything.
+        let is_left = of_catalog(context).await?.pending_nonce.is_none();
+        if is_left && seen.stands != Stands::Nothing {
+            return Ok(None);
+        }
+        // Another process may be leaving it now.
+        tokio::time::sleep(wait).await;
     }
-    // Raised in the catalog only, it tells nobody anything.
-    let is_left = of_catalog(context).await?.pending_nonce.is_none();
-    Ok((seen.stands == Stands::Nothing || !is_left)
-        .then(|| "this catalog has not left its mark in the store yet".to_owned()))
+    tracing::info!("nothing is removed now: this catalog's mark is not in the store yet");
+    Ok(Some(
+        "this catalog has not left its mark in the store yet".to_owned(),
+    ))
 }
 
 /// Why there is doubt, and what was seen.

@@ -7,11 +7,12 @@
 //! from an older copy, and is not touched. While there is doubt about the catalog nothing is removed at all. In the end the segments of one that was appended to are doomed too; `clear_segments` removes them.
 
 use safelight_catalog::uploads::{self, Upload};
-use safelight_catalog::{CatalogError, appends};
+use safelight_catalog::{CatalogError, appends, assets};
 use safelight_model::plan::Transport;
 use safelight_model::{limits, look};
 use safelight_objects::{ObjectKey, StoreError};
 
+use super::catalog_mark::MarkError;
 use super::held_back::{Goes, LOOKED_AT_AGAIN, is_held_back};
 use crate::context::Context;
 use crate::look::Next;
@@ -27,6 +28,15 @@ pub async fn clear_upload(context: &Context, upload: &Upload) -> Result<Next, Ca
         Ok(false) => {}
         Ok(true) => return Ok(Next::At(now.plus(LOOKED_AT_AGAIN))),
         Err(error) => {
+            tracing::warn!(upload_id = upload.upload_id, %error, "an ended upload is not cleared yet");
+            return Ok(Next::At(look::after_failure(now, upload.looks)));
+        }
+    }
+    match is_kept_elsewhere(context, upload).await {
+        Ok(true) => {}
+        Ok(false) => return Ok(Next::At(now.plus(LOOKED_AT_AGAIN))),
+        Err(MarkError::Catalog(error)) => return Err(error),
+        Err(MarkError::Store(error)) => {
             tracing::warn!(upload_id = upload.upload_id, %error, "an ended upload is not cleared yet");
             return Ok(Next::At(look::after_failure(now, upload.looks)));
         }
@@ -55,6 +65,33 @@ pub async fn clear_upload(context: &Context, upload: &Upload) -> Result<Next, Ca
             Ok(Next::At(look::after_failure(now, upload.looks)))
         }
     }
+}
+
+/// Whether the bytes of one that ended since its owner had them are still where they were then. Where the store has lost them,
+/// what came of them here may be all there is.
+async fn is_kept_elsewhere(context: &Context, upload: &Upload) -> Result<bool, MarkError> {
+    let Some(asset_id) = &upload.merged_into else {
+        return Ok(true);
+    };
+    let mut reader = context.catalog.reader().await?;
+    let asset = assets::standing_for(&mut reader.tx(), &upload.tenant_id, asset_id).await?;
+    drop(reader);
+    // A deleted one is wanted nowhere.
+    let Some(blob) = asset.and_then(|asset| asset.blob) else {
+        return Ok(true);
+    };
+    let Ok(key) = ObjectKey::parse(&blob.object_key) else {
+        return Ok(true);
+    };
+    let is_there = context.objects.head(&key).await?.is_some();
+    if !is_there {
+        tracing::error!(
+            upload_id = upload.upload_id,
+            in_its_place = blob.object_key,
+            "an ended upload is kept: the store has lost the bytes that were there before it"
+        );
+    }
+    Ok(is_there)
 }
 
 /// Whether nothing of it is left.

@@ -3,7 +3,9 @@
 //! Rows are not always right: those of a copy of a catalog that is served beside it do not know what came since. To such a copy an
 //! upload that the other one has long completed is an abandoned one, and a blob that the other one has given to a second asset is
 //! doomed. So nothing is deleted and nothing aborted while there is doubt about the catalog, for which the store is asked
-//! every time. It waits, and goes when an operator has settled the doubt; uploads and delivery go on.
+//! every time until there is any. It waits, and goes when an operator has settled the doubt; uploads and delivery go on.
+
+use safelight_catalog::catalog_mark;
 
 use super::catalog_mark::{EVERY, MarkError, doubt};
 use crate::context::Context;
@@ -37,7 +39,11 @@ impl Goes {
 /// # Errors
 /// If catalog or store fail: then it has to wait as well.
 pub(super) async fn is_held_back(context: &Context, goes: Goes) -> Result<bool, MarkError> {
-    let is_doubted = doubt(context).await?.is_some();
+    // Only an operator ends a doubt that is recorded: thousands of removals that wait need not ask the store for that.
+    let recorded = catalog_mark::find(&mut context.catalog.reader().await?.tx())
+        .await?
+        .and_then(|mark| mark.doubt);
+    let is_doubted = recorded.is_some() || doubt(context).await?.is_some();
     if is_doubted {
         metrics::counter!("safelight_removals_held_back_total", "what" => goes.as_str())
             .increment(1);

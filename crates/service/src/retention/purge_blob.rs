@@ -47,7 +47,7 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
         None => None,
     };
     let in_place = match &blob {
-        Some(blob) => blobs::in_place_of(&mut reader.tx(), tenant_id, blob).await?,
+        Some(blob) => blobs::in_place_of(&mut reader.tx(), tenant_id, &job.owner_id, blob).await?,
         None => Vec::new(),
     };
     drop(reader);
