@@ -144,7 +144,8 @@ async fn a_store_that_is_away_has_the_mark_raised_later(database: Database) {
         let mut here = KeptMark::default();
         service.owner("ann").initiate(&[&photo(1)]).await;
         if looked_at {
-            store.head(&ObjectKey::mark()).await.unwrap();
+            // The one answer that comes before the store is away is spent on this, whatever becomes of it.
+            let _ = store.head(&ObjectKey::mark()).await;
         }
         let mut tries = 0;
         // Errors are told, and the next round tries again.
