@@ -134,8 +134,9 @@ impl Uploader {
             queue = Vec::new();
             for (seq, files) in given_up {
                 // Whose copy is gone is sent as another capture: its own asks for the copy's bytes.
-                let (mut files, lost): (Vec<_>, Vec<_>) =
-                    files.into_iter().partition(|f| !f.row.is_copy_lost());
+                let (lost, mut files): (Vec<_>, Vec<_>) = files
+                    .into_iter()
+                    .partition(|f| renewal < MAX_RENEWALS && f.row.is_copy_lost());
                 if !lost.is_empty() {
                     queue.extend(self.anew(lost).await?);
                 }
