@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use safelight_api::keys::{MintToken, TokenMinted};
 use safelight_api::paths;
+use safelight_testkit::link::Link;
 use safelight_testkit::{ports, wait};
 
 use crate::wire::{Connection, head};
@@ -107,6 +108,28 @@ impl Server {
         let key = std::fs::read_to_string(dir.join("keys/admin.key"))?;
         server.admin = key.trim().to_owned();
         Ok(server)
+    }
+
+    /// The same on these ports of API and store, known to clients by the links before them.
+    pub async fn start_behind(
+        program: &Program,
+        dir: &Path,
+        ports: (u16, u16),
+        to_api: &Link,
+        to_store: &Link,
+    ) -> anyhow::Result<Self> {
+        let more = [
+            "--public-url".to_owned(),
+            to_api.url(),
+            "--store-public-url".to_owned(),
+            to_store.url(),
+        ];
+        let start = Start {
+            ports: Some(ports),
+            more: &more,
+            ..Start::default()
+        };
+        Self::start(program, dir, start).await
     }
 
     /// The root of its process tree.

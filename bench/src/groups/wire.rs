@@ -3,20 +3,21 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
-use safelight_api::captures::Network;
+use anyhow::{Context as _, ensure};
+use safelight_api::captures::{CaptureInitiated, Network};
+use safelight_api::paths;
 use safelight_testkit::link::{Carried, Link, Weather};
 use safelight_testkit::ports;
+use serde_json::json;
 
 use crate::Bench;
 use crate::row::Row;
 use crate::sdk::App;
-use crate::server::{Server, Start};
+use crate::server::Server;
+use crate::wire::{Connection, head};
 
 /// A clip of a few seconds.
 const FILE_BYTES: u64 = 64 << 20;
-/// As the server plans them.
-const PART_BYTES: u64 = 8 << 20;
 const SEED: u64 = 4;
 
 /// A server behind two links.
@@ -34,18 +35,8 @@ impl Scene {
         let (api, store) = (ports::free()?, ports::free()?);
         let to_api = Link::start(api, weather.clone(), SEED).await?;
         let to_store = Link::start(store, weather, SEED + 1).await?;
-        let more = [
-            "--public-url".to_owned(),
-            to_api.url(),
-            "--store-public-url".to_owned(),
-            to_store.url(),
-        ];
-        let start = Start {
-            ports: Some((api, store)),
-            more: &more,
-            ..Start::default()
-        };
-        let server = Server::start(&bench.program, &dir, start).await?;
+        let ports = (api, store);
+        let server = Server::start_behind(&bench.program, &dir, ports, &to_api, &to_store).await?;
         let token = server.token("mine").await?;
         Ok(Self {
             server,
@@ -68,6 +59,30 @@ impl Scene {
             network,
             &self.dir.join(name),
         )
+    }
+
+    /// How large the server plans the parts of such a file, for an app as below.
+    async fn part_bytes(&self, downlink_kbps: u32) -> anyhow::Result<u64> {
+        let body = serde_json::to_vec(&json!({
+            "client_ref": "planned only", "mode": "single",
+            "network": { "type": "cellular", "downlink_kbps": downlink_kbps },
+            "accept_transports": ["single", "multipart", "append"],
+            "assets": [{ "client_ref": "file", "role": "still",
+                         "resources": [{ "kind": "primary", "mime": "image/jpeg", "size_bytes": FILE_BYTES }] }],
+        }))?;
+        let key = "idempotency-key: \"planned-only\"\r\n";
+        let head = head("POST", paths::CAPTURES, &self.token, key, body.len());
+        let mut connection = Connection::open(self.server.api).await?;
+        let answer = connection.exchange(&[head.as_bytes(), &body]).await?;
+        let made: CaptureInitiated = answer.json(201)?;
+        let planned = made.assets.first().and_then(|asset| asset.uploads.first());
+        let plan = &planned.context("no upload is planned")?.plan;
+        ensure!(
+            plan.transport == "multipart",
+            "planned is {}",
+            plan.transport
+        );
+        Ok(u64::try_from(plan.part_size_bytes)?)
     }
 
     fn carried(&self) -> (Carried, Carried) {
@@ -150,7 +165,8 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let file = take(bench, "parts.jpg", 2)?;
     let cost = scene.send("phone", 20_000, &file).await?;
     ensure!(cost.cuts >= 2, "only {} cuts", cost.cuts);
-    let extra = (cost.up_bytes as f64 - file_bytes) / PART_BYTES as f64 / cost.cuts as f64;
+    let part_bytes = scene.part_bytes(20_000).await? as f64;
+    let extra = (cost.up_bytes as f64 - file_bytes) / part_bytes / cost.cuts as f64;
     rows.push(Row::plain("wire.multipart.cuts", cost.cuts as f64, "count"));
     rows.push(Row::plain("wire.multipart.parts_again_per_cut", extra, "parts").at_most(1.0));
     scene.end().await?;

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use safelight_catalog::jobs::Job;
 use safelight_catalog::{CatalogError, Tx};
 use safelight_model::codes::Code;
+use safelight_objects::StoreError;
 use tokio_util::sync::CancellationToken;
 
 /// The right to do a job, for as long as it is not taken away.
@@ -61,6 +62,25 @@ pub enum JobError {
         /// More about it, fit to be shown.
         detail: String,
     },
+}
+
+impl JobError {
+    /// How a store's failure stands in a job: one that passes is no attempt of the job's, so that however long the store is away
+    /// nothing fails for it. It is asked again after `away` at the earliest.
+    #[must_use]
+    pub fn of_store(error: &StoreError, away: Duration) -> Self {
+        tracing::warn!(%error, "a job could not use the store");
+        match error.retry() {
+            Some(wait) => Self::Snooze {
+                after: wait.max(away),
+            },
+            None => Self::Retry {
+                after: None,
+                code: error.code(),
+                detail: error.code().title().to_owned(),
+            },
+        }
+    }
 }
 
 impl From<CatalogError> for JobError {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Emulated;
 use crate::Bench;
-use crate::server::{Server, Start};
+use crate::server::Server;
 
 const SEED: u64 = 7;
 /// How often it is looked at how much has passed.
@@ -33,19 +33,9 @@ impl Scene {
         let (api, store) = (ports::free()?, ports::free()?);
         let to_api = Link::start(api, emulated.weather(), SEED).await?;
         let to_store = to_api.beside(store).await?;
-        let more = [
-            "--public-url".to_owned(),
-            to_api.url(),
-            "--store-public-url".to_owned(),
-            to_store.url(),
-        ];
-        let start = Start {
-            ports: Some((api, store)),
-            more: &more,
-            ..Start::default()
-        };
+        let ports = (api, store);
         Ok(Self {
-            server: Server::start(&bench.program, &dir, start).await?,
+            server: Server::start_behind(&bench.program, &dir, ports, &to_api, &to_store).await?,
             emulated,
             to_api,
             to_store,

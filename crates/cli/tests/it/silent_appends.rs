@@ -30,7 +30,7 @@ on_both_databases!(
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// An upload that is appended to; its id.
-async fn begin(ann: &Caller, file: &[u8]) -> String {
+pub async fn begin(ann: &Caller, file: &[u8]) -> String {
     let mut asked = capture(&[file]);
     asked["accept_transports"] = json!(["append"]);
     let made = ann.post("/v1/captures", &asked).await.expect(201);
@@ -40,7 +40,7 @@ async fn begin(ann: &Caller, file: &[u8]) -> String {
 }
 
 /// Appends, as one request of the gateway does, and does not complete.
-async fn append(service: &InProcess, upload_id: &str, bytes: &[u8], is_last: bool) {
+pub async fn append(service: &InProcess, upload_id: &str, bytes: &[u8], is_last: bool) {
     let (context, gateway) = (&service.context, &service.gateway);
     let taken = take(context, gateway, TENANT, upload_id, Some("ann")).await;
     let Took::Open(mut held) = taken.unwrap() else {

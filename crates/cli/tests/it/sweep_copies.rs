@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use safelight_catalog::jobs::Job;
 use safelight_catalog::{blobs, sweeps};
 use safelight_model::clock::Micros;
@@ -12,21 +12,19 @@ use safelight_model::lane::Lane;
 use safelight_model::limits;
 use safelight_objects::{ObjectKey, ownership};
 use safelight_service::context::Context;
-use safelight_service::intake::append::receive::{Incoming, receive};
-use safelight_service::intake::append::take::{Took, take};
 use safelight_service::look_after;
 use safelight_service::retention::catalog_mark::{self, EVERY};
 use safelight_service::retention::clear_segments::clear_segments;
 use safelight_service::retention::keep_mark::{AT_MOST_EVERY, KeptMark};
 use safelight_service::retention::purge_blob;
 use safelight_service::work::JobError;
-use serde_json::json;
 
 use crate::http_rig::{
-    Caller, Database, PART_BYTES, capture, change, large_photo, number, objects, on_both_databases,
-    photo, rows, text,
+    Caller, Database, PART_BYTES, change, large_photo, number, objects, on_both_databases, photo,
+    rows, text,
 };
 use crate::in_process::{InProcess, TENANT, context as process};
+use crate::silent_appends::{append as go_on, begin};
 use crate::sweep::{DAY, found, put};
 use crate::sweep_doubts::{doubt, round, sweep_for_weeks};
 
@@ -88,30 +86,9 @@ async fn copy_of(service: &InProcess, database: Database, path: &std::path::Path
 
 /// Begins an upload that is appended to, with these first bytes; its id.
 async fn append(service: &InProcess, ann: &Caller, file: &[u8], first: usize) -> String {
-    let mut asked = capture(&[file]);
-    asked["accept_transports"] = json!(["append"]);
-    let made = ann.post("/v1/captures", &asked).await.expect(201);
-    let id = text(&made["assets"][0]["uploads"][0]["upload_id"]).to_owned();
+    let id = begin(ann, file).await;
     go_on(service, &id, &file[..first], false).await;
     id
-}
-
-async fn go_on(service: &InProcess, upload_id: &str, bytes: &[u8], is_last: bool) {
-    let (context, gateway) = (&service.context, &service.gateway);
-    let taken = take(context, gateway, TENANT, upload_id, Some("ann")).await;
-    let Took::Open(mut held) = taken.unwrap() else {
-        panic!("it is not open");
-    };
-    let mut body = Body::from(bytes.to_vec()).into_data_stream();
-    let incoming = Incoming {
-        size_bytes: i64::try_from(bytes.len()).ok(),
-        is_last,
-        digest: None,
-        on_progress: &|_| {},
-    };
-    receive(context, gateway, &mut held, &mut body, incoming)
-        .await
-        .unwrap();
 }
 
 /// Initiates an upload, and has its bytes at the store; by no URL, whose time the store would see by its own clock. The upload's

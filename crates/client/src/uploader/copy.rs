@@ -9,7 +9,7 @@
 //! | while it is encoded | removes what was written, and encodes again |
 //! | after the copy stands in the journal | initiates with the copies; the first uploads expire if nobody aborted them |
 //! | in the midst of the upload | goes on with the copy; if that is gone, the file is sent as another capture |
-//! | after it has arrived | removes the copy |
+//! | after all of its capture has arrived | removes the copy |
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

@@ -32,20 +32,9 @@ pub(super) struct Fetched {
     pub(super) sha256: String,
 }
 
-/// How a store's failure stands in a job. One that passes is no attempt of the job's: however long the
-/// store is away, nothing fails for it.
+/// A failure of the store, where somebody waits for the picture.
 pub(super) fn store_failed(error: &StoreError) -> JobError {
-    tracing::warn!(%error, "a job could not use the store");
-    match error.retry() {
-        Some(wait) => JobError::Snooze {
-            after: wait.max(STORE_AWAY),
-        },
-        None => JobError::Retry {
-            after: None,
-            code: error.code(),
-            detail: error.code().title().to_owned(),
-        },
-    }
+    JobError::of_store(error, STORE_AWAY)
 }
 
 fn disk_failed(error: &std::io::Error) -> JobError {

@@ -19,18 +19,8 @@ use crate::work::{JobError, Results, results};
 /// How long a purge waits at least for a store that is away.
 const STORE_AWAY: std::time::Duration = std::time::Duration::from_secs(60);
 
-fn not_yet(blob_id: &str, error: &StoreError) -> JobError {
-    tracing::warn!(%error, blob_id, "a doomed blob is not removed yet");
-    match error.retry() {
-        Some(wait) => JobError::Snooze {
-            after: wait.max(STORE_AWAY),
-        },
-        None => JobError::Retry {
-            after: None,
-            code: error.code(),
-            detail: error.code().title().to_owned(),
-        },
-    }
+fn not_yet(error: &StoreError) -> JobError {
+    JobError::of_store(error, STORE_AWAY)
 }
 
 /// Runs the job up to its results.
@@ -70,12 +60,12 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
                 });
             }
             Err(MarkError::Catalog(error)) => return Err(error.into()),
-            Err(MarkError::Store(error)) => return Err(not_yet(blob_id, &error)),
+            Err(MarkError::Store(error)) => return Err(not_yet(&error)),
         }
         for other in in_place {
             let key = ObjectKey::parse(&other.object_key).map_err(unreadable)?;
             let there = context.objects.head(&key).await;
-            if there.map_err(|error| not_yet(blob_id, &error))?.is_none() {
+            if there.map_err(|error| not_yet(&error))?.is_none() {
                 tracing::error!(
                     blob_id,
                     in_its_place = other.object_key,
@@ -88,7 +78,7 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
         }
         for key in &keys {
             let gone = context.objects.delete(key).await;
-            gone.map_err(|error| not_yet(blob_id, &error))?;
+            gone.map_err(|error| not_yet(&error))?;
         }
         let again_at = upload
             .filter(|upload| upload.transport == Transport::Single)

@@ -116,21 +116,14 @@ pub async fn run(context: &Context) -> Result<Results, JobError> {
             Ok(Progress::Ended) => return Ok(results(|_| Box::pin(async { Ok(()) }))),
             Ok(Progress::More) => {}
             Err(SweepError::Catalog(error)) => return Err(error.into()),
-            Err(error) => {
-                tracing::warn!(%error, "a sweep stopped; it goes on from where it was");
-                let retry = match &error {
-                    SweepError::Store(e) => e.retry(),
-                    SweepError::Catalog(_) | SweepError::Phase(_) => None,
-                };
-                return Err(match retry {
-                    Some(wait) => JobError::Snooze {
-                        after: wait.max(STORE_AWAY),
-                    },
-                    None => JobError::Retry {
-                        after: None,
-                        code: error.code(),
-                        detail: error.code().title().to_owned(),
-                    },
+            // It goes on from where it was.
+            Err(SweepError::Store(error)) => return Err(JobError::of_store(&error, STORE_AWAY)),
+            Err(error @ SweepError::Phase(_)) => {
+                tracing::warn!(%error, "a sweep stopped");
+                return Err(JobError::Retry {
+                    after: None,
+                    code: error.code(),
+                    detail: error.code().title().to_owned(),
                 });
             }
         }
