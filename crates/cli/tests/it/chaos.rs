@@ -18,6 +18,7 @@ use safelight_catalog::sweeps::{self, FindingKind};
 use safelight_model::clock::{Clock as _, ManualClock, SystemClock};
 use safelight_model::entropy::{self, SeededEntropy};
 use safelight_model::limits;
+use safelight_model::plan::Policy;
 use safelight_objects::ObjectKey;
 use safelight_service::retention::sweep;
 use safelight_testkit::link::{Link, Weather};
@@ -104,10 +105,11 @@ fn weather_to_api() -> Weather {
     }
 }
 
-/// Large bodies, which break off.
+/// Large bodies, which break off: a part as large as they get comes through now and then.
 fn weather_to_store() -> Weather {
+    let most = Policy::default().most_part_bytes * 3 / 2;
     Weather {
-        cut_after_bytes: Some(100_000..=24_000_000),
+        cut_after_bytes: Some(100_000..=most),
         silent_cuts: 0.02,
         lost_answers: 0.05,
         duplicates: 0.05,
