@@ -265,6 +265,20 @@ pub struct NearAsset {
     pub asset: Asset,
 }
 
+/// An asset that was deleted.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AssetDeleted {
+    /// The asset: the one asked for, or that which stood for it.
+    pub asset_id: String,
+    /// `deleted`.
+    pub state: String,
+    /// When it was deleted. From then on nobody is given anything of it.
+    pub deleted_at: String,
+    /// When nothing of its bytes was left at the store; absent until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<String>,
+}
+
 /// Asks for access to an original.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct GrantOriginal {

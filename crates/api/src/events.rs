@@ -9,7 +9,7 @@ pub const SPEC_VERSION: &str = "1.0";
 pub const SOURCE: &str = "/v1/events";
 
 /// All types of events of this version.
-pub const TYPES: [&str; 10] = [
+pub const TYPES: [&str; 12] = [
     "capture.created",
     "upload.started",
     "upload.completed",
@@ -17,6 +17,8 @@ pub const TYPES: [&str; 10] = [
     "asset.state_changed",
     "rendition.ready",
     "asset.updated",
+    "asset.deleted",
+    "deletion.completed",
     "album.created",
     "album.updated",
     "album.deleted",
@@ -32,7 +34,7 @@ pub struct CloudEvent {
     /// `/v1/events`.
     pub source: String,
     /// `capture.created`, `upload.started`, `upload.completed`, `upload.merged`, `asset.state_changed`, `rendition.ready`,
-    /// `asset.updated`, `album.created`, `album.updated`, `album.deleted`, or one that you do not know.
+    /// `asset.updated`, `asset.deleted`, `deletion.completed`, `album.created`, `album.updated`, `album.deleted`, or one that you do not know.
     #[serde(rename = "type")]
     pub kind: String,
     /// What it is about: the asset, else the capture, else the album.

@@ -16,7 +16,7 @@ pub const UPLOAD_PLAN: &str = "/v1/uploads/{upload_id}/plan";
 pub const UPLOAD_COMPLETE: &str = "/v1/uploads/{upload_id}/complete";
 /// Lists assets (GET).
 pub const ASSETS: &str = "/v1/assets";
-/// One asset (GET), and what its owner says of it (PATCH).
+/// One asset (GET, DELETE), and what its owner says of it (PATCH).
 pub const ASSET: &str = "/v1/assets/{asset_id}";
 /// The owner's assets that look nearly like one (GET).
 pub const ASSET_NEAR: &str = "/v1/assets/{asset_id}/near";

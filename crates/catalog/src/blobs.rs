@@ -324,8 +324,8 @@ pub async fn inspected(
     Ok(changed == 1)
 }
 
-/// Records that a doomed blob's bytes are gone from the store. `false` when it is not doomed, or
-/// something still holds it.
+/// Records that a doomed blob's bytes and those of its renditions are gone from the store, and erases what was known of
+/// them. `false` when it is not doomed, or something still holds it.
 ///
 /// # Errors
 /// What the database says.
@@ -333,10 +333,19 @@ pub async fn gone(tx: &mut Tx<'_>, tenant_id: &str, blob_id: &str) -> Result<boo
     tx.outdate_mark();
     let changed = tx
         .exec(
-            "UPDATE blobs SET state = 'gone' WHERE tenant_id = $1 AND blob_id = $2 AND state = 'doomed'
+            "UPDATE blobs SET state = 'gone', sha256 = NULL, mime = NULL, width = NULL, height = NULL, thumbhash = NULL,
+                    picture_hash = NULL, reason_detail = NULL
+              WHERE tenant_id = $1 AND blob_id = $2 AND state = 'doomed'
                 AND NOT EXISTS (SELECT 1 FROM resources WHERE tenant_id = $1 AND blob_id = $2)",
             values![tenant_id, blob_id],
         )
         .await?;
+    if changed == 1 {
+        tx.exec(
+            "DELETE FROM renditions WHERE tenant_id = $1 AND blob_id = $2",
+            values![tenant_id, blob_id],
+        )
+        .await?;
+    }
     Ok(changed == 1)
 }

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::blobs;
 use crate::error::CatalogError;
 use crate::transaction::Tx;
+use crate::value::Value;
 use lookup::Known;
 use rows::Rows;
 
@@ -150,6 +151,7 @@ pub async fn initiate(
             held_blobs.insert((tenant_id, blob_id), blob);
         }
     }
+    let standing = standing(tx, fresh, &known).await?;
 
     let mut answers = Vec::with_capacity(fresh.len());
     let mut rows = Rows::default();
@@ -183,7 +185,10 @@ pub async fn initiate(
                 .and_then(|hash| known.held.get(tenant_id, owner_id, hash));
             let holder = match (held, one.duplicates) {
                 (None, _) => None,
-                (Some(held), Duplicates::Merge) => Some(held.asset_id.clone()),
+                // One that was deleted in this instant is told to nobody: its bytes are sent again.
+                (Some(held), Duplicates::Merge) => standing
+                    .contains(&(tenant_id, held.asset_id.as_str()))
+                    .then(|| held.asset_id.clone()),
                 (Some(held), Duplicates::Keep) => held_blobs
                     .get(&(tenant_id, held.blob_id.as_str()))
                     .filter(|blob| blob.size_bytes == asset.size_bytes)
@@ -223,4 +228,57 @@ fn to_hold<'a>(fresh: &'a [FreshCapture], known: &'a Known) -> BTreeSet<(&'a str
             Some((one.tenant_id.as_str(), held.blob_id.as_str()))
         })
         .collect()
+}
+
+/// Assets in one question at most.
+const ASSETS_AT_ONCE: usize = 200;
+
+/// Those of the assets that are to be told in place of an upload which are not deleted, nor will be before the end of the
+/// transaction: whoever deletes one waits for it, as this has waited for him.
+async fn standing<'a>(
+    tx: &mut Tx<'_>,
+    fresh: &'a [FreshCapture],
+    known: &'a Known,
+) -> Result<BTreeSet<(&'a str, &'a str)>, CatalogError> {
+    let told: BTreeSet<(&str, &str)> = fresh
+        .iter()
+        .filter(|one| one.duplicates == Duplicates::Merge)
+        .flat_map(|one| one.assets.iter().map(move |asset| (one, asset)))
+        .filter(|(_, asset)| !asset.sent_anyway)
+        .filter_map(|(one, asset)| {
+            let hash = asset.sha256.as_ref()?;
+            let held = known.held.get(&one.tenant_id, &one.owner_id, hash)?;
+            Some((one.tenant_id.as_str(), held.asset_id.as_str()))
+        })
+        .collect();
+    // SQLite's one writer has nobody delete between the question and the answer.
+    if !tx.is_postgres() {
+        return Ok(told);
+    }
+    let told: Vec<(&str, &str)> = told.into_iter().collect();
+    let mut standing = BTreeSet::new();
+    for some in told.chunks(ASSETS_AT_ONCE) {
+        let mut args: Vec<Value> = Vec::with_capacity(some.len() * 2);
+        let mut places = Vec::with_capacity(some.len());
+        for (tenant_id, asset_id) in some {
+            args.push((*tenant_id).into());
+            args.push((*asset_id).into());
+            places.push(format!("(${}, ${})", args.len() - 1, args.len()));
+        }
+        // Always in the same order, so that two never wait for each other in a ring.
+        let sql = format!(
+            "SELECT tenant_id, asset_id FROM assets WHERE (tenant_id, asset_id) IN ({}) AND state <> 'deleted'
+              ORDER BY tenant_id, asset_id FOR SHARE",
+            places.join(", ")
+        );
+        for row in tx.rows(&sql, &args).await? {
+            let (tenant_id, asset_id) = (row.text(0)?, row.text(1)?);
+            standing.extend(
+                some.iter()
+                    .find(|(t, a)| *t == tenant_id && *a == asset_id)
+                    .copied(),
+            );
+        }
+    }
+    Ok(standing)
 }

@@ -31,7 +31,7 @@ mod settle;
 
 pub use claim::{claim, heartbeat, promote};
 pub use enqueue::{NewJob, enqueue};
-pub use look::{Depth, Outlook, dead, depth, find, outlook, revive};
+pub use look::{Depth, Outlook, dead, depth, find, is_leased, outlook, revive};
 pub use rescue::{LOST_DETAIL, Rescue, expired, rescue};
 pub use settle::{bury, finish, retry, snooze};
 

@@ -18,6 +18,7 @@ pub mod assets;
 pub mod blobs;
 pub mod captures;
 pub mod catalog_mark;
+pub mod deletions;
 pub mod error;
 pub mod events;
 pub mod idempotency;

@@ -27,6 +27,8 @@ pub enum Code {
     UploadOffsetMismatch,
     /// The owner has these bytes already; the upload ended without them.
     UploadMerged,
+    /// The asset was deleted.
+    AssetDeleted,
     /// The bytes that arrived are more or fewer than declared.
     SizeMismatch,
     /// The bytes that arrived are not those declared.
@@ -79,7 +81,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
@@ -92,6 +94,7 @@ impl Code {
         Self::UploadIncomplete,
         Self::UploadOffsetMismatch,
         Self::UploadMerged,
+        Self::AssetDeleted,
         Self::SizeMismatch,
         Self::ChecksumMismatch,
         Self::UnsupportedMediaType,
@@ -134,6 +137,7 @@ impl Code {
             Self::UploadIncomplete => "upload_incomplete",
             Self::UploadOffsetMismatch => "upload_offset_mismatch",
             Self::UploadMerged => "upload_merged",
+            Self::AssetDeleted => "asset_deleted",
             Self::SizeMismatch => "size_mismatch",
             Self::ChecksumMismatch => "checksum_mismatch",
             Self::UnsupportedMediaType => "unsupported_media_type",
@@ -177,6 +181,7 @@ impl Code {
             Self::UploadIncomplete => "Bytes are missing",
             Self::UploadOffsetMismatch => "Bytes were sent for another offset than the upload's",
             Self::UploadMerged => "The owner has these bytes already: nothing more is to be sent",
+            Self::AssetDeleted => "The asset was deleted",
             Self::SizeMismatch => "The bytes that arrived are more or fewer than declared",
             Self::ChecksumMismatch => "The bytes that arrived are not those declared",
             Self::UnsupportedMediaType => "This kind of file cannot be decoded",

@@ -51,6 +51,11 @@ async fn round(context: &Context) {
         Ok(cleared) => tracing::debug!(cleared, "segments of appended uploads removed"),
         Err(error) => tracing::warn!(%error, "segments of appended uploads were not removed"),
     }
+    match retention::complete_deletions::complete_deletions(context).await {
+        Ok(0) => {}
+        Ok(completed) => tracing::debug!(completed, "deletions found complete"),
+        Err(error) => tracing::warn!(%error, "deletions were not looked at"),
+    }
     match insights::prune_events::prune_events(context).await {
         Ok(0) => {}
         Ok(removed) => tracing::info!(removed, "old events forgotten"),

@@ -1,7 +1,7 @@
 //! What stands in the queue.
 
 use safelight_model::clock::Micros;
-use safelight_model::job::JobState;
+use safelight_model::job::{JobKind, JobState};
 use safelight_model::lane::{Lane, Waiting};
 
 use super::{COLUMNS, Job, KNOWN_KINDS, NewJob, enqueue, kind, lane, read};
@@ -68,6 +68,28 @@ pub(super) fn outlook_sql() -> String {
     });
     let next = "(SELECT run_at FROM jobs WHERE state = 'scheduled' ORDER BY run_at LIMIT 1)";
     format!("SELECT {}, {next}", oldest.join(", "))
+}
+
+/// Whether a worker has a job of one of these kinds that is done to `subject_id`.
+///
+/// # Errors
+/// What the database says.
+pub async fn is_leased(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    subject_id: &str,
+    kinds: &[JobKind],
+) -> Result<bool, CatalogError> {
+    let kinds: Vec<String> = kinds.iter().map(|k| format!("'{}'", k.as_str())).collect();
+    let sql = format!(
+        "SELECT job_id FROM jobs
+          WHERE tenant_id = $1 AND subject_id = $2 AND state = 'leased' AND kind IN ({}) LIMIT 1",
+        kinds.join(", ")
+    );
+    Ok(tx
+        .row(&sql, values![tenant_id, subject_id])
+        .await?
+        .is_some())
 }
 
 /// One job and where it stands, if it is there: done jobs are not.

@@ -4,12 +4,11 @@
 //! is right at once. Nothing is merged by it.
 
 use safelight_api::assets as wire;
-use safelight_catalog::assets;
 use safelight_catalog::near::{self, Near};
 use safelight_model::limits;
 use serde::Deserialize;
 
-use super::read_asset::{Fields, ReadAssetError, look_up, render_small};
+use super::read_asset::{Fields, ReadAssetError, look_up, render_small, standing};
 use crate::context::{Context, Owner};
 
 /// The query, as it came.
@@ -38,10 +37,7 @@ pub async fn find_near(
     }
     let mut reader = context.catalog.reader().await?;
     let tx = &mut reader.tx();
-    let asset = assets::standing_for(tx, &owner.tenant_id, asset_id)
-        .await?
-        .filter(|a| a.owner_id == owner.owner_id)
-        .ok_or(ReadAssetError::NotFound)?;
+    let asset = standing(tx, owner, asset_id).await?;
     let found = near::near(tx, &asset, usize::try_from(limit).unwrap_or(0)).await?;
     let comparable = found.is_some();
     let (distances, near): (Vec<u32>, Vec<_>) = found

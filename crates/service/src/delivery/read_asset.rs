@@ -7,6 +7,7 @@ use safelight_catalog::assets::{self, Asset};
 use safelight_catalog::renditions::{self, Rendition};
 use safelight_catalog::{CatalogError, Tx, albums, metadata};
 use safelight_model::codes::Code;
+use safelight_model::lifecycle::State;
 use safelight_model::metadata::Moment;
 use safelight_model::preset;
 
@@ -36,6 +37,9 @@ pub enum ReadAssetError {
     /// There is no such asset of this owner.
     #[error("there is no such asset")]
     NotFound,
+    /// It was deleted.
+    #[error("this asset was deleted")]
+    Deleted,
     /// There is no such album or capture of this owner.
     #[error("there is no such {0}")]
     NoGroup(&'static str),
@@ -53,6 +57,7 @@ impl ReadAssetError {
     pub fn code(&self) -> Code {
         match self {
             Self::NotFound | Self::NoGroup(_) => Code::NotFound,
+            Self::Deleted => Code::AssetDeleted,
             Self::Query(..) => Code::ValidationFailed,
             Self::Catalog(e) => e.code(),
         }
@@ -130,10 +135,29 @@ pub(super) struct Found {
     pub(super) albums: BTreeSet<String>,
 }
 
+/// The asset of `owner` that stands for this one.
+///
+/// # Errors
+/// If there is none, it was deleted, or the catalog fails.
+pub(super) async fn standing(
+    tx: &mut Tx<'_>,
+    owner: &Owner,
+    asset_id: &str,
+) -> Result<Asset, ReadAssetError> {
+    let asset = assets::standing_for(tx, &owner.tenant_id, asset_id)
+        .await?
+        .filter(|a| a.owner_id == owner.owner_id)
+        .ok_or(ReadAssetError::NotFound)?;
+    match asset.state {
+        State::Deleted => Err(ReadAssetError::Deleted),
+        _ => Ok(asset),
+    }
+}
+
 /// One asset of `owner`.
 ///
 /// # Errors
-/// If there is none, or the catalog fails.
+/// If there is none, it was deleted, or the catalog fails.
 pub async fn read_asset(
     context: &Context,
     owner: &Owner,
@@ -142,10 +166,7 @@ pub async fn read_asset(
 ) -> Result<Shown, ReadAssetError> {
     let mut reader = context.catalog.reader().await?;
     let tx = &mut reader.tx();
-    let asset = assets::standing_for(tx, &owner.tenant_id, asset_id)
-        .await?
-        .filter(|a| a.owner_id == owner.owner_id)
-        .ok_or(ReadAssetError::NotFound)?;
+    let asset = standing(tx, owner, asset_id).await?;
     let found = look_up(tx, vec![asset], fields, true).await?;
     let found = found.first().ok_or(ReadAssetError::NotFound)?;
     Ok(Shown {

@@ -19,6 +19,9 @@ pub enum Refusal {
     /// It is not there, or not yet.
     #[error("this is not available: the asset is {}", .0.as_str())]
     NotAvailable(State),
+    /// Its owner deleted it.
+    #[error("this was deleted")]
+    Deleted,
     /// It is withheld.
     #[error("this is withheld by a scanner or moderator")]
     Withheld,
@@ -30,6 +33,7 @@ impl Refusal {
     pub fn code(self) -> Code {
         match self {
             Self::NotAvailable(_) => Code::NotFound,
+            Self::Deleted => Code::AssetDeleted,
             Self::Withheld => Code::ContentQuarantined,
         }
     }
@@ -44,6 +48,10 @@ impl Refusal {
 /// # Errors
 /// Why not.
 pub fn decide(asset: &Asset, wanted: Wanted) -> Result<(), Refusal> {
+    // One that became another is a tombstone too, and leads there.
+    if asset.state == State::Deleted && asset.merged_into.is_none() {
+        return Err(Refusal::Deleted);
+    }
     let Some(blob) = asset.blob.as_ref() else {
         return Err(Refusal::NotAvailable(asset.state));
     };
@@ -137,5 +145,7 @@ mod tests {
         }
         let withheld = decide(&asset(State::Quarantined, Some("clean")), Wanted::Original);
         assert_eq!(withheld, Err(Refusal::Withheld));
+        let deleted = decide(&asset(State::Deleted, None), Wanted::Rendition);
+        assert_eq!(deleted, Err(Refusal::Deleted));
     }
 }

@@ -27,6 +27,7 @@ use crate::intake::read_event::NoEvent;
 use crate::intake::sign_urls::SignError;
 use crate::library::albums::AlbumError;
 use crate::library::patch_asset::PatchError;
+use crate::retention::delete_asset::DeleteError;
 
 /// An error that has a stable code.
 pub trait Coded: std::error::Error {
@@ -60,6 +61,7 @@ coded!(
     CatalogError,
     AbortError,
     CompleteUploadError,
+    DeleteError,
     FollowError,
     GrantError,
     KeyError,

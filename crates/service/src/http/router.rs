@@ -136,7 +136,7 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(uploads::plan))
         .routes(routes!(uploads::complete))
         .routes(routes!(assets::list))
-        .routes(routes!(assets::read, assets::patch))
+        .routes(routes!(assets::read, assets::patch, assets::delete))
         .routes(routes!(assets::near))
         .routes(routes!(assets::grant))
         .routes(routes!(albums::create, albums::list))

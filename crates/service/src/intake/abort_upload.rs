@@ -8,9 +8,9 @@ use safelight_catalog::uploads::{self, Upload, UploadState};
 use safelight_catalog::{CatalogError, Tx, assets};
 use safelight_model::codes::Code;
 use safelight_model::ids;
-use safelight_model::lifecycle::Event;
+use safelight_model::lifecycle::{Event, State};
 
-use super::sign_urls::{SignError, find};
+use super::sign_urls::{SignError, find, is_deleted};
 use crate::context::{Context, Owner};
 
 /// Why an upload was not aborted.
@@ -51,6 +51,15 @@ pub async fn abort_upload(
     loop {
         let upload = find(context, owner, upload_id).await?;
         match upload.state {
+            UploadState::Completed | UploadState::Merged
+                if is_deleted(context, &upload).await? =>
+            {
+                return Ok(UploadAborted {
+                    upload_id: upload.upload_id,
+                    asset_id: upload.merged_into.unwrap_or(upload.asset_id),
+                    state: State::Deleted.as_str().to_owned(),
+                });
+            }
             UploadState::Completing | UploadState::Completed | UploadState::Merged => {
                 return Err(AbortError::Whole(upload.state.as_str()));
             }

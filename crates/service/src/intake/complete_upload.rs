@@ -16,7 +16,7 @@ use safelight_model::codes::Code;
 use safelight_model::duplicates::DedupScope;
 use safelight_model::ids;
 use safelight_model::job::JobKind;
-use safelight_model::lifecycle::Event;
+use safelight_model::lifecycle::{Event, State};
 use safelight_model::look;
 use safelight_model::plan::{self, Transport};
 use safelight_objects::{CompleteError, ObjectKey, Part, StoreError};
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::abort_upload::end;
 use super::merge_upload::merge_if_there;
 use super::read_upload::arrived;
-use super::sign_urls::{SignError, find};
+use super::sign_urls::{SignError, find, is_deleted};
 use crate::context::{Context, Owner};
 use crate::insights::record::{Told, record_with};
 use crate::queue::enqueue::enqueue;
@@ -126,6 +126,9 @@ pub async fn complete_upload(
             UploadState::Completing => settle(context, &upload).await?,
             // What is missing of one that ended so is in another asset.
             UploadState::Completed | UploadState::Merged => return answer(context, &upload).await,
+            UploadState::Aborted | UploadState::Expired if is_deleted(context, &upload).await? => {
+                return Err(SignError::Deleted.into());
+            }
             UploadState::Aborted | UploadState::Expired => return Err(CompleteUploadError::Ended),
         }
         upload = find(context, owner, upload_id).await?;
@@ -144,6 +147,9 @@ async fn answer(
     )
     .await?
     .ok_or(SignError::NotFound)?;
+    if asset.state == State::Deleted {
+        return Err(SignError::Deleted.into());
+    }
     Ok(UploadCompleted {
         upload_id: upload.upload_id.clone(),
         asset_id: asset.asset_id,

@@ -8,7 +8,7 @@ use safelight_objects::{ObjectKey, Part};
 
 use super::merge_upload::merge_if_there;
 use super::plan_hints::plan_of;
-use super::sign_urls::{SignError, find};
+use super::sign_urls::{SignError, find, is_deleted};
 use crate::context::{Context, Owner};
 
 /// What the store holds of an upload that is not completed.
@@ -79,6 +79,10 @@ pub async fn read_upload(
 ) -> Result<UploadBody, SignError> {
     let upload = find(context, owner, upload_id).await?;
     let upload = merge_if_there(context, upload).await?;
+    let is_over = !matches!(upload.state, UploadState::Open | UploadState::Completing);
+    if is_over && is_deleted(context, &upload).await? {
+        return Err(SignError::Deleted);
+    }
     shown(context, upload).await
 }
 

@@ -60,7 +60,7 @@ pub async fn reconcile(context: &Context, upload: &Upload) -> Result<Next, Catal
             upload.expires_at,
         ))),
         // Another was quicker and ended it: what is left is looked at by itself.
-        Code::UploadExpired => Ok(Next::Settled),
+        Code::UploadExpired | Code::AssetDeleted => Ok(Next::Settled),
         Code::NotFound => Ok(Next::Never),
         _ => {
             tracing::warn!(upload_id = upload.upload_id, %error, "an upload could not be looked at");

@@ -28,7 +28,7 @@ pub async fn replan_upload(
     for _ in 0..TRIES {
         let upload = find(context, owner, upload_id).await?;
         if upload.state != UploadState::Open || upload.expires_at <= context.now() {
-            return Err(SignError::closed(&upload));
+            return Err(SignError::closed(context, &upload).await);
         }
         if let Some(answer) = once(context, upload, asked).await? {
             return Ok(answer);

@@ -32,6 +32,9 @@ pub enum SignError {
     /// Its bytes are all there.
     #[error("this upload is already {0}: nothing more is to be sent")]
     Whole(&'static str),
+    /// Its asset was deleted.
+    #[error("the asset that this upload was for was deleted: nothing more is to be sent")]
+    Deleted,
     /// Its owner has its bytes in this asset.
     #[error("asset {0} has these bytes already: nothing more is to be sent")]
     Merged(String),
@@ -59,6 +62,7 @@ impl SignError {
         match self {
             Self::NotFound => Code::NotFound,
             Self::Ended => Code::UploadExpired,
+            Self::Deleted => Code::AssetDeleted,
             Self::Merged(_) => Code::UploadMerged,
             Self::Whole(_) | Self::Invalid(..) => Code::ValidationFailed,
             Self::Catalog(e) => e.code(),
@@ -87,7 +91,12 @@ impl SignError {
     }
 
     /// Why nothing more can be sent to an upload that is not open any more.
-    pub(super) fn closed(upload: &Upload) -> Self {
+    pub(super) async fn closed(context: &Context, upload: &Upload) -> Self {
+        match is_deleted(context, upload).await {
+            Ok(false) => {}
+            Ok(true) => return Self::Deleted,
+            Err(error) => return Self::Catalog(error),
+        }
         match (upload.state, &upload.merged_into) {
             (UploadState::Merged, Some(asset_id)) => Self::Merged(asset_id.clone()),
             (UploadState::Completing | UploadState::Completed, _) => {
@@ -96,6 +105,13 @@ impl SignError {
             _ => Self::Ended,
         }
     }
+}
+
+/// Whether the asset that an upload was for, or that which stands for it, was deleted.
+pub(super) async fn is_deleted(context: &Context, upload: &Upload) -> Result<bool, CatalogError> {
+    let mut reader = context.catalog.reader().await?;
+    let asset = assets::standing_for(&mut reader.tx(), &upload.tenant_id, &upload.asset_id).await?;
+    Ok(asset.is_some_and(|asset| asset.state == State::Deleted))
 }
 
 /// What the URL of a single PUT is bound to.
@@ -233,12 +249,13 @@ pub async fn sign_urls(
     let upload = find(context, owner, upload_id).await?;
     let upload = merge_if_there(context, upload).await?;
     if upload.state != UploadState::Open || upload.expires_at <= context.now() {
-        return Err(SignError::closed(&upload));
+        return Err(SignError::closed(context, &upload).await);
     }
     if upload.transport == Transport::Single {
         let urls = sign_single(context, &upload).await?;
         return if urls.is_empty() {
-            Err(SignError::Ended)
+            let now = find(context, owner, upload_id).await?;
+            Err(SignError::closed(context, &now).await)
         } else {
             Ok(urls)
         };
@@ -262,7 +279,8 @@ pub async fn sign_urls(
     }
     let now = context.now();
     if !extend(context, &upload, now).await? {
-        return Err(SignError::Ended);
+        let now = find(context, owner, upload_id).await?;
+        return Err(SignError::closed(context, &now).await);
     }
     let key = ObjectKey::parse(&upload.object_key)?;
     parts
@@ -415,8 +433,8 @@ pub(super) async fn begin_at_store(
             "this upload was planned anew meanwhile: read it and go by its plan".to_owned(),
         ));
     }
-    match now.state {
-        UploadState::Merged => Err(SignError::closed(&now)),
-        _ => Begun::of(&now).ok_or(SignError::Ended),
+    match (now.state, Begun::of(&now)) {
+        (UploadState::Merged, _) | (_, None) => Err(SignError::closed(context, &now).await),
+        (_, Some(begun)) => Ok(begun),
     }
 }

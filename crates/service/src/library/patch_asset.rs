@@ -2,7 +2,7 @@
 
 use safelight_api::assets::PatchAsset;
 use safelight_api::events::EventFacts;
-use safelight_catalog::{CatalogError, Tx, metadata};
+use safelight_catalog::{CatalogError, Tx, assets, metadata};
 use safelight_model::codes::Code;
 use safelight_model::metadata::{BadPatch, LocationPatch, Moment, Patch, Visibility, changed};
 use safelight_model::tags::{self, BadTags};
@@ -14,9 +14,12 @@ use crate::insights::record::{Told, record_with};
 /// Why nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum PatchError {
-    /// There is no such asset of this owner, or it was deleted.
+    /// There is no such asset of this owner.
     #[error("there is no such asset")]
     NotFound,
+    /// It was deleted.
+    #[error("this asset was deleted")]
+    Deleted,
     /// It is not as the caller believes.
     #[error("the asset is at revision {0}: read it again, and decide anew")]
     Revision(i64),
@@ -34,6 +37,7 @@ impl PatchError {
     pub fn code(&self) -> Code {
         match self {
             Self::NotFound => Code::NotFound,
+            Self::Deleted => Code::AssetDeleted,
             Self::Revision(_) => Code::RevisionMismatch,
             Self::Invalid(..) => Code::ValidationFailed,
             Self::Catalog(e) => e.code(),
@@ -118,9 +122,14 @@ pub async fn patch_asset(
     patch: &Patch,
     expected: &Expected,
 ) -> Result<String, PatchError> {
-    let asset = metadata::hold(tx, &owner.tenant_id, &owner.owner_id, asset_id)
-        .await?
-        .ok_or(PatchError::NotFound)?;
+    let held = metadata::hold(tx, &owner.tenant_id, &owner.owner_id, asset_id).await?;
+    let Some(asset) = held else {
+        let there = assets::standing_for(tx, &owner.tenant_id, asset_id).await?;
+        return Err(match there.filter(|a| a.owner_id == owner.owner_id) {
+            Some(_) => PatchError::Deleted,
+            None => PatchError::NotFound,
+        });
+    };
     if !expected.is(asset.revision) {
         return Err(PatchError::Revision(asset.revision));
     }

@@ -77,6 +77,13 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     let (context, job, picture_hash) = (context.clone(), job.clone(), reply.picture_hash);
     Ok(results(move |tx| {
         Box::pin(async move {
+            // What was doomed meanwhile is nobody's, and its purge waits for this job's end.
+            if blobs::hold(tx, &job.tenant_id, &job.subject_id)
+                .await?
+                .is_none()
+            {
+                return Ok(());
+            }
             let holders = assets::of_blob(tx, &job.tenant_id, &job.subject_id).await?;
             for one in &stored {
                 renditions::store(tx, &job.tenant_id, &job.subject_id, one, context.now()).await?;

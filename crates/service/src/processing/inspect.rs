@@ -283,6 +283,13 @@ async fn conclude(
     mut outcome: Outcome,
     lost: Option<Blob>,
 ) -> Result<(), JobError> {
+    // Held first, as whoever deletes does: what was doomed meanwhile is nobody's, and its purge waits for this job's end.
+    if blobs::hold(tx, &job.tenant_id, &blob.blob_id)
+        .await?
+        .is_none()
+    {
+        return Ok(());
+    }
     let sha256 = match &outcome {
         Outcome::Twin(sha256) => Some(sha256.clone()),
         Outcome::Cover(found, _) | Outcome::Failed(found) => found.sha256.clone(),

@@ -13,6 +13,7 @@ use safelight_model::{limits, look};
 use safelight_objects::{ObjectKey, StoreError};
 
 use super::catalog_mark::MarkError;
+use super::complete_deletions;
 use super::held_back::{Goes, LOOKED_AT_AGAIN, is_held_back};
 use crate::context::Context;
 use crate::look::Next;
@@ -44,14 +45,15 @@ pub async fn clear_upload(context: &Context, upload: &Upload) -> Result<Next, Ca
     let closes_at = upload.signed_until.plus(limits::LATE_BYTES);
     match remove(context, upload).await {
         Ok(true) if closes_at <= now => {
-            let closed = upload.clone();
+            let (closed, of) = (upload.clone(), context.clone());
             context
                 .catalog
                 .write(move |tx| {
                     Box::pin(async move {
                         appends::doom_all(tx, &closed, now).await?;
                         appends::forget(tx, &closed).await?;
-                        uploads::cleared(tx, &closed, now).await
+                        uploads::cleared(tx, &closed, now).await?;
+                        complete_deletions::of_upload(tx, &of, &closed).await
                     })
                 })
                 .await?;

@@ -4,6 +4,8 @@ pub mod catalog_mark;
 pub mod clear_segments;
 pub mod clear_upload;
 mod compare;
+pub mod complete_deletions;
+pub mod delete_asset;
 mod find_orphans;
 mod held_back;
 mod judge_mark;

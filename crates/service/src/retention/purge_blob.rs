@@ -2,20 +2,25 @@
 //!
 //! Bytes that came by one PUT can come again for as long as their URL works: they are removed at once, and once more when
 //! nothing can arrive any more. Only then is the blob gone. Bytes that came again in place of lost ones are looked for first: where the
-//! store does not have them, it is not the one that they went to, and the lost ones may be all there is.
+//! store does not have them, it is not the one that they went to, and the lost ones may be all there is. A worker that has the
+//! blob already may still store a rendition of it: what is there is removed at once, and all again when no worker has it.
 
-use safelight_catalog::jobs::Job;
+use safelight_catalog::jobs::{self, Job};
 use safelight_catalog::{assets, blobs, uploads};
 use safelight_model::codes::Code;
+use safelight_model::job::JobKind;
 use safelight_model::plan::Transport;
 use safelight_model::{limits, preset};
 use safelight_objects::{ObjectKey, StoreError};
 
 use super::catalog_mark::MarkError;
+use super::complete_deletions;
 use super::held_back::{Goes, LOOKED_AT_AGAIN, is_held_back};
 use crate::context::Context;
 use crate::work::{JobError, Results, results};
 
+/// After so long it is looked again whether a worker still has the blob.
+const WORKED_ON: std::time::Duration = std::time::Duration::from_secs(5);
 /// How long a purge waits at least for a store that is away.
 const STORE_AWAY: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -40,6 +45,9 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
         Some(blob) => blobs::in_place_of(&mut reader.tx(), tenant_id, &job.owner_id, blob).await?,
         None => Vec::new(),
     };
+    // Whoever takes it from now on finds it doomed, and stores nothing.
+    let makes = [JobKind::Inspect, JobKind::Derive];
+    let is_worked_on = jobs::is_leased(&mut reader.tx(), tenant_id, blob_id, &makes).await?;
     drop(reader);
     // Asked before the store is: what is removed then stays so.
     let now = context.now();
@@ -80,6 +88,9 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
             let gone = context.objects.delete(key).await;
             gone.map_err(|error| not_yet(&error))?;
         }
+        if is_worked_on {
+            return Err(JobError::Snooze { after: WORKED_ON });
+        }
         let again_at = upload
             .filter(|upload| upload.transport == Transport::Single)
             .map(|upload| upload.signed_until.plus(limits::LATE_BYTES));
@@ -89,10 +100,12 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
             });
         }
     }
-    let job = job.clone();
+    let (job, context) = (job.clone(), context.clone());
     Ok(results(move |tx| {
         Box::pin(async move {
-            blobs::gone(tx, &job.tenant_id, &job.subject_id).await?;
+            if blobs::gone(tx, &job.tenant_id, &job.subject_id).await? {
+                complete_deletions::of_blob(tx, &context, &job.tenant_id, &job.subject_id).await?;
+            }
             Ok(())
         })
     }))

@@ -5,9 +5,10 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use safelight_api::assets::{
-    Asset, AssetPage, GrantOriginal, NearAssets, OriginalGranted, PatchAsset,
+    Asset, AssetDeleted, AssetPage, GrantOriginal, NearAssets, OriginalGranted, PatchAsset,
 };
 use safelight_api::problem::Problem;
+use safelight_model::codes::Code;
 use safelight_model::lifecycle;
 use serde::Deserialize;
 
@@ -26,6 +27,7 @@ use crate::http::router::AppState;
 use crate::http::wait::{Seen, Wish, wait};
 use crate::insights::follow::Scope;
 use crate::library::patch_asset;
+use crate::retention::delete_asset;
 
 /// The query of reading one asset.
 #[derive(Debug, Deserialize)]
@@ -162,6 +164,47 @@ pub(in crate::http) async fn patch(
     let Shown { asset, revision } =
         read_asset::read_asset(&state.context, owner, &asset_id, &Fields::said()).await?;
     Ok(tagged(answered(StatusCode::OK, asset, replayed), revision))
+}
+
+/// Deletes an asset, in whatever state it is: original, renditions, unfinished uploads, and all that was said of it. From the
+/// answer on nobody is given anything of it; its bytes are removed then, and `deletion.completed` tells when none is left.
+/// Deleting twice is harmless, and answers the same.
+#[utoipa::path(
+    delete, path = "/v1/assets/{asset_id}", tag = "assets",
+    params(
+        ("asset_id" = String, Path, description = "The asset"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Optional: deleting twice is harmless")
+    ),
+    responses(
+        (status = 202, body = AssetDeleted, description = "It is deleted, now or before; `completed_at` tells whether its bytes are gone"),
+        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+    )
+)]
+pub(in crate::http) async fn delete(
+    State(state): State<AppState>,
+    media: Media,
+    Path(asset_id): Path<String>,
+    MaybeKey(key): MaybeKey,
+) -> Result<Response, Refused> {
+    let Media { caller, owner } = &media;
+    let mut tries = 0;
+    let (asset_id, replayed) = loop {
+        let write = key
+            .clone()
+            .map(|key| Write::of(caller, key, "delete_asset", &asset_id, &[]));
+        let (context, of, id) = (state.context.clone(), owner.clone(), asset_id.clone());
+        let done = in_one_commit_perhaps(&state.context, write, move |tx| {
+            Box::pin(async move { delete_asset::delete_asset(tx, &context, &of, &id).await })
+        })
+        .await;
+        match done {
+            // Others had hold of it in this instant.
+            Err(refused) if refused.code == Code::Overloaded && tries < 3 => tries += 1,
+            other => break other?,
+        }
+    };
+    let deleted = delete_asset::read_deletion(&state.context, owner, &asset_id).await?;
+    Ok(answered(StatusCode::ACCEPTED, deleted, replayed))
 }
 
 /// Grants access to the original, for a time.

@@ -69,6 +69,7 @@ pages! {
     UploadIncomplete "upload_incomplete",
     UploadOffsetMismatch "upload_offset_mismatch",
     UploadMerged "upload_merged",
+    AssetDeleted "asset_deleted",
     SizeMismatch "size_mismatch",
     ChecksumMismatch "checksum_mismatch",
     UnsupportedMediaType "unsupported_media_type",

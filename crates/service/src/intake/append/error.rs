@@ -5,8 +5,9 @@ use safelight_catalog::uploads::{Upload, UploadState};
 use safelight_model::codes::Code;
 use safelight_objects::StoreError;
 
+use crate::context::Context;
 use crate::intake::complete_upload::CompleteUploadError;
-use crate::intake::sign_urls::SignError;
+use crate::intake::sign_urls::{SignError, is_deleted};
 
 /// Why nothing, or not all, was appended.
 #[derive(Debug, thiserror::Error)]
@@ -68,9 +69,15 @@ pub enum AppendError {
 
 impl AppendError {
     /// Why nothing more can be appended to an upload that is not open any more.
-    pub(super) fn closed(upload: &Upload) -> Self {
-        match (upload.state, &upload.merged_into) {
-            (UploadState::Merged, Some(asset_id)) => Self::Merged(asset_id.clone()),
+    pub(super) async fn closed(context: &Context, upload: &Upload) -> Self {
+        match (
+            is_deleted(context, upload).await,
+            upload.state,
+            &upload.merged_into,
+        ) {
+            (Err(error), ..) => Self::Catalog(error),
+            (Ok(true), ..) => Self::Upload(SignError::Deleted),
+            (_, UploadState::Merged, Some(asset_id)) => Self::Merged(asset_id.clone()),
             _ => Self::Ended,
         }
     }

@@ -64,7 +64,7 @@ pub(super) async fn write_part(
             }
             let (tenant_id, upload_id) = (&held.upload.tenant_id, &held.upload.upload_id);
             let now = look(context, tenant_id, upload_id, None).await?;
-            return Err(AppendError::closed(&now));
+            return Err(AppendError::closed(context, &now).await);
         }
         Err(error) => return Err(AppendError::Store(error)),
     };

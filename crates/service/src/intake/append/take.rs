@@ -9,6 +9,7 @@ use super::holders::Place;
 use super::{Gateway, STORE_REQUEST, store};
 use crate::context::Context;
 use crate::intake::merge_upload::merge_if_there;
+use crate::intake::sign_urls::{SignError, is_deleted};
 
 /// An upload that only this request may append to.
 #[derive(Debug)]
@@ -79,12 +80,15 @@ pub async fn take(
     let upload = look(context, tenant_id, upload_id, owner_id).await?;
     let upload = merge_if_there(context, upload).await?;
     match upload.state {
+        UploadState::Completed | UploadState::Merged if is_deleted(context, &upload).await? => {
+            return Err(AppendError::Upload(SignError::Deleted));
+        }
         UploadState::Completing | UploadState::Completed | UploadState::Merged => {
             return Ok(Took::Whole(Box::new(upload)));
         }
         UploadState::Open if upload.expires_at > context.now() => {}
         UploadState::Open | UploadState::Aborted | UploadState::Expired => {
-            return Err(AppendError::Ended);
+            return Err(AppendError::closed(context, &upload).await);
         }
     }
     let (tenant, id) = (tenant_id.to_owned(), upload_id.to_owned());
@@ -108,7 +112,7 @@ pub async fn take(
         {
             Ok(Took::Whole(Box::new(upload)))
         }
-        None => Err(AppendError::Ended),
+        None => Err(AppendError::closed(context, &upload).await),
     }
 }
 
