@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use safelight_api::assets::Asset;
+use safelight_model::codes::Code;
 use safelight_model::lifecycle::State;
 
 use crate::call_error::CallError;
@@ -64,6 +65,15 @@ pub fn held(outcome: &FileOutcome, asset: &Asset) -> Held {
     }
 }
 
+/// All that there is of an asset that was deleted.
+fn deleted(asset_id: &str) -> Asset {
+    Asset {
+        asset_id: asset_id.to_owned(),
+        state: State::Deleted.as_str().to_owned(),
+        ..Asset::default()
+    }
+}
+
 /// How waiting ended.
 #[derive(Debug, Default)]
 pub struct Waited {
@@ -105,8 +115,14 @@ pub async fn wait(
             .await;
         let mut settled = false;
         for (asked, answer) in answers {
-            // Another asset may stand for it by now.
-            let asset = answer?;
+            let asset = match answer {
+                // Another asset may stand for it by now.
+                Ok(asset) => asset,
+                Err(error) if Code::parse(error.code()) == Some(Code::AssetDeleted) => {
+                    deleted(&asked)
+                }
+                Err(error) => return Err(error),
+            };
             // A state that this version does not know may still change.
             if State::parse(&asset.state).is_some_and(State::is_settled) {
                 settled = true;

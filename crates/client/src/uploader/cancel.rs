@@ -77,7 +77,7 @@ impl Uploader {
                     Err(error) => match Code::parse(error.code()) {
                         // It is all there.
                         Some(Code::ValidationFailed) => whole.push(file.seq),
-                        Some(Code::NotFound | Code::UploadExpired) => {}
+                        Some(Code::NotFound | Code::UploadExpired | Code::AssetDeleted) => {}
                         _ => return Err(error.into()),
                     },
                 }

@@ -15,7 +15,7 @@ pub(super) struct Initiated {
     pub(super) jobs: Vec<FileJob>,
     /// Settled without sending anything.
     pub(super) outcomes: Vec<FileOutcome>,
-    /// Files of assets that the server has given up or deleted: the capture must be made anew.
+    /// Files of assets that the server has given up: the capture must be made anew.
     pub(super) given_up: Vec<WorkFile>,
 }
 
@@ -94,7 +94,8 @@ impl Uploader {
         self.journal(move |journal| journal.initiated(seq, &capture_id, &planned))
             .await?;
         for outcome in &initiated.outcomes {
-            if outcome.already_there
+            let is_deleted = outcome.state.as_deref() == Some(State::Deleted.as_str());
+            if (outcome.already_there || is_deleted)
                 && let Some(file) = known.files.iter().find(|f| f.path == outcome.path)
             {
                 let file_seq = file.row.seq;
@@ -129,7 +130,14 @@ fn sort(
         return;
     }
     match State::parse(&asset.state) {
-        Some(State::Expired | State::Deleted) => initiated.given_up.push(file.clone()),
+        Some(State::Expired) => initiated.given_up.push(file.clone()),
+        // Whoever deleted it wants it gone.
+        Some(State::Deleted) => initiated.outcomes.push(FileOutcome {
+            capture_id: Some(capture_id.to_owned()),
+            asset_id: Some(asset.asset_id.clone()),
+            state: Some(asset.state.clone()),
+            ..file.failed(Failure::deleted())
+        }),
         Some(State::Initiated | State::Uploading) => {
             let detail =
                 "the server waits for this file but gave no way to send it; try again later";

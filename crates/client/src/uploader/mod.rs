@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use safelight_api::captures::{Device, UploadPlanned};
 use safelight_model::clock::{Clock, SystemClock};
+use safelight_model::codes::Code;
 use safelight_model::duplicates::Duplicates;
 use tokio::sync::{Semaphore, watch};
 
@@ -240,6 +241,13 @@ impl Failure {
         Self::of(
             Hold::Cancelled.as_str(),
             "this capture was given up; what of it had arrived whole stays",
+        )
+    }
+
+    fn deleted() -> Self {
+        Self::of(
+            Code::AssetDeleted.as_str(),
+            "this file's asset was deleted at the server; it is not sent again",
         )
     }
 

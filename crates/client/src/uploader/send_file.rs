@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use safelight_api::uploads::{Replanned, UploadCompleted};
 use safelight_model::codes::Code;
+use safelight_model::lifecycle::State;
 use safelight_model::plan::{self, Transport};
 use tokio::sync::Notify;
 
@@ -35,6 +36,8 @@ pub(super) enum Stop {
     GivenUp,
     /// The server has these bytes by another way.
     Merged,
+    /// Its asset was deleted meanwhile: nobody wants it sent.
+    Deleted,
     /// The file is no longer what the journal says.
     Changed,
     /// The store does not know the upload as the client does: the server must say what is true.
@@ -52,6 +55,7 @@ impl From<CallError> for Stop {
         match Code::parse(error.code()) {
             Some(Code::UploadExpired | Code::NotFound) => Self::GivenUp,
             Some(Code::UploadMerged) => Self::Merged,
+            Some(Code::AssetDeleted) => Self::Deleted,
             _ => Self::Failed(Failure::from(&error)),
         }
     }
@@ -120,6 +124,13 @@ impl Uploader {
             Err(Stop::GivenUp | Stop::Merged | Stop::Held(_) | Stop::Replanned(_)) => {
                 outcome.failure = Some(self.end_cancelled(seq).await);
                 Ok(())
+            }
+            // It is settled so: no later run sends it again.
+            Err(Stop::Deleted) => {
+                outcome.state = Some(State::Deleted.as_str().to_owned());
+                outcome.failure = Some(Failure::deleted());
+                self.journal(move |journal| journal.uploaded(file_seq))
+                    .await
             }
             Err(Stop::Changed) => {
                 outcome.failure = Some(Failure::changed());

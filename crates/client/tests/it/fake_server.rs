@@ -136,6 +136,16 @@ impl World {
         }
     }
 
+    /// The owner deletes all his assets.
+    pub fn delete_all(&mut self) {
+        for upload in self.uploads.values_mut() {
+            upload.state = "deleted";
+        }
+        for asset in self.assets.values_mut() {
+            asset.state = "deleted";
+        }
+    }
+
     /// How often something of this kind was asked.
     pub fn count(&self, kind: &str) -> usize {
         self.log.iter().filter(|(k, _)| k == kind).count()
@@ -365,6 +375,11 @@ impl World {
                 || !asked.header("safelight-owner").is_empty());
         if bearer != token && !as_key {
             return problem(401, "unauthorized", None);
+        }
+        let of_upload = ["sign", "upload", "plan", "complete"].contains(&asked.kind);
+        let upload = asked.segments.get(2).and_then(|id| self.uploads.get(*id));
+        if of_upload && upload.is_some_and(|u| u.state == "deleted") {
+            return problem(410, "asset_deleted", None);
         }
         match asked.kind {
             "token" => ok(&json!({ "token": token, "expires_at": "2030-01-01T00:00:00Z" })),
@@ -676,6 +691,9 @@ impl World {
         let Some(upload) = found.filter(|u| u.plan.transport == "append") else {
             return StatusCode::NOT_FOUND.into_response();
         };
+        if upload.state == "deleted" {
+            return StatusCode::GONE.into_response();
+        }
         let there: i64 = upload.parts.values().map(|p| p.len() as i64).sum();
         let mut status = StatusCode::NO_CONTENT;
         let mut offset = there;
@@ -802,6 +820,7 @@ impl World {
     fn asset(&mut self, asked: &Asked<'_>) -> Response {
         let id = asked.segments[2];
         match self.assets.get_mut(id) {
+            Some(asset) if asset.state == "deleted" => return problem(410, "asset_deleted", None),
             Some(asset) => asset.asked += 1,
             None => return problem(404, "not_found", None),
         }

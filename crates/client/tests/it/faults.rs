@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use safelight_client::conditions::{Conditions, NetworkKind};
 use safelight_client::settle;
+use safelight_client::uploader::Settings;
 
 use crate::fake_server::Deed;
 use crate::rig::{NotedPause, Rig, failures};
@@ -163,6 +165,48 @@ async fn an_upload_that_the_server_gave_up_is_made_anew() {
     assert_eq!(references.len(), 2);
     assert_eq!(references[1], format!("{}.1", references[0]));
     assert_eq!(world.whole(), ["A_BURST001.jpg", "A_BURST002.jpg"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_in_the_midst_ends_there_and_is_not_sent_again() {
+    // Wherever it is when the server first says so.
+    for at in ["initiate", "sign", "put", "complete", "append"] {
+        let rig = Rig::start().await;
+        let network = match at {
+            "append" => NetworkKind::Cellular2g,
+            _ => NetworkKind::Wifi,
+        };
+        let conditions = Conditions {
+            network: Some(network),
+            ..Conditions::default()
+        };
+        let delete = |world: &mut crate::fake_server::World| world.delete_all();
+        let deed = match at {
+            // Its answer is lost, and the next one tells.
+            "initiate" => Deed::After(Box::new(delete)),
+            _ => Deed::Before(Box::new(delete)),
+        };
+        rig.server.fail(at, 0, deed);
+        let path = rig.file("b.mp4", 4_200);
+        for run in 0..3 {
+            let settings = Settings {
+                conditions: conditions.clone().fixed(),
+                ..Settings::default()
+            };
+            let outcomes = rig
+                .uploader(settings)
+                .upload(std::slice::from_ref(&path))
+                .await;
+            let outcomes = outcomes.unwrap();
+            let failed = outcomes[0].failure.as_ref().map(|f| f.code.as_str());
+            assert_eq!(failed, Some("asset_deleted"), "{at}, run {run}");
+            assert_eq!(outcomes[0].state.as_deref(), Some("deleted"));
+            assert!(!outcomes[0].already_there);
+        }
+        let world = rig.server.world();
+        assert_eq!(world.captures.len(), 1, "{at}");
+        assert_eq!(world.whole(), [""; 0]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

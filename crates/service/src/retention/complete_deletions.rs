@@ -27,37 +27,41 @@ pub async fn complete_deletions(context: &Context) -> Result<usize, CatalogError
     let due = deletions::due(&mut reader.tx(), context.now(), PAGE).await?;
     drop(reader);
     for deletion in due {
-        let of = context.clone();
+        let (of, looked_at) = (context.clone(), deletion.clone());
         let is_complete = context
             .catalog
-            .write(move |tx| Box::pin(async move { look(tx, &of, &deletion).await }))
+            .write(move |tx| {
+                Box::pin(async move {
+                    let (tenant_id, asset_id) = (&looked_at.tenant_id, &looked_at.asset_id);
+                    complete(tx, &of, tenant_id, asset_id).await
+                })
+            })
             .await?;
         completed += usize::from(is_complete);
+        if !is_complete {
+            ask_again(context, deletion).await?;
+        }
     }
     Ok(completed)
 }
 
-async fn look(
-    tx: &mut Tx<'_>,
-    context: &Context,
-    deletion: &Deletion,
-) -> Result<bool, CatalogError> {
-    if complete(tx, context, &deletion.tenant_id, &deletion.asset_id).await? {
-        return Ok(true);
-    }
-    let owner = owner_of(deletion);
-    for blob_id in deletions::waits_for(tx, deletion).await? {
-        enqueue_in(
-            tx,
-            context,
-            Lane::Standard,
-            JobKind::Purge,
-            &owner,
-            &blob_id,
-        )
-        .await?;
-    }
-    Ok(false)
+/// Asks for the purge of what a deletion waits for; where it is asked for already, that changes nothing. By itself, as
+/// a purge that ends at this moment waits for whoever completes its deletion.
+async fn ask_again(context: &Context, deletion: Deletion) -> Result<(), CatalogError> {
+    let of = context.clone();
+    context
+        .catalog
+        .write(move |tx| {
+            Box::pin(async move {
+                let owner = owner_of(&deletion);
+                for blob_id in deletions::waits_for(tx, &deletion).await? {
+                    let (lane, kind) = (Lane::Standard, JobKind::Purge);
+                    enqueue_in(tx, &of, lane, kind, &owner, &blob_id).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
 }
 
 fn owner_of(deletion: &Deletion) -> Owner {
