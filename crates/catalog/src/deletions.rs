@@ -227,8 +227,8 @@ async fn bury(
     let group = with_merged(tx, tenant_id, asset_id).await?;
     for one in &group {
         erase(tx, tenant_id, one).await?;
+        erase_capture(tx, tenant_id, one).await?;
     }
-    erase_capture(tx, asset).await?;
     tx.exec(
         "INSERT INTO deletions (tenant_id, asset_id, owner_id, deleted_at, look_at) VALUES ($1, $2, $3, $4, $5)",
         values![tenant_id, asset_id, &asset.owner_id, at, at.plus(LOOK.0)],
@@ -245,7 +245,7 @@ async fn bury(
             doomed.push(blob_id.clone());
         }
     }
-    // What was doomed before, as bytes that came twice.
+    // What was doomed before, as bytes that came twice: nothing took its place any more.
     for one in &group {
         tx.exec(
             "INSERT INTO deletion_blobs (tenant_id, blob_id, asset_id)
@@ -257,6 +257,12 @@ async fn bury(
         )
         .await?;
     }
+    tx.exec(
+        "UPDATE blobs SET sha256 = NULL WHERE tenant_id = $1 AND state = 'doomed' AND sha256 IS NOT NULL
+            AND blob_id IN (SELECT blob_id FROM deletion_blobs WHERE tenant_id = $1 AND asset_id = $2)",
+        values![tenant_id, asset_id],
+    )
+    .await?;
     Ok(doomed)
 }
 
@@ -275,9 +281,17 @@ async fn erase(tx: &mut Tx<'_>, tenant_id: &str, asset_id: &str) -> Result<(), C
     Ok(())
 }
 
-/// Erases when a capture was taken, once all its assets are deleted.
-async fn erase_capture(tx: &mut Tx<'_>, asset: &Asset) -> Result<(), CatalogError> {
-    let (tenant_id, capture_id) = (&asset.tenant_id, &asset.capture_id);
+/// Erases when the capture was taken that an asset came with, once all its assets are deleted.
+async fn erase_capture(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    asset_id: &str,
+) -> Result<(), CatalogError> {
+    let of_asset = "SELECT capture_id FROM assets WHERE tenant_id = $1 AND asset_id = $2";
+    let Some(row) = tx.row(of_asset, values![tenant_id, asset_id]).await? else {
+        return Ok(());
+    };
+    let capture_id = &row.text(0)?;
     // Held first: of two that delete its last assets the later sees what the other did.
     tx.exec(
         "UPDATE captures SET mode = mode WHERE tenant_id = $1 AND capture_id = $2",

@@ -27,9 +27,10 @@ on_both_databases!(
     deleting_and_initiating_the_same_bytes_lose_nothing,
     deleting_and_completing_leave_nothing,
     deleting_while_it_is_worked_on_leaves_nothing,
+    in_doubt_bytes_wait_and_nobody_is_given_them,
 );
 
-const SECRETS: [&str; 3] = ["Aunt Mathilda", "summerhouse", "IMG_0.jpg"];
+const SECRETS: [&str; 3] = ["Aunt Mathilda", "summerhouse", "mathilda_17.jpg"];
 
 fn asset_path(asset_id: &str) -> String {
     format!("/v1/assets/{asset_id}")
@@ -167,6 +168,7 @@ async fn a_ready_asset_goes_with_everything(database: Database) {
         let mut asked = capture(&[file]);
         asked["captured_at"] = json!("2019-04-05T06:07:08.765432Z");
         asked["assets"][0]["resources"][0]["preview"] = json!("3OcRJYB4d3h/iIeHeEh3eIhw+j3A");
+        asked["assets"][0]["resources"][0]["filename"] = json!("mathilda_17.jpg");
         let made = ann.post("/v1/captures", &asked).await.expect(201);
         let asset = &made["assets"][0];
         ann.send(asset, file).await;
@@ -774,4 +776,38 @@ async fn deleting_while_it_is_worked_on_leaves_nothing(database: Database) {
         .await
         .unwrap();
     assert_eq!(stored(&rig).await, Vec::<String>::new());
+}
+
+async fn in_doubt_bytes_wait_and_nobody_is_given_them(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let catalog = rig.catalog().await;
+    let whole = ann.upload(&photo(1)).await;
+    let link = ann.ready(&whole).await["cover_url"].clone();
+    let file = large_photo(2, PART_BYTES + 1000);
+    let asset = ann.initiate(&[&file]).await.remove(0);
+    let upload_id = text(&asset["uploads"][0]["upload_id"]);
+    ann.send_parts(upload_id, &file, &[1]).await;
+    let there = stored(&rig).await;
+    let doubt = "UPDATE catalog_mark SET doubt = 'a test says so'";
+    assert_eq!(change(&catalog, doubt, vec![]).await, 1);
+    for asset_id in [whole.as_str(), text(&asset["asset_id"])] {
+        delete(&ann, asset_id).await;
+        is_deleted(&ann, asset_id).await;
+    }
+    fetch(&rig.http, text(&link))
+        .await
+        .problem(410, "asset_deleted");
+    let put_off = "SELECT (SELECT COUNT(*) FROM jobs WHERE kind = 'purge' AND state = 'scheduled')
+                        + (SELECT COUNT(*) FROM uploads WHERE state = 'aborted' AND looks > 0)";
+    wait::until(PATIENCE, async || number(&catalog, put_off).await == 2)
+        .await
+        .unwrap();
+    assert_eq!(stored(&rig).await, there);
+    let certain = "UPDATE catalog_mark SET doubt = NULL";
+    assert_eq!(change(&catalog, certain, vec![]).await, 1);
+    let now = "UPDATE uploads SET look_at = 1 WHERE state = 'aborted'";
+    change(&catalog, now, vec![]).await;
+    all_gone(&catalog).await;
+    assert!(stored(&rig).await.is_empty());
 }

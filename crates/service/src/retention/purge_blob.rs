@@ -6,7 +6,7 @@
 //! blob already may still store a rendition of it: what is there is removed at once, and all again when no worker has it.
 
 use safelight_catalog::jobs::{self, Job};
-use safelight_catalog::{assets, blobs, uploads};
+use safelight_catalog::{assets, blobs, renditions, uploads};
 use safelight_model::codes::Code;
 use safelight_model::job::JobKind;
 use safelight_model::plan::Transport;
@@ -37,6 +37,7 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
     let mut reader = context.catalog.reader().await?;
     let blob = blobs::find(&mut reader.tx(), tenant_id, blob_id).await?;
     let holders = assets::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
+    let made = renditions::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
     let upload = match &blob {
         Some(blob) => uploads::of_key(&mut reader.tx(), &blob.object_key).await?,
         None => None,
@@ -59,6 +60,13 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
         let mut keys = vec![ObjectKey::parse(&blob.object_key).map_err(unreadable)?];
         for preset in &preset::ALL {
             keys.push(ObjectKey::rendition(tenant_id, blob_id, preset).map_err(unreadable)?);
+        }
+        // Also those of earlier versions of presets.
+        for key in made.iter().filter_map(|r| r.object_key.as_deref()) {
+            let key = ObjectKey::parse(key).map_err(unreadable)?;
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
         }
         match is_held_back(context, Goes::Blob).await {
             Ok(false) => {}
