@@ -333,7 +333,7 @@ pub async fn gone(tx: &mut Tx<'_>, tenant_id: &str, blob_id: &str) -> Result<boo
     tx.outdate_mark();
     let changed = tx
         .exec(
-            "UPDATE blobs SET state = 'gone', sha256 = NULL, mime = NULL, width = NULL, height = NULL, thumbhash = NULL,
+            "UPDATE blobs SET state = 'gone', etag = '', sha256 = NULL, mime = NULL, width = NULL, height = NULL, thumbhash = NULL,
                     picture_hash = NULL, reason_detail = NULL
               WHERE tenant_id = $1 AND blob_id = $2 AND state = 'doomed'
                 AND NOT EXISTS (SELECT 1 FROM resources WHERE tenant_id = $1 AND blob_id = $2)",

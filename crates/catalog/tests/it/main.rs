@@ -16,6 +16,7 @@ mod assets;
 mod blobs;
 mod catalog_mark;
 mod commits;
+mod deletions;
 mod duplicates;
 mod events;
 mod fixture;

@@ -1,0 +1,218 @@
+//! Deletions, and what others do to the same asset in the same instant.
+
+use safelight_catalog::deletions::{self, Outcome};
+use safelight_catalog::initiate::{Initiated, initiate};
+use safelight_catalog::uploads::{self, Upload, UploadState};
+use safelight_catalog::{Catalog, blobs, captures};
+use safelight_model::clock::Clock as _;
+use safelight_model::ids;
+use safelight_model::lifecycle::State;
+
+use crate::fixture::{Fixture, in_tx, on_both, tx_that_waits};
+use crate::samples::*;
+
+on_both!(
+    a_deleted_asset_points_to_nothing_and_dooms_what_was_its_own,
+    an_initiation_waits_for_who_deletes,
+    who_deletes_waits_for_an_initiation,
+    a_completion_waits_for_who_deletes,
+    who_deletes_waits_for_a_completion,
+    of_two_that_remove_the_last_things_the_later_completes,
+);
+
+async fn upload_of(catalog: &Catalog, upload_id: &str) -> Upload {
+    let mut reader = catalog.reader().await.unwrap();
+    let found = uploads::find(&mut reader.tx(), TENANT, upload_id).await;
+    found.unwrap().unwrap()
+}
+
+async fn delete(f: &Fixture, asset_id: &str) -> Outcome {
+    let (event_id, at) = (f.id(ids::EVENT), f.clock.now());
+    let asset_id = asset_id.to_owned();
+    let done = in_tx!(f.catalog, |tx| {
+        deletions::delete(tx, TENANT, OWNER, &asset_id, &event_id, at).await
+    });
+    done.unwrap()
+}
+
+fn deleted(asset_id: &str, doomed: &[&str]) -> Outcome {
+    Outcome::Deleted {
+        asset_id: asset_id.to_owned(),
+        doomed: doomed.iter().map(|id| (*id).to_owned()).collect(),
+    }
+}
+
+async fn a_deleted_asset_points_to_nothing_and_dooms_what_was_its_own(f: Fixture) {
+    let (there, blob_id) = held(&f, OWNER, "IMG_1", &hash(1)).await;
+    let asset_id = &there.assets[0].asset_id;
+    let (event_id, at) = (f.id(ids::EVENT), f.clock.now());
+    let id = asset_id.clone();
+    let of_another = in_tx!(f.catalog, |tx| {
+        deletions::delete(tx, TENANT, "somebody", &id, &event_id, at).await
+    });
+    assert_eq!(of_another.unwrap(), Outcome::Nothing);
+    assert_eq!(delete(&f, asset_id).await, deleted(asset_id, &[&blob_id]));
+    assert_eq!(
+        delete(&f, asset_id).await,
+        Outcome::Before(asset_id.clone())
+    );
+    let asset = find_asset(&f.catalog, asset_id).await.unwrap();
+    assert_eq!(
+        (asset.state, asset.blob, asset.sha256),
+        (State::Deleted, None, None)
+    );
+    let blob = find_blob(&f.catalog, &blob_id).await;
+    assert_eq!(
+        (blob.state.as_str(), blob.sha256, blob.thumbhash),
+        ("doomed", None, None)
+    );
+    assert_eq!(count(&f.catalog, "deletions").await, 1);
+}
+
+/// An asset is being deleted; now its bytes are to be sent again.
+async fn an_initiation_waits_for_who_deletes(f: Fixture) {
+    let (there, blob_id) = held(&f, OWNER, "IMG_1", &hash(1)).await;
+    let asset_id = there.assets[0].asset_id.clone();
+    let (event_id, at, id) = (f.id(ids::EVENT), f.clock.now(), asset_id.clone());
+    let running = tx_that_waits!(
+        f.catalog,
+        |tx| done = deletions::delete(tx, TENANT, OWNER, &id, &event_id, at).await?,
+        Ok(done)
+    );
+    let again = hashed(&f, OWNER, "IMG_2", &hash(1));
+    assert_eq!(
+        make_one(&f.catalog, &again).await,
+        Initiated::Made(vec![None])
+    );
+    assert_eq!(
+        running.await.unwrap().unwrap(),
+        deleted(&asset_id, &[&blob_id])
+    );
+    let upload = upload_of(&f.catalog, &again.assets[0].upload_id).await;
+    assert_eq!(upload.state, UploadState::Open);
+}
+
+/// A capture is being told of an asset; now that is to be deleted.
+async fn who_deletes_waits_for_an_initiation(f: Fixture) {
+    let (there, blob_id) = held(&f, OWNER, "IMG_1", &hash(1)).await;
+    let asset_id = there.assets[0].asset_id.clone();
+    let again = hashed(&f, OWNER, "IMG_2", &hash(1));
+    let asked = again.clone();
+    let running = tx_that_waits!(
+        f.catalog,
+        |tx| made = initiate(tx, std::slice::from_ref(&asked)).await?,
+        Ok(made)
+    );
+    assert_eq!(delete(&f, &asset_id).await, deleted(&asset_id, &[&blob_id]));
+    let made = running.await.unwrap().unwrap();
+    assert_eq!(made, [Initiated::Made(vec![Some(asset_id.clone())])]);
+    let mut reader = f.catalog.reader().await.unwrap();
+    let members = captures::members(&mut reader.tx(), TENANT, &again.capture_id).await;
+    let members = members.unwrap();
+    assert_eq!(
+        (&members[0].asset_id, members[0].state.as_str()),
+        (&asset_id, "deleted")
+    );
+}
+
+/// An asset whose upload is being completed.
+async fn completing(f: &Fixture) -> (String, Upload) {
+    let fresh = hashed(f, OWNER, "IMG_1", &hash(1));
+    make_one(&f.catalog, &fresh).await;
+    let upload = upload_of(&f.catalog, &fresh.assets[0].upload_id).await;
+    let (read, now) = (upload.clone(), f.clock.now());
+    let begun = in_tx!(f.catalog, |tx| uploads::begin_complete(
+        tx, &read, "{}", now, now
+    )
+    .await);
+    assert!(begun.unwrap());
+    let upload = upload_of(&f.catalog, &upload.upload_id).await;
+    (fresh.assets[0].asset_id.clone(), upload)
+}
+
+async fn a_completion_waits_for_who_deletes(f: Fixture) {
+    let (asset_id, upload) = completing(&f).await;
+    let (event_id, at, id) = (f.id(ids::EVENT), f.clock.now(), asset_id.clone());
+    let running = tx_that_waits!(
+        f.catalog,
+        |tx| done = deletions::delete(tx, TENANT, OWNER, &id, &event_id, at).await?,
+        Ok(done)
+    );
+    let read = upload.clone();
+    let completed = in_tx!(f.catalog, |tx| {
+        let (from, to) = (UploadState::Completing, UploadState::Completed);
+        uploads::change(tx, &read, from, to, None).await
+    });
+    assert!(!completed.unwrap());
+    assert_eq!(running.await.unwrap().unwrap(), deleted(&asset_id, &[]));
+    let upload = upload_of(&f.catalog, &upload.upload_id).await;
+    assert_eq!(
+        (upload.state, upload.look_at),
+        (UploadState::Aborted, Some(at))
+    );
+    assert!(upload.signed_until >= at, "its object may come yet");
+}
+
+async fn who_deletes_waits_for_a_completion(f: Fixture) {
+    let (asset_id, upload) = completing(&f).await;
+    let (blob_id, at) = (f.id(ids::BLOB), f.clock.now());
+    let id = blob_id.clone();
+    let running = tx_that_waits!(
+        f.catalog,
+        |tx| done = {
+            let (from, to) = (UploadState::Completing, UploadState::Completed);
+            let done = uploads::change(tx, &upload, from, to, None).await?;
+            let fresh = blobs::FreshBlob {
+                tenant_id: TENANT,
+                blob_id: &id,
+                scope: OWNER,
+                object_key: &upload.object_key,
+                etag: "e",
+                size_bytes: upload.size_bytes,
+                resource_id: &upload.resource_id,
+                sharer: None,
+                at,
+            };
+            blobs::insert(tx, &fresh).await?;
+            done
+        },
+        Ok(done)
+    );
+    assert_eq!(delete(&f, &asset_id).await, deleted(&asset_id, &[&blob_id]));
+    assert!(running.await.unwrap().unwrap());
+    assert_eq!(find_blob(&f.catalog, &blob_id).await.state, "doomed");
+}
+
+/// The blob goes, and in the same instant the last of an upload.
+async fn of_two_that_remove_the_last_things_the_later_completes(f: Fixture) {
+    let (there, blob_id) = held(&f, OWNER, "IMG_1", &hash(1)).await;
+    let asset_id = there.assets[0].asset_id.clone();
+    delete(&f, &asset_id).await;
+    // Its upload never came to its end here, so it was ended with the asset.
+    let upload = upload_of(&f.catalog, &there.assets[0].upload_id).await;
+    assert_eq!(upload.state, UploadState::Aborted);
+    let (at, id) = (f.clock.now(), asset_id.clone());
+    let first = tx_that_waits!(
+        f.catalog,
+        |tx| settled = {
+            assert!(blobs::gone(tx, TENANT, &blob_id).await?);
+            deletions::settle(tx, TENANT, &id, at).await?
+        },
+        Ok(settled)
+    );
+    let id = asset_id.clone();
+    let later = in_tx!(f.catalog, |tx| {
+        uploads::cleared(tx, &upload, at).await?;
+        deletions::settle(tx, TENANT, &id, at).await
+    });
+    assert_eq!(first.await.unwrap().unwrap(), None);
+    let later = later.unwrap().unwrap();
+    assert_eq!(
+        (later.asset_id.as_str(), later.completed_at),
+        (asset_id.as_str(), Some(at))
+    );
+    let id = asset_id.clone();
+    let again = in_tx!(f.catalog, |tx| deletions::settle(tx, TENANT, &id, at).await);
+    assert_eq!(again.unwrap(), None);
+    assert_eq!(count(&f.catalog, "deletion_blobs").await, 0);
+}
