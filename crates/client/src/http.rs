@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::TryStreamExt;
 use safelight_model::limits;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio::time::Instant;
 
 use crate::transport::{
     Answer, ApiRequest, FilePut, Method, OnSent, PutMethod, Transport, TransportError,
@@ -17,8 +19,14 @@ use crate::transport::{
 const CONNECT: Duration = Duration::from_secs(10);
 /// A transfer in which nothing moves for this long is stalled.
 const STALL: Duration = Duration::from_secs(30);
-/// Bytes of a file that are in memory at once for each transfer.
+/// What is read of a file at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// What is handed over at a time at first. The HTTP library takes 16 of these before it has sent any: with larger ones,
+/// small files would count as handed over long before they have left.
+const FIRST_CHUNK_BYTES: usize = 4 * 1024;
+/// A link that takes so much so soon is quick, and is handed all that was read.
+const QUICK_BYTES: u64 = 512 * 1024;
+const QUICK: Duration = Duration::from_millis(250);
 /// Longest body that is read of an answer.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
@@ -162,12 +170,10 @@ impl Transport for HttpTransport {
             .map_err(TransportError::File)?;
         let moved = Arc::new(AtomicU64::new(0));
         let counted = moved.clone();
-        let bytes =
-            tokio_util::io::ReaderStream::with_capacity(file.take(put.size_bytes), CHUNK_BYTES)
-                .inspect_ok(move |chunk| {
-                    counted.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-                    on_sent(chunk.len() as u64);
-                });
+        let bytes = chunks(file.take(put.size_bytes)).inspect_ok(move |chunk| {
+            counted.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            on_sent(chunk.len() as u64);
+        });
         let method = match put.method {
             PutMethod::Put => reqwest::Method::PUT,
             PutMethod::Patch => reqwest::Method::PATCH,
@@ -215,6 +221,33 @@ impl Transport for HttpTransport {
     }
 }
 
+/// What `from` holds, in chunks that are small until the link has shown that it is quick.
+fn chunks(
+    from: impl tokio::io::AsyncRead + Send + Unpin + 'static,
+) -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send {
+    let begun = Instant::now();
+    let read = tokio_util::io::ReaderStream::with_capacity(from, CHUNK_BYTES);
+    let state = (read, Bytes::new(), 0_u64, FIRST_CHUNK_BYTES);
+    futures::stream::try_unfold(
+        state,
+        move |(mut read, mut rest, mut gone, mut most)| async move {
+            if rest.is_empty() {
+                match read.try_next().await? {
+                    Some(chunk) => rest = chunk,
+                    None => return Ok(None),
+                }
+            }
+            let chunk = rest.split_to(rest.len().min(most));
+            let before = gone;
+            gone += chunk.len() as u64;
+            if before < QUICK_BYTES && gone >= QUICK_BYTES && begun.elapsed() < QUICK {
+                most = CHUNK_BYTES;
+            }
+            Ok(Some((chunk, (read, rest, gone, most))))
+        },
+    )
+}
+
 async fn answer(mut response: reqwest::Response) -> Result<Answer, TransportError> {
     let count = |name: &str| {
         let value = response.headers().get(name)?;
@@ -259,4 +292,20 @@ fn deepest(error: &dyn std::error::Error) -> String {
         deepest = source;
     }
     deepest.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_small_file_is_handed_over_in_small_chunks_and_whole() {
+        let bytes: Vec<u8> = (0..300_000_u32).map(|i| (i % 251) as u8).collect();
+        let handed: Vec<Bytes> = chunks(std::io::Cursor::new(bytes.clone()))
+            .try_collect()
+            .await
+            .unwrap();
+        assert!(handed.iter().all(|c| c.len() <= FIRST_CHUNK_BYTES));
+        assert_eq!(handed.concat(), bytes);
+    }
 }

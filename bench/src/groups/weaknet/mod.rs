@@ -10,6 +10,7 @@
 //! | `PHOTOS` | frames of the burst (12) |
 //! | `PHOTO_KB` | size of each (300; on the link with an outage at least 1,500, so that there is something to interrupt). 3000 is what the goals are meant for, and takes an hour and a half |
 //! | `LINKS` | some of the links, separated by commas |
+//! | `SDK_ONLY` | if set, nobody else sends the burst |
 //! | `SAFELIGHT_TOOLS` | where `make test-tools` has put tus-js-client; without it that is left out |
 
 mod burst;
@@ -190,6 +191,9 @@ async fn over(
     );
     let again = seen.up_bytes as f64 / photos.bytes() as f64;
     rows.push(Row::plain(name(link, "sent_of_photos"), again, "ratio"));
+    if std::env::var_os("SDK_ONLY").is_some() {
+        return scene.end().await;
+    }
     println!("weaknet: {}, plain PUTs", link.name);
     let beside = |what: &str, took: anyhow::Result<f64>| match took {
         Ok(s) => Some(Row::plain(name(link, what), s, "s").against("the client SDK", seen.all_s)),

@@ -94,8 +94,9 @@ pub async fn send(scene: &Scene, photos: &Photos) -> anyhow::Result<Sent> {
             while !key.has_begun.load(Ordering::SeqCst) {
                 sleep(LOOK).await;
             }
-            // Nothing but the key frame travels now. Its requests' heads count too, so that this is a little early.
-            scene.arrival(scene.arrived(), photos.size_bytes()).await
+            // It begins before all others, so that no connection carries as much before its own. Its requests' heads
+            // count too, so that this is a little early.
+            scene.first_whole(photos.size_bytes()).await
         };
         let (uploaded, key_arrived) = tokio::join!(upload, key_arrives);
         let (outcomes, all) = uploaded?;

@@ -73,9 +73,14 @@ impl Scene {
         }
     }
 
-    /// When so many bytes more than `begun` have arrived.
-    pub async fn arrival(&self, begun: u64, bytes: u64) -> Instant {
-        while self.arrived() - begun < bytes {
+    /// When so many bytes have arrived over one connection.
+    pub async fn first_whole(&self, bytes: u64) -> Instant {
+        while self
+            .to_api
+            .most_up_bytes()
+            .max(self.to_store.most_up_bytes())
+            < bytes
+        {
             sleep(LOOK).await;
         }
         Instant::now()

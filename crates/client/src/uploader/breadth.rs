@@ -2,11 +2,16 @@
 //! loses, and goes by what is carried: while more connections carry more together, one more is tried; when they only
 //! share what fewer carried, there is one less. So one file goes after another where bandwidth is the limit, and several go
 //! where loss on a long round trip is.
+//!
+//! It is judged while files are under way, each two seconds, by what each of them hands to the network, times their number;
+//! and when a file has ended, by all of it. What a connection takes at once at its beginning fills buffers, and is
+//! not counted.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 /// Without the server's word, and most for what was never measured.
@@ -18,8 +23,20 @@ const LEAST_TIME: Duration = Duration::from_millis(500);
 const WORTH: f64 = 0.5;
 /// Samples that differ by less were taken with as many.
 const AS_MANY: f64 = 0.5;
-/// So many files are sent before one more is tried again.
-const REST: u32 = 16;
+/// So long it stays before one more is tried again.
+const REST: Duration = Duration::from_secs(120);
+/// What is handed over so soon after a file began fills buffers, and what others are after one more began is not yet what
+/// they will be.
+const SETTLES: Duration = Duration::from_secs(1);
+/// Over so long it is judged what a connection carries, if as many files were under way all the time, about.
+const WINDOW: Duration = Duration::from_secs(2);
+const ABOUT: f64 = 0.25;
+/// When it takes longer, the link was out, or the file waited.
+const LONGEST_WINDOW: Duration = Duration::from_secs(6);
+/// What is older says nothing any more of the link.
+const KEPT: Duration = Duration::from_secs(600);
+/// With fewer files on average, one was alone.
+const ALONE: f64 = 1.0 + AS_MANY;
 
 /// The number, and what it is found by.
 #[derive(Debug, Default)]
@@ -34,13 +51,32 @@ struct Level {
     said: u32,
     at_once: u32,
     under_way: u32,
+    /// When there were last more of them than before, and when one of them ended in whose place none has come.
+    grew_at: Option<Instant>,
+    left_at: Option<Instant>,
     /// Files under way times seconds, up to `counted`.
     file_seconds: f64,
     counted: Option<Instant>,
-    /// With how many files under way, on average, so many bytes a second were carried by all together: the last word for each
-    /// number.
-    carried: Vec<(f64, f64)>,
-    rest: u32,
+    /// What was carried by how many files under way: the last word for each number.
+    carried: Vec<Carried>,
+    rests_until: Option<Instant>,
+}
+
+/// What all carried together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Carried {
+    /// With so many files under way, on average.
+    files: f64,
+    bytes_per_s: f64,
+    at: Instant,
+}
+
+impl Carried {
+    /// Whether this is so much more than `fewer` carried that it is worth it.
+    fn is_worth_more_than(&self, fewer: &Self) -> bool {
+        let more = self.files / fewer.files.max(1.0) - 1.0;
+        self.bytes_per_s >= fewer.bytes_per_s * (1.0 + WORTH * more)
+    }
 }
 
 impl Level {
@@ -52,24 +88,61 @@ impl Level {
         self.counted = Some(now);
     }
 
-    fn carried(&mut self, files: f64, bytes_per_s: f64) {
-        let fewer = self.carried.iter().filter(|(n, _)| *n <= files - AS_MANY);
-        let best = fewer.copied().max_by(|a, b| a.1.total_cmp(&b.1));
-        self.carried.retain(|(n, _)| (n - files).abs() >= AS_MANY);
-        self.carried.push((files, bytes_per_s));
-        let is_worth_it = best.is_none_or(|(fewer, carried)| {
-            bytes_per_s >= carried * (1.0 + WORTH * (files / fewer.max(1.0) - 1.0))
-        });
+    fn more_under_way(&mut self, now: Instant) {
+        self.count(now);
+        self.under_way += 1;
+        let left = self.left_at.take();
+        if left.is_none_or(|at| now.saturating_duration_since(at) >= SETTLES) {
+            self.grew_at = Some(now);
+        }
+    }
+
+    fn fewer_under_way(&mut self, now: Instant) {
+        self.count(now);
+        self.under_way = self.under_way.saturating_sub(1);
+        self.left_at = Some(now);
+    }
+
+    fn carried(&mut self, files: f64, bytes_per_s: f64, at: Instant) {
+        self.carried
+            .retain(|c| at.saturating_duration_since(c.at) < KEPT);
+        let now = Carried {
+            files,
+            bytes_per_s,
+            at,
+        };
+        let fewer = self.carried.iter().filter(|c| c.files <= files - AS_MANY);
+        let best = fewer.max_by(|a, b| a.bytes_per_s.total_cmp(&b.bytes_per_s));
+        let is_worth_it = best.is_none_or(|fewer| now.is_worth_more_than(fewer));
+        self.carried.retain(|c| (c.files - files).abs() >= AS_MANY);
+        self.carried.push(now);
+        let rests = self.rests_until.is_some_and(|until| at < until);
         if !is_worth_it {
-            if self.at_once > 1 {
-                self.at_once -= 1;
-            }
-            self.rest = REST;
-        } else if self.rest > 0 {
-            self.rest -= 1;
-        } else if files >= f64::from(self.at_once) - AS_MANY {
+            // One less than these; who goes on meanwhile says the same again.
+            let fewer = (files.round() as u32).saturating_sub(1).max(1);
+            self.at_once = self.at_once.min(fewer);
+            self.rests_until = Some(at + REST);
+        } else if !rests && files >= f64::from(self.at_once) - AS_MANY {
             self.at_once += 1;
         }
+    }
+
+    /// What one file carried alone, of late.
+    fn alone(&self, now: Instant) -> Option<Carried> {
+        let recent = |c: &&Carried| now.saturating_duration_since(c.at) < KEPT;
+        let alone = self.carried.iter().filter(recent);
+        alone.copied().find(|c| c.files < ALONE)
+    }
+
+    /// Whether more carried more, by what was measured last.
+    fn more_carry_more(&self, now: Instant) -> Option<bool> {
+        let alone = self.alone(now)?;
+        let recent = |c: &&Carried| now.saturating_duration_since(c.at) < KEPT;
+        let more = self.carried.iter().filter(recent);
+        let last = more.filter(|c| c.files >= ALONE).max_by_key(|c| c.at)?;
+        // Where three fill the link a fourth adds nothing, and four still carry more than one.
+        let more = (last.files - 1.0).min(1.0);
+        Some(last.bytes_per_s >= alone.bytes_per_s * (1.0 + WORTH * more))
     }
 }
 
@@ -81,7 +154,7 @@ impl Breadth {
             level.said = at_once;
             level.at_once = at_once;
             level.carried.clear();
-            level.rest = 0;
+            level.rests_until = None;
         }
     }
 
@@ -99,9 +172,27 @@ impl Breadth {
         level.at_once
     }
 
-    /// Returns when it is another number than it was, perhaps. One may wait.
-    pub(super) async fn changed(&self) {
-        self.changed.notified().await;
+    /// Whether more files at once carry more, as was measured of late; `None` if it was not.
+    pub(super) fn more_carry_more(&self) -> Option<bool> {
+        self.level().more_carry_more(Instant::now())
+    }
+
+    /// What one file carried alone of late, in bytes a second.
+    pub(super) fn alone_bytes_per_s(&self) -> Option<f64> {
+        let alone = self.level().alone(Instant::now());
+        alone.map(|c| c.bytes_per_s)
+    }
+
+    /// The link is another: nothing of what was measured holds.
+    pub(super) fn forget(&self) {
+        let mut level = self.level();
+        level.carried.clear();
+        level.rests_until = None;
+    }
+
+    /// Returns when it is another number than it was, perhaps.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 
     /// A file begins.
@@ -111,12 +202,12 @@ impl Breadth {
 
     fn begin_at(self: &Arc<Self>, now: Instant) -> UnderWay {
         let mut level = self.level();
-        level.count(now);
-        level.under_way += 1;
+        level.more_under_way(now);
         UnderWay {
             breadth: self.clone(),
             begun: now,
             file_seconds: level.file_seconds,
+            moving: Mutex::default(),
         }
     }
 
@@ -131,17 +222,81 @@ pub(super) struct UnderWay {
     breadth: Arc<Breadth>,
     begun: Instant,
     file_seconds: f64,
+    moving: Mutex<Moving>,
+}
+
+#[derive(Debug, Default)]
+struct Moving {
+    window: Option<Window>,
+    /// Went in pieces, with waits between them: it says nothing of what a connection carries.
+    in_pieces: bool,
+}
+
+/// A stretch of time.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    from: Instant,
+    /// As they were then.
+    file_seconds: f64,
+    /// Handed over since.
+    bytes: u64,
 }
 
 impl UnderWay {
-    /// So many bytes of it were carried.
-    pub(super) fn arrived(self, bytes: i64) {
+    /// So many more bytes of it were handed to the network.
+    pub(super) fn moved(&self, bytes: u64) {
+        self.moved_at(bytes, Instant::now());
+    }
+
+    fn moved_at(&self, bytes: u64, now: Instant) {
+        let mut moving = self.moving();
+        if moving.in_pieces {
+            return;
+        }
+        let mut level = self.breadth.level();
+        level.count(now);
+        let settled = level.grew_at.map_or(self.begun, |at| at.max(self.begun)) + SETTLES;
+        let fresh = Window {
+            from: now,
+            file_seconds: level.file_seconds,
+            bytes: 0,
+        };
+        let Some(mut window) = moving.window.filter(|w| w.from >= settled) else {
+            moving.window = (now >= settled).then_some(fresh);
+            return;
+        };
+        window.bytes += bytes;
+        let took = now.saturating_duration_since(window.from);
+        if took < WINDOW {
+            moving.window = Some(window);
+            return;
+        }
+        moving.window = Some(fresh);
+        let seconds = took.as_secs_f64();
+        let files = (level.file_seconds - window.file_seconds) / seconds;
+        let is_steady = (files - f64::from(level.under_way)).abs() <= ABOUT;
+        if took <= LONGEST_WINDOW && is_steady {
+            let before = level.at_once;
+            level.carried(files, files * window.bytes as f64 / seconds, now);
+            if level.at_once != before {
+                self.breadth.changed.notify_waiters();
+            }
+        }
+    }
+
+    /// It goes in pieces from now on.
+    pub(super) fn goes_in_pieces(&self) {
+        self.moving().in_pieces = true;
+    }
+
+    /// So many bytes of it were carried, which are all.
+    pub(super) fn arrived(&self, bytes: i64) {
         self.arrived_at(bytes, Instant::now());
     }
 
-    fn arrived_at(self, bytes: i64, now: Instant) {
+    fn arrived_at(&self, bytes: i64, now: Instant) {
         let took = now.saturating_duration_since(self.begun);
-        if bytes < LEAST_BYTES || took < LEAST_TIME {
+        if bytes < LEAST_BYTES || took < LEAST_TIME || self.moving().in_pieces {
             return;
         }
         let mut level = self.breadth.level();
@@ -149,18 +304,20 @@ impl UnderWay {
         let seconds = took.as_secs_f64();
         let files = (level.file_seconds - self.file_seconds) / seconds;
         let before = level.at_once;
-        level.carried(files, files * bytes as f64 / seconds);
+        level.carried(files, files * bytes as f64 / seconds, now);
         if level.at_once != before {
-            self.breadth.changed.notify_one();
+            self.breadth.changed.notify_waiters();
         }
+    }
+
+    fn moving(&self) -> MutexGuard<'_, Moving> {
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let mut level = self.breadth.level();
-        level.count(Instant::now());
-        level.under_way = level.under_way.saturating_sub(1);
+        self.breadth.level().fewer_under_way(Instant::now());
     }
 }
 
@@ -170,16 +327,19 @@ mod tests {
 
     const MOST: u32 = 6;
 
-    /// Sends files over a link that carries `all`, and `each` on one connection, in bytes a second; how many were at once.
-    fn send(said: u32, files: u32, each: f64, all: f64) -> Vec<u32> {
+    /// Looks each two seconds at a link that carries `all`, and `each` on one connection, in bytes a second; how many were at
+    /// once.
+    fn send(said: u32, looks: u32, each: f64, all: f64) -> Vec<u32> {
         let breadth = Breadth::default();
         breadth.said(said);
         let mut numbers = Vec::new();
-        for _ in 0..files {
+        let mut now = Instant::now();
+        for _ in 0..looks {
             let n = breadth.at_once(MOST, false);
             numbers.push(n);
             let carried = (each * f64::from(n)).min(all);
-            breadth.level().carried(f64::from(n), carried);
+            now += WINDOW;
+            breadth.level().carried(f64::from(n), carried, now);
         }
         numbers
     }
@@ -206,14 +366,14 @@ mod tests {
     fn what_is_tried_again_is_tried_seldom() {
         let numbers = send(1, 200, 125_000.0, 125_000.0);
         let tries = numbers.iter().filter(|n| **n > 1).count();
-        assert!((2..=200 / 16 + 1).contains(&tries), "{tries}");
+        assert!((2..=400 / 120 + 1).contains(&tries), "{tries}");
     }
 
     #[test]
     fn where_the_servers_word_holds_it_is_not_exceeded() {
         let breadth = Breadth::default();
         breadth.said(1);
-        breadth.level().carried(1.0, 100.0);
+        breadth.level().carried(1.0, 100.0, Instant::now());
         assert_eq!(breadth.at_once(6, false), 2);
         assert_eq!(breadth.at_once(6, true), 1);
     }
@@ -227,8 +387,8 @@ mod tests {
         );
         breadth.said(4);
         assert_eq!(breadth.at_once(6, false), 4);
-        breadth.level().carried(1.0, 100.0);
-        breadth.level().carried(4.0, 100.0);
+        breadth.level().carried(1.0, 100.0, Instant::now());
+        breadth.level().carried(4.0, 100.0, Instant::now());
         assert_eq!(breadth.at_once(6, false), 3);
         breadth.said(4);
         assert_eq!(breadth.at_once(6, false), 3);
@@ -247,8 +407,64 @@ mod tests {
         first.arrived_at(1_000_000, at(2_000));
         let carried = breadth.level().carried.clone();
         // One for a second, two for another.
-        assert_eq!(carried, [(1.5, 750_000.0)]);
+        assert_eq!((carried[0].files, carried[0].bytes_per_s), (1.5, 750_000.0));
         second.arrived_at(1_000, at(9_000));
         assert_eq!(breadth.level().carried, carried, "too little says nothing");
+    }
+
+    /// Hands over what a connection carries, in chunks of 4 KiB, for so long.
+    fn hand_over(file: &UnderWay, from: Instant, bytes_per_s: f64, ms: u64) {
+        const CHUNK: u64 = 4096;
+        let each = Duration::from_secs_f64(CHUNK as f64 / bytes_per_s);
+        let mut at = from;
+        while at < from + Duration::from_millis(ms) {
+            at += each;
+            file.moved_at(CHUNK, at);
+        }
+    }
+
+    #[test]
+    fn it_is_judged_while_files_are_under_way() {
+        let begun = Instant::now();
+        let at = |ms| begun + Duration::from_millis(ms);
+        for (two, more) in [(21_000.0, false), (42_000.0, true)] {
+            let breadth = Arc::new(Breadth::default());
+            breadth.said(1);
+            let first = breadth.begin_at(begun);
+            // Into buffers.
+            first.moved_at(100_000, begun);
+            hand_over(&first, begun, 42_000.0, 2_500);
+            assert_eq!(breadth.level().alone(at(2_500)), None, "too soon");
+            hand_over(&first, at(2_600), 42_000.0, 1_400);
+            let alone = breadth.level().alone(at(4_000)).unwrap().bytes_per_s;
+            assert!((41_000.0..43_000.0).contains(&alone), "{alone}");
+            assert_eq!(breadth.level().more_carry_more(at(4_000)), None);
+            assert_eq!(breadth.at_once(6, false), 2);
+            let second = breadth.begin_at(at(4_000));
+            second.moved_at(100_000, at(4_000));
+            hand_over(&second, at(4_000), two, 3_900);
+            assert_eq!(breadth.level().more_carry_more(at(8_000)), Some(more));
+            assert_eq!(breadth.at_once(6, false), if more { 3 } else { 1 });
+            breadth.forget();
+            assert_eq!(breadth.level().more_carry_more(at(8_000)), None);
+        }
+    }
+
+    #[test]
+    fn outages_and_pieces_say_nothing_of_the_link() {
+        let breadth = Arc::new(Breadth::default());
+        let begun = Instant::now();
+        let at = |ms| begun + Duration::from_millis(ms);
+        let file = breadth.begin_at(begun);
+        file.moved_at(4_096, at(1_500));
+        file.moved_at(4_096, at(1_600));
+        file.moved_at(4_096, at(21_600));
+        assert_eq!(breadth.level().carried, []);
+        file.goes_in_pieces();
+        hand_over(&file, at(30_000), 42_000.0, 9_000);
+        file.arrived_at(1_000_000, at(40_000));
+        assert_eq!(breadth.level().carried, []);
+        drop(file);
+        assert_eq!(breadth.level().under_way, 0);
     }
 }

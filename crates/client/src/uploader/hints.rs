@@ -60,6 +60,7 @@ impl Uploader {
             // At the start nothing was measured of any other.
             if remembered.is_known {
                 self.session.gauge().forget();
+                self.breadth.forget();
             }
             *remembered = Remembered {
                 kind,

@@ -9,12 +9,14 @@
 mod ask_again;
 mod breadth;
 mod cancel;
+mod company;
 mod copy;
 mod examine;
 mod hints;
 mod hold;
 mod initiate;
 mod intend;
+mod lanes;
 mod pace;
 mod recover;
 mod resume;
@@ -53,8 +55,8 @@ use crate::transport::Transport;
 #[derive(Clone)]
 pub struct Settings {
     /// Files that may be under way at once, besides one that was handed over whole and waits for its answer. Few, so that a
-    /// broken link loses little; a key frame always goes alone. It begins with as many as the server says, and more go only
-    /// while more carry more.
+    /// broken link loses little; a key frame goes alone, unless others take nothing from it. It begins with as many as the
+    /// server says, and more go only while more carry more.
     pub parallel_files: u32,
     /// What the app means the captures for.
     pub purpose: Option<String>,

@@ -1,4 +1,5 @@
-//! Ties it together: one capture after another, few files at once, the key frame alone and first.
+//! Ties it together: one capture after another, few files at once, the key frame first, and alone where others would take
+//! something from it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -8,8 +9,10 @@ use safelight_model::codes::Code;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::company::Company;
 use super::initiate::{InitiateError, Initiated};
-use super::send_file::Sent;
+use super::lanes::{Lane, Lanes};
+use super::send_file::{Sent, Stop};
 use super::{
     CancelError, Failure, FileJob, FileOutcome, Known, Uploader, WorkFile, blocking, resume,
 };
@@ -24,9 +27,6 @@ const MAX_RENEWALS: u32 = 2;
 /// Files that wait for their completion while others are sent, for each that may be sent.
 const COMPLETIONS_PER_SLOT: usize = 8;
 
-/// The room to send in: it has a share for each of any number of files up to 16.
-const ROOM: u32 = 720_720;
-
 enum Work {
     Known(Known),
     Fresh(Draft),
@@ -34,8 +34,8 @@ enum Work {
 
 /// Where going through the queue is.
 struct Pass {
-    /// Room to send in.
-    sending: Arc<Semaphore>,
+    /// Lanes to send in.
+    lanes: Arc<Lanes>,
     /// Room for files that were sent and wait for their completion.
     completing: Arc<Semaphore>,
     tasks: JoinSet<Sent>,
@@ -183,7 +183,7 @@ impl Uploader {
         outcomes: &mut Vec<FileOutcome>,
     ) -> Result<BTreeMap<i64, Vec<WorkFile>>, JournalError> {
         let mut pass = Pass {
-            sending: Arc::new(Semaphore::new(ROOM as usize)),
+            lanes: Arc::default(),
             completing: Arc::new(Semaphore::new(self.slots() as usize * COMPLETIONS_PER_SLOT)),
             tasks: JoinSet::new(),
             given_up: BTreeMap::new(),
@@ -288,16 +288,13 @@ impl Uploader {
                     () = self.collect(pass, outcomes), if !pass.tasks.is_empty() => {}
                 }
             };
-            let Some(permit) = self.room(&job, &pass.sending).await else {
-                continue;
-            };
-            let slot = Slot {
-                completing,
-                _sending: permit,
-            };
+            let is_key = job.file.row.role == "key";
+            let lane = self.lane(&pass.lanes, is_key).await;
+            let slot = Slot { completing, lane };
             let turn = Turn {
-                sending: pass.sending.clone(),
-                place: key_first.place(job.file.row.role == "key"),
+                lanes: pass.lanes.clone(),
+                is_key,
+                place: key_first.place(is_key),
             };
             let this = self.clone();
             pass.tasks
@@ -316,26 +313,19 @@ impl Uploader {
         Ok(drafts.into_iter().map(Work::Fresh).collect())
     }
 
-    /// Waits for the room to send this file: all of it for a key frame, else so much as leaves space for as many as had better be
-    /// under way at once.
-    async fn room(&self, job: &FileJob, sending: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-        loop {
-            tokio::select! {
-                biased;
-                () = self.breadth.changed() => {}
-                room = sending.clone().acquire_many_owned(self.share(&job.file)) => return room.ok(),
-            }
-        }
+    /// Waits for a lane to send in.
+    pub(super) async fn lane(&self, lanes: &Arc<Lanes>, is_key: bool) -> Lane {
+        let at_once = || self.breadth.at_once(self.slots(), self.spares_battery());
+        lanes.enter(is_key, &self.breadth, at_once).await
     }
 
-    /// How much of the room a file takes now.
-    pub(super) fn share(&self, file: &WorkFile) -> u32 {
-        if file.row.role == "key" {
-            ROOM
-        } else {
-            let spares_battery = self.settings.conditions.borrow().spares_battery();
-            ROOM / self.breadth.at_once(self.slots(), spares_battery)
-        }
+    fn spares_battery(&self) -> bool {
+        self.settings.conditions.borrow().spares_battery()
+    }
+
+    /// Whether more than one file may be under way at all.
+    pub(super) fn bears_company(&self) -> bool {
+        self.slots() > 1 && !self.spares_battery()
     }
 
     fn slots(&self) -> u32 {
@@ -419,66 +409,97 @@ fn stops_all(error: &CallError) -> bool {
 pub(super) struct Slot {
     /// Room to wait for the completion in.
     pub(super) completing: Option<OwnedSemaphorePermit>,
-    _sending: OwnedSemaphorePermit,
+    lane: Lane,
 }
 
-/// When a file may send, and in how much room.
+/// When a file may send, and in which lane.
 pub(super) struct Turn {
-    sending: Arc<Semaphore>,
+    lanes: Arc<Lanes>,
+    is_key: bool,
     place: Place,
 }
 
 /// Where a file stands in its capture.
 enum Place {
-    /// It is the key frame: the others wait until this is dropped.
-    Key { _until_out: watch::Sender<()> },
+    /// It is the key frame: the others wait until it says that it bears them, or this is dropped.
+    Key(watch::Sender<Company>),
     /// After the key frame, if there is one.
-    After(Option<watch::Receiver<()>>),
+    After(Option<watch::Receiver<Company>>),
 }
 
 /// Hands out the places of one capture.
 struct KeyFirst {
-    is_out: Option<watch::Sender<()>>,
-    waits: Option<watch::Receiver<()>>,
+    key: Option<watch::Sender<Company>>,
+    after: Option<watch::Receiver<Company>>,
 }
 
 impl KeyFirst {
     fn of(jobs: &[FileJob]) -> Self {
         let has_key = jobs.iter().any(|job| job.file.row.role == "key");
-        let (is_out, waits) = has_key.then(|| watch::channel(())).unzip();
-        Self { is_out, waits }
+        let (key, after) = has_key.then(|| watch::channel(Company::Alone)).unzip();
+        Self { key, after }
     }
 
     fn place(&mut self, is_key: bool) -> Place {
-        match self.is_out.take_if(|_| is_key) {
-            Some(is_out) => Place::Key { _until_out: is_out },
-            None => Place::After(self.waits.clone()),
+        match self.key.take_if(|_| is_key) {
+            Some(key) => Place::Key(key),
+            None => Place::After(self.after.clone()),
         }
     }
 }
 
 impl Turn {
-    /// Room to send in: `first`, if it is there and the key frame is out. Who has to wait for the key frame, which may be
-    /// held back, holds no room meanwhile, and takes its `share` of it then. `None` when nobody sends any more.
-    pub(super) async fn come(
-        &self,
-        first: Option<Slot>,
-        share: impl FnOnce() -> u32,
-    ) -> Option<Slot> {
+    /// Room to send in: `first`, if it is there and the key frame is out or bears company. Who has to wait for the key frame,
+    /// which may be held back, holds no room meanwhile, and waits for another lane then.
+    pub(super) async fn come(&self, first: Option<Slot>, uploader: &Uploader) -> Slot {
         if let Place::After(Some(key)) = &self.place
             && key.has_changed().is_ok()
+            && *key.borrow() == Company::Alone
         {
             drop(first);
-            // Nothing is ever sent in it.
-            let _ = key.clone().changed().await;
-        } else if first.is_some() {
+            let _ = key.clone().wait_for(|c| *c != Company::Alone).await;
+        } else if let Some(first) = first {
             return first;
         }
-        let permits = self.sending.clone().acquire_many_owned(share()).await;
-        Some(Slot {
+        let lane = uploader.lane(&self.lanes, self.is_key).await;
+        let slot = Slot {
             completing: None,
-            _sending: permits.ok()?,
-        })
+            lane,
+        };
+        // What it bore in an earlier round is asked anew.
+        self.bears(Company::Alone, Some(&slot));
+        slot
+    }
+
+    /// The key frame bears such company from now on, in whose `slot` it is sent.
+    pub(super) fn bears(&self, company: Company, slot: Option<&Slot>) {
+        if let Place::Key(key) = &self.place {
+            key.send_if_modified(|now| std::mem::replace(now, company) != company);
+            if let Some(slot) = slot {
+                slot.lane.bears(company);
+            }
+        }
+    }
+
+    /// What goes beside this file, if it is a key frame whose others wait for it.
+    pub(super) fn company(&self) -> Option<Company> {
+        match &self.place {
+            Place::Key(key) => Some(*key.borrow()),
+            Place::After(_) => None,
+        }
+    }
+
+    /// How much may go by one request while it is tried whether the key frame under way bears this file beside it; `None` for
+    /// as much as there is.
+    ///
+    /// # Errors
+    /// [`Stop::Aside`] if nothing may.
+    pub(super) fn piece(&self) -> Result<Option<u64>, Stop> {
+        match self.lanes.key().filter(|_| !self.is_key) {
+            Some(Company::Alone) => Err(Stop::Aside),
+            Some(Company::OnTrial { piece_bytes }) => Ok(Some(piece_bytes)),
+            Some(Company::Welcome) | None => Ok(None),
+        }
     }
 
     /// All bytes are out: if it is the key frame's, the others may go.

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use safelight_model::codes::Code;
 
 use super::ask_again::{Again, Watch, is_other};
+use super::run::Turn;
 use super::send_file::{Meter, Stop};
 use super::send_parts::{describe, ending};
 use super::sign::unclear_if_planned_anew;
@@ -40,6 +41,7 @@ impl Uploader {
         &self,
         job: &FileJob,
         from: Option<u64>,
+        turn: &Turn,
         meter: &Arc<Meter>,
         watch: &Watch,
     ) -> Result<(), Stop> {
@@ -54,7 +56,10 @@ impl Uploader {
             };
             let step = match at.take() {
                 None => self.look(&address).await?,
-                Some(at) => self.append(job, &address, at, meter).await?,
+                Some(at) => {
+                    let most = piece(turn, meter)?;
+                    self.append(job, &address, at, most, meter).await?
+                }
             };
             self.unchanged(job)?;
             match step {
@@ -106,20 +111,24 @@ impl Uploader {
         step(self.transport.look(url, &[VERSION]).await)
     }
 
-    /// Sends the file from `at` to its end.
+    /// Sends the file from `at` to its end, or this much of it at `most`.
     async fn append(
         &self,
         job: &FileJob,
         url: &str,
         at: u64,
+        most: Option<u64>,
         meter: &Arc<Meter>,
     ) -> Result<Step, Stop> {
-        let size_bytes = u64::try_from(job.file.sent().stamp.size_bytes).unwrap_or(0);
+        let all = u64::try_from(job.file.sent().stamp.size_bytes).unwrap_or(0);
+        let left_bytes = all.saturating_sub(at);
+        let size_bytes = most.map_or(left_bytes, |most| most.min(left_bytes));
+        let is_last = size_bytes == left_bytes;
         let headers = [
             VERSION,
             ("content-type", "application/partial-upload"),
             ("upload-offset", &at.to_string()),
-            ("upload-complete", "?1"),
+            ("upload-complete", if is_last { "?1" } else { "?0" }),
         ];
         let put = FilePut {
             method: PutMethod::Patch,
@@ -127,7 +136,7 @@ impl Uploader {
             headers: headers.map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
             path: job.file.source().to_owned(),
             offset: at,
-            size_bytes: size_bytes.saturating_sub(at),
+            size_bytes,
         };
         meter
             .tally
@@ -136,7 +145,7 @@ impl Uploader {
         let (on_sent, _) = self.counted(job, meter, &flow);
         let answer = self.transport.put(put, on_sent).await;
         flow.end(ending(&answer));
-        if matches!(&answer, Ok(answer) if (200..300).contains(&answer.status)) {
+        if is_last && matches!(&answer, Ok(answer) if (200..300).contains(&answer.status)) {
             return Ok(Step::Whole);
         }
         step(answer)
@@ -159,6 +168,17 @@ impl Uploader {
             sent_bytes: there,
         });
     }
+}
+
+/// How much may go by the next request, beside a key frame.
+fn piece(turn: &Turn, meter: &Meter) -> Result<Option<u64>, Stop> {
+    let most = turn.piece()?;
+    if most.is_some()
+        && let Some(under_way) = meter.under_way()
+    {
+        under_way.goes_in_pieces();
+    }
+    Ok(most)
 }
 
 fn address(url: &safelight_api::uploads::SignedUrl) -> Option<String> {

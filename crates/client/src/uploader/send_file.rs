@@ -1,16 +1,20 @@
 //! Sends one file: what the store does not hold yet, then completion; again where something is missing.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use safelight_api::uploads::{Replanned, UploadCompleted};
 use safelight_model::codes::Code;
 use safelight_model::lifecycle::State;
-use safelight_model::plan::{self, Transport};
+use safelight_model::plan::{self, Transport, Why};
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
 
 use super::ask_again::{Watch, adopt, is_other};
+use super::breadth::UnderWay;
+use super::company::{self, Company, Facts};
 use super::run::{Slot, Turn};
 use super::tell::Tally;
 use super::{Failure, FileJob, FileOutcome, Uploader, WorkFile};
@@ -19,6 +23,8 @@ use crate::fingerprint::Stamp;
 use crate::gate::Hold;
 use crate::progress::Event;
 
+/// How often it is looked at whether a key frame bears company.
+const LOOK: Duration = Duration::from_millis(250);
 /// How often the missing parts of a file are sent before it is given up.
 const MAX_ROUNDS: u32 = 5;
 
@@ -46,6 +52,8 @@ pub(super) enum Stop {
     Failed(Failure),
     /// It may not be sent now.
     Held(Hold),
+    /// The key frame does not bear it beside it.
+    Aside,
     /// The bytes travel in another way from now on.
     Replanned(Box<Replanned>),
 }
@@ -82,6 +90,8 @@ pub(super) struct Meter {
     pub(super) tally: Tally,
     /// Rung when all of the file has gone out or was there.
     all_out: Notify,
+    /// What is learned from it, while it goes over one connection.
+    under_way: Mutex<Option<Arc<UnderWay>>>,
 }
 
 impl Meter {
@@ -90,6 +100,23 @@ impl Meter {
         if there_bytes >= size_bytes {
             self.all_out.notify_one();
         }
+    }
+
+    /// So many more bytes were handed to the network.
+    pub(super) fn moved(&self, bytes: u64) {
+        if let Some(under_way) = self.under_way() {
+            under_way.moved(bytes);
+        }
+    }
+
+    pub(super) fn under_way(&self) -> Option<Arc<UnderWay>> {
+        self.watched().clone()
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Option<Arc<UnderWay>>> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn all_out(&self, size_bytes: i64) {
@@ -121,7 +148,9 @@ impl Uploader {
             Err(Stop::GivenUp | Stop::Merged) if self.gate.hold(seq) != Some(Hold::Cancelled) => {
                 return Sent::GivenUp(Box::new(file));
             }
-            Err(Stop::GivenUp | Stop::Merged | Stop::Held(_) | Stop::Replanned(_)) => {
+            Err(
+                Stop::GivenUp | Stop::Merged | Stop::Held(_) | Stop::Aside | Stop::Replanned(_),
+            ) => {
                 outcome.failure = Some(self.end_cancelled(seq).await);
                 Ok(())
             }
@@ -200,9 +229,12 @@ impl Uploader {
             match step {
                 Err(Stop::Held(hold)) if hold != Hold::Cancelled => {
                     slot = None;
+                    turn.bears(Company::Alone, None);
                     drop(completing.take());
                     self.wait_until_open(seq, &job.file.path).await;
                 }
+                // It waits for another lane.
+                Err(Stop::Aside) => {}
                 Err(Stop::Replanned(answer)) => {
                     adopt(&mut job, *answer);
                 }
@@ -307,18 +339,21 @@ impl Uploader {
         };
         if !is_whole {
             // A first round has its slot; a later one waits for another.
-            let held = turn.come(slot.take(), || self.share(&job.file)).await;
+            let held = turn.come(slot.take(), self).await;
+            let turn = &*turn;
             let sent = async {
                 match rest {
                     Rest::Nothing => Ok(()),
                     Rest::Parts(parts) => self.send_parts(job, parts, meter, watch).await,
-                    Rest::From(offset) => self.send_appended(job, offset, meter, watch).await,
+                    Rest::From(offset) => self.send_appended(job, offset, turn, meter, watch).await,
                 }
             };
             let before = meter.sent_bytes.load(Ordering::Relaxed);
             // Of a file that goes over several connections nothing is learned of files.
-            let lone = (job.upload.plan.concurrency <= 1).then(|| self.breadth.begin());
-            let sent = self.make_way(job, meter, held, sent).await;
+            let lone = (job.upload.plan.concurrency <= 1).then(|| Arc::new(self.breadth.begin()));
+            let ended = Watched::by(meter, lone.clone());
+            let sent = self.make_way(job, meter, held, turn, sent).await;
+            drop(ended);
             if let Some(under_way) = lone
                 && sent.is_ok()
             {
@@ -327,7 +362,10 @@ impl Uploader {
             match sent {
                 // Nothing more is wanted: completing tells of the asset that has the bytes.
                 Ok(()) | Err(Stop::Merged) => {}
-                Err(stop) => return Err(stop),
+                Err(stop) => {
+                    turn.bears(Company::Alone, None);
+                    return Err(stop);
+                }
             }
             self.unchanged(job)?;
         }
@@ -357,19 +395,31 @@ impl Uploader {
 
     /// Has the next file begin when all of this one has been handed to the network: where one file goes after another the
     /// link would be idle for a round trip between them otherwise. Only one file makes way so at a time, as what
-    /// was handed over may not have left yet; and a key frame never, so that nothing is on its way beside it.
+    /// was handed over may not have left yet; and a key frame never, so that nothing is on its way beside it but what it
+    /// bears.
     async fn make_way<T>(
         &self,
         job: &FileJob,
         meter: &Meter,
-        slot: Option<Slot>,
+        slot: Slot,
+        turn: &Turn,
         sending: impl Future<Output = T>,
     ) -> T {
         let mut sending = pin!(sending);
         if job.file.row.role == "key" {
-            let sent = sending.await;
-            drop(slot);
-            return sent;
+            let mut tried = Duration::ZERO;
+            loop {
+                let looked = Instant::now();
+                self.keep_company(job, meter, &slot, turn, tried);
+                tokio::select! {
+                    biased;
+                    sent = &mut sending => return sent,
+                    () = sleep(LOOK) => {}
+                }
+                if matches!(turn.company(), Some(Company::OnTrial { .. })) {
+                    tried += looked.elapsed();
+                }
+            }
         }
         let is_out = async {
             let size_bytes = job.file.sent().stamp.size_bytes;
@@ -386,6 +436,37 @@ impl Uploader {
         }
     }
 
+    /// Says what may go beside the key frame `job`.
+    fn keep_company(
+        &self,
+        job: &FileJob,
+        meter: &Meter,
+        slot: &Slot,
+        turn: &Turn,
+        tried: Duration,
+    ) {
+        let Some(now) = turn.company().filter(|_| self.bears_company()) else {
+            return;
+        };
+        let plan = &job.upload.plan;
+        let said = |word: &Why| plan.why.iter().any(|why| why == word.as_str());
+        let there = meter.there_bytes.load(Ordering::Relaxed);
+        let left = job.file.sent().stamp.size_bytes - there;
+        let facts = Facts {
+            more_carry_more: self.breadth.more_carry_more(),
+            // Several connections of one file fill the link by themselves.
+            is_held_down: plan.concurrency <= 1 && [Why::Loss, Why::RoundTrip].iter().any(said),
+            alone_bytes_per_s: self.breadth.alone_bytes_per_s(),
+            left_bytes: u64::try_from(left).unwrap_or(0),
+            tried,
+            has_pieces: Transport::parse(&plan.transport) == Some(Transport::Append),
+        };
+        let next = company::next(now, &facts);
+        if next != now {
+            turn.bears(next, Some(slot));
+        }
+    }
+
     /// Whether the file still is what the journal says, as far as the file system tells.
     pub(super) fn unchanged(&self, job: &FileJob) -> Result<(), Stop> {
         match Stamp::of(job.file.source()) {
@@ -393,6 +474,22 @@ impl Uploader {
             Ok(_) => Err(Stop::Changed),
             Err(error) => Err(Stop::Failed(Failure::unreadable(&error))),
         }
+    }
+}
+
+/// Has a meter tell what moves, until it is dropped.
+struct Watched<'a>(&'a Meter);
+
+impl<'a> Watched<'a> {
+    fn by(meter: &'a Meter, under_way: Option<Arc<UnderWay>>) -> Self {
+        *meter.watched() = under_way;
+        Self(meter)
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        *self.0.watched() = None;
     }
 }
 

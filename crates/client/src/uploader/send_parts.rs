@@ -223,11 +223,12 @@ impl Uploader {
         let (counter, meter, path) = (mine.clone(), meter.clone(), job.file.path.clone());
         let size_bytes = job.file.sent().stamp.size_bytes;
         let progress = self.patience.progress.clone();
-        let on_sent: OnSent = Arc::new(move |more| {
-            flow.moved(more);
-            let more = i64::try_from(more).unwrap_or(0);
+        let on_sent: OnSent = Arc::new(move |moved| {
+            flow.moved(moved);
+            let more = i64::try_from(moved).unwrap_or(0);
             counter.fetch_add(more, Ordering::Relaxed);
             meter.sent_bytes.fetch_add(more, Ordering::Relaxed);
+            meter.moved(moved);
             let there = meter.there_bytes.fetch_add(more, Ordering::Relaxed) + more;
             meter.is_at(there, size_bytes);
             progress.event(&Event::Sent {

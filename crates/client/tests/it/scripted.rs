@@ -1,13 +1,15 @@
 //! The client over a link that does what a script says.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use safelight_client::conditions::{Conditions, NetworkKind};
 use safelight_client::http::HttpTransport;
 use safelight_client::transport::{Answer, ApiRequest, FilePut, OnSent, Transport, TransportError};
 use safelight_client::uploader::Settings;
 use tokio::sync::Barrier;
+use tokio::time::Instant;
 
 use crate::fake_server::{Deed, World};
 use crate::rig::{Rig, failures};
@@ -134,4 +136,118 @@ async fn a_link_that_carries_little_is_alone_a_reason_for_another_plan() {
     let puts = before.filter(|(kind, _)| kind == "put").count();
     assert!((2..7).contains(&puts), "it was asked in the midst: {puts}");
     assert_eq!(world.repeated_parts, 0);
+}
+
+/// A link of which each connection gets `each` bytes a second at most, and all together `all`.
+struct Paced {
+    inner: Arc<HttpTransport>,
+    each: f64,
+    all: f64,
+    under_way: AtomicUsize,
+    /// Whether the key frame is, and the most that were under way then.
+    key_is_under_way: AtomicBool,
+    most_beside: AtomicUsize,
+    /// Sizes of what began beside it.
+    beside: Mutex<Vec<u64>>,
+}
+
+impl Paced {
+    fn open(inner: Arc<HttpTransport>, each: f64, all: f64) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            each,
+            all,
+            under_way: AtomicUsize::new(0),
+            key_is_under_way: AtomicBool::new(false),
+            most_beside: AtomicUsize::new(0),
+            beside: Mutex::default(),
+        })
+    }
+}
+
+#[async_trait::async_trait]
+impl Transport for Paced {
+    async fn call(&self, request: ApiRequest) -> Result<Answer, TransportError> {
+        self.inner.call(request).await
+    }
+
+    async fn put(&self, put: FilePut, on_sent: OnSent) -> Result<Answer, TransportError> {
+        let is_key = put.path.to_string_lossy().contains("COVER");
+        let now = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        if is_key {
+            self.key_is_under_way.store(true, Ordering::SeqCst);
+        } else if self.key_is_under_way.load(Ordering::SeqCst) {
+            self.most_beside.fetch_max(now - 1, Ordering::SeqCst);
+            self.beside.lock().unwrap().push(put.size_bytes);
+        }
+        let (mut left, mut at) = (put.size_bytes as f64, Instant::now());
+        let mut told = 0;
+        while left > 0.0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let share = self.all / self.under_way.load(Ordering::SeqCst) as f64;
+            left -= at.elapsed().as_secs_f64() * self.each.min(share);
+            at = Instant::now();
+            let gone = (put.size_bytes as f64 - left.max(0.0)) as u64;
+            on_sent(gone - told);
+            told = gone;
+        }
+        self.under_way.fetch_sub(1, Ordering::SeqCst);
+        if is_key {
+            self.key_is_under_way.store(false, Ordering::SeqCst);
+        }
+        self.inner.put(put, Arc::new(|_| {})).await
+    }
+
+    async fn look(
+        &self,
+        url: &str,
+        headers: &[(&'static str, &'static str)],
+    ) -> Result<Answer, TransportError> {
+        self.inner.look(url, headers).await
+    }
+}
+
+/// Sends a burst that is appended to over a paced link, once it is known to have arrived whole.
+async fn send_burst(each: f64, all: f64) -> Arc<Paced> {
+    let rig = Rig::start().await;
+    rig.server.world().concurrency = 1;
+    let mut paths = vec![rig.file("A_BURST000_COVER.jpg", 1_000_000)];
+    paths.extend((1..=3).map(|i| rig.file(&format!("A_BURST{i:03}.jpg"), 200_000 + i)));
+    let thin = Conditions {
+        network: Some(NetworkKind::Cellular2g),
+        ..Conditions::default()
+    };
+    let settings = Settings {
+        conditions: thin.fixed(),
+        ..Settings::default()
+    };
+    let mut link = None;
+    let uploader = rig.uploader_over(settings, |inner| {
+        link.insert(Paced::open(inner, each, all)).clone()
+    });
+    let outcomes = uploader.upload(&paths).await.unwrap();
+    assert_eq!(failures(&outcomes), [""; 0]);
+    let world = rig.server.world();
+    assert_eq!(world.whole().len(), 4);
+    assert_eq!(
+        outcomes.iter().map(|o| o.sent_bytes).sum::<i64>(),
+        1_600_006
+    );
+    link.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_one_connection_does_not_fill_the_link_others_go_beside_the_key_frame() {
+    let link = send_burst(100_000.0, 300_000.0).await;
+    let most = link.most_beside.load(Ordering::SeqCst);
+    assert!(most >= 2, "{most} and {:?}", link.beside.lock().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_one_connection_fills_the_link_the_key_frame_bears_no_more_than_a_trial() {
+    let link = send_burst(100_000.0, 100_000.0).await;
+    assert_eq!(link.most_beside.load(Ordering::SeqCst), 1);
+    let tried = link.beside.lock().unwrap();
+    assert!((1..=4).contains(&tried.len()), "{tried:?}");
+    assert!(tried.iter().all(|piece| *piece <= 150_000), "{tried:?}");
 }

@@ -114,7 +114,8 @@ impl Up {
         let (sender, due) = mpsc::channel(ON_THEIR_WAY);
         let shared = self.shared.clone();
         let end = {
-            let mut deliver = pin!(deliver(due, to, &shared.up_bytes));
+            let most = Some(&shared.most_up_bytes);
+            let mut deliver = pin!(deliver(due, to, &shared.up_bytes, most));
             let mut read = pin!(self.read(sender, cut_at));
             let mut end = None;
             // What was read still arrives, so that a connection is cut exactly at its byte.
@@ -218,7 +219,7 @@ async fn down(
     let (sender, due) = mpsc::channel(ON_THEIR_WAY);
     let own = super::Pacer::idle();
     let counts = shared.clone();
-    let deliver = deliver(due, to, &counts.down_bytes);
+    let deliver = deliver(due, to, &counts.down_bytes, None);
     let read = async move {
         let mut buffer = vec![0; MOST_BYTES];
         loop {
@@ -257,13 +258,19 @@ async fn deliver(
     mut due: mpsc::Receiver<(Instant, Vec<u8>)>,
     to: &mut OwnedWriteHalf,
     count: &AtomicU64,
+    most: Option<&AtomicU64>,
 ) {
+    let mut delivered = 0;
     while let Some((at, bytes)) = due.recv().await {
         wait_until(at).await;
         if to.write_all(&bytes).await.is_err() {
             break;
         }
         count.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+        delivered += bytes.len() as u64;
+        if let Some(most) = most {
+            most.fetch_max(delivered, Ordering::SeqCst);
+        }
     }
 }
 

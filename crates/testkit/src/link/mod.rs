@@ -12,6 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,6 +23,8 @@ use pacer::Pacer;
 
 /// What a connection's end of a slow link takes without passing it on.
 const SLOW_BUFFER_BYTES: u32 = 64 << 10;
+/// The largest segment that it asks for, as on Ethernet. Loopback's would have clients' systems buffer megabytes.
+const SLOW_SEGMENT_BYTES: u32 = 1460;
 
 /// A link on a free loopback port; it ends, with all it carries, when dropped.
 #[derive(Debug)]
@@ -61,6 +64,8 @@ struct Shared {
     duplicates: AtomicU64,
     /// Requests that are to arrive once more, after so many others.
     later: Mutex<Vec<(u64, Vec<u8>)>>,
+    /// The most that one connection has carried up.
+    most_up_bytes: AtomicU64,
 }
 
 impl Link {
@@ -92,7 +97,7 @@ impl Link {
         seed: u64,
         [up, down]: [Arc<Pacer>; 2],
     ) -> std::io::Result<Self> {
-        let listener = listen(weather.borrow().up_bits_per_s.is_some())?;
+        let listener = listen(&weather.borrow())?;
         let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared {
             target: SocketAddr::from((Ipv4Addr::LOCALHOST, target)),
@@ -105,6 +110,7 @@ impl Link {
             lost_answers: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
             later: Mutex::default(),
+            most_up_bytes: AtomicU64::new(0),
         });
         let watching = weather.subscribe();
         let mut accepting = JoinSet::new();
@@ -148,6 +154,12 @@ impl Link {
         self.weather.send_modify(change);
     }
 
+    /// What reached the server over that connection of all over which most did, in bytes.
+    #[must_use]
+    pub fn most_up_bytes(&self) -> u64 {
+        self.shared.most_up_bytes.load(Ordering::SeqCst)
+    }
+
     /// What it has carried and done so far.
     #[must_use]
     pub fn carried(&self) -> Carried {
@@ -164,10 +176,15 @@ impl Link {
 
 /// Listens on a free port. Of a slow link clients are not to believe that it has taken more than a phone's own buffers
 /// would.
-fn listen(is_slow: bool) -> std::io::Result<TcpListener> {
+fn listen(weather: &Weather) -> std::io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
-    if is_slow {
-        socket.set_recv_buffer_size(SLOW_BUFFER_BYTES)?;
+    if weather.up_bits_per_s.is_some() {
+        // The kernel takes twice as much as it is told.
+        socket.set_recv_buffer_size(match weather.connection_bytes_under_way() {
+            Some(bytes) => SLOW_BUFFER_BYTES.min(bytes),
+            None => SLOW_BUFFER_BYTES,
+        })?;
+        SockRef::from(&socket).set_tcp_mss(SLOW_SEGMENT_BYTES)?;
     }
     socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     socket.listen(1024)

@@ -42,6 +42,13 @@ impl Weather {
         let bytes_per_s = SEGMENT_BYTES / round_trip_s * 1.5_f64.sqrt() / self.loss.sqrt();
         Some((bytes_per_s * 8.0) as u64)
     }
+
+    /// What a connection has under way then: as much as it moves in a round trip.
+    #[must_use]
+    pub fn connection_bytes_under_way(&self) -> Option<u32> {
+        let bytes_per_s = self.connection_bits_per_s()? as f64 / 8.0;
+        Some((bytes_per_s * self.round_trip.as_secs_f64()) as u32)
+    }
 }
 
 #[cfg(test)]
@@ -58,6 +65,8 @@ mod tests {
         // 2 % at 300 ms: about 42 kB/s.
         let slow = weather(0.02, 300).connection_bits_per_s().unwrap();
         assert!((330_000..345_000).contains(&slow), "{slow}");
+        let under_way = weather(0.02, 300).connection_bytes_under_way().unwrap();
+        assert!((12_000..13_000).contains(&under_way), "{under_way}");
         assert!(weather(0.02, 30).connection_bits_per_s().unwrap() > 9 * slow);
         assert_eq!(weather(0.0, 300).connection_bits_per_s(), None);
         assert_eq!(weather(0.02, 0).connection_bits_per_s(), None);
