@@ -51,8 +51,8 @@ struct Level {
     said: u32,
     at_once: u32,
     under_way: u32,
-    /// When there were last more of them than before, and when one of them ended in whose place none has come.
-    grew_at: Option<Instant>,
+    /// When there were last more of them than before, and when before that: who comes as another goes makes them no more.
+    grew_at: [Option<Instant>; 2],
     left_at: Option<Instant>,
     /// Files under way times seconds, up to `counted`.
     file_seconds: f64,
@@ -93,14 +93,19 @@ impl Level {
         self.under_way += 1;
         let left = self.left_at.take();
         if left.is_none_or(|at| now.saturating_duration_since(at) >= SETTLES) {
-            self.grew_at = Some(now);
+            self.grew_at = [Some(now), self.grew_at[0]];
         }
     }
 
     fn fewer_under_way(&mut self, now: Instant) {
         self.count(now);
         self.under_way = self.under_way.saturating_sub(1);
-        self.left_at = Some(now);
+        let [grew, before] = self.grew_at;
+        if grew.is_some_and(|at| now.saturating_duration_since(at) < SETTLES) {
+            self.grew_at = [before, None];
+        } else {
+            self.left_at = Some(now);
+        }
     }
 
     fn carried(&mut self, files: f64, bytes_per_s: f64, at: Instant) {
@@ -255,17 +260,22 @@ impl UnderWay {
         }
         let mut level = self.breadth.level();
         level.count(now);
-        let settled = level.grew_at.map_or(self.begun, |at| at.max(self.begun)) + SETTLES;
+        let settled = level.grew_at[0].map_or(self.begun, |at| at.max(self.begun)) + SETTLES;
         let fresh = Window {
             from: now,
             file_seconds: level.file_seconds,
             bytes: 0,
         };
-        let Some(mut window) = moving.window.filter(|w| w.from >= settled) else {
-            moving.window = (now >= settled).then_some(fresh);
+        let Some(mut window) = moving.window else {
+            moving.window = Some(fresh);
             return;
         };
         window.bytes += bytes;
+        if window.from < settled {
+            // It began too soon, unless who came takes another's place.
+            moving.window = Some(if now < settled { window } else { fresh });
+            return;
+        }
         let took = now.saturating_duration_since(window.from);
         if took < WINDOW {
             moving.window = Some(window);
@@ -413,7 +423,7 @@ mod tests {
     }
 
     /// Hands over what a connection carries, in chunks of 4 KiB, for so long.
-    fn hand_over(file: &UnderWay, from: Instant, bytes_per_s: f64, ms: u64) {
+    fn hand_over(file: &UnderWay, from: Instant, bytes_per_s: f64, ms: u64) -> Instant {
         const CHUNK: u64 = 4096;
         let each = Duration::from_secs_f64(CHUNK as f64 / bytes_per_s);
         let mut at = from;
@@ -421,6 +431,7 @@ mod tests {
             at += each;
             file.moved_at(CHUNK, at);
         }
+        at
     }
 
     #[test]
@@ -433,21 +444,39 @@ mod tests {
             let first = breadth.begin_at(begun);
             // Into buffers.
             first.moved_at(100_000, begun);
-            hand_over(&first, begun, 42_000.0, 2_500);
+            let reached = hand_over(&first, begun, 42_000.0, 2_500);
             assert_eq!(breadth.level().alone(at(2_500)), None, "too soon");
-            hand_over(&first, at(2_600), 42_000.0, 1_400);
+            let reached = hand_over(&first, reached, 42_000.0, 1_500);
             let alone = breadth.level().alone(at(4_000)).unwrap().bytes_per_s;
             assert!((41_000.0..43_000.0).contains(&alone), "{alone}");
             assert_eq!(breadth.level().more_carry_more(at(4_000)), None);
             assert_eq!(breadth.at_once(6, false), 2);
-            let second = breadth.begin_at(at(4_000));
-            second.moved_at(100_000, at(4_000));
-            hand_over(&second, at(4_000), two, 3_900);
+            let second = breadth.begin_at(reached);
+            second.moved_at(100_000, reached);
+            hand_over(&second, reached, two, 3_800);
             assert_eq!(breadth.level().more_carry_more(at(8_000)), Some(more));
             assert_eq!(breadth.at_once(6, false), if more { 3 } else { 1 });
             breadth.forget();
             assert_eq!(breadth.level().more_carry_more(at(8_000)), None);
         }
+    }
+
+    #[test]
+    fn who_takes_anothers_place_changes_nothing() {
+        let begun = Instant::now();
+        let breadth = Arc::new(Breadth::default());
+        let key = breadth.begin_at(begun);
+        let other = breadth.begin_at(begun);
+        let reached = hand_over(&key, begun, 42_000.0, 2_000);
+        // One more comes a little before the other goes.
+        let next = breadth.begin_at(reached);
+        let reached = hand_over(&key, reached, 42_000.0, 150);
+        breadth.level().fewer_under_way(reached);
+        hand_over(&key, reached, 42_000.0, 1_200);
+        let carried = breadth.level().carried.clone();
+        assert_eq!(carried.len(), 1, "{carried:?}");
+        assert!((1.9..2.2).contains(&carried[0].files), "{carried:?}");
+        drop((other, next));
     }
 
     #[test]
