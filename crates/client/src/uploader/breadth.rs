@@ -152,13 +152,12 @@ impl Level {
 }
 
 impl Breadth {
-    /// The server says how many, by what it knows now.
+    /// The server says how many, by what it knows now. What was measured stays: the server knows less of it.
     pub(super) fn said(&self, at_once: u32) {
         let mut level = self.level();
         if level.said != at_once {
             level.said = at_once;
             level.at_once = at_once;
-            level.carried.clear();
             level.rests_until = None;
         }
     }
@@ -404,6 +403,7 @@ mod tests {
         assert_eq!(breadth.at_once(6, false), 3);
         breadth.said(2);
         assert_eq!(breadth.at_once(6, false), 2);
+        assert_eq!(breadth.more_carry_more(), Some(false), "it is still known");
     }
 
     #[test]
