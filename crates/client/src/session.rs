@@ -136,13 +136,27 @@ impl Session {
         request: &str,
         idempotency_key: &str,
     ) -> Result<CaptureInitiated, CallError> {
-        self.post(
-            paths::CAPTURES.to_owned(),
-            Some(idempotency_key.to_owned()),
-            request.to_owned(),
-            Actor::Owner,
-        )
-        .await
+        self.initiate_telling(request, idempotency_key, &|| ())
+            .await
+    }
+
+    /// As [`Session::initiate`]; calls `failed` at each failure that it tries again after.
+    pub(crate) async fn initiate_telling(
+        &self,
+        request: &str,
+        idempotency_key: &str,
+        failed: &(dyn Fn() + Sync),
+    ) -> Result<CaptureInitiated, CallError> {
+        let call = Call {
+            method: Method::Post,
+            path: paths::CAPTURES.to_owned(),
+            idempotency_key: Some(idempotency_key.to_owned()),
+            body: Some(request.to_owned()),
+            actor: Actor::Owner,
+            overtakes: false,
+        };
+        let answer = self.send_within(call, self.patience.give_up_after, failed);
+        read(&answer.await?)
     }
 
     /// Signs URLs for parts; for the one file of `single` if `parts` is empty.
@@ -215,7 +229,7 @@ impl Session {
             actor: Actor::Owner,
             overtakes: false,
         };
-        read(&self.send_within(call, Duration::ZERO).await?)
+        read(&self.send_within(call, Duration::ZERO, &|| ()).await?)
     }
 
     /// Gives an upload up. Doing it twice is harmless.
@@ -223,10 +237,29 @@ impl Session {
     /// # Errors
     /// The server's refusal, or that no answer came.
     pub async fn abort(&self, upload_id: &str) -> Result<UploadAborted, CallError> {
+        self.give_up(paths::fill(paths::UPLOAD, upload_id)).await
+    }
+
+    /// Gives an upload up whose file is sent as another asset: that one stands for its own from then on. A server that does not
+    /// know of this has its asset expire.
+    ///
+    /// # Errors
+    /// The server's refusal, or that no answer came.
+    pub async fn supersede(
+        &self,
+        upload_id: &str,
+        by_asset_id: &str,
+    ) -> Result<UploadAborted, CallError> {
+        let path = paths::fill(paths::UPLOAD, upload_id);
+        self.give_up(format!("{path}?superseded_by={by_asset_id}"))
+            .await
+    }
+
+    async fn give_up(&self, path: String) -> Result<UploadAborted, CallError> {
         let answer = self
             .send(Call {
                 method: Method::Delete,
-                path: paths::fill(paths::UPLOAD, upload_id),
+                path,
                 idempotency_key: Some(self.fresh_key()),
                 body: None,
                 actor: Actor::Owner,
@@ -356,13 +389,15 @@ impl Session {
 
     /// Makes the call until it is answered for good. A token that has expired is renewed once.
     async fn send(&self, call: Call) -> Result<Vec<u8>, CallError> {
-        self.send_within(call, self.patience.give_up_after).await
+        let give_up_after = self.patience.give_up_after;
+        self.send_within(call, give_up_after, &|| ()).await
     }
 
     async fn send_within(
         &self,
         mut call: Call,
         give_up_after: Duration,
+        failed: &(dyn Fn() + Sync),
     ) -> Result<Vec<u8>, CallError> {
         let patience = Patience {
             give_up_after,
@@ -383,6 +418,7 @@ impl Session {
             if !error.is_passing() {
                 return Err(error);
             }
+            failed();
             let why = error.to_string();
             if !attempts.failed(&why, error.retry_after()).await {
                 return Err(error);

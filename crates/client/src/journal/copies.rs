@@ -83,14 +83,16 @@ impl Journal {
         Ok(true)
     }
 
-    /// The copies that are still to be sent, or to be sent again if the server gives up their capture.
+    /// The copies that are still to be sent, or to be sent again if the server gives up their capture. None of what the user gave
+    /// up.
     ///
     /// # Errors
     /// When the journal cannot be read.
     pub fn copies_in_use(&self) -> Result<HashSet<PathBuf>, JournalError> {
         let mut statement = self.db.prepare_cached(
             "SELECT copy_path FROM file AS f WHERE copy_path IS NOT NULL AND state <> 'dropped' AND EXISTS
-                    (SELECT 1 FROM file AS w WHERE w.capture_seq = f.capture_seq AND w.state = 'waiting')",
+                    (SELECT 1 FROM file AS w WHERE w.capture_seq = f.capture_seq AND w.state = 'waiting')
+                AND (SELECT wish FROM capture WHERE seq = f.capture_seq) IN ('send', 'paused')",
         )?;
         let paths = statement.query_map([], |row| {
             Ok(self.copies.join(super::wish::path(row.get(0)?)))

@@ -106,6 +106,15 @@ impl Journal {
         Ok(self.db.query_row(sql, [seq], |row| row.get(0))?)
     }
 
+    /// Whether a capture is given up, and the server not told yet.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn is_cancelling(&self, seq: i64) -> Result<bool, JournalError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM capture WHERE seq = ?1 AND wish = 'cancelling')";
+        Ok(self.db.query_row(sql, [seq], |row| row.get(0))?)
+    }
+
     /// The captures of which something is still to be sent or to be aborted, in the order in which they were made.
     ///
     /// # Errors

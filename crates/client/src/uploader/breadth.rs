@@ -159,6 +159,7 @@ impl Breadth {
             level.said = at_once;
             level.at_once = at_once;
             level.rests_until = None;
+            self.changed.notify_waiters();
         }
     }
 
@@ -404,6 +405,18 @@ mod tests {
         breadth.said(2);
         assert_eq!(breadth.at_once(6, false), 2);
         assert_eq!(breadth.more_carry_more(), Some(false), "it is still known");
+    }
+
+    #[tokio::test]
+    async fn who_waits_hears_of_another_word() {
+        let breadth = Breadth::default();
+        breadth.said(1);
+        let waits = breadth.changed();
+        tokio::pin!(waits);
+        breadth.said(1);
+        assert!(futures::poll!(&mut waits).is_pending(), "the same word");
+        breadth.said(3);
+        assert!(futures::poll!(&mut waits).is_ready());
     }
 
     #[test]

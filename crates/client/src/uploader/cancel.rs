@@ -1,5 +1,5 @@
-//! Gives captures up. First the wish is in the journal, then sending stops, then the server aborts what it has, then the
-//! journal drops it: whoever is killed in between, the next run goes on from there. What had arrived whole stays, and is
+//! Gives captures up. First the wish is in the journal, then sending stops and smaller copies go, then the server aborts what it
+//! has, then the journal drops it: whoever is killed in between, the next run goes on from there. What had arrived whole stays, and is
 //! deleted as an asset.
 
 use super::Uploader;
@@ -29,6 +29,8 @@ impl Uploader {
             return Ok(false);
         };
         self.give_up(open.seq).await?;
+        // Perhaps no other run comes.
+        self.sweep_copies().await?;
         self.abort(open.seq).await?;
         Ok(true)
     }
@@ -42,6 +44,7 @@ impl Uploader {
         for capture in &open {
             self.give_up(capture.seq).await?;
         }
+        self.sweep_copies().await?;
         for capture in &open {
             self.abort(capture.seq).await?;
         }

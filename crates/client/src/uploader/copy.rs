@@ -2,7 +2,7 @@
 //!
 //! The capture is initiated with the originals first: what the server has is not encoded for nothing, and its answer carries the
 //! advice. If anything is encoded, the capture is made anew with the copies' sizes and hashes, and the first uploads, of
-//! which nothing was sent, are aborted.
+//! which nothing was sent, are given up: the assets of the copies stand for theirs.
 //!
 //! | killed | the next run |
 //! |---|---|
@@ -10,6 +10,7 @@
 //! | after the copy stands in the journal | initiates with the copies; the first uploads expire if nobody aborted them |
 //! | in the midst of the upload | goes on with the copy; if that is gone, the file is sent as another capture |
 //! | after all of its capture has arrived | removes the copy |
+//! | after the user gave its capture up | removes the copy, which is tried at once |
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use safelight_api::captures::{Compress, InitiateCapture};
 use safelight_model::duplicates::Duplicates;
 use safelight_model::ids;
 
+use super::ask_ahead::Errand;
 use super::initiate::{InitiateError, Initiated};
 use super::intend::{next_reference, text};
 use super::{FileJob, Known, Uploader, WorkFile, blocking};
@@ -77,9 +79,10 @@ impl Uploader {
     pub(super) async fn initiate_as_advised(
         &self,
         known: &mut Known,
+        errand: &Errand,
     ) -> Result<Initiated, InitiateError> {
         self.reload(known).await?;
-        let initiated = self.initiate(known).await?;
+        let initiated = self.initiate(known, errand).await?;
         // Made anew, a capture would keep once more what it keeps already.
         let keeps = self.settings.duplicates == Duplicates::Keep
             && initiated.outcomes.iter().any(|o| o.already_there);
@@ -87,11 +90,15 @@ impl Uploader {
             return Ok(initiated);
         }
         self.reload(known).await?;
-        let again = self.initiate(known).await?;
+        let again = self.initiate(known, errand).await?;
         let aborts = futures::stream::iter(&initiated.jobs).for_each_concurrent(
             ABORTS_AT_ONCE,
             async |job| {
-                let _ = self.session.abort(&job.upload.upload_id).await;
+                let upload_id = &job.upload.upload_id;
+                let _ = match again.asset_of(&job.file) {
+                    Some(asset_id) => self.session.supersede(upload_id, asset_id).await,
+                    None => self.session.abort(upload_id).await,
+                };
             },
         );
         let _ = tokio::time::timeout(ABORTS_WITHIN, aborts).await;
@@ -142,7 +149,16 @@ impl Uploader {
             let name = ids::public_id(&*self.patience.entropy);
             let (file, encode) = (job.file.clone(), encode.clone());
             let place = self.making.begin(folder.join(name));
-            made.extend(blocking(move || make(&file, place, &encode, &advice)).await);
+            // One picture in memory at a time, whatever the number of captures that are asked for. It is never closed.
+            let turn = self.encoding.clone().acquire_owned().await;
+            made.extend(
+                blocking(move || {
+                    let made = make(&file, place, &encode, &advice);
+                    drop(turn);
+                    made
+                })
+                .await,
+            );
         }
         let key = ids::public_id(&*self.patience.entropy);
         let is_copied = self

@@ -49,6 +49,13 @@ impl Uploader {
         }
     }
 
+    /// Whether it is known what the link in use is or carries.
+    pub(super) fn knows_link(&self) -> bool {
+        let conditions = self.settings.conditions.borrow().clone();
+        let network = self.network().unwrap_or_default();
+        conditions.network.is_some() || network.uplink_kbps.or(network.downlink_kbps).is_some()
+    }
+
     /// What was measured before belongs to another link when the app says that this is another.
     pub(super) async fn look_at_link(&self) -> Result<(), JournalError> {
         let kind = self.settings.conditions.borrow().network;

@@ -3,6 +3,7 @@
 use safelight_api::captures::AssetInitiated;
 use safelight_model::lifecycle::State;
 
+use super::ask_ahead::{AskError, Errand};
 use super::hints::Basis;
 use super::{Failure, FileJob, FileOutcome, Known, Uploader, WorkFile};
 use crate::call_error::CallError;
@@ -19,9 +20,21 @@ pub(super) struct Initiated {
     pub(super) given_up: Vec<WorkFile>,
 }
 
+impl Initiated {
+    /// The asset of a file, if the server named one.
+    pub(super) fn asset_of(&self, file: &WorkFile) -> Option<&str> {
+        let job = self.jobs.iter().find(|j| j.file.row.seq == file.row.seq);
+        let settled = || self.outcomes.iter().find(|o| o.path == file.path);
+        job.map(|j| j.asset_id.as_str())
+            .or_else(|| settled()?.asset_id.as_deref())
+    }
+}
+
 /// Why a capture could not be initiated.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InitiateError {
+    #[error(transparent)]
+    Ask(#[from] AskError),
     #[error(transparent)]
     Call(#[from] CallError),
     #[error(transparent)]
@@ -31,16 +44,17 @@ pub(super) enum InitiateError {
 impl Uploader {
     /// Initiates, with the reference, key and body of the journal. Doing it again is harmless and
     /// answers with what is true now.
-    pub(super) async fn initiate(&self, known: &Known) -> Result<Initiated, InitiateError> {
+    pub(super) async fn initiate(
+        &self,
+        known: &Known,
+        errand: &Errand,
+    ) -> Result<Initiated, InitiateError> {
         let seq = known.seq;
         let capture: CaptureRow = self.journal(move |journal| journal.capture(seq)).await?;
-        let answer = self
-            .session
-            .initiate(&capture.request, &capture.idempotency_key)
-            .await;
-        let answer = match answer {
+        let answer = match errand.ask(self, &capture).await {
             Ok(answer) => answer,
-            Err(error) => {
+            Err(AskError::Left(failure)) => return Err(AskError::Left(failure).into()),
+            Err(AskError::Call(error)) => {
                 let refused = matches!(
                     &error,
                     CallError::Refused {

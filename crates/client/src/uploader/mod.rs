@@ -1,12 +1,13 @@
 //! Sends files: journal, initiation, transfer, completion, and all of it again after a fault.
 //!
 //! One folder of verbs: [`resume`] finds what the journal knows, [`examine`] reads the rest, [`intend`] puts it into the journal,
-//! [`recover`] finds what a lost journal knew, [`initiate`] asks the server, [`copy`] makes smaller copies as it advises,
+//! [`recover`] finds what a lost journal knew, [`ask_ahead`] and [`initiate`] ask the server, [`copy`] makes smaller copies as it advises,
 //! [`send_file`], [`send_parts`] and
 //! [`send_appended`] move the bytes, [`ask_again`] has the server plan anew, [`hold`] and [`cancel`] do what the user
 //! wishes, [`tell`] says how it went, [`run`] ties them together.
 
 mod ask_again;
+mod ask_ahead;
 mod breadth;
 mod cancel;
 mod company;
@@ -114,6 +115,8 @@ pub struct Uploader {
     remembered: Mutex<hints::Remembered>,
     /// Copies that are being made, and do not stand in the journal yet.
     making: copy::InMaking,
+    /// Has one permit: who makes one.
+    encoding: Arc<Semaphore>,
 }
 
 impl Uploader {
@@ -138,6 +141,7 @@ impl Uploader {
             breadth: Arc::default(),
             remembered: Mutex::default(),
             making: copy::InMaking::default(),
+            encoding: Arc::new(Semaphore::new(1)),
         }
     }
 

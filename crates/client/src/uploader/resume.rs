@@ -51,7 +51,9 @@ pub(super) fn find(journal: &mut Journal, paths: &[PathBuf]) -> Result<Found, Jo
                 continue;
             }
         }
-        if !row.is_uploaded && row.is_copy_lost() {
+        // Of what was given up nothing is sent, whether there are copies or not.
+        let is_lost = !row.is_uploaded && row.is_copy_lost();
+        if is_lost && !journal.is_cancelling(row.capture_seq)? {
             // Its capture asks for the copy's bytes: it is sent as another one.
             journal.drop_file(row.seq)?;
             found.fresh.push(path.clone());

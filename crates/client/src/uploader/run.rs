@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use safelight_model::codes::Code;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::ask_ahead::{self, Answer, Asked, Heard, Line};
 use super::company::Company;
-use super::initiate::{InitiateError, Initiated};
+use super::initiate::Initiated;
 use super::lanes::{Lane, Lanes};
 use super::send_file::{Sent, Stop};
 use super::{
@@ -27,7 +28,8 @@ const MAX_RENEWALS: u32 = 2;
 /// Files that wait for their completion while others are sent, for each that may be sent.
 const COMPLETIONS_PER_SLOT: usize = 8;
 
-enum Work {
+/// What is to be sent, in the journal or not.
+pub(super) enum Work {
     Known(Known),
     Fresh(Draft),
 }
@@ -40,6 +42,8 @@ struct Pass {
     completing: Arc<Semaphore>,
     tasks: JoinSet<Sent>,
     given_up: BTreeMap<i64, Vec<WorkFile>>,
+    /// The SHA-256 of what was begun to be sent.
+    begun: HashSet<String>,
     /// Why nothing more is tried.
     gone: Option<Failure>,
 }
@@ -52,7 +56,7 @@ impl Work {
         }
     }
 
-    fn failed(&self, failure: &Failure) -> Vec<FileOutcome> {
+    pub(super) fn failed(&self, failure: &Failure) -> Vec<FileOutcome> {
         match self {
             Self::Known(known) => {
                 let files = known.files.iter();
@@ -187,28 +191,13 @@ impl Uploader {
             completing: Arc::new(Semaphore::new(self.slots() as usize * COMPLETIONS_PER_SLOT)),
             tasks: JoinSet::new(),
             given_up: BTreeMap::new(),
+            begun: HashSet::new(),
             gone: None,
         };
         let lost = self.journal(|journal| journal.is_empty()).await?;
         // What may not be sent now is put into the journal all the same, and let others go first.
-        let mut aside: Vec<(Known, Hold)> = Vec::new();
-        for work in queue {
-            if let Some(failure) = &pass.gone {
-                self.settle_all(work.failed(failure), outcomes);
-                continue;
-            }
-            let captures = match work {
-                Work::Known(known) => vec![known],
-                Work::Fresh(draft) => {
-                    let (known, failed) = self.intend(draft, lost).await?;
-                    self.settle_all(failed, outcomes);
-                    known
-                }
-            };
-            for known in captures {
-                aside.extend(self.begin(known, None, &mut pass, outcomes).await?);
-            }
-        }
+        let queue = queue.into_iter().map(|work| (work, None)).collect();
+        let mut aside = self.through(queue, lost, &mut pass, outcomes).await?;
         while !aside.is_empty() {
             if let Some(failure) = &pass.gone {
                 for (known, _) in aside.drain(..) {
@@ -221,9 +210,11 @@ impl Uploader {
                 () = self.gate.moves(&held) => {}
                 () = self.collect(&mut pass, outcomes), if !pass.tasks.is_empty() => continue,
             }
-            for (known, was) in std::mem::take(&mut aside) {
-                aside.extend(self.begin(known, Some(was), &mut pass, outcomes).await?);
-            }
+            let again = std::mem::take(&mut aside).into_iter();
+            let again = again.map(|(known, was)| (Work::Known(known), Some(was)));
+            aside = self
+                .through(again.collect(), lost, &mut pass, outcomes)
+                .await?;
         }
         while !pass.tasks.is_empty() {
             self.collect(&mut pass, outcomes).await;
@@ -232,55 +223,89 @@ impl Uploader {
         Ok(pass.given_up)
     }
 
-    /// Begins a capture. Gives it back if it may not be sent now, with the reason, which is told if it is not what it `was`.
-    async fn begin(
+    /// Asks for the captures of `queue`, and begins each in its turn. Returns those that may not be sent now, with the reason.
+    async fn through(
         self: &Arc<Self>,
-        mut known: Known,
-        was: Option<Hold>,
+        queue: Vec<(Work, Option<Hold>)>,
+        lost: bool,
         pass: &mut Pass,
         outcomes: &mut Vec<FileOutcome>,
-    ) -> Result<Option<(Known, Hold)>, JournalError> {
-        let seq = known.seq;
-        // Of what is there already only the state is asked for.
-        let is_sent = known.files.iter().all(|f| f.row.is_uploaded);
-        let initiated = tokio::select! {
-            biased;
-            hold = self.gate.closed(seq), if !is_sent => {
-                if hold == Hold::Cancelled {
-                    let failure = self.end_cancelled(seq).await;
-                    self.settle_all(Work::Known(known).failed(&failure), outcomes);
-                    return Ok(None);
+    ) -> Result<Vec<(Known, Hold)>, JournalError> {
+        let (tell, mut heard) = mpsc::unbounded_channel();
+        let asking = self.ask_ahead(queue, lost, ask_ahead::Lane::open(tell));
+        let sending = async {
+            let (mut line, mut aside) = (Line::default(), Vec::new());
+            loop {
+                while let Some(asked) = line.next() {
+                    aside.extend(self.begin(asked, pass, outcomes).await);
+                    while let Ok(more) = heard.try_recv() {
+                        self.hear(more, &mut line, outcomes)?;
+                    }
                 }
-                for file in known.files.iter().filter(|_| was != Some(hold)) {
-                    let file = &file.path;
-                    self.patience.progress.event(&Event::Held { file, hold });
+                tokio::select! {
+                    more = heard.recv() => match more {
+                        Some(more) => self.hear(more, &mut line, outcomes)?,
+                        None => break Ok(aside),
+                    },
+                    () = self.collect(pass, outcomes), if !pass.tasks.is_empty() => {}
                 }
-                return Ok(Some((known, hold)));
             }
-            initiated = self.initiate_as_advised(&mut known) => initiated,
         };
+        let ((), aside) = tokio::try_join!(asking, sending)?;
+        Ok(aside)
+    }
+
+    fn hear(
+        &self,
+        heard: Heard,
+        line: &mut Line,
+        outcomes: &mut Vec<FileOutcome>,
+    ) -> Result<(), JournalError> {
+        match heard {
+            Heard::Begun(place) => line.begun(place),
+            Heard::InTrouble(place) => line.in_trouble(place),
+            Heard::Answered(place, asked) => line.answered(place, Box::new((*asked)?)),
+            Heard::Settled(settled) => self.settle_all(settled, outcomes),
+        }
+        Ok(())
+    }
+
+    /// Begins a capture that was asked for. Gives it back if it may not be sent now, with the reason.
+    async fn begin(
+        self: &Arc<Self>,
+        asked: Asked,
+        pass: &mut Pass,
+        outcomes: &mut Vec<FileOutcome>,
+    ) -> Option<(Known, Hold)> {
+        let known = asked.known;
+        let failed = |known: Known, failure: &Failure| Work::Known(known).failed(failure);
         let Initiated {
             jobs,
             outcomes: settled,
             given_up: files,
-        } = match initiated {
-            Ok(initiated) => initiated,
-            Err(InitiateError::Journal(error)) => return Err(error),
-            Err(InitiateError::Call(error)) => {
-                let failure = Failure::from(&error);
-                self.settle_all(Work::Known(known).failed(&failure), outcomes);
-                if stops_all(&error) {
+        } = match asked.answer {
+            Answer::Initiated(initiated) => initiated,
+            Answer::Held(hold) => return Some((known, hold)),
+            Answer::Cancelled(failure) | Answer::Left(failure) => {
+                self.settle_all(failed(known, &failure), outcomes);
+                return None;
+            }
+            Answer::Failed { failure, stops_all } => {
+                self.settle_all(failed(known, &failure), outcomes);
+                if stops_all {
                     pass.gone = Some(failure);
                 }
-                return Ok(None);
+                return None;
             }
         };
         self.settle_all(settled, outcomes);
         if !files.is_empty() {
-            pass.given_up.entry(seq).or_default().extend(files);
+            pass.given_up.entry(known.seq).or_default().extend(files);
         }
         let mut key_first = KeyFirst::of(&jobs);
-        for job in jobs {
+        for mut job in jobs {
+            // The same bytes went before it, and may be there by now, which was not known when it was asked for.
+            job.resumed |= !pass.begun.insert(job.file.sent().sha256.clone());
             // Room to complete first: who has that waits for the link, and never the other way round.
             let completing = loop {
                 tokio::select! {
@@ -300,7 +325,7 @@ impl Uploader {
             pass.tasks
                 .spawn(async move { this.send_file(job, slot, turn).await });
         }
-        Ok(None)
+        None
     }
 
     /// Drops files from their captures, to be sent in others.
@@ -396,11 +421,14 @@ impl Uploader {
     }
 }
 
-/// Whether it would only fail in the same way for every other capture.
-fn stops_all(error: &CallError) -> bool {
+/// Whether it would only fail in the same way for every other capture. If others were answered meanwhile and it `is_alone`, only a
+/// credential that is refused would.
+pub(super) fn stops_all(error: &CallError, is_alone: bool) -> bool {
     match error {
-        CallError::Refused { status, .. } => matches!(status, 401 | 403) || error.is_passing(),
-        CallError::Transport(_) => true,
+        CallError::Refused { status, .. } => {
+            matches!(status, 401 | 403) || !is_alone && error.is_passing()
+        }
+        CallError::Transport(_) => !is_alone,
         CallError::NotUnderstood(_) => false,
     }
 }

@@ -10,7 +10,7 @@ use safelight_client::settle::{Held, held};
 use safelight_client::uploader::{FileOutcome, Settings, Uploader};
 
 use crate::fake_server::{Deed, World};
-use crate::rig::{Rig, failures};
+use crate::rig::{Rig, failures, wait};
 
 /// Writes the first third of a file; of one whose name says so as much as there is, or nothing, or fails.
 #[derive(Default)]
@@ -114,6 +114,13 @@ async fn copies_are_sent_where_they_are_smaller_and_originals_stay() {
         assert_eq!(world.whole()[..4], whole);
         let open = world.uploads.values().filter(|u| u.state == "open");
         assert_eq!(open.count(), 0, "the first ones are aborted");
+        // Of a capture that was made anew each says which asset it is that is sent in its place.
+        for (i, outcome) in outcomes.iter().enumerate() {
+            let query = format!("superseded_by={}", outcome.asset_id.as_ref().unwrap());
+            let aborts = world.log.iter().filter(|(kind, _)| kind == "abort");
+            let named = aborts.filter(|(_, about)| about.contains(&query)).count();
+            assert_eq!(named, usize::from(i < 2), "{outcome:?}");
+        }
     }
     // Neither the same nor another journal sends or keeps anything again.
     drop(uploader);
@@ -210,4 +217,60 @@ async fn a_capture_of_copies_is_cancelled_by_its_first_name_and_leaves_nothing()
     assert_eq!(left(&rig), 0);
     let all = |world: &World| world.uploads.values().all(|u| u.state == "aborted");
     assert!(all(&rig.server.world()));
+}
+
+/// A run that is killed when it has begun to send a copy; and the capture's name.
+async fn killed_while_sending(rig: &Rig, paths: &[PathBuf]) -> (Arc<Uploader>, String) {
+    let (encoder, uploader) = rig_that_advises(rig);
+    rig.server.fail("put", 1, Deed::Hang);
+    let running = tokio::spawn({
+        let (uploader, paths) = (uploader.clone(), paths.to_vec());
+        async move { uploader.upload(&paths).await.unwrap() }
+    });
+    rig.asked("hang", 1).await;
+    running.abort();
+    let _ = running.await;
+    wait(|| Arc::strong_count(&uploader) == 1).await;
+    drop(uploader);
+    assert_eq!(left(rig), 1, "it is kept to go on with");
+    let uploader = self::uploader(rig, &encoder);
+    let name = uploader.captures().await.unwrap().remove(0).client_ref;
+    (uploader, name)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_cancelled_without_another_run_leaves_no_copy() {
+    for all in [false, true] {
+        let rig = Rig::start().await;
+        let paths = [rig.file("a.jpg", 12_000)];
+        let (uploader, name) = killed_while_sending(&rig, &paths).await;
+        // What was being written when the process was killed stands in no journal.
+        let folder = rig.dir.path().join("journal.db.copies");
+        std::fs::write(folder.join("00000000000000000000000001"), b"half").unwrap();
+        if all {
+            assert_eq!(uploader.cancel_all().await.unwrap(), 1);
+        } else {
+            assert!(uploader.cancel(&name).await.unwrap());
+        }
+        assert_eq!(left(&rig), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_be_told_keeps_no_copy_here() {
+    let mut rig = Rig::start().await;
+    rig.give_up_after = Duration::ZERO;
+    let paths = [rig.file("a.jpg", 12_000)];
+    let (uploader, name) = killed_while_sending(&rig, &paths).await;
+    rig.server
+        .fail("abort", 0, Deed::Refuse(503, "overloaded", None));
+    uploader.cancel(&name).await.unwrap_err();
+    assert_eq!(left(&rig), 0);
+    // It stays given up, and the next run tells the server.
+    let puts = rig.server.world().count("put");
+    let outcomes = uploader.upload(&paths).await.unwrap();
+    assert_eq!(outcomes[0].failure.as_ref().unwrap().code, "cancelled");
+    let world = rig.server.world();
+    assert!(world.uploads.values().all(|u| u.state == "aborted"));
+    assert_eq!(world.count("put"), puts, "nothing is sent");
 }

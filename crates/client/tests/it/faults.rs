@@ -91,6 +91,29 @@ async fn a_named_time_to_wait_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_goes_on_failing_is_tried_for_as_long_as_it_may_be() {
+    for at in ["initiate", "complete"] {
+        let mut rig = Rig::start().await;
+        rig.give_up_after = Duration::from_secs(90);
+        for _ in 0..500 {
+            rig.server
+                .fail(at, 0, Deed::Refuse(503, "overloaded", None));
+        }
+        let paths = [rig.file("b.mp4", 900), rig.file("c.mp4", 4_200)];
+        let outcomes = rig.upload(&paths[1..]).await;
+        assert!(outcomes[0].failure.is_some(), "{at}");
+        let waited: Duration = rig.pause.0.lock().unwrap().drain(..).sum();
+        assert!(waited <= rig.give_up_after, "{at}: {waited:?}");
+        // The largest wait is 20 s: less than that is left.
+        let least = rig.give_up_after - Duration::from_secs(20);
+        assert!(waited >= least, "{at}: {waited:?}");
+        // The next run is not held by it.
+        rig.server.world().faults.clear();
+        assert_eq!(failures(&rig.upload(&paths).await), [""; 0], "{at}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_lost_costs_no_byte() {
     let rig = Rig::start().await;
     for after in [0, 1, 2] {

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, also in the functions it calls"
 )]
 
+mod ahead;
 mod conditions;
 mod control;
 mod copies;

@@ -42,8 +42,13 @@ impl Progress for Heard {
     }
 }
 
-/// Returns once `is_so`.
+/// Returns once `is_so`, which takes no minute.
 pub async fn wait(is_so: impl Fn() -> bool) {
+    let came = tokio::time::timeout(Duration::from_secs(60), turns(is_so)).await;
+    assert!(came.is_ok(), "what was waited for never came");
+}
+
+async fn turns(is_so: impl Fn() -> bool) {
     while !is_so() {
         tokio::task::yield_now().await;
     }
@@ -147,7 +152,7 @@ impl Rig {
 
     /// Waits until the server was asked something of this kind so many times.
     pub async fn asked(&self, kind: &str, times: usize) {
-        let asked = wait(|| self.server.world().count(kind) >= times);
+        let asked = turns(|| self.server.world().count(kind) >= times);
         let asked = tokio::time::timeout(Duration::from_secs(60), asked).await;
         assert!(asked.is_ok(), "{kind}: {:?}", self.server.world().log);
     }

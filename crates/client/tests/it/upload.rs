@@ -204,3 +204,34 @@ async fn what_cannot_be_read_does_not_hold_up_the_rest() {
     );
     assert_eq!(rig.server.world().whole(), ["good.jpg"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_is_lost_in_the_midst_costs_no_byte_and_no_second_asset() {
+    let mut rig = Rig::start().await;
+    let paths = [
+        rig.file("A_BURST001.jpg", 4_000),
+        rig.file("A_BURST002.jpg", 6_000),
+        rig.file("clip.mp4", 10_000),
+    ];
+    rig.give_up_after = std::time::Duration::ZERO;
+    for _ in 0..3 {
+        let broken = Deed::Refuse(500, "internal", None);
+        rig.server.fail("put", 3, broken);
+    }
+    rig.upload(&paths).await;
+    let (held, open) = {
+        let world = rig.server.world();
+        let held: usize = world.uploads.values().map(|u| u.parts.len()).sum();
+        let open = world.uploads.values().filter(|u| u.state == "open").count();
+        (held, open)
+    };
+    assert!(held > 0 && open > 0, "{held} {open}");
+    let before = rig.server.world().assets.len();
+    std::fs::remove_file(rig.journal()).unwrap();
+    let outcomes = rig.upload(&paths).await;
+    assert_eq!(failures(&outcomes), [""; 0]);
+    let world = rig.server.world();
+    assert_eq!(world.repeated_parts, 0);
+    assert_eq!((world.assets.len(), before), (3, 3));
+    assert_eq!(world.whole().len(), 3);
+}
