@@ -1,8 +1,8 @@
 //! Captures are asked for ahead of what is being sent, several at once, and sent in the order of the queue.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use safelight_client::conditions::{Conditions, NetworkKind};
@@ -41,6 +41,8 @@ struct Link {
     arrived: watch::Sender<usize>,
     puts: watch::Sender<usize>,
     refused: AtomicUsize,
+    /// Where bytes were sent to, in the order in which that began.
+    urls: Mutex<Vec<String>>,
 }
 
 impl Link {
@@ -54,11 +56,8 @@ impl Link {
             arrived: watch::channel(0).0,
             puts: watch::channel(0).0,
             refused: AtomicUsize::new(0),
+            urls: Mutex::default(),
         })
-    }
-
-    fn with(fate: fn(&str) -> Fate) -> impl FnOnce(Arc<HttpTransport>) -> Arc<dyn Transport> {
-        move |inner| Self::over(inner, fate)
     }
 
     async fn at_least(&self, counter: &watch::Sender<usize>, many: usize) {
@@ -126,6 +125,7 @@ impl Transport for Link {
     }
 
     async fn put(&self, put: FilePut, on_sent: OnSent) -> Result<Answer, TransportError> {
+        self.urls.lock().unwrap().push(put.url.clone());
         let answer = self.inner.put(put, on_sent).await;
         self.puts.send_modify(|n| *n += 1);
         answer
@@ -163,16 +163,27 @@ async fn end(uploader: &Arc<Uploader>, paths: &[PathBuf]) -> Vec<FileOutcome> {
     ended.unwrap().unwrap()
 }
 
-/// The names of the files whose bytes were sent, in the order in which they were.
-fn sent(rig: &Rig) -> Vec<String> {
+/// A process that is about to upload over such a link.
+fn over(rig: &Rig, fate: fn(&str) -> Fate) -> (Arc<Uploader>, Arc<Link>) {
+    let mut kept = None;
+    let uploader = rig.uploader_over(settings(), |inner| {
+        let link = Link::over(inner, fate);
+        kept = Some(link.clone());
+        link
+    });
+    (uploader, kept.unwrap())
+}
+
+/// The names of the files whose bytes were sent, in the order in which that began.
+fn sent(rig: &Rig, link: &Link) -> Vec<String> {
     let world = rig.server.world();
-    let puts = world.log.iter().filter(|(kind, _)| kind == "put");
-    puts.map(|(_, about)| {
-        let upload = world.uploads.iter().find(|(id, _)| about.contains(*id));
+    let urls = link.urls.lock().unwrap();
+    let names = urls.iter().map(|url| {
+        let upload = world.uploads.iter().find(|(id, _)| url.contains(*id));
         let asset = &world.assets[&upload.unwrap().1.asset_id];
         asset.filename.clone().unwrap()
-    })
-    .collect()
+    });
+    names.collect()
 }
 
 const EIGHT: [&str; 8] = [
@@ -183,58 +194,50 @@ const EIGHT: [&str; 8] = [
 async fn four_are_asked_for_at_once_and_no_more() {
     let rig = Rig::start().await;
     let paths = files(&rig, &EIGHT);
-    let mut kept = None;
-    let uploader = rig.uploader_over(settings(), |inner| {
-        // The first four leave together, the other four too.
-        let link = Link::over(inner, |body| {
-            let is_early = EIGHT[..4].iter().any(|name| body.contains(name));
-            Fate::With(if is_early { 4 } else { 8 })
-        });
-        kept = Some(link.clone());
-        link
+    // The first four leave together, the other four too.
+    let (uploader, link) = over(&rig, |body| {
+        let is_early = EIGHT[..4].iter().any(|name| body.contains(name));
+        Fate::With(if is_early { 4 } else { 8 })
     });
     assert_eq!(failures(&end(&uploader, &paths).await), [""; 0]);
-    assert_eq!(kept.unwrap().most_waiting.load(Ordering::SeqCst), 4);
-    assert_eq!(sent(&rig), EIGHT);
+    assert_eq!(link.most_waiting.load(Ordering::SeqCst), 4);
+    assert_eq!(sent(&rig, &link), EIGHT);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_comes_early_waits_for_those_before_it() {
     let rig = Rig::start().await;
     let paths = files(&rig, &["a.jpg", "b.jpg", "c.jpg"]);
-    let link = Link::with(|body| match body.contains("a.jpg") {
+    let (uploader, link) = over(&rig, |body| match body.contains("a.jpg") {
         true => Fate::AfterAnswers(2),
         false => Fate::Leave,
     });
-    let uploader = rig.uploader_over(settings(), link);
     assert_eq!(failures(&end(&uploader, &paths).await), [""; 0]);
-    assert_eq!(sent(&rig), ["a.jpg", "b.jpg", "c.jpg"]);
+    assert_eq!(sent(&rig, &link), ["a.jpg", "b.jpg", "c.jpg"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_tried_again_holds_up_no_other() {
     let rig = Rig::start().await;
     let paths = files(&rig, &["a.jpg", "b.jpg", "c.jpg"]);
-    let link = Link::with(|body| match body.contains("a.jpg") {
+    let (uploader, link) = over(&rig, |body| match body.contains("a.jpg") {
         true => Fate::RefusedThenAfterPuts(2),
         false => Fate::Leave,
     });
-    let uploader = rig.uploader_over(settings(), link);
     assert_eq!(failures(&end(&uploader, &paths).await), [""; 0]);
-    assert_eq!(sent(&rig), ["b.jpg", "c.jpg", "a.jpg"]);
+    assert_eq!(sent(&rig, &link), ["b.jpg", "c.jpg", "a.jpg"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_whose_answer_is_lost_holds_up_no_other() {
     let rig = Rig::start().await;
     let paths = files(&rig, &["a.jpg", "b.jpg", "c.jpg", "d.jpg"]);
-    let link = Link::with(|body| match body.contains("a.jpg") {
+    let (uploader, link) = over(&rig, |body| match body.contains("a.jpg") {
         true => Fate::AfterPuts(3),
         false => Fate::Leave,
     });
-    let uploader = rig.uploader_over(settings(), link);
     assert_eq!(failures(&end(&uploader, &paths).await), [""; 0]);
-    assert_eq!(sent(&rig), ["b.jpg", "c.jpg", "d.jpg", "a.jpg"]);
+    assert_eq!(sent(&rig, &link), ["b.jpg", "c.jpg", "d.jpg", "a.jpg"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,11 +245,10 @@ async fn one_that_fails_for_good_stops_no_other() {
     let mut rig = Rig::start().await;
     rig.give_up_after = Duration::ZERO;
     let paths = files(&rig, &EIGHT);
-    let link = Link::with(|body| match body.contains("a.jpg") {
+    let (uploader, _) = over(&rig, |body| match body.contains("a.jpg") {
         true => Fate::Refused(2),
         false => Fate::Leave,
     });
-    let uploader = rig.uploader_over(settings(), link);
     let outcomes = end(&uploader, &paths).await;
     let codes: Vec<Option<&str>> = outcomes
         .iter()
@@ -321,7 +323,7 @@ async fn what_was_asked_for_before_its_twin_arrived_is_asked_for_again() {
     let first = rig.file("a.jpg", 900);
     let twin = rig.dir.path().join("b.jpg");
     std::fs::copy(&first, &twin).unwrap();
-    let uploader = rig.uploader_over(settings(), Link::with(|_| Fate::With(2)));
+    let (uploader, _) = over(&rig, |_| Fate::With(2));
     let outcomes = end(&uploader, &[first, twin]).await;
     assert_eq!(failures(&outcomes), [""; 0]);
     let world = rig.server.world();
