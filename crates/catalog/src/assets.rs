@@ -166,6 +166,10 @@ pub async fn find(
         .transpose()
 }
 
+/// So many times an asset that others were merged into is merged itself: a device sends a picture, then a smaller copy in its
+/// place, and that one's bytes are found to be there.
+const MERGES: usize = 8;
+
 /// The asset that stands for this one: itself, or the one that it was merged into.
 ///
 /// # Errors
@@ -175,14 +179,15 @@ pub async fn standing_for(
     tenant_id: &str,
     asset_id: &str,
 ) -> Result<Option<Asset>, CatalogError> {
-    match find(tx, tenant_id, asset_id).await? {
-        // One that others were merged into has a blob that is inspected, and so is never merged itself.
-        Some(Asset {
-            merged_into: Some(into),
-            ..
-        }) => find(tx, tenant_id, &into).await,
-        found => Ok(found),
+    let mut found = find(tx, tenant_id, asset_id).await?;
+    for _ in 0..MERGES {
+        let into = found.as_ref().and_then(|asset| asset.merged_into.clone());
+        let Some(into) = into else {
+            break;
+        };
+        found = find(tx, tenant_id, &into).await?;
     }
+    Ok(found)
 }
 
 /// The asset of a public link.

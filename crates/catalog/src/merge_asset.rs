@@ -33,6 +33,30 @@ pub async fn merge_asset(
     event_ids: MergeEvents<'_>,
     at: Micros,
 ) -> Result<bool, CatalogError> {
+    if !supersede_asset(tx, asset, into, event_ids, at).await? {
+        return Ok(false);
+    }
+    // Only initiations that find verified bytes have later captures hold an asset, and it never had any.
+    tx.exec(
+        "UPDATE capture_assets SET asset_id = $4 WHERE tenant_id = $1 AND capture_id = $2 AND asset_id = $3",
+        values![&asset.tenant_id, &asset.capture_id, &asset.asset_id, &into.asset_id],
+    )
+    .await?;
+    Ok(true)
+}
+
+/// As [`merge_asset`], where other bytes are sent in place of `asset`'s. Its capture goes on holding the tombstone: who initiates
+/// that again means its own bytes, and must not be led to an upload of others.
+///
+/// # Errors
+/// What the database says.
+pub async fn supersede_asset(
+    tx: &mut Tx<'_>,
+    asset: &Asset,
+    into: &Asset,
+    event_ids: MergeEvents<'_>,
+    at: Micros,
+) -> Result<bool, CatalogError> {
     let allowed = lifecycle::next(asset.state, Event::Merged) == Some(State::Deleted)
         && asset.owner_id == into.owner_id
         && asset.asset_id != into.asset_id;
@@ -61,12 +85,6 @@ pub async fn merge_asset(
     if merged != 1 {
         return Ok(false);
     }
-    // Only initiations that find verified bytes have later captures hold an asset, and it never had any.
-    tx.exec(
-        "UPDATE capture_assets SET asset_id = $4 WHERE tenant_id = $1 AND capture_id = $2 AND asset_id = $3",
-        values![&asset.tenant_id, &asset.capture_id, &asset.asset_id, &into.asset_id],
-    )
-    .await?;
     tx.exec(
         "UPDATE resources SET blob_id = NULL WHERE tenant_id = $1 AND asset_id = $2",
         values![&asset.tenant_id, &asset.asset_id],

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use safelight_objects::{ObjectKey, PutOptions};
 use safelight_testkit::wait;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::http_rig::{
-    Database, PART_BYTES, PATIENCE, Rig, Split, capture, change, large_photo, number,
+    Caller, Database, PART_BYTES, PATIENCE, Rig, Split, capture, change, large_photo, number,
     on_both_databases, open_catalog, photo, put, rows, sha256, text,
 };
 
@@ -17,6 +17,8 @@ on_both_databases!(
     a_url_without_a_hash_stores_once,
     what_arrived_is_compared_with_what_was_declared,
     an_upload_that_is_given_up_expires_and_leaves_nothing,
+    what_is_sent_in_another_s_place_stands_for_it,
+    only_an_asset_of_the_same_owner_that_comes_takes_another_s_place,
     an_upload_lives_as_long_as_the_settings_say,
     a_completion_that_everybody_died_in_is_ended_by_itself,
 );
@@ -288,6 +290,98 @@ async fn an_upload_that_is_given_up_expires_and_leaves_nothing(database: Databas
     assert_eq!(late["state"], "expired");
     let upload_id = text(&forgotten["uploads"][0]["upload_id"]);
     ann.complete(upload_id).await.problem(410, "upload_expired");
+}
+
+fn asset_and_upload(asset: &Value) -> (&str, String) {
+    let upload_id = text(&asset["uploads"][0]["upload_id"]);
+    (text(&asset["asset_id"]), format!("/v1/uploads/{upload_id}"))
+}
+
+/// The ids of all that a caller's list shows.
+async fn listed(ann: &Caller) -> Vec<String> {
+    let list = ann.get("/v1/assets").await.expect(200);
+    let items = list["items"].as_array().unwrap().iter();
+    items.map(|i| text(&i["asset_id"]).to_owned()).collect()
+}
+
+async fn what_is_sent_in_another_s_place_stands_for_it(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let (large, small) = (large_photo(7, PART_BYTES + 1000), photo(8));
+    let request = capture(&[&large]);
+    let first = ann.post("/v1/captures", &request).await.expect(201);
+    let capture_id = text(&first["capture_id"]);
+    let (large_id, upload) = asset_and_upload(&first["assets"][0]);
+    let title = json!({ "title": "Kept", "tags": ["sea"] });
+    let titled = format!("/v1/assets/{large_id}");
+    ann.patch(&titled, &[], &title).await.expect(200);
+    let second = ann.initiate(&[&small]).await.remove(0);
+    let (small_id, small_upload) = asset_and_upload(&second);
+    assert_eq!(listed(&ann).await, [small_id, large_id]);
+
+    let superseded = format!("{upload}?superseded_by={small_id}");
+    for _ in 0..2 {
+        let ended = ann.delete(&superseded).await.expect(200);
+        assert_eq!(
+            (&ended["asset_id"], &ended["state"]),
+            (&json!(small_id), &json!("uploading"))
+        );
+    }
+    assert_eq!(ann.get(&upload).await.expect(200)["state"], "aborted");
+    // One picture, in every list, by whichever name, with what was said of it.
+    assert_eq!(listed(&ann).await, [small_id]);
+    let path = format!("/v1/assets?capture={capture_id}");
+    assert_eq!(ann.get(&path).await.expect(200)["items"], json!([]));
+    for id in [large_id, small_id] {
+        let path = format!("/v1/assets/{id}?fields=title,tags");
+        let shown = ann.get(&path).await.expect(200);
+        assert_eq!(
+            (&shown["asset_id"], &shown["title"], &shown["tags"]),
+            (&json!(small_id), &json!("Kept"), &json!(["sea"]))
+        );
+    }
+    let told = "SELECT COUNT(*) FROM events WHERE kind = 'asset.state_changed' AND detail LIKE '%merged_into%'";
+    assert_eq!(number(&rig.catalog().await, told).await, 1);
+
+    // Asked for again, its capture is not led to an upload of other bytes.
+    let again = ann.post("/v1/captures", &request).await.expect(201);
+    assert_eq!(again["assets"][0]["state"], "deleted", "{again}");
+    assert!(again["assets"][0]["uploads"].is_null(), "{again}");
+
+    // Its own bytes are found to be there before it has arrived: both are the one that has them.
+    let third = ann.upload(&small).await;
+    assert_ne!(third, small_id);
+    ann.ready(&third).await;
+    assert_eq!(ann.get(&small_upload).await.expect(200)["state"], "merged");
+    for id in [large_id, small_id] {
+        assert_eq!(ann.asset(id).await["asset_id"], third);
+    }
+    assert_eq!(listed(&ann).await, [third]);
+}
+
+async fn only_an_asset_of_the_same_owner_that_comes_takes_another_s_place(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let (ann, bob) = (rig.owner("ann"), rig.owner("bob"));
+    let mine = ann.initiate(&[&photo(1)]).await.remove(0);
+    let (id, upload) = asset_and_upload(&mine);
+    let other = bob.initiate(&[&photo(2)]).await.remove(0);
+    for successor in [text(&other["asset_id"]), id, "ast_none"] {
+        let refused = ann
+            .delete(&format!("{upload}?superseded_by={successor}"))
+            .await;
+        refused.problem(422, "validation_failed");
+        assert_eq!(ann.get(&upload).await.expect(200)["state"], "open");
+    }
+    // What was given up itself brings nothing.
+    let gone = ann.initiate(&[&photo(3)]).await.remove(0);
+    let (gone_id, gone_upload) = asset_and_upload(&gone);
+    ann.delete(&gone_upload).await.expect(200);
+    let superseded = format!("{upload}?superseded_by={gone_id}");
+    let ended = ann.delete(&superseded).await.expect(200);
+    assert_eq!(
+        (&ended["asset_id"], &ended["state"]),
+        (&json!(id), &json!("expired"))
+    );
 }
 
 async fn a_completion_that_everybody_died_in_is_ended_by_itself(database: Database) {

@@ -150,6 +150,30 @@ async fn smaller_copies_are_uploaded_only_where_that_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_there_become_another_asset_only_where_that_is_asked_for() {
+    let rig = Rig::start().await;
+    let photos = rig.dir.path().join("photos");
+    std::fs::copy(photos.join("b.jpg"), photos.join("c.jpg")).unwrap();
+    std::fs::copy(photos.join("b.jpg"), photos.join("d.jpg")).unwrap();
+    let first = rig.json(&["upload", "photos/b.jpg", "--json"]).await.1;
+    for (name, word) in [("c", "merge"), ("d", "keep")] {
+        let path = format!("photos/{name}.jpg");
+        let args = ["upload", &path, "--duplicates", word, "--json"];
+        let (ok, report) = rig.json(&args).await;
+        assert!(ok, "{report}");
+        let file = &report["files"][0];
+        assert_eq!(
+            (&report["sent_bytes"], &file["already_there"]),
+            (&0.into(), &true.into())
+        );
+        let is_same = file["asset_id"] == first["files"][0]["asset_id"];
+        assert_eq!(is_same, word == "merge", "{report}");
+    }
+    let refused = rig.run(&["upload", "photos", "--duplicates", "drop"]).await;
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_fails_is_named_with_its_code() {
     let rig = Rig::start().await;
     std::fs::write(rig.dir.path().join("photos/empty.jpg"), "").unwrap();

@@ -11,8 +11,9 @@ use safelight_imaging::{Limits, encode_jpeg, render};
 use safelight_model::codes::Code;
 use safelight_model::preset::{ALL, COVER, LARGE, Preset};
 use safelight_service::processing::sandbox::{
-    RenderReply, RenderTask, Sandbox, SandboxError, SandboxSettings, child_main, confine,
+    CopyTask, RenderReply, RenderTask, Sandbox, SandboxError, SandboxSettings, child_main, confine,
 };
+use safelight_testkit::camera::{self, Scene};
 
 /// Long enough for any wait here on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -84,6 +85,69 @@ async fn fails_alone(child: &str, wall_clock: Duration) -> SandboxError {
     render_good(&sandbox).await.unwrap();
     sandbox.shutdown().await;
     error
+}
+
+fn exif_of(bytes: &[u8]) -> exif::Exif {
+    let read = exif::Reader::new().read_from_container(&mut std::io::Cursor::new(bytes));
+    read.unwrap()
+}
+
+#[tokio::test]
+async fn a_copy_is_upright_and_smaller_and_keeps_the_time_but_not_the_place() {
+    use exif::{In, Tag};
+    let sandbox = Sandbox::start(settings("child_serves_all")).unwrap();
+    let original = camera::photo(&Scene {
+        orientation: 6,
+        ..Scene::default()
+    });
+    let before = exif_of(&original);
+    assert!(before.get_field(Tag::GPSLatitude, In::PRIMARY).is_some());
+    // A longer edge than there is enlarges nothing.
+    for (long_edge, size) in [(320, (240, 320)), (4_000, (480, 640)), (65_535, (480, 640))] {
+        let task = CopyTask {
+            long_edge,
+            quality: 70,
+            limits: Limits::default(),
+        };
+        let copy = sandbox.copy(file(&original), task).await.unwrap();
+        assert!(copy.len() < original.len());
+        let header = safelight_imaging::header(&copy, &Limits::default()).unwrap();
+        assert_eq!(header.upright_size(), size, "{long_edge}");
+        assert_eq!((header.width, header.height), size);
+        let after = exif_of(&copy);
+        let kept = [Tag::DateTimeOriginal, Tag::OffsetTimeOriginal, Tag::Make];
+        for tag in kept {
+            let of = |exif: &exif::Exif| {
+                let field = exif.get_field(tag, In::PRIMARY);
+                field.map(|f| f.display_value().to_string())
+            };
+            assert!(of(&before).is_some(), "{tag}");
+            assert_eq!(of(&after), of(&before), "{tag}");
+        }
+        for tag in [Tag::GPSLatitude, Tag::Orientation, Tag::BodySerialNumber] {
+            assert!(after.get_field(tag, In::PRIMARY).is_none(), "{tag}");
+        }
+        assert!(after.fields().all(|f| f.ifd_num == In::PRIMARY));
+    }
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_copy_of_what_breaks_a_child_fails_alone() {
+    let sandbox = Sandbox::start(settings("child_serves_all")).unwrap();
+    let task = CopyTask {
+        long_edge: 2_048,
+        quality: 80,
+        limits: Limits::default(),
+    };
+    let refused = sandbox.copy(file(b"no picture"), task).await;
+    assert_eq!(refused.unwrap_err().code(), Code::UnsupportedMediaType);
+    sandbox.copy(file(&picture(400, 300)), task).await.unwrap();
+    sandbox.shutdown().await;
+    let moody = Sandbox::start(settings("child_aborts")).unwrap();
+    let crashed = moody.copy(file(&picture(40, 30)), task).await.unwrap_err();
+    assert_eq!(crashed.code(), Code::DecodeCrashed);
+    moody.shutdown().await;
 }
 
 #[tokio::test]
@@ -388,6 +452,14 @@ fn wait_for_ever() -> ! {
 #[ignore = "a child process of the other tests"]
 fn child_serves() {
     moody(|| ());
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_serves_all() {
+    if is_child() {
+        std::process::exit(child_main());
+    }
 }
 
 #[test]

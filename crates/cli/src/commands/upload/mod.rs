@@ -81,7 +81,7 @@ pub async fn run(args: UploadArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
         .prepare(retry_for.unwrap_or(SHORT))
         .await
         .map_err(|e| explain(&e, global))?;
-    let previews = Arc::new(Sandboxed::default());
+    let previews = Arc::new(Sandboxed::for_files(&files));
     let uploader = open(&args, global, &connection, previews.clone())?;
     if args.cancel {
         return cancel(&uploader, &files, global).await;
@@ -129,9 +129,10 @@ fn open(
         parallel_files: args.parallel_files,
         purpose: args.purpose.clone(),
         duplicates: args.duplicates,
-        encode: args
-            .compress
-            .then(|| Arc::new(compress::Jpeg) as Arc<dyn Encode>),
+        encode: args.compress.then(|| {
+            let sandbox = previews.clone();
+            Arc::new(compress::Jpeg { sandbox }) as Arc<dyn Encode>
+        }),
         device: Some(Device {
             os: Some(std::env::consts::OS.to_owned()),
             app_version: Some(concat!("safelight ", env!("CARGO_PKG_VERSION")).to_owned()),

@@ -1,11 +1,11 @@
-//! Previews of what is uploaded.
+//! Previews of what is uploaded, and the sandbox that they and smaller copies are made in.
 //!
 //! Decoding is done in the sandbox's child processes, as at the server. The files are the user's own, but not all are of the
 //! user's making: what somebody else sent lies in the same folders, native decoders meet it here first, and one file that
 //! breaks its decoder must not end the upload of all the others. A child costs a few milliseconds, once.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safelight_client::grouping::media_type;
 use safelight_client::preview::Preview;
@@ -13,14 +13,37 @@ use safelight_imaging::Limits;
 use safelight_service::processing::sandbox::{RenderTask, Sandbox, SandboxSettings};
 use tokio::sync::OnceCell;
 
-/// Makes thumbhashes in child processes, which are started when the first one is wanted.
-#[derive(Default)]
+/// Child processes, which are started when the first picture is to be decoded.
 pub struct Sandboxed {
-    /// `None` where no child can be started: then there are no previews.
+    settings: SandboxSettings,
+    /// `None` where no child can be started: then there are no previews, nor copies.
     sandbox: OnceCell<Option<Sandbox>>,
 }
 
 impl Sandboxed {
+    /// As many as there are processors, but no more than there are pictures.
+    pub fn for_files(files: &[PathBuf]) -> Self {
+        let settings = SandboxSettings::own_program();
+        let pictures = files.iter().filter(|path| !is_video(path)).count();
+        Self::by(SandboxSettings {
+            processes: settings.processes.min(pictures).max(1),
+            ..settings
+        })
+    }
+
+    pub(super) fn by(settings: SandboxSettings) -> Self {
+        Self {
+            settings,
+            sandbox: OnceCell::new(),
+        }
+    }
+
+    /// The sandbox, if children can be started.
+    pub(super) async fn get(&self) -> Option<&Sandbox> {
+        let start = async || Sandbox::start(self.settings.clone()).ok();
+        self.sandbox.get_or_init(start).await.as_ref()
+    }
+
     /// Ends the children.
     pub async fn end(&self) {
         if let Some(Some(sandbox)) = self.sandbox.get() {
@@ -29,14 +52,17 @@ impl Sandboxed {
     }
 }
 
+fn is_video(path: &Path) -> bool {
+    media_type(path).is_some_and(|t| t.starts_with("video/"))
+}
+
 #[async_trait::async_trait]
 impl Preview for Sandboxed {
     async fn thumbhash(&self, path: &Path) -> Option<Vec<u8>> {
-        if media_type(path).is_some_and(|t| t.starts_with("video/")) {
+        if is_video(path) {
             return None;
         }
-        let start = async || Sandbox::start(SandboxSettings::own_program()).ok();
-        let sandbox = self.sandbox.get_or_init(start).await.as_ref()?;
+        let sandbox = self.get().await?;
         let task = RenderTask {
             presets: Vec::new(),
             limits: Limits::default(),
@@ -45,5 +71,23 @@ impl Preview for Sandboxed {
         let file = tokio::fs::File::open(path).await.ok()?.into_std().await;
         let reply = sandbox.render(OwnedFd::from(file), task).await.ok()?;
         reply.thumbhash
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_no_more_children_than_pictures() {
+        let children = |names: &[&str]| {
+            let files: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
+            Sandboxed::for_files(&files).settings.processes
+        };
+        let most = SandboxSettings::own_program().processes;
+        assert_eq!(children(&["a.jpg", "b.mp4", "c.mov"]), 1);
+        assert_eq!(children(&["b.mp4"]), 1);
+        assert_eq!(children(&["a.jpg"; 2]), most.min(2));
+        assert_eq!(children(&["a.jpg"; 500]), most);
     }
 }

@@ -17,6 +17,6 @@ pub(super) async fn give_up(context: &Context, target: &Target) -> Result<(), Re
         tenant_id: found.tenant_id,
         owner_id: found.owner_id,
     };
-    abort_upload(context, &owner, &target.upload_id).await?;
+    abort_upload(context, &owner, &target.upload_id, None).await?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use safelight_api::uploads::{
     CompleteUpload, Replan, Replanned, SignUrls, SignedUrls, Upload, UploadAborted,
     UploadCompleted, UploadList,
 };
+use serde::Deserialize;
 
 use super::answered;
 use crate::http::body::Body;
@@ -145,11 +146,19 @@ pub(in crate::http) async fn complete(
     Ok(answered(StatusCode::OK, value, replayed))
 }
 
-/// Gives an upload up. Its asset expires; what had arrived is removed.
+/// The query of giving an upload up.
+#[derive(Debug, Default, Deserialize)]
+pub(in crate::http) struct AbortQuery {
+    superseded_by: Option<String>,
+}
+
+/// Gives an upload up. What had arrived is removed. Its asset expires; or, if another one is named that is sent in its place, is
+/// that one from then on, in lists and albums.
 #[utoipa::path(
     delete, path = "/v1/uploads/{upload_id}", tag = "uploads",
     params(
         ("upload_id" = String, Path, description = "The upload"),
+        ("superseded_by" = Option<String>, Query, description = "The asset that is sent in its place, of the same owner"),
         ("Idempotency-Key" = Option<String>, Header, description = "Optional: aborting twice is harmless")
     ),
     responses(
@@ -161,8 +170,10 @@ pub(in crate::http) async fn abort(
     State(state): State<AppState>,
     media: Media,
     Path(upload_id): Path<String>,
+    Query(query): Query<AbortQuery>,
 ) -> Result<Json<UploadAborted>, Refused> {
+    let successor = query.superseded_by.as_deref();
     Ok(Json(
-        abort_upload::abort_upload(&state.context, &media.owner, &upload_id).await?,
+        abort_upload::abort_upload(&state.context, &media.owner, &upload_id, successor).await?,
     ))
 }

@@ -138,7 +138,13 @@ fn render(task: &TaskFrame, original: &OwnedFd) -> (Outcome, Vec<Vec<u8>>) {
         safelight_imaging::render(mapped.bytes(), &presets, &task.limits, task.want_hashes);
     match rendered {
         Err(error) => refused(error.code().as_str(), error.to_string()),
-        Ok(rendered) => {
+        Ok(mut rendered) => {
+            if task.copy.is_some()
+                && let Some(copy) = rendered.renditions.last_mut()
+            {
+                let jpeg = std::mem::take(&mut copy.bytes);
+                copy.bytes = safelight_imaging::with_kept_exif(jpeg, mapped.bytes());
+            }
             let frames = rendered.renditions.iter().map(|r| PictureFrame {
                 width: r.width,
                 height: r.height,

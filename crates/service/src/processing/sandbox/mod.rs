@@ -14,4 +14,4 @@ mod worker;
 
 pub use child::{child_main, confine};
 pub use error::SandboxError;
-pub use pool::{RenderReply, RenderTask, Sandbox, SandboxSettings};
+pub use pool::{CopyTask, RenderReply, RenderTask, Sandbox, SandboxSettings};

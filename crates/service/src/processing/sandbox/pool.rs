@@ -61,6 +61,17 @@ pub struct RenderTask {
     pub want_hashes: bool,
 }
 
+/// A JPEG to make of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct CopyTask {
+    /// The longer edge in pixels; originals that are smaller are not enlarged.
+    pub long_edge: u32,
+    /// The encoder's quality, 1 to 100.
+    pub quality: u8,
+    /// The bounds for the decoder.
+    pub limits: Limits,
+}
+
 /// What was made of it. Every picture has been checked to be of its preset's format and of the
 /// size given here.
 #[derive(Clone, Debug)]
@@ -129,17 +140,44 @@ impl Sandbox {
         original: OwnedFd,
         task: RenderTask,
     ) -> Result<RenderReply, SandboxError> {
-        let wall_clock = self.shared.settings.wall_clock;
+        let presets = task.presets.iter();
         let frame = TaskFrame {
-            presets: task
-                .presets
-                .iter()
-                .map(|p| (p.name.to_owned(), p.version))
-                .collect(),
+            presets: presets.map(|p| (p.name.to_owned(), p.version)).collect(),
+            copy: None,
             limits: task.limits,
             want_hashes: task.want_hashes,
-            cpu_seconds: wall_clock.as_secs(),
+            cpu_seconds: self.cpu_seconds(),
         };
+        reply(self.run(original, frame).await?, &task)
+    }
+
+    /// Makes a JPEG of the whole file behind `original`, as [`Sandbox::render`] makes renditions. It has what a copy keeps of the
+    /// original's EXIF ([`safelight_imaging::with_kept_exif`]).
+    ///
+    /// # Errors
+    /// See [`SandboxError`].
+    pub async fn copy(&self, original: OwnedFd, task: CopyTask) -> Result<Vec<u8>, SandboxError> {
+        let frame = TaskFrame {
+            presets: Vec::new(),
+            copy: Some((task.long_edge, task.quality)),
+            limits: task.limits,
+            want_hashes: false,
+            cpu_seconds: self.cpu_seconds(),
+        };
+        let answer = self.run(original, frame).await?;
+        match answer.frame.outcome {
+            Outcome::Refused { code, detail } => Err(refused(&code, &detail)),
+            // There is one: it was checked.
+            Outcome::Done { .. } => Ok(answer.pictures.into_iter().next().unwrap_or_default()),
+        }
+    }
+
+    fn cpu_seconds(&self) -> u64 {
+        self.shared.settings.wall_clock.as_secs()
+    }
+
+    async fn run(&self, original: OwnedFd, frame: TaskFrame) -> Result<Answer, SandboxError> {
+        let wall_clock = self.shared.settings.wall_clock;
         let original = read_only(&original)?;
         let _turn = self
             .shared
@@ -163,7 +201,7 @@ impl Sandbox {
         match tokio::time::timeout(wall_clock, worker.receive(&frame)).await {
             Ok(Ok(answer)) => {
                 self.put_back(worker).await;
-                reply(answer, &task)
+                Ok(answer)
             }
             Ok(Err(Silence::Died)) => Err(worker.autopsy(wall_clock).await),
             Ok(Err(Silence::Lied(what))) => {
@@ -220,13 +258,17 @@ impl Sandbox {
     }
 }
 
+fn refused(code: &str, detail: &str) -> SandboxError {
+    SandboxError::Refused {
+        code: child_code(code).unwrap_or(Code::DecodeCrashed),
+        detail: tame(detail),
+    }
+}
+
 /// An answer as the service sees it.
 fn reply(answer: Answer, task: &RenderTask) -> Result<RenderReply, SandboxError> {
     match answer.frame.outcome {
-        Outcome::Refused { code, detail } => Err(SandboxError::Refused {
-            code: child_code(&code).unwrap_or(Code::DecodeCrashed),
-            detail: tame(&detail),
-        }),
+        Outcome::Refused { code, detail } => Err(refused(&code, &detail)),
         Outcome::Done {
             media,
             width,

@@ -32,6 +32,10 @@ const CHILD_CODES: [Code; 5] = [
 pub(super) struct TaskFrame {
     /// Name and version of each preset.
     pub presets: Vec<(String, u32)>,
+    /// Long edge and quality of a JPEG that is wanted too, behind those of the presets, with what a copy keeps of the
+    /// original's EXIF.
+    #[serde(default)]
+    pub copy: Option<(u32, u8)>,
     pub limits: Limits,
     pub want_hashes: bool,
     /// Processor time for this task.
@@ -39,11 +43,19 @@ pub(super) struct TaskFrame {
 }
 
 impl TaskFrame {
-    /// The presets named, if all are known.
+    /// The presets named, if all are known, and that of the copy.
     pub(super) fn presets(&self) -> Option<Vec<Preset>> {
-        self.presets
-            .iter()
+        let named = self.presets.iter();
+        let copy = self.copy.map(|(long_edge, quality)| Preset {
+            name: "copy",
+            version: 1,
+            long_edge,
+            format: Format::Jpeg,
+            quality,
+        });
+        named
             .map(|(name, version)| preset::find(name, *version))
+            .chain(copy.map(Some))
             .collect()
     }
 }
