@@ -182,6 +182,9 @@ pub async fn report(tx: &mut Tx<'_>, sweep: &Sweep, found: &Finding) -> Result<(
                                      first_seen_at, last_seen_at, sweep, kept_because)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (tenant_id, kind, object_key, store_upload_id) DO UPDATE SET
+           -- One that was first seen in the future was so by a clock that was wrong.
+           first_seen_at = CASE WHEN excluded.first_seen_at < sweep_findings.first_seen_at
+                                THEN excluded.first_seen_at ELSE sweep_findings.first_seen_at END,
            size_bytes = excluded.size_bytes, modified_at = excluded.modified_at,
            last_seen_at = excluded.last_seen_at, sweep = excluded.sweep, kept_because = excluded.kept_because",
         values![

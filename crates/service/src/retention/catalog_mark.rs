@@ -25,6 +25,9 @@ use crate::context::Context;
 pub const EVERY: Duration = Duration::from_secs(600);
 /// How often it is tried anew where others change the mark at the same moment.
 const TRIES: u32 = 8;
+/// What speaks against this catalog is believed when it is still there so much later: a store may show for a moment what stood
+/// there before.
+const SEEN_AGAIN: Duration = Duration::from_secs(2);
 /// How long one who is about to remove something waits for a mark that is being left in the store, look by look: that takes one
 /// request.
 const BEING_LEFT: [Duration; 3] = [
@@ -184,7 +187,7 @@ pub async fn doubt_before_removal(context: &Context) -> Result<Option<String>, M
 
 /// Why there is doubt, and what was seen.
 async fn look(context: &Context) -> Result<(Option<String>, Seen), MarkError> {
-    let mut tries = 0;
+    let (mut tries, mut is_seen_again) = (0, false);
     loop {
         // The catalog's first: doubt is recorded only if that has not changed since, so that what another process of this catalog
         // leaves in the store meanwhile is no reason for any.
@@ -200,6 +203,11 @@ async fn look(context: &Context) -> Result<(Option<String>, Seen), MarkError> {
             Judgement::Wrong(why) => (why, false),
         };
         if ours.doubt.is_none() {
+            if !is_seen_again {
+                is_seen_again = true;
+                tokio::time::sleep(SEEN_AGAIN).await;
+                continue;
+            }
             if !record(context, &ours, &why).await? {
                 tries += 1;
                 if tries < TRIES {

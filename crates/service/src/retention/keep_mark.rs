@@ -25,7 +25,8 @@ const LAST_WORD: Duration = Duration::from_secs(5);
 /// What the mark stands for so far, of the commits of this process.
 #[derive(Debug, Default)]
 pub struct KeptMark {
-    covered: u64,
+    /// `None` at a start: what was committed before it is not known, and the mark may have been left half raised.
+    covered: Option<u64>,
     /// Commits that a mark is wanted for, and the mark as it was read behind them. Whatever is in the store later and was not known
     /// then was raised after them.
     wanted: Option<Wanted>,
@@ -53,7 +54,7 @@ impl KeptMark {
     pub async fn keep_up(&mut self, context: &Context, gap: Duration) -> Result<bool, MarkError> {
         // Before the row is read: what comes behind it is for the next time.
         let commits = context.catalog.outdating_commits();
-        if self.wanted.is_none() && commits == self.covered {
+        if self.wanted.is_none() && self.covered == Some(commits) {
             return Ok(true);
         }
         if self.settle(&find(context).await?, commits) {
@@ -66,9 +67,9 @@ impl KeptMark {
     fn settle(&mut self, mark: &Option<CatalogMark>, commits: u64) -> bool {
         let Some(mark) = mark else { return false };
         if let Some(wanted) = self.wanted.take_if(|wanted| wanted.is_met_by(mark)) {
-            self.covered = wanted.commits;
+            self.covered = Some(wanted.commits);
         }
-        if self.wanted.is_none() && commits != self.covered {
+        if self.wanted.is_none() && self.covered != Some(commits) {
             self.wanted = Some(Wanted {
                 commits,
                 nonce: mark.nonce.clone(),
@@ -104,7 +105,7 @@ pub async fn run(context: Context, watch: Watch, stop: CancellationToken) {
         let rung = bell.notified();
         tokio::pin!(rung);
         rung.as_mut().enable();
-        let is_behind = kept.covered != context.catalog.outdating_commits();
+        let is_behind = kept.covered != Some(context.catalog.outdating_commits());
         tokio::select! {
             () = stop.cancelled() => break,
             // What was not raised a moment ago since another was quicker, or since the store was away.
