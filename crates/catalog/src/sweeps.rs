@@ -172,18 +172,23 @@ pub async fn finish(tx: &mut Tx<'_>, sweep: &Sweep, now: Micros) -> Result<bool,
     Ok(changed == 1)
 }
 
-/// Records that this sweep found something, anew or again.
+/// Records that this sweep found something, anew or again. What was found before keeps its first time, unless this one is earlier: then the first went
+/// by a clock that ran ahead. `by_two_clocks` says that this one is the later of two, so that it is no clock that runs behind.
 ///
 /// # Errors
 /// What the database says.
-pub async fn report(tx: &mut Tx<'_>, sweep: &Sweep, found: &Finding) -> Result<(), CatalogError> {
+pub async fn report(
+    tx: &mut Tx<'_>,
+    sweep: &Sweep,
+    found: &Finding,
+    by_two_clocks: bool,
+) -> Result<(), CatalogError> {
     tx.exec(
         "INSERT INTO sweep_findings (tenant_id, kind, object_key, store_upload_id, size_bytes, modified_at,
                                      first_seen_at, last_seen_at, sweep, kept_because)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (tenant_id, kind, object_key, store_upload_id) DO UPDATE SET
-           -- One that was first seen in the future was so by a clock that was wrong.
-           first_seen_at = CASE WHEN excluded.first_seen_at < sweep_findings.first_seen_at
+           first_seen_at = CASE WHEN excluded.first_seen_at < sweep_findings.first_seen_at AND $11 = 1
                                 THEN excluded.first_seen_at ELSE sweep_findings.first_seen_at END,
            size_bytes = excluded.size_bytes, modified_at = excluded.modified_at,
            last_seen_at = excluded.last_seen_at, sweep = excluded.sweep, kept_because = excluded.kept_because",
@@ -197,7 +202,8 @@ pub async fn report(tx: &mut Tx<'_>, sweep: &Sweep, found: &Finding) -> Result<(
             found.first_seen_at,
             found.last_seen_at,
             sweep.number,
-            &found.kept_because
+            &found.kept_because,
+            i64::from(by_two_clocks)
         ],
     )
     .await?;

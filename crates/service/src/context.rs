@@ -10,6 +10,7 @@ use safelight_model::ids;
 use safelight_objects::Objects;
 
 use crate::governance::keyring::Keyring;
+use crate::retention::hear_others::Hearing;
 
 /// Settings of the service that no single stage owns.
 #[derive(Clone, Debug)]
@@ -42,6 +43,10 @@ pub struct ServiceSettings {
     pub sweep_every: Option<std::time::Duration>,
     /// Whether what has long been nobody's is removed then.
     pub sweep_removes: bool,
+    /// How long others have to contest this catalog after a start, before anything is removed by what rows say; zero asks nobody.
+    pub removal_wait: std::time::Duration,
+    /// How much later what speaks against this catalog must still be there, to be believed.
+    pub mark_seen_again: std::time::Duration,
     /// How long an orphan is kept from when it was first found.
     pub orphan_grace: std::time::Duration,
     /// Requests to the API under way at once; further ones are answered 503.
@@ -101,6 +106,8 @@ pub struct Context {
     /// Which catalog this is: what is stored says so ([`crate::retention::catalog_mark::named`]). Empty in programs that only
     /// look at a catalog of another version.
     pub catalog_id: Arc<str>,
+    /// Whether others that use the store had time to say so ([`crate::retention::hear_others`]). Of this process alone.
+    pub hearing: Arc<Hearing>,
 }
 
 impl Context {

@@ -37,7 +37,9 @@ async fn finish(f: &Fixture, sweep: &Sweep) -> bool {
 
 pub async fn report(f: &Fixture, sweep: &Sweep, found: &Finding) {
     let (sweep, found) = (sweep.clone(), found.clone());
-    in_tx!(f.catalog, |tx| sweeps::report(tx, &sweep, &found).await).unwrap();
+    in_tx!(f.catalog, |tx| sweeps::report(tx, &sweep, &found, true)
+        .await)
+    .unwrap();
 }
 
 pub async fn findings(f: &Fixture) -> Vec<Finding> {
@@ -142,9 +144,23 @@ async fn what_is_found_again_keeps_its_first_time(f: Fixture) {
         now,
         [Finding {
             first_seen_at: found.first_seen_at,
-            ..again
+            ..again.clone()
         }]
     );
+    // By a clock alone it gets no older; by two it does, since the first went by one that ran ahead.
+    let earlier = Finding {
+        first_seen_at: found.first_seen_at.minus(MINUTE),
+        ..again.clone()
+    };
+    let (sweep, alone) = (second.clone(), earlier.clone());
+    in_tx!(f.catalog, |tx| sweeps::report(tx, &sweep, &alone, false)
+        .await)
+    .unwrap();
+    assert_eq!(findings(&f).await[0].first_seen_at, found.first_seen_at);
+    report(&f, &second, &earlier).await;
+    assert_eq!(findings(&f).await[0].first_seen_at, earlier.first_seen_at);
+    report(&f, &second, &found).await;
+    assert_eq!(findings(&f).await[0].first_seen_at, earlier.first_seen_at);
     let kept = now[0].clone();
     in_tx!(f.catalog, |tx| sweeps::keep(tx, &kept, "why").await).unwrap();
     assert_eq!(findings(&f).await[0].kept_because.as_deref(), Some("why"));
@@ -153,7 +169,11 @@ async fn what_is_found_again_keeps_its_first_time(f: Fixture) {
         ..now[0].clone()
     };
     report(&f, &second, &other).await;
-    assert_eq!(findings(&f).await, [other], "it was looked at anew");
+    let anew = Finding {
+        first_seen_at: earlier.first_seen_at,
+        ..other
+    };
+    assert_eq!(findings(&f).await, [anew], "it was looked at anew");
     let gone = now[0].clone();
     in_tx!(f.catalog, |tx| sweeps::forget(tx, &gone).await).unwrap();
     assert!(findings(&f).await.is_empty());

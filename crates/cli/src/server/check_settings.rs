@@ -72,6 +72,7 @@ impl Resolved {
             ("upload_life_hours", 1),
             ("sweep_hours", 0),
             ("orphan_grace_days", 1),
+            ("removal_wait_seconds", 0),
             ("gateway_scratch_bytes", 1 << 20),
             ("gateway_idle_seconds", 1),
             ("store_scrub_days", 0),

@@ -128,6 +128,7 @@ pub async fn share(
         clock,
         entropy,
         catalog_id: catalog_id.into(),
+        hearing: Arc::default(),
         keyring: Arc::new(keys.keyring.clone()),
         settings: Arc::new(ServiceSettings {
             public_url: settings.text("public_url").trim_end_matches('/').to_owned(),
@@ -148,6 +149,8 @@ pub async fn share(
                 .map(|hours| Duration::from_secs(hours.saturating_mul(3600))),
             sweep_removes: settings.text("sweep_removes") == "yes",
             orphan_grace: Duration::from_secs(number("orphan_grace_days")?.saturating_mul(86_400)),
+            removal_wait: Duration::from_secs(number("removal_wait_seconds")?),
+            mark_seen_again: catalog_mark::SEEN_AGAIN,
             quiet: Duration::from_secs(number("upload_quiet_seconds")?),
             upload_life: Duration::from_secs(number("upload_life_hours")?.saturating_mul(3600)),
             max_requests: usize::try_from(number("max_requests")?)?,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use safelight_model::limits;
+use safelight_service::retention::hear_others;
 
 /// A default that may depend on settings before it.
 type DefaultOf = fn(&dyn Fn(&str) -> String) -> String;
@@ -101,6 +102,8 @@ settings! {
     sweep_removes: "Whether sweeps remove orphans once their grace is over: yes or no; what the catalog has lost the row of, or another catalog has, is never removed" = |_| "yes".into();
     orphan_grace_days: "Days that an orphan is kept from when it was first found; more than backups of the catalog live" =
         |_| (limits::ORPHAN_GRACE.as_secs() / 86_400).to_string();
+    removal_wait_seconds: "Seconds after a start or a confirmation before anything is removed by what rows say, so that another server on a copy of the catalog is heard first; 0 asks nobody" =
+        |_| hear_others::LISTENED_FOR.as_secs().to_string();
     upload_life_hours: "Hours that an upload lives, from its initiation on; 168 (7 days) at most" =
         |_| (limits::UPLOAD.as_secs() / 3600).to_string();
     upload_quiet_seconds: "Seconds of a client's silence after which the store is asked whether its bytes are there" =

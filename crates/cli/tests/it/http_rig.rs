@@ -82,7 +82,8 @@ pub fn options(data_dir: PathBuf, catalog_url: Option<String>, args: &[&str]) ->
         data_dir,
         catalog_url,
         extra_args: args.iter().map(|a| (*a).to_owned()).collect(),
-        env: Vec::new(),
+        // Tests that are not of it do not wait for copies to speak.
+        env: vec![("SAFELIGHT_REMOVAL_WAIT_SECONDS".to_owned(), "0".to_owned())],
     }
 }
 

@@ -139,6 +139,7 @@ impl InProcess {
     pub async fn second(&self) -> Context {
         Context {
             catalog: open(&self.catalog_url, &self.clock).await,
+            hearing: Arc::default(),
             ..self.context.clone()
         }
     }
@@ -161,6 +162,7 @@ pub async fn context(objects: Objects, catalog_url: &str, clock: &Arc<ManualCloc
         clock: clock.clone(),
         entropy: Arc::new(SystemEntropy),
         catalog_id: named.unwrap().into(),
+        hearing: Arc::default(),
         keyring: Arc::new(Keyring::of(&[1; 32], [2; 32])),
         settings: Arc::new(ServiceSettings {
             public_url: "http://127.0.0.1:1".to_owned(),
@@ -177,6 +179,8 @@ pub async fn context(objects: Objects, catalog_url: &str, clock: &Arc<ManualCloc
             upload_life: limits::UPLOAD,
             sweep_every: None,
             sweep_removes: true,
+            removal_wait: Duration::ZERO,
+            mark_seen_again: Duration::ZERO,
             orphan_grace: limits::ORPHAN_GRACE,
             max_requests: 64,
             max_waiting: 64,

@@ -1,4 +1,4 @@
-//! A way to a store whose lists can be out of date: it answers as it did before, and passes everything else on.
+//! A way to a store whose lists, and whose mark, can be out of date: it answers as it did before, and passes everything else on.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -22,6 +22,16 @@ pub struct StaleLists {
     answers: Arc<Mutex<HashMap<String, Answer>>>,
     is_stale: Arc<Mutex<bool>>,
     replayed: Arc<Mutex<usize>>,
+    marks: Arc<Mutex<Marks>>,
+}
+
+/// What was read of the catalog's mark.
+#[derive(Default)]
+struct Marks {
+    last: Option<Answer>,
+    /// What was read last before it was written last.
+    before: Option<Answer>,
+    stale: usize,
 }
 
 impl StaleLists {
@@ -43,6 +53,18 @@ impl StaleLists {
         *self.is_stale.lock().unwrap() = is_stale;
     }
 
+    /// The next so many who read the catalog's mark get what was there before it was written last.
+    pub fn stale_marks(&self, times: usize) {
+        self.marks.lock().unwrap().stale = times;
+    }
+
+    /// What is to be answered in place of the mark as it is.
+    fn mark_before(&self) -> Option<Answer> {
+        let mut marks = self.marks.lock().unwrap();
+        marks.stale = marks.stale.checked_sub(1)?;
+        marks.before.clone()
+    }
+
     /// How many lists were out of date so far.
     pub fn replayed(&self) -> usize {
         *self.replayed.lock().unwrap()
@@ -59,6 +81,13 @@ async fn pass_on(State(lists): State<StaleLists>, request: Request) -> Response 
     let is_list = head.method == Method::GET
         && (target.contains("list-type=2") || target.contains("uploads="))
         && !target.contains("uploadId");
+    let is_mark = head.uri.path().ends_with("/c/mark");
+    if is_mark
+        && head.method == Method::GET
+        && let Some(before) = lists.mark_before()
+    {
+        return before.into_response();
+    }
     if is_list && *lists.is_stale.lock().unwrap() {
         let before = lists.answers.lock().unwrap().get(&target).cloned();
         if let Some(answer) = before {
@@ -66,6 +95,7 @@ async fn pass_on(State(lists): State<StaleLists>, request: Request) -> Response 
             return answer.into_response();
         }
     }
+    let (is_read, is_written) = (head.method == Method::GET, head.method == Method::PUT);
     let url = format!("{}{target}", lists.to.lock().unwrap());
     let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     // With the host that was signed.
@@ -84,6 +114,15 @@ async fn pass_on(State(lists): State<StaleLists>, request: Request) -> Response 
     let answer = (status, headers, bytes);
     if is_list {
         lists.answers.lock().unwrap().insert(target, answer.clone());
+    }
+    if is_mark {
+        let mut marks = lists.marks.lock().unwrap();
+        if is_read {
+            marks.last = Some(answer.clone());
+        }
+        if is_written && status.is_success() {
+            marks.before = marks.last.clone();
+        }
     }
     let (status, headers, bytes) = answer;
     let mut response = Response::new(Body::from(bytes));

@@ -2,6 +2,8 @@
 //! the other one has made of it since.
 
 use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use safelight_catalog::jobs::Job;
@@ -11,10 +13,11 @@ use safelight_model::job::JobKind;
 use safelight_model::lane::Lane;
 use safelight_model::limits;
 use safelight_objects::{ObjectKey, ownership};
-use safelight_service::context::Context;
+use safelight_service::context::{Context, ServiceSettings};
 use safelight_service::look_after;
 use safelight_service::retention::catalog_mark::{self, EVERY};
 use safelight_service::retention::clear_segments::clear_segments;
+use safelight_service::retention::hear_others::LISTENED_FOR;
 use safelight_service::retention::keep_mark::{AT_MOST_EVERY, KeptMark};
 use safelight_service::retention::purge_blob;
 use safelight_service::work::JobError;
@@ -26,10 +29,11 @@ use crate::http_rig::{
 use crate::in_process::{InProcess, TENANT, context as process};
 use crate::silent_appends::{append as go_on, begin};
 use crate::sweep::{DAY, found, put};
-use crate::sweep_doubts::{doubt, round, sweep_for_weeks};
+use crate::sweep_doubts::{doubt, mark, round, sweep_for_weeks};
 
 on_both_databases!(
     a_copy_that_is_served_removes_nothing_by_its_rows,
+    a_copy_beside_a_silent_one_hears_it_before_it_removes_anything,
     what_a_newer_catalog_completed_is_not_cleared,
     a_confirmed_copy_of_any_age_removes_nothing_that_is_needed,
     what_took_the_place_of_lost_bytes_must_be_there,
@@ -201,6 +205,102 @@ async fn a_copy_that_is_served_removes_nothing_by_its_rows(database: Database) {
     catalog_mark::trust(&copy).await.unwrap();
     assert!(!work_by_rows(&copy, &doomed).await);
     assert!(objects(store, "").await.len() < left.len());
+}
+
+/// Nothing was committed since the copy was made, so that nothing in the store tells it what it is.
+async fn a_copy_beside_a_silent_one_hears_it_before_it_removes_anything(database: Database) {
+    for is_running in [true, false] {
+        let service = InProcess::start(database).await;
+        let (context, store) = (&service.context, &service.context.objects);
+        let ann = service.owner("ann");
+        append(&service, &ann, &large_photo(3, PART_BYTES), 1000).await;
+        sent(&service, &ann, &photo(4)).await;
+        ann.upload(&photo(5)).await;
+        ann.upload(&photo(6)).await;
+        let ids = "SELECT blob_id FROM blobs ORDER BY blob_id";
+        let ids = rows(&context.catalog, ids).await;
+        let [doomed, other] = [0, 1].map(|n| ids[n].text(0).unwrap());
+        round(context).await;
+        service.clock.advance(EVERY);
+        let dir = tempfile::tempdir().unwrap();
+        let copy = copy_of(&service, database, &dir.path().join("copy")).await;
+        let copy = Context {
+            settings: Arc::new(ServiceSettings {
+                removal_wait: LISTENED_FOR,
+                ..copy.settings.as_ref().clone()
+            }),
+            ..copy
+        };
+        for sql in [
+            "UPDATE uploads SET state = 'aborted', version = version + 1, look_at = 1 WHERE state = 'open'",
+            "UPDATE append_segments SET state = 'doomed', removable_at = 1",
+        ] {
+            assert!(change(&copy.catalog, sql, vec![]).await > 0, "{sql}");
+        }
+        let from = doomed.clone();
+        let merged = copy.catalog.write(move |tx| {
+            Box::pin(async move { blobs::merge(tx, TENANT, &from, &other).await })
+        });
+        assert!(merged.await.unwrap());
+        let all = objects(store, "").await;
+        let again = "UPDATE uploads SET look_at = 1 WHERE state = 'aborted' AND cleared_at IS NULL";
+        let key = format!("SELECT object_key FROM blobs WHERE blob_id = '{doomed}'");
+        let key = rows(&context.catalog, &key).await[0].text(0).unwrap();
+        let key = ObjectKey::parse(&key).unwrap();
+        let soon = async |copy: &Context| {
+            change(&copy.catalog, again, vec![]).await;
+            let _ = look_after::round(copy).await.unwrap();
+            clear_segments(copy).await.unwrap();
+            match purge_blob::run(copy, &purge(&doomed)).await {
+                Err(JobError::Snooze { after }) => {
+                    // What is removed may come again, and is waited for.
+                    store.head(&key).await.unwrap().map(|_| after)
+                }
+                other => panic!("{}", other.is_ok()),
+            }
+        };
+        // It leaves its mark, and waits.
+        for _ in 0..3 {
+            let waits = soon(&copy).await.unwrap();
+            assert!(waits <= LISTENED_FOR, "{waits:?}");
+        }
+        assert_eq!(mark(&copy).await.doubt, None);
+        assert_ne!(mark(&copy).await.nonce, mark(context).await.nonce);
+        service.clock.advance(LISTENED_FOR / 2);
+        if is_running {
+            assert!(doubt(context).await.is_some(), "its next look");
+        }
+        service
+            .clock
+            .advance(LISTENED_FOR / 2 - Duration::from_secs(1));
+        assert!(soon(&copy).await.is_some());
+        let mark_alone = objects(store, "c/").await.len();
+        let left = objects(store, "").await.len();
+        assert_eq!((left, mark_alone), (all.len(), 1));
+        service.clock.advance(Duration::from_secs(1));
+        if !is_running {
+            // Nobody was there: it is the only one now.
+            assert_eq!(soon(&copy).await, None);
+            assert!(objects(store, "").await.len() < all.len() - 1);
+            assert_eq!(soon(&copy).await, None, "and need not wait again");
+            continue;
+        }
+        assert_eq!(soon(&copy).await, Some(EVERY));
+        // An operator confirms the wrong one, while the other one runs.
+        catalog_mark::trust(&copy).await.unwrap();
+        assert_eq!(soon(&copy).await, Some(LISTENED_FOR));
+        service.clock.advance(LISTENED_FOR / 2);
+        assert!(doubt(context).await.is_some());
+        service.clock.advance(LISTENED_FOR / 2);
+        assert_eq!(soon(&copy).await, Some(EVERY));
+        assert_eq!(objects(store, "").await, all, "nothing was removed");
+        // And once more when it is stopped.
+        catalog_mark::trust(&copy).await.unwrap();
+        assert_eq!(soon(&copy).await, Some(LISTENED_FOR));
+        service.clock.advance(LISTENED_FOR);
+        assert_eq!(soon(&copy).await, None);
+        assert!(objects(store, "").await.len() < all.len() - 1);
+    }
 }
 
 /// A file whose length nobody had told when the copy was made, which is whole since.

@@ -3,9 +3,11 @@
 use safelight_catalog::catalog_mark::TO_STORE;
 use safelight_objects::{Capabilities, ObjectKey};
 use safelight_service::context::Context;
-use safelight_service::retention::keep_mark::{AT_MOST_EVERY, KeptMark};
+use safelight_service::retention::catalog_mark::{self, EVERY};
+use safelight_service::retention::keep_mark::{self, AT_MOST_EVERY, KeptMark, Watch};
 use safelight_testkit::wait;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::http_rig::{
     Database, PART_BYTES, PATIENCE, Rig, change, large_photo, number, on_both_databases, options,
@@ -13,12 +15,16 @@ use crate::http_rig::{
 };
 use crate::in_process::InProcess;
 use crate::odd_store::{OddStore, Oddities};
+use crate::stale_lists::StaleLists;
 use crate::sweep_doubts::{doubt, in_store, mark, put_back, round};
 
 on_both_databases!(
     a_commit_raises_the_mark_once,
     every_copy_that_lacks_something_is_noticed,
     a_mark_that_was_on_its_way_stands_for_nothing_later,
+    a_start_raises_the_mark_though_the_last_one_died_raising_it,
+    who_only_stores_bytes_raises_no_mark,
+    what_a_store_shows_once_makes_no_doubt,
     a_store_that_is_away_has_the_mark_raised_later,
     a_process_raises_it_whatever_its_roles_and_at_its_end,
 );
@@ -31,9 +37,10 @@ async fn a_commit_raises_the_mark_once(database: Database) {
     let service = InProcess::start(database).await;
     let (context, store) = (&service.context, &service.context.objects);
     let mut here = KeptMark::default();
-    assert!(kept(&mut here, context).await, "nothing was committed");
     assert!(store.head(&ObjectKey::mark()).await.unwrap().is_none());
+    assert!(kept(&mut here, context).await, "at a start");
     service.owner("ann").upload(&photo(1)).await;
+    service.clock.advance(AT_MOST_EVERY);
     assert!(kept(&mut here, context).await);
     let first = in_store(store).await;
     assert_eq!(first["nonce"], json!(mark(context).await.nonce));
@@ -128,6 +135,77 @@ async fn a_mark_that_was_on_its_way_stands_for_nothing_later(database: Database)
     assert!(kept(&mut here, context).await);
     put_back(context, &copy).await;
     assert!(doubt(context).await.is_some());
+}
+
+/// What the process before had committed is not known: the next one does not rely on that it was told of.
+async fn a_start_raises_the_mark_though_the_last_one_died_raising_it(database: Database) {
+    let service = InProcess::start(database).await;
+    round(&service.context).await;
+    service.clock.advance(AT_MOST_EVERY);
+    let died = "UPDATE catalog_mark SET pending_nonce = 'died', mark = mark + 1, nonce_mark = mark + 1, marked_at = $1";
+    let now = service.context.now();
+    change(&service.context.catalog, died, vec![now.into()]).await;
+    // It commits nothing.
+    let (context, mut next) = (&service.second().await, KeptMark::default());
+    assert!(!kept(&mut next, context).await, "the other may live");
+    service.clock.advance(TO_STORE);
+    assert!(!kept(&mut next, context).await);
+    assert_eq!(in_store(&context.objects).await["nonce"], "died");
+    service.clock.advance(AT_MOST_EVERY);
+    assert!(kept(&mut next, context).await);
+    let stands = in_store(&context.objects).await;
+    assert_ne!(stands["nonce"], "died");
+    assert_eq!(stands["nonce"], json!(mark(context).await.nonce));
+    assert_eq!(doubt(context).await, None);
+    // Once: where nothing is committed nothing is written.
+    let row = mark(context).await;
+    service.clock.advance(10 * AT_MOST_EVERY);
+    assert!(kept(&mut next, context).await);
+    assert_eq!(mark(context).await, row);
+}
+
+async fn who_only_stores_bytes_raises_no_mark(database: Database) {
+    let service = InProcess::start(database).await;
+    for (watch, raised) in [(Watch::NotKept, 0), (Watch::Kept, 1), (Watch::Kept, 2)] {
+        let context = service.second().await;
+        let stop = CancellationToken::new();
+        stop.cancel();
+        keep_mark::run(context.clone(), watch, stop).await;
+        assert_eq!(mark(&context).await.mark, raised, "{watch:?}");
+        let stands = context.objects.head(&ObjectKey::mark()).await.unwrap();
+        assert_eq!(stands.is_some(), watch == Watch::Kept);
+        service.clock.advance(AT_MOST_EVERY);
+    }
+}
+
+/// What stood there before, or nothing: what is still there at a second look is believed.
+async fn what_a_store_shows_once_makes_no_doubt(database: Database) {
+    let way = StaleLists::default();
+    let service = InProcess::behind(database, async |to| way.lead_to(to).await).await;
+    let context = &service.context;
+    for said in ["has lost", "a copy of it"] {
+        // Whoever raises it has read it before.
+        round(context).await;
+        way.stale_marks(1);
+        assert_eq!(doubt(context).await, None);
+        way.stale_marks(1);
+        assert_eq!(catalog_mark::suspicion(context).await.unwrap(), None);
+        service.clock.advance(EVERY);
+        let row = mark(context).await;
+        way.stale_marks(2);
+        let why = doubt(context).await.unwrap();
+        assert!(why.contains(said), "{why}");
+        put_back(context, &row).await;
+        assert_eq!(doubt(context).await, None, "it was not contested");
+    }
+    // Those who raise it get over that too.
+    round(context).await;
+    service.clock.advance(EVERY);
+    way.stale_marks(1);
+    round(context).await;
+    assert_eq!(mark(context).await.doubt, None);
+    let stands = in_store(&context.objects).await;
+    assert_eq!(stands["nonce"], json!(mark(context).await.nonce));
 }
 
 /// When the mark is to be looked at, and when it is to be stored.

@@ -27,7 +27,7 @@ pub const EVERY: Duration = Duration::from_secs(600);
 const TRIES: u32 = 8;
 /// What speaks against this catalog is believed when it is still there so much later: a store may show for a moment what stood
 /// there before.
-const SEEN_AGAIN: Duration = Duration::from_secs(2);
+pub const SEEN_AGAIN: Duration = Duration::from_secs(2);
 /// How long one who is about to remove something waits for a mark that is being left in the store, look by look: that takes one
 /// request.
 const BEING_LEFT: [Duration; 3] = [
@@ -142,6 +142,15 @@ pub async fn doubt(context: &Context) -> Result<Option<String>, MarkError> {
 /// # Errors
 /// If catalog or store fail.
 pub async fn suspicion(context: &Context) -> Result<Option<String>, MarkError> {
+    let first = suspect(context).await?;
+    if first.is_none() {
+        return Ok(None);
+    }
+    tokio::time::sleep(context.settings.mark_seen_again).await;
+    suspect(context).await
+}
+
+async fn suspect(context: &Context) -> Result<Option<String>, MarkError> {
     let ours = catalog_mark::find(&mut context.catalog.reader().await?.tx()).await?;
     let stands = store_mark::read(context).await?.stands;
     let Some(ours) = ours else {
@@ -205,7 +214,7 @@ async fn look(context: &Context) -> Result<(Option<String>, Seen), MarkError> {
         if ours.doubt.is_none() {
             if !is_seen_again {
                 is_seen_again = true;
-                tokio::time::sleep(SEEN_AGAIN).await;
+                tokio::time::sleep(context.settings.mark_seen_again).await;
                 continue;
             }
             if !record(context, &ours, &why).await? {

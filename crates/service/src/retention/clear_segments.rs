@@ -6,11 +6,11 @@ use safelight_catalog::CatalogError;
 use safelight_catalog::appends::{self, Removable};
 use safelight_objects::{ObjectKey, StoreError};
 
-use super::held_back::{Goes, is_held_back};
+use super::held_back::{Goes, held_back_for};
 use crate::context::Context;
 
-/// Segments that are read at once.
-const PAGE: i64 = 100;
+/// Segments that are read at once; before as many it is asked whether they may go.
+const PAGE: i64 = 20;
 /// A segment that could not be removed is passed over for so long.
 const POSTPONED: Duration = Duration::from_secs(60);
 
@@ -27,9 +27,9 @@ pub async fn clear_segments(context: &Context) -> Result<usize, CatalogError> {
         if waiting.is_empty() {
             return Ok(cleared);
         }
-        match is_held_back(context, Goes::Segments).await {
-            Ok(false) => {}
-            Ok(true) => return Ok(cleared),
+        match held_back_for(context, Goes::Segments).await {
+            Ok(None) => {}
+            Ok(Some(_)) => return Ok(cleared),
             Err(error) => {
                 tracing::warn!(%error, "segments are not removed yet");
                 return Ok(cleared);

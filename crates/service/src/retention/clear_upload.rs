@@ -14,7 +14,7 @@ use safelight_objects::{ObjectKey, StoreError};
 
 use super::catalog_mark::MarkError;
 use super::complete_deletions;
-use super::held_back::{Goes, LOOKED_AT_AGAIN, is_held_back};
+use super::held_back::{Goes, LOOKED_AT_AGAIN, held_back_for};
 use crate::context::Context;
 use crate::look::Next;
 
@@ -25,9 +25,9 @@ use crate::look::Next;
 pub async fn clear_upload(context: &Context, upload: &Upload) -> Result<Next, CatalogError> {
     // Asked before the store is: what it says then holds for later.
     let now = context.now();
-    match is_held_back(context, Goes::Upload).await {
-        Ok(false) => {}
-        Ok(true) => return Ok(Next::At(now.plus(LOOKED_AT_AGAIN))),
+    match held_back_for(context, Goes::Upload).await {
+        Ok(None) => {}
+        Ok(Some(after)) => return Ok(Next::At(now.plus(after))),
         Err(error) => {
             tracing::warn!(upload_id = upload.upload_id, %error, "an ended upload is not cleared yet");
             return Ok(Next::At(look::after_failure(now, upload.looks)));

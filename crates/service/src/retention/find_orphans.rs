@@ -54,6 +54,8 @@ pub(super) struct Found {
     /// Where the next step of this phase begins; `None` at its end.
     pub(super) cursor: Option<String>,
     pub(super) examined: usize,
+    /// Whether the store said what time it is, so that times do not go by a clock of ours alone.
+    pub(super) by_two_clocks: bool,
 }
 
 fn finding(context: &Context, now: Now, kind: FindingKind, key: &str, tenant_id: &str) -> Finding {
@@ -115,6 +117,7 @@ pub(super) async fn objects(
     let mut out = Found {
         cursor: found.until,
         examined,
+        by_two_clocks: listed.answered_at.is_some(),
         ..Found::default()
     };
     let strays: Vec<&str> = found.listed.iter().map(|o| o.key.as_str()).collect();
@@ -296,6 +299,7 @@ pub(super) async fn store_uploads(context: &Context, sweep: &Sweep) -> Result<Fo
     let mut out = Found {
         cursor: page.next.map(|next| json!(next).to_string()),
         examined: page.uploads.len(),
+        by_two_clocks: page.answered_at.is_some(),
         ..Found::default()
     };
     for upload in page.uploads {

@@ -11,6 +11,8 @@ use safelight_catalog::catalog_mark::{self as rows, CatalogMark};
 use tokio_util::sync::CancellationToken;
 
 use super::catalog_mark::{EVERY, MarkError, doubt, raise};
+use super::hear_others::Known;
+use super::held_back::is_doubted;
 use crate::context::Context;
 
 /// How long after a commit the mark is raised at the earliest, so that one mark does for many.
@@ -29,23 +31,19 @@ pub struct KeptMark {
     covered: Option<u64>,
     /// Commits that a mark is wanted for, and the mark as it was read behind them. Whatever is in the store later and was not known
     /// then was raised after them.
-    wanted: Option<Wanted>,
-}
-
-#[derive(Debug)]
-struct Wanted {
-    commits: u64,
-    nonce: Option<String>,
-    pending_nonce: Option<String>,
-}
-
-impl Wanted {
-    fn is_met_by(&self, mark: &CatalogMark) -> bool {
-        mark.nonce.is_some() && mark.nonce != self.nonce && mark.nonce != self.pending_nonce
-    }
+    wanted: Option<(u64, Known)>,
 }
 
 impl KeptMark {
+    /// Of a process that starts now.
+    fn at_start(watch: Watch) -> Self {
+        Self {
+            // One that serves whatever catalog names its bytes has nothing to say of its own.
+            covered: (watch == Watch::NotKept).then_some(0),
+            wanted: None,
+        }
+    }
+
     /// Raises the mark if this process has committed something that it does not stand for yet, and it was not raised in
     /// the last `gap`. Whether it stands for everything now.
     ///
@@ -66,15 +64,11 @@ impl KeptMark {
 
     fn settle(&mut self, mark: &Option<CatalogMark>, commits: u64) -> bool {
         let Some(mark) = mark else { return false };
-        if let Some(wanted) = self.wanted.take_if(|wanted| wanted.is_met_by(mark)) {
-            self.covered = Some(wanted.commits);
+        if let Some((covered, _)) = self.wanted.take_if(|(_, known)| known.is_passed_by(mark)) {
+            self.covered = Some(covered);
         }
         if self.wanted.is_none() && self.covered != Some(commits) {
-            self.wanted = Some(Wanted {
-                commits,
-                nonce: mark.nonce.clone(),
-                pending_nonce: mark.pending_nonce.clone(),
-            });
+            self.wanted = Some((commits, Known::of(mark)));
         }
         self.wanted.is_none()
     }
@@ -96,10 +90,9 @@ pub enum Watch {
 /// Works until it is told to stop, and raises the mark a last time then.
 pub async fn run(context: Context, watch: Watch, stop: CancellationToken) {
     let bell = context.catalog.outdated_bell();
-    let mut kept = KeptMark::default();
-    // At a start whatever the time: who restores a catalog starts its servers behind it.
+    let mut kept = KeptMark::at_start(watch);
     if watch == Watch::Kept {
-        tell(raise(&context, context.now()).await);
+        tell(start(&context, &mut kept).await);
     }
     while !stop.is_cancelled() {
         let rung = bell.notified();
@@ -118,7 +111,10 @@ pub async fn run(context: Context, watch: Watch, stop: CancellationToken) {
             }
         }
         match kept.keep_up(&context, AT_MOST_EVERY).await {
-            Ok(_) if watch == Watch::Kept => tell(look(&context).await),
+            Ok(_) if watch == Watch::Kept => {
+                tell(look(&context).await);
+                tell(listen(&context).await);
+            }
             other => tell(other),
         }
     }
@@ -129,6 +125,23 @@ pub async fn run(context: Context, watch: Watch, stop: CancellationToken) {
             "the catalog's mark was not raised at the end: the store does not answer"
         ),
     }
+}
+
+/// Raises the mark whatever the time, since who restores a catalog starts its servers behind it.
+async fn start(context: &Context, kept: &mut KeptMark) -> Result<(), MarkError> {
+    let commits = context.catalog.outdating_commits();
+    kept.settle(&find(context).await?, commits);
+    context.hearing.begin(context).await?;
+    raise(context, context.now()).await?;
+    listen(context).await
+}
+
+/// Goes on hearing whether others contest it, so that removals need not begin with that.
+async fn listen(context: &Context) -> Result<(), MarkError> {
+    if !is_doubted(context).await? {
+        context.hearing.wait(context).await?;
+    }
+    Ok(())
 }
 
 /// Looks whether somebody else was there, and raises the mark if it was not for long.

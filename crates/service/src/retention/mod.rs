@@ -7,6 +7,7 @@ mod compare;
 pub mod complete_deletions;
 pub mod delete_asset;
 mod find_orphans;
+pub mod hear_others;
 mod held_back;
 mod judge_mark;
 pub mod keep_mark;

@@ -15,7 +15,7 @@ use safelight_objects::{ObjectKey, StoreError};
 
 use super::catalog_mark::MarkError;
 use super::complete_deletions;
-use super::held_back::{Goes, LOOKED_AT_AGAIN, is_held_back};
+use super::held_back::{Goes, LOOKED_AT_AGAIN, held_back_for};
 use crate::context::Context;
 use crate::work::{JobError, Results, results};
 
@@ -68,13 +68,9 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
                 keys.push(key);
             }
         }
-        match is_held_back(context, Goes::Blob).await {
-            Ok(false) => {}
-            Ok(true) => {
-                return Err(JobError::Snooze {
-                    after: LOOKED_AT_AGAIN,
-                });
-            }
+        match held_back_for(context, Goes::Blob).await {
+            Ok(None) => {}
+            Ok(Some(after)) => return Err(JobError::Snooze { after }),
             Err(MarkError::Catalog(error)) => return Err(error.into()),
             Err(MarkError::Store(error)) => return Err(not_yet(&error)),
         }

@@ -206,8 +206,9 @@ pub async fn schedule(context: &Context) -> Result<bool, CatalogError> {
     let Some(every) = context.settings.sweep_every else {
         return Ok(false);
     };
-    let now = context.now();
     let mut reader = context.catalog.reader().await?;
+    // By the one clock that all janitors share, so that those whose own differ do not take turns in asking.
+    let now = reader.tx().now().await?;
     let last = sweeps::find(&mut reader.tx()).await?;
     let ended_at = last.and_then(|sweep| sweep.ended_at);
     // One that ended in the future did so by a clock that was wrong.
@@ -291,7 +292,6 @@ async fn write_down(
     phase: Phase,
     found: Found,
 ) -> Result<bool, CatalogError> {
-    let now = context.now();
     let (context, catalog) = (context.clone(), context.catalog.clone());
     catalog
         .write(move |tx| {
@@ -305,11 +305,14 @@ async fn write_down(
                     Some((phase, cursor)) => {
                         sweeps::advance(tx, &sweep, phase.as_str(), cursor, examined).await?
                     }
-                    None => sweeps::finish(tx, &sweep, now).await?,
+                    None => {
+                        let now = tx.now().await?;
+                        sweeps::finish(tx, &sweep, now).await?
+                    }
                 };
                 if moved {
                     for finding in &found.findings {
-                        sweeps::report(tx, &sweep, finding).await?;
+                        sweeps::report(tx, &sweep, finding, found.by_two_clocks).await?;
                     }
                     for (row, owner) in &found.lost {
                         make_again(tx, &context, row, owner).await?;
