@@ -21,6 +21,7 @@ pub mod catalog_mark;
 pub mod deletions;
 pub mod error;
 pub mod events;
+pub mod failed_removals;
 pub mod idempotency;
 pub mod initiate;
 pub mod jobs;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use safelight_catalog::failed_removals::{self, FailedRemoval};
 use safelight_catalog::sweeps::{self, Finding, FindingKind, Sweep};
-use safelight_catalog::{blobs, keys, store_events};
+use safelight_catalog::{blobs, jobs, keys, store_events};
 use safelight_model::clock::{Clock as _, Micros};
 
 use crate::fixture::{Fixture, in_tx, on_both};
@@ -17,6 +18,7 @@ on_both!(
     findings_come_in_pages_and_are_counted,
     a_sweep_knows_its_own_findings_whatever_the_time,
     what_rows_say_is_to_go_is_counted,
+    removals_that_were_given_up_are_listed_until_they_are_tried_again,
     commits_that_a_copy_would_miss_are_counted,
     keys_come_in_the_order_of_their_bytes,
     events_are_noted_now_and_then,
@@ -292,6 +294,68 @@ async fn what_rows_say_is_to_go_is_counted(f: Fixture) {
         (waiting.uploads, waiting.blobs, waiting.segments),
         (2, 0, 1)
     );
+}
+
+/// A dead job whose blob is doomed still, unless another is at it.
+async fn removals_that_were_given_up_are_listed_until_they_are_tried_again(f: Fixture) {
+    in_tx!(f.catalog, |tx| {
+        for (n, state) in ["doomed", "doomed", "gone", "live", "doomed"].into_iter().enumerate() {
+            let blob = format!(
+                "INSERT INTO blobs (tenant_id, blob_id, scope, object_key, etag, size_bytes, state, verdict, created_at)
+                 VALUES ('ten_{n}', 'blb_{n}', 'ann', 'o/{n}', '', 7, '{state}', 'clean', 1)"
+            );
+            tx.exec(&blob, &[]).await?;
+            let job = |id: &str, kind: &str, state: &str| {
+                format!(
+                    "INSERT INTO jobs (tenant_id, job_id, kind, lane, owner_id, subject_id, unique_key, state, turn, run_at, attempts,
+                            fence, error_code, error_detail, enqueued_at, updated_at)
+                     VALUES ('ten_{n}', '{id}', '{kind}', 'bulk', 'ann', 'blb_{n}', '{kind}:blb_{n}', '{state}', 1, 1, 5, 9,
+                             'store_unavailable', 'refused', 1, 2)"
+                )
+            };
+            tx.exec(&job("job_a", "purge", "dead"), &[]).await?;
+            tx.exec(&job("job_b", "derive", "dead"), &[]).await?;
+            if n == 4 {
+                tx.exec(&job("job_c", "purge", "queued"), &[]).await?;
+            }
+        }
+        Ok(())
+    })
+    .unwrap();
+    let listed = async |after: Option<&FailedRemoval>, limit| {
+        let mut reader = f.catalog.reader().await.unwrap();
+        let listed = failed_removals::list(&mut reader.tx(), after, limit).await;
+        listed.unwrap()
+    };
+    let counted = async || {
+        let mut reader = f.catalog.reader().await.unwrap();
+        failed_removals::count(&mut reader.tx()).await.unwrap()
+    };
+    let all = listed(None, 10).await;
+    let blobs: Vec<&str> = all.iter().map(|f| f.blob_id.as_str()).collect();
+    assert_eq!((blobs, counted().await), (vec!["blb_0", "blb_1"], 2));
+    let first = &all[0];
+    assert_eq!(
+        (first.size_bytes, first.attempts, first.failed_at),
+        (7, 5, Micros(2))
+    );
+    assert_eq!(first.error_code.as_deref(), Some("store_unavailable"));
+    assert_eq!(first.error_detail.as_deref(), Some("refused"));
+    let pages = [listed(None, 1).await, listed(Some(first), 1).await];
+    assert_eq!(pages.concat(), all);
+    assert_eq!(listed(all.last(), 1).await, []);
+    for failed in all {
+        assert!(
+            in_tx!(f.catalog, |tx| jobs::revive(
+                tx,
+                &failed.tenant_id,
+                &failed.job_id
+            )
+            .await)
+            .unwrap()
+        );
+    }
+    assert_eq!((listed(None, 10).await, counted().await), (vec![], 0));
 }
 
 async fn commits_that_a_copy_would_miss_are_counted(f: Fixture) {

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use safelight_catalog::failed_removals::{self, FailedRemoval};
 use safelight_catalog::sweeps::{self, Finding, FindingKind};
-use safelight_catalog::{SCHEMA_VERSION, Schema};
+use safelight_catalog::{CatalogError, SCHEMA_VERSION, Schema, jobs};
 use safelight_model::clock::Micros;
 use safelight_service::context::Context;
 use safelight_service::retention::catalog_mark;
@@ -18,6 +19,8 @@ use crate::server::compose::{Shared, share};
 
 /// Findings that are read at once.
 const PAGE: i64 = 500;
+/// What helps where a removal failed for good.
+const TRY_AGAIN: &str = "mend what stands in the way, then run safelight sweep --retry-removals";
 
 /// What `sweep` takes.
 #[derive(Debug, clap::Args)]
@@ -29,6 +32,9 @@ pub struct SweepArgs {
     /// Confirm that this catalog is the one that counts, once nothing else uses the bucket; all grace begins anew
     #[arg(long, conflicts_with = "remove")]
     confirm_restored: bool,
+    /// Have removals that failed for good tried again by the workers, with all their attempts
+    #[arg(long)]
+    retry_removals: bool,
     #[command(flatten)]
     pub source: ServerArgs,
 }
@@ -40,6 +46,23 @@ struct Report {
     /// Why nothing is removed.
     doubt: Option<String>,
     findings: Vec<Shown>,
+    /// What rows say is to go, and could not be removed.
+    failed_removals: Vec<ShownRemoval>,
+    /// Removals that are tried again from now on.
+    retried_removals: usize,
+}
+
+#[derive(Serialize)]
+struct ShownRemoval {
+    tenant_id: String,
+    blob_id: String,
+    object_key: String,
+    size_bytes: i64,
+    attempts: i64,
+    code: String,
+    why: String,
+    failed_at: String,
+    what_to_do: &'static str,
 }
 
 #[derive(Serialize)]
@@ -65,7 +88,12 @@ pub async fn run(args: SweepArgs, global: &GlobalArgs) -> anyhow::Result<ExitCod
         version == SCHEMA_VERSION,
         "the catalog has schema version {version}, and this program works with {SCHEMA_VERSION}: run `safelight migrate` first"
     );
-    let report = if args.remove || args.confirm_restored {
+    let retried_removals = if args.retry_removals {
+        retry_removals(&context).await?
+    } else {
+        0
+    };
+    let mut report = if args.remove || args.confirm_restored {
         let (clock, entropy) = (context.clock.clone(), context.entropy.clone());
         let named = catalog_mark::named(&context.catalog, clock.as_ref(), entropy.as_ref()).await?;
         context.catalog_id = named.into();
@@ -81,6 +109,9 @@ pub async fn run(args: SweepArgs, global: &GlobalArgs) -> anyhow::Result<ExitCod
         let (examined, findings) = sweep::look_only(&context).await?;
         report(&context, examined, findings, doubt)
     };
+    report.retried_removals = retried_removals;
+    let failed = failed_removals(&context).await?;
+    report.failed_removals = failed.into_iter().map(shown_removal).collect();
     context.catalog.close().await;
     if global.json {
         output::json(&report)?;
@@ -88,12 +119,57 @@ pub async fn run(args: SweepArgs, global: &GlobalArgs) -> anyhow::Result<ExitCod
         print(&report)?;
     }
     let lost = FindingKind::MissingOriginal.as_str();
-    let is_wrong = report.doubt.is_some() || report.findings.iter().any(|f| f.kind == lost);
+    let is_wrong = report.doubt.is_some()
+        || !report.failed_removals.is_empty()
+        || report.findings.iter().any(|f| f.kind == lost);
     Ok(if is_wrong {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Removals that failed for good and are still to be done, of all tenants.
+async fn failed_removals(context: &Context) -> anyhow::Result<Vec<FailedRemoval>> {
+    let mut reader = context.catalog.reader().await?;
+    let mut all: Vec<FailedRemoval> = Vec::new();
+    loop {
+        let page = failed_removals::list(&mut reader.tx(), all.last(), PAGE).await?;
+        let more = i64::try_from(page.len())? >= PAGE;
+        all.extend(page);
+        if !more {
+            return Ok(all);
+        }
+    }
+}
+
+/// Gives them all their attempts again; how many are tried again.
+async fn retry_removals(context: &Context) -> anyhow::Result<usize> {
+    let mut retried = 0;
+    for failed in failed_removals(context).await? {
+        let revived = context
+            .catalog
+            .write::<_, CatalogError, _>(move |tx| {
+                Box::pin(async move { jobs::revive(tx, &failed.tenant_id, &failed.job_id).await })
+            })
+            .await?;
+        retried += usize::from(revived);
+    }
+    Ok(retried)
+}
+
+fn shown_removal(failed: FailedRemoval) -> ShownRemoval {
+    ShownRemoval {
+        tenant_id: failed.tenant_id,
+        blob_id: failed.blob_id,
+        object_key: failed.object_key,
+        size_bytes: failed.size_bytes,
+        attempts: failed.attempts,
+        code: failed.error_code.unwrap_or_default(),
+        why: failed.error_detail.unwrap_or_default(),
+        failed_at: failed.failed_at.rfc3339(),
+        what_to_do: TRY_AGAIN,
+    }
 }
 
 /// What is recorded of the last sweep.
@@ -128,6 +204,8 @@ fn report(
         examined,
         findings: findings.map(|f| shown(context, f, doubted)).collect(),
         doubt,
+        failed_removals: Vec::new(),
+        retried_removals: 0,
     }
 }
 
@@ -177,6 +255,19 @@ fn print(report: &Report) -> anyhow::Result<()> {
             found.what_becomes_of_it.clone(),
         ]);
     }
+    let mut removals = output::Table::with(
+        &["NOT REMOVED", "KEY", "SIZE", "GIVEN UP", "WHY"],
+        &["SIZE"],
+    );
+    for failed in &report.failed_removals {
+        removals.row([
+            failed.blob_id.clone(),
+            output::printable(&failed.object_key),
+            output::size(failed.size_bytes),
+            failed.failed_at.clone(),
+            output::printable(&format!("{}: {}", failed.code, failed.why)),
+        ]);
+    }
     let mut text = String::new();
     if !report.findings.is_empty() {
         text += &table.render();
@@ -186,6 +277,19 @@ fn print(report: &Report) -> anyhow::Result<()> {
         report.examined,
         report.findings.len()
     );
+    if report.retried_removals > 0 {
+        text += &format!(
+            "{} removals that had failed are tried again by the workers.\n",
+            report.retried_removals
+        );
+    }
+    if !report.failed_removals.is_empty() {
+        text += &removals.render();
+        text += &format!(
+            "{} doomed blobs could not be removed: {TRY_AGAIN}.\n",
+            report.failed_removals.len()
+        );
+    }
     if let Some(why) = &report.doubt {
         text += &format!(
             "Nothing is removed: {why}. Stop what else uses the bucket; then, if this catalog is the one that counts, run safelight sweep --confirm-restored.\n"

@@ -26,6 +26,7 @@ on_both_databases!(
     an_orphan_that_was_none_in_between_begins_anew,
     a_sweep_goes_on_where_it_stopped,
     what_the_store_lost_is_told_and_made_again,
+    a_removal_that_was_given_up_is_shown_and_tried_again,
 );
 
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -559,4 +560,55 @@ async fn who_only_looks_leaves_no_trace() {
     rig.server.restart().await.unwrap();
     let stands = crate::sweep_doubts::in_store(&open_store(&rig.server)).await;
     assert_eq!(stands["nonce"], "theirs");
+}
+
+/// The store refuses the removal until its attempts are spent.
+async fn a_removal_that_was_given_up_is_shown_and_tried_again(database: Database) {
+    let rig = Rig::start(database, &["--sweep-hours", "0"]).await;
+    let ann = rig.owner("ann");
+    let asset_id = ann.upload(&photo(1)).await;
+    ann.ready(&asset_id).await;
+    let (catalog, store) = (rig.catalog().await, rig.store());
+    let key = &crate::http_rig::rows(&catalog, "SELECT object_key FROM blobs").await[0];
+    let key = ObjectKey::parse(&key.text(0).unwrap()).unwrap();
+    // Nobody's any more, and its purge dead, as after so many refusals.
+    for sql in [
+        "UPDATE resources SET blob_id = NULL",
+        "UPDATE blobs SET state = 'doomed'",
+        "UPDATE uploads SET signed_until = 1",
+        "DELETE FROM jobs",
+        "INSERT INTO jobs (tenant_id, job_id, kind, lane, owner_id, subject_id, unique_key, state, turn, run_at, attempts, fence,
+                           error_code, error_detail, enqueued_at, updated_at)
+         SELECT tenant_id, 'job_dead', 'purge', 'bulk', 'ann', blob_id, 'purge:' || blob_id, 'dead', 1, 1, 10, 10,
+                'store_unavailable', 'AccessDenied', 1, 1 FROM blobs",
+    ] {
+        change(&catalog, sql, vec![]).await;
+    }
+    let (code, table) = swept(&rig.server, &["sweep"]).await;
+    assert_eq!(code, Some(1), "{table}");
+    let line = table.lines().find(|l| l.contains(key.as_str())).unwrap();
+    assert!(line.contains("store_unavailable: AccessDenied"), "{table}");
+    assert!(
+        table.contains("safelight sweep --retry-removals"),
+        "{table}"
+    );
+    let output = run(&rig.server, &["doctor", "--json"]).await;
+    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let all = findings.as_array().unwrap().iter();
+    let said = all.clone().find(|f| f["check"] == "removals").unwrap();
+    assert_eq!(said["verdict"], "wrong", "{said}");
+    assert!(store.head(&key).await.unwrap().is_some());
+    // Mended.
+    let (code, report) = swept(&rig.server, &["sweep", "--retry-removals", "--json"]).await;
+    assert_eq!(code, Some(0), "{report}");
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["retried_removals"], 1);
+    assert_eq!(report["failed_removals"], serde_json::json!([]));
+    let gone = wait::until(PATIENCE, async || {
+        let gone = "SELECT COUNT(*) FROM blobs WHERE state = 'gone'";
+        number(&catalog, gone).await == 1
+    });
+    gone.await.unwrap();
+    assert!(store.head(&key).await.unwrap().is_none());
+    assert_eq!(number(&catalog, "SELECT COUNT(*) FROM jobs").await, 0);
 }

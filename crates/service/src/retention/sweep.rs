@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use safelight_catalog::sweeps::{self, Finding, FindingKind, KeyRow, Sweep};
-use safelight_catalog::{CatalogError, Tx};
+use safelight_catalog::{CatalogError, Tx, failed_removals};
 use safelight_model::codes::Code;
 use safelight_model::job::JobKind;
 use safelight_objects::StoreError;
@@ -340,7 +340,18 @@ async fn make_again(
 
 /// Shows what the sweep that has just ended found.
 async fn show(context: &Context) -> Result<(), CatalogError> {
-    let counts = sweeps::counts(&mut context.catalog.reader().await?.tx()).await?;
+    let mut reader = context.catalog.reader().await?;
+    let counts = sweeps::counts(&mut reader.tx()).await?;
+    let failed = failed_removals::count(&mut reader.tx()).await?;
+    drop(reader);
+    #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    metrics::gauge!("safelight_removals_failed").set(failed as f64);
+    if failed > 0 {
+        tracing::error!(
+            failed,
+            "doomed blobs could not be removed; `safelight sweep` says why, and --retry-removals has them tried again"
+        );
+    }
     for (kind, count, bytes) in counts {
         #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
         metrics::gauge!("safelight_sweep_findings", "kind" => kind.as_str()).set(count as f64);

@@ -1,10 +1,10 @@
-//! Whether the store tells of what happens to it, what the last comparison of store and catalog found, and whether
-//! webhooks are taken.
+//! Whether the store tells of what happens to it, what the last comparison of store and catalog found, whether
+//! what is to go could be removed, and whether webhooks are taken.
 
 use std::time::Duration;
 
 use safelight_catalog::sweeps::{self, FindingKind};
-use safelight_catalog::{SCHEMA_VERSION, catalog_mark, store_events, webhooks};
+use safelight_catalog::{SCHEMA_VERSION, catalog_mark, failed_removals, store_events, webhooks};
 use safelight_objects::Verdict;
 use safelight_service::context::Context;
 
@@ -14,7 +14,7 @@ use crate::output;
 /// Where events came and then for so long none did, something may have broken.
 const SILENT: Duration = Duration::from_secs(24 * 3600);
 
-/// All three; nothing of a catalog of an earlier version, which has no such rows.
+/// All four; nothing of a catalog of an earlier version, which has no such rows.
 pub async fn upkeep(context: &Context) -> Vec<Finding> {
     match context.catalog.schema_version().await {
         Ok(version) if version >= SCHEMA_VERSION => {}
@@ -23,6 +23,7 @@ pub async fn upkeep(context: &Context) -> Vec<Finding> {
     vec![
         settle("events", events(context).await),
         settle("sweep", sweep(context).await),
+        settle("removals", removals(context).await),
         settle("webhooks", taken(context).await),
     ]
 }
@@ -126,6 +127,27 @@ async fn sweep(context: &Context) -> anyhow::Result<Finding> {
         verdict,
         found: format!("{when}: {said}"),
         what_to_do,
+    })
+}
+
+async fn removals(context: &Context) -> anyhow::Result<Finding> {
+    let failed = failed_removals::count(&mut context.catalog.reader().await?.tx()).await?;
+    let is_well = failed == 0;
+    Ok(Finding {
+        check: "removals",
+        verdict: if is_well {
+            Verdict::Ok
+        } else {
+            Verdict::Wrong
+        },
+        found: if is_well {
+            "no removal has failed for good".to_owned()
+        } else {
+            format!("{failed} doomed blobs could not be removed, and nothing tries again")
+        },
+        what_to_do: (!is_well).then_some(
+            "safelight sweep names them and says why; mend that, then run safelight sweep --retry-removals",
+        ),
     })
 }
 
