@@ -5,6 +5,9 @@
 //! [`sniff`] and [`header`] are plain Rust with small, bounded allocations, and may be called
 //! anywhere.
 
+mod boxes;
+mod clean;
+mod clip;
 mod color;
 mod encode_jpeg;
 mod error;
@@ -13,6 +16,7 @@ mod heif;
 mod jpeg;
 mod kept_exif;
 mod limits;
+mod metadata;
 mod orientation;
 mod picture_hash;
 mod pixels;
@@ -24,11 +28,13 @@ mod sniff;
 mod thumbhash;
 mod webp;
 
+pub use clean::{Cleaned, Segment, clean};
 pub use encode_jpeg::encode_jpeg;
 pub use error::ImagingError;
 pub use header::{Header, header};
 pub use kept_exif::with_kept_exif;
 pub use limits::Limits;
+pub use metadata::{Captured, Metadata, Place, read_metadata};
 pub use orientation::Orientation;
 pub use render::{Rendered, Rendition, render};
 pub use sniff::{MediaType, SNIFF_BYTES, sniff};

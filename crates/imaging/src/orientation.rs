@@ -1,18 +1,21 @@
 //! The EXIF orientation: read from metadata, applied to pixels.
 
-use exif::{In, Reader, Tag};
+use exif::{In, Tag};
 
+use crate::metadata::parse_tiff;
 use crate::pixels::Pixels;
 
-/// EXIF blocks above this are not looked at: cameras stay below 64 KiB.
-const MAX_EXIF_BYTES: usize = 1024 * 1024;
 /// Side of the square blocks in which pixels are turned, so that both sides stay in the cache.
 const TILE: u32 = 32;
 
 /// How stored pixels have to be turned to stand upright; values as in EXIF tag 0x0112.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Orientation {
     /// 1: stored upright.
+    #[default]
     Upright,
     /// 2: mirror left and right.
     MirrorHorizontal,
@@ -43,6 +46,21 @@ impl Orientation {
             7 => Self::Transverse,
             8 => Self::Rotate270,
             _ => Self::Upright,
+        }
+    }
+
+    /// Its EXIF value, 1 to 8.
+    #[must_use]
+    pub fn exif_value(self) -> u8 {
+        match self {
+            Self::Upright => 1,
+            Self::MirrorHorizontal => 2,
+            Self::Rotate180 => 3,
+            Self::MirrorVertical => 4,
+            Self::Transpose => 5,
+            Self::Rotate90 => 6,
+            Self::Transverse => 7,
+            Self::Rotate270 => 8,
         }
     }
 
@@ -115,15 +133,7 @@ impl Orientation {
     /// Reads the orientation from a TIFF structure. Whatever is wrong with it, the picture can
     /// still be shown: then it is upright.
     pub(crate) fn from_tiff(tiff: &[u8]) -> Self {
-        if tiff.len() > MAX_EXIF_BYTES {
-            return Self::Upright;
-        }
-        let mut reader = Reader::new();
-        reader.continue_on_error(true);
-        reader
-            .read_raw(tiff.to_vec())
-            .or_else(|e| e.distill_partial_result(|_| ()))
-            .ok()
+        parse_tiff(tiff)
             .and_then(|exif| {
                 exif.get_field(Tag::Orientation, In::PRIMARY)
                     .and_then(|field| field.value.get_uint(0))

@@ -7,9 +7,9 @@ use libde265_sys2 as sys;
 
 use super::frame::{Chroma, Frame, Plane};
 use super::properties::Cicp;
-use super::reader::Reader;
 use super::sps::announced;
 use crate::ImagingError;
+use crate::boxes::Reader;
 
 /// Fixed fields of an `hvcC` box before its parameter sets (ISO/IEC 14496-15, 8.3.3.1).
 const CONFIG_HEAD_BYTES: usize = 21;

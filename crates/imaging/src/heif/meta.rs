@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use super::reader::{FourCc, Reader};
 use crate::ImagingError;
+use crate::boxes::{Boxes, FourCc, Placed, Reader};
 
 /// Most items. A picture of 200 megapixels in tiles of 512 by 512 has about 800.
 const MAX_ITEMS: usize = 8192;
@@ -56,7 +57,8 @@ pub(super) struct Item {
 /// All of it.
 pub(super) struct Meta<'a> {
     file: &'a [u8],
-    item_box: &'a [u8],
+    /// Where the body of the `idat` box lies.
+    item_box: Range<usize>,
     /// The item to show.
     pub primary: u32,
     pub items: BTreeMap<u32, Item>,
@@ -69,40 +71,34 @@ impl<'a> Meta<'a> {
     /// # Errors
     /// [`ImagingError::Corrupt`] when there is none, or it is not whole, or too much is in it.
     pub(super) fn read(file: &'a [u8]) -> Result<Self, ImagingError> {
-        let mut boxes = Reader::new(file);
-        let body = loop {
-            match boxes.next_box() {
-                Some((kind, body)) if &kind == b"meta" => break body,
-                Some(_) => {}
-                None => return Err(ImagingError::corrupt("no whole `meta` box")),
-            }
-        };
-        let mut boxes = Reader::new(body);
-        let _ = boxes.version_and_flags();
+        let place = Boxes::new(file, 0..file.len())
+            .find(|found| &found.kind == b"meta")
+            .ok_or_else(|| ImagingError::corrupt("no whole `meta` box"))?;
+        // Behind version and flags.
+        let inner = || Boxes::new(file, place.body.start + 4..place.body.end);
+        let body_of = |found: &Placed| file.get(found.body.clone()).unwrap_or_default();
         let mut meta = Self {
             file,
-            item_box: &[],
+            item_box: 0..0,
             primary: 0,
             items: BTreeMap::new(),
             properties: Vec::new(),
         };
         let mut primary = None;
-        while let Some((kind, body)) = boxes.next_box() {
-            let reader = Reader::new(body);
-            match &kind {
+        for found in inner() {
+            let reader = Reader::new(body_of(&found));
+            match &found.kind {
                 b"pitm" => primary = item_reference(reader),
                 b"iinf" => whole(meta.list_items(reader), "the list of items")?,
-                b"idat" => meta.item_box = body,
+                b"idat" => meta.item_box = found.body,
                 _ => {}
             }
         }
         meta.primary = primary.ok_or_else(|| ImagingError::corrupt("no primary item"))?;
         // Once more: what says more about items may stand before what lists them.
-        let mut boxes = Reader::new(body);
-        let _ = boxes.version_and_flags();
-        while let Some((kind, body)) = boxes.next_box() {
-            let reader = Reader::new(body);
-            match &kind {
+        for found in inner() {
+            let reader = Reader::new(body_of(&found));
+            match &found.kind {
                 b"iloc" => whole(meta.locate_items(reader), "where items lie")?,
                 b"iref" => whole(meta.relate_items(reader), "how items belong together")?,
                 b"iprp" => meta.describe_items(reader)?,
@@ -251,27 +247,39 @@ impl<'a> Meta<'a> {
         self.properties.get(at).copied()
     }
 
+    /// What an item's extents count in.
+    fn source_of(&self, item: &Item) -> Result<Range<usize>, ImagingError> {
+        match item.source {
+            Source::File => Ok(0..self.file.len()),
+            Source::ItemBox => Ok(self.item_box.clone()),
+            Source::Elsewhere => Err(ImagingError::unsupported(
+                "a picture whose bytes lie elsewhere",
+            )),
+        }
+    }
+
+    /// Where in the file the bytes of an item lie, piece by piece.
+    ///
+    /// # Errors
+    /// [`ImagingError::Corrupt`] when some of them are not there.
+    pub(super) fn places(&self, item: &Item) -> Result<Vec<Range<usize>>, ImagingError> {
+        let source = self.source_of(item)?;
+        let place = |extent: &(u64, u64)| {
+            let piece = piece_of(source.len(), *extent)
+                .ok_or_else(|| ImagingError::corrupt("cut off: an item lies beyond the end"))?;
+            Ok(source.start + piece.start..source.start + piece.end)
+        };
+        item.extents.iter().map(place).collect()
+    }
+
     /// The bytes of an item, copied only where they lie in pieces.
     ///
     /// # Errors
     /// [`ImagingError::Corrupt`] when some of them are not there.
     pub(super) fn payload(&self, item: &Item) -> Result<Cow<'a, [u8]>, ImagingError> {
-        let source = match item.source {
-            Source::File => self.file,
-            Source::ItemBox => self.item_box,
-            Source::Elsewhere => {
-                return Err(ImagingError::unsupported(
-                    "a picture whose bytes lie elsewhere",
-                ));
-            }
-        };
-        let piece = |(offset, length): (u64, u64)| {
-            let rest = source.get(usize::try_from(offset).ok()?..)?;
-            match usize::try_from(length).ok()? {
-                0 => Some(rest),
-                length => rest.get(..length),
-            }
-        };
+        let source = self.source_of(item)?;
+        let source = self.file.get(source).unwrap_or_default();
+        let piece = |extent| source.get(piece_of(source.len(), extent)?);
         let cut = || ImagingError::corrupt("cut off: an item lies beyond the end");
         match item.extents.as_slice() {
             [] => Err(ImagingError::corrupt("an item without bytes")),
@@ -289,6 +297,16 @@ impl<'a> Meta<'a> {
             }
         }
     }
+}
+
+/// Where in a source of `length` bytes an extent lies.
+fn piece_of(length: usize, extent: (u64, u64)) -> Option<Range<usize>> {
+    let start = usize::try_from(extent.0).ok()?;
+    let end = match usize::try_from(extent.1).ok()? {
+        0 => length,
+        bytes => start.checked_add(bytes)?,
+    };
+    (start <= end && end <= length).then_some(start..end)
 }
 
 /// An item's number: 32 bits in the wide form of a box, else 16.

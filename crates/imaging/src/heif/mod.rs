@@ -10,7 +10,9 @@
 //! standard has EXIF's orientation follow them), its alpha plane belongs to it. Thumbnails, gain
 //! maps, depth and other auxiliary items, further pictures and image sequences are not looked at.
 
+mod attached;
 mod av1;
+mod clean_items;
 mod decode;
 mod frame;
 mod hevc;
@@ -19,10 +21,11 @@ mod mosaic;
 mod picture;
 mod placement;
 mod properties;
-mod reader;
 mod sampler;
 mod sps;
 mod ycbcr;
 
+pub(crate) use attached::attached;
+pub(crate) use clean_items::clean_items;
 pub(crate) use decode::decode;
 pub(crate) use picture::read;

@@ -2,8 +2,8 @@
 
 use super::meta::{Item, Meta};
 use super::properties::{Cicp, Properties};
-use super::reader::Reader;
 use crate::ImagingError;
+use crate::boxes::Reader;
 
 /// What a coded picture is coded by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

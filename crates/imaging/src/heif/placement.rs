@@ -1,7 +1,7 @@
 //! Which part of the coded picture is shown, and how it is turned: `clap`, `irot` and `imir`
 //! (ISO/IEC 23008-12, 6.5.9 to 6.5.12).
 
-use super::reader::Reader;
+use crate::boxes::Reader;
 use crate::orientation::Orientation;
 
 /// One step from the coded picture to the upright one.

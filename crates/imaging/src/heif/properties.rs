@@ -2,8 +2,8 @@
 
 use super::meta::{Item, Meta};
 use super::placement::Transform;
-use super::reader::Reader;
 use crate::ImagingError;
+use crate::boxes::Reader;
 
 /// Names of the alpha plane: as HEVC's specification has it, and MPEG-B's.
 const ALPHA: [&[u8]; 2] = [

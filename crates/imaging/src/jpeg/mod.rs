@@ -1,7 +1,9 @@
-//! JPEG: what the markers say, and the decoder.
+//! JPEG: what the markers say, the decoder, and what stays when it is cleaned.
 
+mod clean;
 mod decode;
 mod structure;
 
+pub(crate) use clean::clean;
 pub(crate) use decode::decode;
 pub(crate) use structure::walk;

@@ -21,6 +21,30 @@ const MAX_STRAY: usize = 1000;
 const MAX_ICC_CHUNKS: usize = 255;
 const EXIF: &[u8] = b"Exif\0\0";
 const ICC: &[u8] = b"ICC_PROFILE\0";
+const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+
+/// A marker with what belongs to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    /// The marker's second byte.
+    pub marker: u8,
+    /// From the first byte of the marker on; of a scan, its entropy-coded data too.
+    pub whole: Range<usize>,
+    /// What stands behind the length.
+    pub body: Range<usize>,
+}
+
+impl Part {
+    /// Whether it is a piece of a colour profile.
+    pub(crate) fn is_icc(&self, bytes: &[u8]) -> bool {
+        self.marker == APP2 && self.content(bytes).starts_with(ICC)
+    }
+
+    /// What stands behind the length.
+    pub(crate) fn content<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes.get(self.body.clone()).unwrap_or_default()
+    }
+}
 
 /// The frame header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +94,10 @@ impl Frame {
 pub(crate) struct Structure {
     pub frame: Option<Frame>,
     pub orientation: Option<Orientation>,
+    /// Where the TIFF structure of the first EXIF segment lies.
+    pub exif: Option<Range<usize>>,
+    /// Where the first XMP packet lies.
+    pub xmp: Option<Range<usize>>,
     /// Whether Adobe's marker is there: then CMYK is stored inverted.
     pub adobe: bool,
     icc_chunks: Vec<(u8, Range<usize>)>,
@@ -103,6 +131,19 @@ impl Structure {
 /// # Errors
 /// [`ImagingError::Corrupt`] when it does not start like a JPEG, or is mostly rubbish.
 pub(crate) fn walk(bytes: &[u8], max_scans: u32) -> Result<Structure, ImagingError> {
+    walk_parts(bytes, max_scans, |_| ())
+}
+
+/// The same, and calls `visit` with each segment and scan on the way; not with what belongs to
+/// nothing, restarts between scans among it.
+///
+/// # Errors
+/// See [`walk`].
+pub(crate) fn walk_parts(
+    bytes: &[u8],
+    max_scans: u32,
+    mut visit: impl FnMut(Part),
+) -> Result<Structure, ImagingError> {
     if bytes.get(..2) != Some(&[0xff, SOI]) {
         return Err(ImagingError::corrupt("no JPEG start marker"));
     }
@@ -140,6 +181,10 @@ pub(crate) fn walk(bytes: &[u8], max_scans: u32) -> Result<Structure, ImagingErr
             APP1 if found.orientation.is_none() && content.starts_with(EXIF) => {
                 let tiff = content.get(EXIF.len()..).unwrap_or_default();
                 found.orientation = Some(Orientation::from_tiff(tiff));
+                found.exif = Some(body.start + EXIF.len()..body.end);
+            }
+            APP1 if found.xmp.is_none() && content.starts_with(XMP) => {
+                found.xmp = Some(body.start + XMP.len()..body.end);
             }
             APP2 if content.starts_with(ICC)
                 && content.len() > ICC.len() + 2
@@ -163,6 +208,11 @@ pub(crate) fn walk(bytes: &[u8], max_scans: u32) -> Result<Structure, ImagingErr
             }
             _ => {}
         }
+        visit(Part {
+            marker,
+            whole: from..at,
+            body,
+        });
     }
     Ok(found)
 }

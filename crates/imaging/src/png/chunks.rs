@@ -1,5 +1,7 @@
 //! Walks the chunks of a PNG without inflating any.
 
+use std::ops::Range;
+
 use crate::ImagingError;
 use crate::orientation::Orientation;
 
@@ -8,6 +10,16 @@ pub(crate) struct Chunks {
     pub width: u32,
     pub height: u32,
     pub orientation: Orientation,
+    /// Where the TIFF structure of the first EXIF chunk lies.
+    pub exif: Option<Range<usize>>,
+}
+
+/// A chunk, and where it lies.
+pub(crate) struct Chunk {
+    pub kind: [u8; 4],
+    /// From its length to its checksum.
+    pub whole: Range<usize>,
+    pub body: Range<usize>,
 }
 
 /// Reads size and orientation.
@@ -17,8 +29,9 @@ pub(crate) struct Chunks {
 pub(crate) fn read(bytes: &[u8]) -> Result<Chunks, ImagingError> {
     let cut = || ImagingError::corrupt("PNG header cut short");
     let mut at = 8;
-    let (kind, header) = chunk(bytes, &mut at).ok_or_else(cut)?;
-    if &kind != b"IHDR" {
+    let first = chunk(bytes, &mut at).ok_or_else(cut)?;
+    let header = bytes.get(first.body).unwrap_or_default();
+    if &first.kind != b"IHDR" {
         return Err(ImagingError::corrupt("a PNG without a header"));
     }
     let side = |range| -> Option<u32> {
@@ -30,10 +43,13 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Chunks, ImagingError> {
     };
     let (width, height) = side(0..4).zip(side(4..8)).ok_or_else(cut)?;
     let mut orientation = Orientation::Upright;
-    while let Some((kind, content)) = chunk(bytes, &mut at) {
-        match &kind {
+    let mut exif = None;
+    while let Some(chunk) = chunk(bytes, &mut at) {
+        match &chunk.kind {
             b"eXIf" => {
+                let content = bytes.get(chunk.body.clone()).unwrap_or_default();
                 orientation = Orientation::from_tiff(content);
+                exif = Some(chunk.body);
                 break;
             }
             b"IEND" => break,
@@ -44,16 +60,26 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Chunks, ImagingError> {
         width,
         height,
         orientation,
+        exif,
     })
 }
 
-fn chunk<'a>(bytes: &'a [u8], at: &mut usize) -> Option<([u8; 4], &'a [u8])> {
+/// The chunk at `at`, which is moved behind it. Nothing where it is cut off; of the last one, the
+/// checksum may be.
+pub(crate) fn chunk(bytes: &[u8], at: &mut usize) -> Option<Chunk> {
     let word =
         |at: usize| -> Option<[u8; 4]> { bytes.get(at..at.checked_add(4)?)?.try_into().ok() };
     let length = usize::try_from(u32::from_be_bytes(word(*at)?)).ok()?;
     let kind = word(*at + 4)?;
-    let start = *at + 8;
-    let content = bytes.get(start..start.checked_add(length)?)?;
-    *at = start + length + 4;
-    Some((kind, content))
+    let from = *at;
+    let start = from + 8;
+    let end = start
+        .checked_add(length)
+        .filter(|end| *end <= bytes.len())?;
+    *at = end + 4;
+    Some(Chunk {
+        kind,
+        whole: from..*at,
+        body: start..end,
+    })
 }

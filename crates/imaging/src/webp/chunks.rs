@@ -12,6 +12,10 @@ pub(crate) struct Chunks {
     pub orientation: Orientation,
     /// Where the colour profile lies.
     pub icc: Option<Range<usize>>,
+    /// Where the TIFF structure of the last EXIF chunk lies.
+    pub exif: Option<Range<usize>>,
+    /// Where the XMP packet lies.
+    pub xmp: Option<Range<usize>>,
 }
 
 /// Reads size, orientation and profile.
@@ -22,7 +26,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Chunks, ImagingError> {
     let mut canvas = None;
     let mut frame = None;
     let mut orientation = Orientation::Upright;
-    let mut icc = None;
+    let (mut icc, mut exif, mut xmp) = (None, None, None);
     let mut at = 12;
     while let Some((kind, range)) = chunk(bytes, &mut at) {
         let content = bytes.get(range.clone()).unwrap_or_default();
@@ -41,7 +45,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Chunks, ImagingError> {
                 // Some writers keep JPEG's prefix.
                 let tiff = content.strip_prefix(b"Exif\0\0").unwrap_or(content);
                 orientation = Orientation::from_tiff(tiff);
+                exif = Some(range.end - tiff.len()..range.end);
             }
+            b"XMP " => xmp = Some(range),
             _ => {}
         }
     }
@@ -53,11 +59,13 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Chunks, ImagingError> {
         height,
         orientation,
         icc,
+        exif,
+        xmp,
     })
 }
 
 /// The next chunk; the last may be cut off, as its header is what matters.
-fn chunk<'a>(bytes: &'a [u8], at: &mut usize) -> Option<(&'a [u8], Range<usize>)> {
+pub(crate) fn chunk<'a>(bytes: &'a [u8], at: &mut usize) -> Option<(&'a [u8], Range<usize>)> {
     let kind = bytes.get(*at..at.checked_add(4)?)?;
     let length: [u8; 4] = bytes.get(*at + 4..*at + 8)?.try_into().ok()?;
     let length = usize::try_from(u32::from_le_bytes(length)).ok()?;

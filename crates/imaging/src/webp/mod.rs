@@ -1,9 +1,11 @@
-//! WebP: what the chunks say, the decoder and the encoder.
+//! WebP: what the chunks say, the decoder, the encoder, and what stays when it is cleaned.
 
 mod chunks;
+mod clean;
 mod decode;
 mod encode;
 
 pub(crate) use chunks::read;
+pub(crate) use clean::clean;
 pub(crate) use decode::decode;
 pub use encode::encode_webp;

@@ -8,6 +8,8 @@
 )]
 
 mod alike;
+mod cleaned;
+mod clip_writer;
 mod colors;
 mod damaged;
 mod fixtures;

@@ -1,0 +1,140 @@
+//! EXIF: a TIFF structure with what cameras say about a picture (JEITA CP-3451).
+
+use exif::{Context, Exif, In, Rational, Reader, Tag, Value};
+
+use super::{Captured, Metadata, Place, plain};
+use crate::Orientation;
+
+/// Blocks above this are not looked at: cameras stay below 64 KiB.
+const MAX_EXIF_BYTES: usize = 1024 * 1024;
+/// With this Apple's maker note begins. At its end, a directory.
+const APPLE: &[u8] = b"Apple iOS\0\0\x01MM";
+/// In Apple's directory: what pictures of a burst share, and the halves of a Live Photo.
+const BURST_UUID: u16 = 0x000b;
+const CONTENT_IDENTIFIER: u16 = 0x0011;
+
+/// Parses what can be parsed.
+pub(crate) fn parse_tiff(tiff: &[u8]) -> Option<Exif> {
+    if tiff.len() > MAX_EXIF_BYTES {
+        return None;
+    }
+    let mut reader = Reader::new();
+    reader.continue_on_error(true);
+    reader
+        .read_raw(tiff.to_vec())
+        .or_else(|e| e.distill_partial_result(|_| ()))
+        .ok()
+}
+
+/// Reads what is known of it.
+pub(super) fn read(tiff: &[u8], found: &mut Metadata) {
+    let Some(exif) = parse_tiff(tiff) else { return };
+    found.captured = captured(
+        &exif,
+        [
+            Tag::DateTimeOriginal,
+            Tag::SubSecTimeOriginal,
+            Tag::OffsetTimeOriginal,
+        ],
+    )
+    .or_else(|| {
+        captured(
+            &exif,
+            [
+                Tag::DateTimeDigitized,
+                Tag::SubSecTimeDigitized,
+                Tag::OffsetTimeDigitized,
+            ],
+        )
+    });
+    found.make = text(&exif, Tag::Make);
+    found.model = text(&exif, Tag::Model);
+    found.lens = text(&exif, Tag::LensModel);
+    found.exposure_s = positive(&exif, Tag::ExposureTime);
+    found.f_number = positive(&exif, Tag::FNumber);
+    found.focal_length_mm = positive(&exif, Tag::FocalLength);
+    found.iso = uint(&exif, Tag::PhotographicSensitivity).filter(|iso| *iso > 0);
+    found.orientation =
+        uint(&exif, Tag::Orientation).map_or(Orientation::Upright, Orientation::from_exif);
+    found.place = place(&exif);
+    if let Some(Value::Undefined(note, _)) = value(&exif, Tag::MakerNote) {
+        read_apple(note, found);
+    }
+}
+
+/// Reads Apple's maker note. Its directory is one of TIFF, whose offsets count from where the note
+/// begins; so with a header of TIFF in place of the name it is a TIFF structure.
+fn read_apple(note: &[u8], found: &mut Metadata) {
+    if !note.starts_with(APPLE) {
+        return;
+    }
+    let mut tiff = note.to_vec();
+    tiff[..8].copy_from_slice(b"MM\0*\0\0\0\x0e");
+    if let Some(note) = parse_tiff(&tiff) {
+        found.burst_id = text(&note, Tag(Context::Tiff, BURST_UUID));
+        found.live_id = text(&note, Tag(Context::Tiff, CONTENT_IDENTIFIER));
+    }
+}
+
+fn value(exif: &Exif, tag: Tag) -> Option<&Value> {
+    exif.get_field(tag, In::PRIMARY).map(|field| &field.value)
+}
+
+fn uint(exif: &Exif, tag: Tag) -> Option<u32> {
+    value(exif, tag)?.get_uint(0)
+}
+
+fn text(exif: &Exif, tag: Tag) -> Option<String> {
+    match value(exif, tag)? {
+        Value::Ascii(parts) => plain(parts.first()?),
+        _ => None,
+    }
+}
+
+/// A number whose denominator is not 0.
+fn number(rational: &Rational) -> Option<f64> {
+    (rational.denom != 0).then(|| rational.to_f64())
+}
+
+fn rationals(exif: &Exif, tag: Tag) -> &[Rational] {
+    match value(exif, tag) {
+        Some(Value::Rational(numbers)) => numbers,
+        _ => &[],
+    }
+}
+
+fn positive(exif: &Exif, tag: Tag) -> Option<f64> {
+    number(rationals(exif, tag).first()?).filter(|number| *number > 0.0)
+}
+
+fn captured(exif: &Exif, [time, fraction, zone]: [Tag; 3]) -> Option<Captured> {
+    let (fraction, zone) = (text(exif, fraction), text(exif, zone));
+    Captured::parse(&text(exif, time)?, fraction.as_deref(), zone.as_deref())
+}
+
+fn place(exif: &Exif) -> Option<Place> {
+    let latitude = degrees(exif, Tag::GPSLatitude, Tag::GPSLatitudeRef, ["N", "S"])?;
+    let longitude = degrees(exif, Tag::GPSLongitude, Tag::GPSLongitudeRef, ["E", "W"])?;
+    let below = uint(exif, Tag::GPSAltitudeRef) == Some(1);
+    let altitude = rationals(exif, Tag::GPSAltitude).first().and_then(number);
+    Place::new(
+        latitude,
+        longitude,
+        altitude.map(|m| if below { -m } else { m }),
+    )
+}
+
+/// Degrees, minutes and seconds; some cameras write the last as 0/0 when there are none.
+fn degrees(exif: &Exif, tag: Tag, reference: Tag, [ahead, behind]: [&str; 2]) -> Option<f64> {
+    let [degrees, minutes, seconds, ..] = rationals(exif, tag) else {
+        return None;
+    };
+    let seconds = number(seconds).unwrap_or(0.0);
+    let degrees = number(degrees)? + number(minutes)? / 60.0 + seconds / 3600.0;
+    let reference = text(exif, reference)?;
+    if reference == ahead {
+        Some(degrees)
+    } else {
+        (reference == behind).then_some(-degrees)
+    }
+}
