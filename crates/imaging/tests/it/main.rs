@@ -9,6 +9,7 @@
 
 mod alike;
 mod cleaned;
+mod cleaned_real;
 mod clip_writer;
 mod colors;
 mod damaged;
@@ -18,6 +19,7 @@ mod heif_coded;
 mod heif_writer;
 mod kinds;
 mod limits;
+mod metadata;
 mod never_panics;
 mod real_files;
 mod upright;

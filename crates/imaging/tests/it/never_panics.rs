@@ -3,12 +3,13 @@
 use moxcms::ColorProfile;
 use png::{BitDepth, ColorType};
 use proptest::prelude::*;
-use safelight_imaging::{Limits, encode_webp, header, render, sniff};
+use safelight_imaging::{Limits, clean, encode_webp, header, read_metadata, render, sniff};
 use safelight_model::preset::ALL;
 
+use crate::clip_writer::{Track, clip};
 use crate::fixtures::*;
 use crate::heif_coded::*;
-use crate::heif_writer::{grid, heif};
+use crate::heif_writer::{boxed, grid, heif};
 
 /// Valid files of every kind, small, with metadata and profiles.
 fn seeds() -> Vec<Vec<u8>> {
@@ -77,8 +78,65 @@ fn try_all(bytes: &[u8]) {
     };
     let _ = sniff(bytes);
     let _ = header(bytes, &limits);
+    try_plain(bytes);
     if let Ok(out) = render(bytes, &ALL, &limits, true) {
         assert_eq!(out.renditions.len(), ALL.len());
+    }
+}
+
+/// What no native code takes part in.
+fn try_plain(bytes: &[u8]) {
+    let _ = read_metadata(bytes);
+    if let Ok(cleaned) = clean(bytes) {
+        let mut out = Vec::new();
+        cleaned.write_to(bytes, &mut out).unwrap();
+        assert_eq!(out.len() as u64, cleaned.len_bytes());
+        // The orientation is the only thing that is ever added, and an end that is missing.
+        assert!(out.len() <= bytes.len() + 64);
+    }
+}
+
+/// A clip with metadata of every kind that is read or removed.
+fn clip_seed() -> Vec<u8> {
+    let text = [&[0, 18, 0x15, 0xc7], &b"+27.2939+112.6931/"[..]].concat();
+    let user = boxed(b"udta", &[&boxed(b"\xa9xyz", &[&text])]);
+    let name = boxed(b"mdta", &[b"com.apple.quicktime.creationdate"]);
+    let value = boxed(
+        b"data",
+        &[&[0, 0, 0, 1, 0, 0, 0, 0], b"2019-02-12T15:27:12+0800"],
+    );
+    let values = boxed(b"ilst", &[&boxed(&[0, 0, 0, 1], &[&value])]);
+    let keys = boxed(b"keys", &[&[0, 0, 0, 0, 0, 0, 0, 1], &name]);
+    let handler = boxed(b"hdlr", &[&[0; 8], b"mdta", &[0; 13]]);
+    let meta = boxed(b"meta", &[&handler, &keys, &values]);
+    let tracks = [
+        Track::new(b"vide", &[b"one", b"two"]).with(&user),
+        Track::new(b"soun", &[b"sound"]),
+        Track::new(b"meta", &[b"here"]),
+    ];
+    clip(b"qt  ", &tracks, &[user, meta].concat())
+}
+
+#[test]
+fn a_clip_cut_off_anywhere_and_with_any_byte_changed() {
+    let seed = clip_seed();
+    assert!(clean(&seed).is_ok() && read_metadata(&seed).is_ok());
+    for at in 0..seed.len() {
+        try_plain(&seed[..at]);
+        for value in [0, 1, 0x7f, 0xff] {
+            let mut bytes = seed.clone();
+            bytes[at] = value;
+            try_plain(&bytes);
+        }
+    }
+}
+
+#[test]
+fn pictures_cut_off_anywhere() {
+    for seed in seeds().into_iter().chain(heif_seeds()) {
+        for at in 0..seed.len() {
+            try_plain(&seed[..at]);
+        }
     }
 }
 
