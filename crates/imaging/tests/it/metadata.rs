@@ -27,7 +27,7 @@ fn motion_and_burst_of_google_and_samsung() {
     let found = read_metadata(&with_segment(&jpeg, 0xe1, xmp)).unwrap();
     assert!(found.is_motion_photo);
     assert_eq!(found.burst_id.as_deref(), Some("b"));
-    let samsung = [&jpeg, &b"MotionPhoto_Data....SEFT"[..]].concat();
+    let samsung = [jpeg.as_slice(), b"MotionPhoto_Data....SEFT"].concat();
     assert!(read_metadata(&samsung).unwrap().is_motion_photo);
 }
 
