@@ -26,7 +26,7 @@ enum Command {
     Serve(commands::serve::ServeArgs),
     /// Bring the catalog's schema up to date
     Migrate(commands::migrate::MigrateArgs),
-    /// Look for what is wrong with the server's settings, database, store, clock and codecs
+    /// Look for what is wrong with the server's settings, database, store, clock, sandbox and codecs
     Doctor(commands::doctor::DoctorArgs),
     /// Compare store and catalog, and show what is on one side only
     Sweep(commands::sweep::SweepArgs),

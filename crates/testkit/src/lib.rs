@@ -1,11 +1,12 @@
 //! What tests and the demo need and production does not: a fake camera, a temporary
-//! PostgreSQL, foreign S3 stores and tools, a browser, the real server, a proxy and a bad network in front of it, free ports, waiting for conditions, and
+//! PostgreSQL, foreign S3 stores and tools, a browser, the real server, a proxy and a bad network in front of it, an older kernel, free ports, waiting for conditions, and
 //! the rule for outside media.
 
 pub mod browser;
 pub mod camera;
 pub mod link;
 pub mod media;
+pub mod older_kernel;
 pub mod ports;
 pub mod postgres;
 pub mod proxy;

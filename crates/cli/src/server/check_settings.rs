@@ -95,6 +95,7 @@ impl Resolved {
         }
         for key in [
             "length_only_urls",
+            "sandbox_allow_open",
             "sweep_removes",
             "webhook_allow_private",
             "webhook_allow_http",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use safelight_catalog::{
     Catalog, CatalogSettings, SCHEMA_VERSION, Schema, catalog_mark as mark_rows,
     keys as catalog_keys,
@@ -74,8 +74,32 @@ pub fn sandbox_settings(settings: &Resolved) -> anyhow::Result<SandboxSettings> 
         processes: usize::try_from(settings.number("workers", 1)?)?,
         memory_bytes: settings.number("sandbox_memory_bytes", 1)?,
         wall_clock: Duration::from_secs(settings.number("sandbox_seconds", 1)?),
+        may_be_open: settings.text("sandbox_allow_open") == "yes",
         ..SandboxSettings::own_program()
     })
+}
+
+/// Starts the children that decode, and finds out how tightly they are closed.
+///
+/// # Errors
+/// They do not start, or they are open and the settings do not allow it.
+async fn start_sandbox(settings: &Resolved) -> anyhow::Result<Sandbox> {
+    let wanted = sandbox_settings(settings)?;
+    let may_be_open = wanted.may_be_open;
+    let sandbox = Sandbox::start(wanted).context("cannot start the sandbox")?;
+    let found = sandbox.confinement().await;
+    let confinement = found.context("cannot start the sandbox")?;
+    confinement.count();
+    match (confinement.is_open(), may_be_open) {
+        (false, _) => tracing::info!("decoders are confined: {confinement}"),
+        (true, true) => {
+            tracing::warn!("decoders are not confined, as sandbox_allow_open has it: {confinement}")
+        }
+        (true, false) => bail!(
+            "decoders would not be confined on this kernel ({confinement}): run the role worker where seccomp is there; sandbox_allow_open = yes does without"
+        ),
+    }
+    Ok(sandbox)
 }
 
 async fn bind(settings: &Resolved, key: &str) -> anyhow::Result<TcpListener> {
@@ -259,8 +283,7 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
     };
     first_start(&context, &keys).await?;
     let work = if settings.has_role("worker") {
-        let sandbox =
-            Sandbox::start(sandbox_settings(settings)?).context("cannot start the sandbox")?;
+        let sandbox = start_sandbox(settings).await?;
         let workers = usize::try_from(settings.number("workers", 1)?)?;
         let worker = Worker {
             context: context.clone(),

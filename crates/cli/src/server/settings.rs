@@ -110,6 +110,7 @@ settings! {
         |_| limits::QUIET.as_secs().to_string();
     sandbox_memory_bytes: "Address space of a decoding process" = |_| (1024_u64 * 1024 * 1024).to_string();
     sandbox_seconds: "Longest time to decode one picture" = |_| "20".into();
+    sandbox_allow_open: "Whether pictures may be decoded where the kernel does not confine the decoders: yes or no" = |_| "no".into();
     log: "What is logged: error, warn, info, debug, or a filter such as safelight_service=debug" = |_| "info".into();
     log_format: "How it is logged: text or json" = |_| "text".into();
 }

@@ -52,6 +52,9 @@ async fn a_running_server_is_examined(database: Database) {
     assert_eq!(of("capabilities")["found"], "those of the embedded store");
     assert_eq!(of("scanner")["verdict"], "warning");
     assert_eq!(of("webhooks")["verdict"], "ok");
+    // Without landlock it is a warning.
+    assert_ne!(of("sandbox")["verdict"], "wrong");
+    assert!(text(&of("sandbox")["found"]).starts_with("system calls are filtered, "));
 
     let examined = [&["store"], args.as_slice()].concat();
     let report = json(&doctor(dir, &examined).await);

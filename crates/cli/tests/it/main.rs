@@ -36,6 +36,7 @@ mod http_waiting;
 mod in_process;
 mod kill;
 mod media;
+mod open_sandbox;
 mod previews;
 mod rufh;
 mod serve;

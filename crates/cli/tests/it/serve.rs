@@ -48,6 +48,7 @@ async fn it_tells_how_it_is(database: Database) {
         "safelight_http_requests_total{route=\"/v1/captures\",method=\"POST\",status=\"201\"} 2",
         "safelight_jobs_total{kind=\"inspect\"",
         "safelight_http_request_seconds_bucket",
+        "safelight_sandbox_seccomp 1",
         "safelight_client_transfers_total{network=\"wifi\",outcome=\"completed\"} 1",
         "safelight_client_attempts_total{network=\"other\"} 3",
         "safelight_client_retries_total{network=\"wifi\"} 2",

@@ -7,5 +7,7 @@
     reason = "this is all test code"
 )]
 
+mod attempts;
+mod confinement;
 mod queue;
 mod sandbox;

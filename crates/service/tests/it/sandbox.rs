@@ -12,17 +12,24 @@ use safelight_model::codes::Code;
 use safelight_model::preset::{ALL, COVER, LARGE, Preset};
 use safelight_service::processing::sandbox::{
     CopyTask, RenderReply, RenderTask, Sandbox, SandboxError, SandboxSettings, child_main, confine,
+    serve_tasks,
 };
 use safelight_testkit::camera::{self, Scene};
 
 /// Long enough for any wait here on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// What a frame begins with.
+const LENGTH_BYTES: usize = 4;
 /// What a child calls itself when it has taken the task that it will not finish.
 const BUSY: &std::ffi::CStr = c"sandbox-busy";
 
 fn settings(child: &str) -> SandboxSettings {
+    settings_of(&format!("sandbox::{child}"))
+}
+
+/// Has the pool start this program again, to run the test of this name alone.
+pub(super) fn settings_of(name: &str) -> SandboxSettings {
     let args = ["--exact", "--ignored", "--nocapture", "--test-threads=1"];
-    let name = format!("sandbox::{child}");
     SandboxSettings {
         program: std::env::current_exe().unwrap(),
         args: args
@@ -36,7 +43,7 @@ fn settings(child: &str) -> SandboxSettings {
     }
 }
 
-fn picture(width: u32, height: u32) -> Vec<u8> {
+pub(super) fn picture(width: u32, height: u32) -> Vec<u8> {
     let rgb: Vec<u8> = (0..height)
         .flat_map(|y| (0..width).flat_map(move |x| [x as u8, y as u8, (x ^ y) as u8]))
         .collect();
@@ -44,14 +51,14 @@ fn picture(width: u32, height: u32) -> Vec<u8> {
 }
 
 /// An open file without a name.
-fn file(bytes: &[u8]) -> OwnedFd {
+pub(super) fn file(bytes: &[u8]) -> OwnedFd {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
     file.rewind().unwrap();
     file.into()
 }
 
-fn task(presets: &[Preset]) -> RenderTask {
+pub(super) fn task(presets: &[Preset]) -> RenderTask {
     RenderTask {
         presets: presets.to_vec(),
         limits: Limits::default(),
@@ -60,14 +67,14 @@ fn task(presets: &[Preset]) -> RenderTask {
 }
 
 /// The task at which the moody children fail.
-fn bad_task() -> RenderTask {
+pub(super) fn bad_task() -> RenderTask {
     RenderTask {
         want_hashes: false,
         ..task(&[COVER])
     }
 }
 
-async fn render_good(sandbox: &Sandbox) -> Result<RenderReply, SandboxError> {
+pub(super) async fn render_good(sandbox: &Sandbox) -> Result<RenderReply, SandboxError> {
     sandbox.render(file(&picture(400, 300)), task(&ALL)).await
 }
 
@@ -191,6 +198,33 @@ async fn many_tasks_share_few_children_that_are_replaced() {
     // The kernel shows a program's name an instant after it has begun.
     wait_until(|| children("child_shares").len() == 2).await;
     sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_child_that_has_grown_is_replaced() {
+    for (kept_bytes, is_replaced) in [(1, true), (1 << 30, false)] {
+        let sandbox = Sandbox::start(SandboxSettings {
+            kept_bytes,
+            ..settings("child_grows")
+        })
+        .unwrap();
+        render_good(&sandbox).await.unwrap();
+        let mut before = Vec::new();
+        wait_until(|| {
+            before = children("child_grows");
+            before.len() == 1
+        })
+        .await;
+        render_good(&sandbox).await.unwrap();
+        let mut after = Vec::new();
+        wait_until(|| {
+            after = children("child_grows");
+            after.len() == 1
+        })
+        .await;
+        assert_eq!(before != after, is_replaced);
+        sandbox.shutdown().await;
+    }
 }
 
 #[tokio::test]
@@ -354,7 +388,7 @@ async fn a_confined_child_has_nothing() {
     let error = fails_alone("child_inspects_itself", DEADLINE).await;
     let text = error.to_string();
     assert!(
-        text.contains("fds=[0, 1, 2] env=1 new_files=refused writes=refused"),
+        text.contains("fds=[0, 1, 2] env=1 writes=refused"),
         "{text}"
     );
 }
@@ -411,26 +445,32 @@ fn children(name: &str) -> Vec<i32> {
 // The children.
 
 /// Whether this process was started by the pool: it clears the environment but for one variable.
-fn is_child() -> bool {
+pub(super) fn is_child() -> bool {
     std::env::vars_os().count() == 1 && std::env::var_os("SANDBOX_MEMORY_BYTES").is_some()
 }
 
-/// Looks at the first task without taking it. Serves if it is a good one; else lets `misbehave`.
-fn moody(misbehave: impl FnOnce()) {
+/// Closes itself in and looks at the first task without taking it. Serves if it is a good one; else lets
+/// `misbehave`, which is given the task's JSON.
+pub(super) fn moody(misbehave: impl FnOnce(&[u8])) {
     if !is_child() {
         return;
     }
+    confine().unwrap();
     let mut peeked = [0; 4096];
-    let got = rustix::net::recv(std::io::stdin(), &mut peeked, rustix::net::RecvFlags::PEEK)
-        .unwrap()
-        .0;
+    // As the filter has it: the child's own way to read.
+    let got = rustix::net::recvmsg(
+        std::io::stdin(),
+        &mut [std::io::IoSliceMut::new(&mut peeked)],
+        &mut rustix::net::RecvAncillaryBuffer::default(),
+        rustix::net::RecvFlags::PEEK,
+    )
+    .unwrap()
+    .bytes;
     if String::from_utf8_lossy(&peeked[..got]).contains("\"want_hashes\":false") {
-        confine().unwrap();
-        let mut taken = vec![0; got];
-        std::io::stdin().read_exact(&mut taken).unwrap();
-        misbehave();
+        std::io::stdin().read_exact(&mut peeked[..got]).unwrap();
+        misbehave(&peeked[LENGTH_BYTES..got]);
     }
-    std::process::exit(child_main());
+    std::process::exit(serve_tasks());
 }
 
 fn say(bytes: &[u8]) {
@@ -451,7 +491,7 @@ fn wait_for_ever() -> ! {
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_serves() {
-    moody(|| ());
+    moody(|_| ());
 }
 
 #[test]
@@ -465,25 +505,31 @@ fn child_serves_all() {
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_shares() {
-    moody(|| ());
+    moody(|_| ());
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_grows() {
+    moody(|_| ());
 }
 
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_is_shot() {
-    moody(|| ());
+    moody(|_| ());
 }
 
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_hangs() {
-    moody(|| wait_for_ever());
+    moody(|_| wait_for_ever());
 }
 
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_waits_for_ever() {
-    moody(|| {
+    moody(|_| {
         // SAFETY: a zero-ended text of less than 16 bytes.
         unsafe { libc::prctl(libc::PR_SET_NAME, BUSY.as_ptr()) };
         wait_for_ever();
@@ -493,32 +539,32 @@ fn child_waits_for_ever() {
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_aborts() {
-    moody(|| std::process::abort());
+    moody(|_| std::process::abort());
 }
 
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_panics() {
-    moody(|| panic!("a decoder's bug"));
+    moody(|_| panic!("a decoder's bug"));
 }
 
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_exits() {
-    moody(|| std::process::exit(0));
+    moody(|_| std::process::exit(0));
 }
 
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_faults() {
     // SAFETY: none: this is the fault.
-    moody(|| unsafe { std::ptr::without_provenance_mut::<u8>(8).write_volatile(1) });
+    moody(|_| unsafe { std::ptr::without_provenance_mut::<u8>(8).write_volatile(1) });
 }
 
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_allocates() {
-    moody(|| {
+    moody(|_| {
         let mut hoard = Vec::new();
         loop {
             hoard.push(vec![1_u8; 64 << 20]);
@@ -529,7 +575,7 @@ fn child_allocates() {
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_claims_a_long_frame() {
-    moody(|| {
+    moody(|_| {
         say(&[0xff; 4]);
         wait_for_ever();
     });
@@ -538,7 +584,7 @@ fn child_claims_a_long_frame() {
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_sends_no_picture() {
-    moody(|| {
+    moody(|_| {
         say_frame(
             r#"{"outcome":{"done":{"media":"jpeg","width":40,"height":30,"thumbhash":null,
             "pictures":[{"width":40,"height":30,"size_bytes":17}]}},"cpu_us":1,"max_rss_bytes":1}"#,
@@ -551,20 +597,12 @@ fn child_sends_no_picture() {
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_inspects_itself() {
-    moody(|| {
-        // By number, as a list of the directory would open one more.
-        let open: Vec<i32> = (0..1024)
-            .filter(|fd| std::fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_ok())
-            .collect();
-        let mut files = Vec::new();
-        let refused = loop {
-            match std::fs::File::open("/dev/null") {
-                Ok(file) if files.len() < 100 => files.push(file),
-                Ok(_) => break "allowed",
-                Err(_) => break "refused",
-            }
+    moody(|_| {
+        let is_open = |fd: &i32| {
+            // SAFETY: asks for a number's flags.
+            unsafe { libc::fcntl(*fd, libc::F_GETFD) >= 0 }
         };
-        files.clear();
+        let open: Vec<i32> = (0..1024).filter(is_open).collect();
         let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
         let writes = if limit.maximum == Some(0) {
             "refused"
@@ -572,7 +610,7 @@ fn child_inspects_itself() {
             "allowed"
         };
         eprintln!(
-            "fds={open:?} env={} new_files={refused} writes={writes}",
+            "fds={open:?} env={} writes={writes}",
             std::env::vars_os().count()
         );
         std::process::abort();

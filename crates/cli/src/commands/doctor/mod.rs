@@ -1,5 +1,6 @@
 //! `safelight doctor`: what is wrong, and what to do about it.
 
+mod confinement;
 mod finding;
 mod scrub;
 mod store;
@@ -87,6 +88,7 @@ pub async fn run(args: DoctorArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
         }
     }
     findings.extend(scrub::damage(&settings));
+    findings.push(confinement::confinement(&settings).await);
     findings.push(finding(
         "codecs",
         codecs(&settings).await,

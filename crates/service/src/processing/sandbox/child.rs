@@ -9,14 +9,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::confine::confine;
 use super::protocol::{
     AnswerFrame, LENGTH_BYTES, Outcome, PictureFrame, TaskFrame, frame, frame_length, tame,
 };
 
-/// How many bytes of address space the child may have: the one variable in its environment.
-pub(super) const MEMORY_BYTES_VARIABLE: &str = "SANDBOX_MEMORY_BYTES";
-/// Descriptors: the three standard ones, the original, and some that the C library may want.
-const MAX_DESCRIPTORS: u64 = 8;
 /// Free memory that a child keeps between tasks: what a picture of 12 megapixels takes.
 #[cfg(target_env = "gnu")]
 const KEPT_BYTES: libc::c_int = 96 * 1024 * 1024;
@@ -33,6 +30,12 @@ pub fn child_main() -> i32 {
         eprintln!("cannot confine the sandbox: {error}");
         return CONFINE_FAILED;
     }
+    serve_tasks()
+}
+
+/// The part of [`child_main`] that comes after [`confine`].
+#[must_use]
+pub fn serve_tasks() -> i32 {
     keep_memory();
     match serve() {
         Ok(()) => 0,
@@ -41,49 +44,6 @@ pub fn child_main() -> i32 {
             SOCKET_FAILED
         }
     }
-}
-
-/// Gives up descriptors, controlling terminal, memory, files, processes and privileges, for ever.
-/// Called by [`child_main`] before it reads anything.
-///
-/// # Errors
-/// The first step that the kernel refused, or a memory bound missing from the environment.
-pub fn confine() -> io::Result<()> {
-    let memory_bytes: u64 = std::env::var(MEMORY_BYTES_VARIABLE)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| io::Error::other("not started as a sandbox"))?;
-    // SAFETY: nothing in this process holds a descriptor above standard error.
-    if unsafe { libc::close_range(3, libc::c_uint::MAX, 0) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // Nobody reads standard error before the child is dead: what native decoders say there must
-    // not hold it up once the pipe is full.
-    rustix::fs::fcntl_setfl(io::stderr(), rustix::fs::OFlags::NONBLOCK)?;
-    // Fails only where the process leads a session already.
-    let _ = rustix::process::setsid();
-    for (resource, value) in [
-        (Resource::As, memory_bytes),
-        (Resource::Nofile, MAX_DESCRIPTORS),
-        (Resource::Nproc, 0),
-        (Resource::Fsize, 0),
-        (Resource::Core, 0),
-    ] {
-        let limit = Rlimit {
-            current: Some(value),
-            maximum: Some(value),
-        };
-        setrlimit(resource, limit)?;
-    }
-    for (option, value) in [(libc::PR_SET_NO_NEW_PRIVS, 1), (libc::PR_SET_DUMPABLE, 0)] {
-        let value: libc::c_ulong = value;
-        let none: libc::c_ulong = 0;
-        // SAFETY: these options take numbers only.
-        if unsafe { libc::prctl(option, value, none, none, none) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(())
 }
 
 /// Lets the allocator keep what one task gave back for the next: handing it to the kernel and
@@ -206,7 +166,7 @@ fn read_all(socket: &impl AsFd, mut to: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn send_all(socket: &impl AsFd, mut from: &[u8]) -> io::Result<()> {
+pub(super) fn send_all(socket: &impl AsFd, mut from: &[u8]) -> io::Result<()> {
     while !from.is_empty() {
         match rustix::net::send(socket, from, SendFlags::NOSIGNAL) {
             Ok(n) => from = from.get(n..).unwrap_or_default(),

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use safelight_model::codes::Code;
 
+use super::confinement::Confinement;
+
 /// What became of a task that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -33,12 +35,18 @@ pub enum SandboxError {
         /// Its end, and its last words.
         detail: String,
     },
+    /// The child made a system call that decoding does not take, and the kernel killed it.
+    #[error("the decoder tried what it may not do, and was killed")]
+    Forbidden,
     /// Somebody else killed the child: the machine ran out of memory, or an operator.
     #[error("the decoder was killed from outside")]
     Killed,
     /// No child could be started, or it could not be given the file.
     #[error("cannot start a decoder: {0}")]
     Start(#[from] std::io::Error),
+    /// The kernel does not confine decoders, and the settings do not let them run like that.
+    #[error("decoders would not be confined here: {0}")]
+    Open(Confinement),
     /// The sandbox is shutting down.
     #[error("the sandbox is shutting down")]
     Closed,
@@ -52,8 +60,8 @@ impl SandboxError {
             Self::Refused { code, .. } => *code,
             Self::TimedOut { .. } => Code::DecodeTimeout,
             Self::OutOfMemory { .. } => Code::DecodeMemory,
-            Self::Crashed { .. } => Code::DecodeCrashed,
-            Self::Killed | Self::Start(_) | Self::Closed => Code::Internal,
+            Self::Crashed { .. } | Self::Forbidden => Code::DecodeCrashed,
+            Self::Killed | Self::Start(_) | Self::Open(_) | Self::Closed => Code::Internal,
         }
     }
 
@@ -62,8 +70,11 @@ impl SandboxError {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Refused { code, .. } => *code == Code::Internal,
-            Self::Killed | Self::Start(_) | Self::Closed => true,
-            Self::TimedOut { .. } | Self::OutOfMemory { .. } | Self::Crashed { .. } => false,
+            Self::Killed | Self::Start(_) | Self::Open(_) | Self::Closed => true,
+            Self::TimedOut { .. }
+            | Self::OutOfMemory { .. }
+            | Self::Crashed { .. }
+            | Self::Forbidden => false,
         }
     }
 }

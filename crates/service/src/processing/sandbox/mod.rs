@@ -1,17 +1,24 @@
 //! The sandbox: untrusted bytes are decoded in child processes only.
 //!
 //! The server keeps a pool of children, each the same program under another subcommand. A child
-//! has one socket, no environment, no other descriptor, bounded memory and bounded time. It is
-//! sent an open file and the names of presets, and answers with encoded pictures. Nothing that it
+//! has one socket, no environment, no other descriptor, bounded memory and bounded time. The kernel
+//! lets it make no system call but those that decoding takes, and landlock stands behind that. It says
+//! how tightly it is closed, and only then is sent an open file and the names of presets, and answers with encoded pictures. Nothing that it
 //! answers is believed: lengths, counts, sizes and the kind of every picture are checked. What
 //! kills a child, or makes it hang, fails the task it had, and no other.
 
 mod child;
+mod confine;
+mod confinement;
 mod error;
+mod landlock;
 mod pool;
 mod protocol;
+mod seccomp;
 mod worker;
 
-pub use child::{child_main, confine};
+pub use child::{child_main, serve_tasks};
+pub use confine::confine;
+pub use confinement::{Confinement, Landlock, Seccomp};
 pub use error::SandboxError;
 pub use pool::{CopyTask, RenderReply, RenderTask, Sandbox, SandboxSettings};

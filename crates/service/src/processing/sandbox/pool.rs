@@ -12,6 +12,7 @@ use safelight_model::near::PictureHash;
 use safelight_model::preset::Preset;
 use tokio::sync::Semaphore;
 
+use super::confinement::Confinement;
 use super::error::SandboxError;
 use super::protocol::{Outcome, TaskFrame, child_code, tame};
 use super::worker::{Answer, Silence, Worker, read_only};
@@ -32,6 +33,10 @@ pub struct SandboxSettings {
     pub wall_clock: Duration,
     /// After so many tasks a child is replaced, so that nothing grows in it for ever.
     pub tasks_per_process: u32,
+    /// A child that holds more than this between tasks is replaced as well.
+    pub kept_bytes: u64,
+    /// Whether children may decode although the kernel does not filter their system calls.
+    pub may_be_open: bool,
 }
 
 impl SandboxSettings {
@@ -46,6 +51,8 @@ impl SandboxSettings {
             memory_bytes: 1024 * 1024 * 1024,
             wall_clock: Duration::from_secs(20),
             tasks_per_process: 500,
+            kept_bytes: 256 * 1024 * 1024,
+            may_be_open: false,
         }
     }
 }
@@ -192,11 +199,15 @@ impl Sandbox {
             .await
             .map_err(|_| SandboxError::Closed)?;
         let mut worker = self.take()?;
-        if worker.send(&frame, &original).await.is_err() {
+        if self
+            .hand_over(&mut worker, &frame, &original)
+            .await
+            .is_err()
+        {
             // It died while idle, which is nobody's fault: once more with a fresh one.
             worker.kill().await;
             worker = Worker::start(&self.shared.settings)?;
-            worker.send(&frame, &original).await?;
+            self.hand_over(&mut worker, &frame, &original).await?;
         }
         match tokio::time::timeout(wall_clock, worker.receive(&frame)).await {
             Ok(Ok(answer)) => {
@@ -215,6 +226,35 @@ impl Sandbox {
                 Err(SandboxError::TimedOut { wall_clock })
             }
         }
+    }
+
+    /// How tightly children are closed on this kernel, as one of them says.
+    ///
+    /// # Errors
+    /// [`SandboxError::Start`] when it ended before it could say, [`SandboxError::Closed`] after the
+    /// shutdown.
+    pub async fn confinement(&self) -> Result<Confinement, SandboxError> {
+        let closed = |_| SandboxError::Closed;
+        let _turn = self.shared.turns.acquire().await.map_err(closed)?;
+        let _running = self.shared.running.acquire().await.map_err(closed)?;
+        let mut worker = self.take()?;
+        let confinement = worker.ready().await?.clone();
+        self.idle().push(worker);
+        Ok(confinement)
+    }
+
+    /// Gives a child its task, once it is closed.
+    async fn hand_over(
+        &self,
+        worker: &mut Worker,
+        frame: &TaskFrame,
+        original: &OwnedFd,
+    ) -> Result<(), SandboxError> {
+        let confinement = worker.ready().await?;
+        if confinement.is_open() && !self.shared.settings.may_be_open {
+            return Err(SandboxError::Open(confinement.clone()));
+        }
+        Ok(worker.send(frame, original).await?)
     }
 
     /// Waits for the tasks that run, turns away those that wait, and ends all children.
@@ -246,7 +286,8 @@ impl Sandbox {
     }
 
     async fn put_back(&self, worker: Worker) {
-        if worker.tasks_left > 0 {
+        let kept_bytes = worker.resident_bytes().unwrap_or(0);
+        if worker.tasks_left > 0 && kept_bytes <= self.shared.settings.kept_bytes {
             self.idle().push(worker);
             return;
         }

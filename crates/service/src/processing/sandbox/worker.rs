@@ -14,7 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, Command};
 
-use super::child::MEMORY_BYTES_VARIABLE;
+use super::confine::MEMORY_BYTES_VARIABLE;
+use super::confinement::Confinement;
 use super::error::SandboxError;
 use super::pool::SandboxSettings;
 use super::protocol::{
@@ -24,6 +25,9 @@ use super::protocol::{
 
 /// How long a child whose socket closed may take to be gone before it is killed.
 const LAST_BREATH: Duration = Duration::from_secs(1);
+/// How long a child may take to say that it is ready: it does next to nothing before, but machines can be
+/// overloaded.
+const READY: Duration = Duration::from_secs(60);
 /// How much is kept of what a dying child writes to standard error.
 const LAST_WORDS_BYTES: u64 = 4096;
 /// How an allocation that failed reads before the process aborts: the standard library's, and C++'s.
@@ -34,6 +38,8 @@ pub(super) struct Worker {
     process: Child,
     socket: UnixStream,
     stderr: Option<ChildStderr>,
+    /// What it said when it was ready.
+    confinement: Option<Confinement>,
     /// Tasks it may still be given.
     pub tasks_left: u32,
 }
@@ -82,10 +88,66 @@ impl Worker {
         socket.set_nonblocking(true)?;
         Ok(Self {
             stderr: process.stderr.take(),
+            confinement: None,
             process,
             socket: UnixStream::from_std(socket)?,
             tasks_left: settings.tasks_per_process.max(1),
         })
+    }
+
+    /// Waits until the child has closed itself in, and returns how tightly. What it says can be believed:
+    /// it has seen nothing from outside yet.
+    pub(super) async fn ready(&mut self) -> io::Result<&Confinement> {
+        let confinement = match self.confinement.take() {
+            Some(known) => known,
+            None => {
+                let said = tokio::time::timeout(READY, self.read_frame()).await;
+                match said.unwrap_or(Err(Silence::Lied("it was never ready"))) {
+                    Ok(confinement) => confinement,
+                    Err(Silence::Died) => return Err(self.first_words().await),
+                    Err(Silence::Lied(what)) => return Err(io::Error::other(what)),
+                }
+            }
+        };
+        Ok(self.confinement.insert(confinement))
+    }
+
+    /// Why a child ended before it was ready.
+    async fn first_words(&mut self) -> io::Error {
+        let Ok(Ok(status)) = tokio::time::timeout(LAST_BREATH, self.process.wait()).await else {
+            return io::Error::other("it closed its socket before it was ready");
+        };
+        let words = self.last_words().await;
+        io::Error::other(format!("{status}: {}", tame(&words)))
+    }
+
+    /// What a child that is gone has left on standard error.
+    async fn last_words(&mut self) -> String {
+        let mut words = Vec::new();
+        if let Some(stderr) = self.stderr.take() {
+            let mut last = stderr.take(LAST_WORDS_BYTES);
+            let reading = last.read_to_end(&mut words);
+            let _ = tokio::time::timeout(LAST_BREATH, reading).await;
+        }
+        String::from_utf8_lossy(&words).into_owned()
+    }
+
+    async fn read_frame<T: serde::de::DeserializeOwned>(&mut self) -> Result<T, Silence> {
+        let mut head = [0; LENGTH_BYTES];
+        self.socket.read_exact(&mut head).await?;
+        let length = frame_length(head).ok_or(Silence::Lied("frame too long"))?;
+        let mut json = vec![0; length];
+        self.socket.read_exact(&mut json).await?;
+        serde_json::from_slice(&json).map_err(|_| Silence::Lied("frame unreadable"))
+    }
+
+    /// What the child holds in memory now, by the kernel's account; `None` where it does not tell.
+    pub(super) fn resident_bytes(&self) -> Option<u64> {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.process.id()?)).ok()?;
+        let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+        // SAFETY: asks for a number.
+        let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        Some(pages.saturating_mul(u64::try_from(page_bytes).ok()?))
     }
 
     /// Sends a task. An error means that the child was gone before it got any of it.
@@ -108,13 +170,7 @@ impl Worker {
 
     /// Waits for the answer to a task that was sent.
     pub(super) async fn receive(&mut self, task: &TaskFrame) -> Result<Answer, Silence> {
-        let mut head = [0; LENGTH_BYTES];
-        self.socket.read_exact(&mut head).await?;
-        let length = frame_length(head).ok_or(Silence::Lied("frame too long"))?;
-        let mut json = vec![0; length];
-        self.socket.read_exact(&mut json).await?;
-        let frame: AnswerFrame =
-            serde_json::from_slice(&json).map_err(|_| Silence::Lied("frame unreadable"))?;
+        let frame: AnswerFrame = self.read_frame().await?;
         check_answer(&frame, task).map_err(Silence::Lied)?;
         let mut pictures = Vec::new();
         if let Outcome::Done {
@@ -150,13 +206,8 @@ impl Worker {
                 detail: "it closed its socket and lived on".to_owned(),
             };
         };
-        let mut words = Vec::new();
-        if let Some(stderr) = self.stderr.take() {
-            let mut last = stderr.take(LAST_WORDS_BYTES);
-            let reading = last.read_to_end(&mut words);
-            let _ = tokio::time::timeout(LAST_BREATH, reading).await;
-        }
-        judge(status, &String::from_utf8_lossy(&words), wall_clock)
+        let words = self.last_words().await;
+        judge(status, &words, wall_clock)
     }
 }
 
@@ -166,6 +217,7 @@ fn judge(status: ExitStatus, words: &str, wall_clock: Duration) -> SandboxError 
     match status.signal() {
         Some(libc::SIGXCPU) => SandboxError::TimedOut { wall_clock },
         Some(libc::SIGKILL) => SandboxError::Killed,
+        Some(libc::SIGSYS) => SandboxError::Forbidden,
         Some(libc::SIGABRT) if ALLOCATION_FAILED.iter().any(|last| words.contains(last)) => {
             SandboxError::OutOfMemory { detail: said }
         }
@@ -221,6 +273,7 @@ mod tests {
             ),
             (libc::SIGABRT, "", Code::DecodeCrashed),
             (libc::SIGSEGV, "", Code::DecodeCrashed),
+            (libc::SIGSYS, "", Code::DecodeCrashed),
             (libc::SIGXCPU, "", Code::DecodeTimeout),
             (101 << 8, "panicked", Code::DecodeCrashed),
         ] {
