@@ -43,7 +43,7 @@ fn told_to_it_decodes_in_the_open_and_says_so() {
 #[test]
 fn doctor_calls_it_wrong() {
     run_without(SECCOMP, async || {
-        for (args, verdict) in [(&[][..], "wrong"), (&ALLOWED[..], "warning")] {
+        for (args, verdict) in [(&[] as &[&str], "wrong"), (&ALLOWED[..], "warning")] {
             let dir = tempfile::tempdir().unwrap();
             let output = Command::new(env!("CARGO_BIN_EXE_safelight"))
                 .args(["doctor", "--json", "--data-dir", "data"])

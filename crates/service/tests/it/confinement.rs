@@ -8,13 +8,15 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 
 use safelight_imaging::Limits;
 use safelight_model::codes::Code;
+use safelight_model::preset::ALL;
 use safelight_service::processing::sandbox::{
     Confinement, Landlock, RenderTask, Sandbox, SandboxError, SandboxSettings, Seccomp,
 };
+use safelight_testkit::media;
 use safelight_testkit::older_kernel::{LANDLOCK, SECCOMP, run_without};
 
 use super::attempts::{BEHIND_LANDLOCK, DEADLY, Outcome, REFUSED, abstract_name};
-use super::sandbox::{bad_task, file, moody, picture, render_good, settings_of};
+use super::sandbox::{bad_task, file, moody, picture, render_good, settings_of, task};
 
 /// A task at which the child makes the attempt of this number.
 fn attempt(number: usize) -> RenderTask {
@@ -151,6 +153,33 @@ fn landlock_holds_where_there_is_no_filter() {
     .unwrap();
 }
 
+/// Whatever cameras write, and whatever is built to break decoders: all of it is within what the filter lets.
+#[tokio::test]
+async fn no_file_takes_more_than_the_filter_allows() {
+    let Some(root) = media::require("") else {
+        return;
+    };
+    let sandbox = Sandbox::start(settings_of("confinement::child_decodes")).unwrap();
+    let mut decoded = 0;
+    for folder in std::fs::read_dir(root).unwrap().flatten() {
+        for entry in std::fs::read_dir(folder.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let bytes = std::fs::read(entry.path()).unwrap();
+            match sandbox.render(file(&bytes), task(&ALL)).await {
+                Ok(_) => decoded += 1,
+                Err(SandboxError::Refused { .. } | SandboxError::OutOfMemory { .. }) => {}
+                Err(error) => panic!("{}: {error}", entry.path().display()),
+            }
+        }
+    }
+    assert!(decoded > 0);
+    println!("{decoded} files decoded");
+    sandbox.shutdown().await;
+}
+
 #[test]
 fn a_report_says_what_there_is() {
     let confinement = Confinement {
@@ -215,6 +244,12 @@ fn child_meets_landlock() {
         let outcomes = BEHIND_LANDLOCK.iter();
         tell(outcomes.map(|(name, _, _, attempt)| (*name, attempt(parent))));
     });
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_decodes() {
+    moody(|_| ());
 }
 
 #[test]
