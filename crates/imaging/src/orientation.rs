@@ -6,7 +6,7 @@ use crate::metadata::parse_tiff;
 use crate::pixels::Pixels;
 
 /// Side of the square blocks in which pixels are turned, so that both sides stay in the cache.
-const TILE: u32 = 32;
+const TILE: usize = 32;
 
 /// How stored pixels have to be turned to stand upright; values as in EXIF tag 0x0112.
 #[derive(
@@ -159,13 +159,28 @@ impl Orientation {
         let (stored, _) = from.bytes.as_chunks::<N>();
         let mut bytes = vec![0; from.bytes.len()];
         let (upright, _) = bytes.as_chunks_mut::<N>();
-        for top in (0..height).step_by(TILE as usize) {
-            for left in (0..width).step_by(TILE as usize) {
-                for y in top..height.min(top + TILE) {
-                    for x in left..width.min(left + TILE) {
-                        let (sx, sy) = self.stored_at(x, y, from.width, from.height);
-                        let at = y as usize * width as usize + x as usize;
-                        upright[at] = stored[sy as usize * stride + sx as usize];
+        // From each upright pixel to the stored one of its right and of its lower neighbour. Sums
+        // wrap: what matters is where they end.
+        let (swaps, mirrors_x, mirrors_y) = self.parts();
+        let signed = |step: usize, backwards: bool| {
+            if backwards { step.wrapping_neg() } else { step }
+        };
+        let (column, row) = (signed(1, mirrors_x), signed(stride, mirrors_y));
+        let (right, down) = if swaps { (row, column) } else { (column, row) };
+        let (x, y) = self.stored_at(0, 0, from.width, from.height);
+        let start = y as usize * stride + x as usize;
+        let (rows, columns) = (height as usize, width as usize);
+        for top in (0..rows).step_by(TILE) {
+            for left in (0..columns).step_by(TILE) {
+                for y in top..rows.min(top + TILE) {
+                    let begin = y * columns + left;
+                    let end = y * columns + columns.min(left + TILE);
+                    let mut at = start
+                        .wrapping_add(y.wrapping_mul(down))
+                        .wrapping_add(left.wrapping_mul(right));
+                    for to in &mut upright[begin..end] {
+                        *to = stored[at];
+                        at = at.wrapping_add(right);
                     }
                 }
             }
@@ -198,6 +213,27 @@ mod tests {
                 let once = first.then(second).apply(&picture);
                 assert_eq!((once.width, once.height), (twice.width, twice.height));
                 assert_eq!(once.bytes, twice.bytes, "{first:?}, {second:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_pixel_comes_from_where_it_is_stored() {
+        for (width, height) in [(1, 1), (1, 7), (7, 1), (33, 65), (64, 32)] {
+            let pixels = Pixels {
+                width,
+                height,
+                kind: Kind::Gray,
+                bytes: (0..width * height).map(|n| (n * 7 % 251) as u8).collect(),
+            };
+            for orientation in (1..=8).map(Orientation::from_exif) {
+                let upright = orientation.apply(&pixels);
+                for (n, seen) in (0..).zip(&upright.bytes) {
+                    let (x, y) = (n % upright.width, n / upright.width);
+                    let (x, y) = orientation.stored_at(x, y, width, height);
+                    let stored = pixels.bytes[(y * width + x) as usize];
+                    assert_eq!(*seen, stored, "{orientation:?}, {width} by {height}, {n}");
+                }
             }
         }
     }

@@ -59,23 +59,28 @@ pub fn render(
     want_hashes: bool,
 ) -> Result<Rendered, ImagingError> {
     let header = header(input, limits)?;
-    let long_edge = presets
+    let (long_edge, least_edge) = presets
         .iter()
-        .map(|p| p.long_edge)
+        .map(|p| (p.long_edge, p.least_long_edge()))
         .max()
-        .unwrap_or(THUMBHASH_EDGE);
+        .unwrap_or((THUMBHASH_EDGE, THUMBHASH_EDGE));
     let decoded = match header.media {
         MediaType::Png => png::decode(input, long_edge, limits)?,
         MediaType::Webp => webp::decode(input, &webp::read(input)?, long_edge, limits)?,
         MediaType::Heic | MediaType::Avif => heif::decode(input, long_edge, limits)?,
         // `header` lets nothing else through but JPEG.
-        _ => jpeg::decode(input, long_edge, limits)?,
+        _ => jpeg::decode(input, long_edge, least_edge, limits)?,
     };
 
     // Largest first, each made from the one before.
     let mut order: Vec<usize> = (0..presets.len()).collect();
     order.sort_by_key(|i| std::cmp::Reverse(presets.get(*i).map_or(0, |p| p.long_edge)));
     let mut resizer = Resizer::new();
+    // A JPEG's decoder may have made what serves as it is; all else is resized from more.
+    let long_edge = match header.media {
+        MediaType::Jpeg => long_edge.min(longer_side(decoded.extent)),
+        _ => long_edge,
+    };
     let target = fit(header.width, header.height, long_edge);
     let whole = Extent::whole(decoded.pixels.width, decoded.pixels.height);
     let first = if whole == Extent::whole(target.0, target.1) && decoded.extent == whole {
@@ -98,7 +103,7 @@ pub fn render(
         let (Some(preset), Some(slot)) = (presets.get(index), made.get_mut(index)) else {
             continue;
         };
-        let target = fit(header.width, header.height, preset.long_edge);
+        let target = fit(header.width, header.height, preset.long_edge.min(long_edge));
         current = shrink_to(&mut resizer, current, target)?;
         *slot = Some(encode(*preset, &current, header.orientation)?);
     }
@@ -121,6 +126,12 @@ pub fn render(
     })
 }
 
+/// Whole pixels along the longer side.
+fn longer_side(extent: Extent) -> u32 {
+    // Saturates, and no picture is that large.
+    extent.width.max(extent.height) as u32
+}
+
 fn shrink_to(
     resizer: &mut Resizer,
     from: Pixels,
@@ -138,13 +149,19 @@ fn encode(
     stored: &Pixels,
     orientation: Orientation,
 ) -> Result<Rendition, ImagingError> {
-    let upright = orientation.apply(stored);
+    let turned;
+    let upright = if orientation == Orientation::Upright {
+        stored
+    } else {
+        turned = orientation.apply(stored);
+        &turned
+    };
     let (width, height) = (upright.width, upright.height);
     let alpha = upright.kind == Kind::Rgba;
     let bytes = match preset.format {
         Format::Webp => encode_webp(width, height, &upright.bytes, alpha, preset.quality)?,
         Format::Jpeg if alpha => {
-            let flat = on_white(&upright)?;
+            let flat = on_white(upright)?;
             encode_jpeg(width, height, &flat.bytes, preset.quality)?
         }
         Format::Jpeg => encode_jpeg(width, height, &upright.bytes, preset.quality)?,

@@ -15,14 +15,19 @@ const PROCESSES: [u8; 5] = [0xc0, 0xc1, 0xc2, 0xc9, 0xca];
 const PROGRESSIVE: [u8; 2] = [0xc2, 0xca];
 /// Eighths that the inverse DCT yields fast; 5/8 to 7/8 are slower than the whole. Each divides 8.
 const EIGHTHS: [u32; 4] = [1, 2, 4, 8];
+/// Eighths whose picture may be given out as it is, somewhat smaller than wanted. At one eighth each
+/// pixel is the mean of a block, which is too coarse to be looked at without a filter behind it.
+const EIGHTHS_AS_IS: [u32; 2] = [2, 4];
 /// From this many halves of the wanted edge on, the resize that follows hides what the simple
 /// chroma upsampling loses.
 const FAST_UPSAMPLE_HALVES: u32 = 3;
 
-/// Decodes the first image in `bytes`, not smaller than `long_edge` unless the file's is.
+/// Decodes the first image in `bytes`. Its longer edge is not below `long_edge` unless the file's is,
+/// or unless it is at least `least_edge` and the decoder gets there by itself.
 pub(crate) fn decode(
     bytes: &[u8],
     long_edge: u32,
+    least_edge: u32,
     limits: &Limits,
 ) -> Result<Decoded, ImagingError> {
     let structure = walk(bytes, limits.max_scans)?;
@@ -65,10 +70,7 @@ pub(crate) fn decode(
     }
 
     let long = frame.width.max(frame.height);
-    let eighths = EIGHTHS
-        .into_iter()
-        .find(|n| u64::from(long) * u64::from(*n) / 8 >= u64::from(long_edge))
-        .unwrap_or(8);
+    let eighths = eighths(long, long_edge, least_edge);
     let coefficients = if many_scans {
         frame.coefficient_bytes()
     } else {
@@ -103,6 +105,16 @@ pub(crate) fn decode(
         pixels,
         profile: structure.icc(bytes).map(Profile::Icc),
     })
+}
+
+/// The fewest eighths that serve a longer edge of `long_edge`, or of `least_edge` without a resize.
+fn eighths(long: u32, long_edge: u32, least_edge: u32) -> u32 {
+    let serves = |n: &u32| {
+        let scaled = u64::from(long) * u64::from(*n) / 8;
+        scaled >= u64::from(long_edge)
+            || (EIGHTHS_AS_IS.contains(n) && scaled >= u64::from(least_edge))
+    };
+    EIGHTHS.into_iter().find(serves).unwrap_or(8)
 }
 
 /// The first image alone, without what follows it. Stray bytes between segments are left out and a
@@ -244,6 +256,29 @@ impl Drop for Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_least_that_serves_is_decoded() {
+        for (long, expected) in [
+            (4032, 4),
+            (4000, 4),
+            (3892, 4),
+            (3891, 8),
+            (4640, 4),
+            (8160, 2),
+            (12000, 2),
+            (16384, 1),
+            // An eighth is 2000, which would do if it was not an eighth.
+            (16000, 2),
+            (2048, 8),
+            (1, 8),
+        ] {
+            assert_eq!(eighths(long, 2048, 1946), expected, "{long}");
+        }
+        assert_eq!(eighths(4032, 320, 304), 1);
+        assert_eq!(eighths(2500, 320, 304), 2);
+        assert_eq!(eighths(4032, 2048, 2048), 8);
+    }
 
     #[test]
     fn warnings() {
