@@ -38,8 +38,9 @@ lint: deps ## Check format, lints, licences and sources of dependencies
 	@scripts/lint.sh
 
 bench: deps deps-test ## Measure, into target/bench/results.json (ONLY=group for one)
+	@scripts/peers.sh install
 	@SAFELIGHT_GARAGE="$$(scripts/stores.sh cached garage && scripts/stores.sh path garage)" \
-		SAFELIGHT_TOOLS="$$(scripts/test-tools.sh path)" \
+		SAFELIGHT_TOOLS="$$(scripts/test-tools.sh path)" SAFELIGHT_PEERS="$$(scripts/peers.sh path)" \
 		cargo run --release -p safelight-bench -- $(ONLY)
 
 clean: ## Remove what was built and the demo's data

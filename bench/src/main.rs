@@ -31,10 +31,25 @@ pub struct Bench {
     pub scratch: PathBuf,
 }
 
-const GROUPS: [&str; 6] = ["intake", "cover", "diskstore", "wire", "gateway", "weaknet"];
+const GROUPS: [&str; 7] = [
+    "intake",
+    "cover",
+    "imaging",
+    "diskstore",
+    "wire",
+    "gateway",
+    "weaknet",
+];
+/// Groups that need no server.
+const SERVERLESS: [&str; 1] = ["imaging"];
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [only] = arguments.as_slice()
+        && only == groups::imaging::ours::CHILD
+    {
+        std::process::exit(safelight_service::processing::sandbox::child_main());
+    }
     if let Some(served) = floor::serve(&arguments) {
         return served;
     }
@@ -63,8 +78,13 @@ async fn run(groups: &[String]) -> anyhow::Result<()> {
     let scratch = tempfile::Builder::new().prefix("run-").tempdir_in(&out)?;
     disk::warn_of_memory(scratch.path());
     disk::warn_of_memory(&std::env::temp_dir());
+    let serverless = |group: &String| SERVERLESS.contains(&group.as_str());
     let bench = Bench {
-        program: Program::build()?,
+        program: if !groups.is_empty() && groups.iter().all(serverless) {
+            Program::beside()?
+        } else {
+            Program::build()?
+        },
         scratch: scratch.path().to_owned(),
     };
     let mut rows = Vec::new();
@@ -75,6 +95,7 @@ async fn run(groups: &[String]) -> anyhow::Result<()> {
         let measured = match name {
             "intake" => groups::intake::run(&bench).await,
             "cover" => groups::cover::run(&bench).await,
+            "imaging" => groups::imaging::run(&bench).await,
             "diskstore" => groups::diskstore::run(&bench).await,
             "wire" => groups::wire::run(&bench).await,
             "gateway" => groups::gateway::run(&bench).await,

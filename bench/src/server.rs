@@ -30,9 +30,14 @@ impl Program {
                 .status()?;
             ensure!(built.success(), "safelight could not be built");
         }
-        let path = std::env::current_exe()?.with_file_name("safelight");
-        ensure!(path.exists(), "{} is not there", path.display());
-        Ok(Self(path))
+        let program = Self::beside()?;
+        ensure!(program.0.exists(), "{} is not there", program.0.display());
+        Ok(program)
+    }
+
+    /// Beside this program, if it was built; for groups that do not start it.
+    pub fn beside() -> anyhow::Result<Self> {
+        Ok(Self(std::env::current_exe()?.with_file_name("safelight")))
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod cover;
 pub mod diskstore;
 pub mod gateway;
+pub mod imaging;
 pub mod intake;
 pub mod weaknet;
 pub mod wire;

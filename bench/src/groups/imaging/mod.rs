@@ -1,0 +1,285 @@
+//! `imaging`: processor time, memory, bytes and likeness of the pictures made of a photo, through the sandbox, beside sharp
+//! and libvips. Orientation, colours, stripping, errors and the way in and out are part of all of it.
+//!
+//! | environment | |
+//! |---|---|
+//! | `SAFELIGHT_MEDIA` | photos of phones, and `make-large.sh`; without it, one of the fake camera is measured |
+//! | `SAFELIGHT_PEERS` | where `scripts/peers.sh` has put sharp; without it that is left out |
+//! | `SAFELIGHT_IMAGING` | `all`: every JPEG of 8 megapixels and more, and those that `make-large.sh` makes; else three |
+
+mod likeness;
+pub mod ours;
+mod peers;
+mod used;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+use safelight_imaging::{Limits, MediaType, Rendition, header};
+use safelight_model::preset::{ALL, COVER, Format};
+use safelight_testkit::camera::{Burst, shoot};
+
+use crate::Bench;
+use crate::row::Row;
+use likeness::Original;
+use peers::{Peers, Wanted};
+use used::Cost;
+
+/// The photo that the goals in milliseconds are about.
+const MAIN: &str = "samsung_galaxy_s7edge_12mp_gps";
+const GOAL_SET_MS: f64 = 85.0;
+const GOAL_COVER_MS: f64 = 42.0;
+/// How many times sharp's processor time for the set is ours, as people call it.
+const GOAL_TIMES_SHARP: f64 = 3.0;
+/// Below sharp's SSIM by this at most, and above its bytes by this at most.
+const GOAL_SSIM: f64 = 0.002;
+const GOAL_BYTES: f64 = 1.04;
+/// Memory of a child, by megapixels of the photo.
+const GOAL_MEMORY: [(f64, f64); 2] = [(13.0, 64.0), (109.0, 400.0)];
+/// Measured without asking for all: the main one, one that is turned, one that no halving fits.
+const FEW: [&str; 3] = [MAIN, "xiaomi_mi9t_12mp_orient6", "oppo_r7plus_13mp_gps"];
+/// Other kinds of files, measured without peers.
+const OTHER_KINDS: [&str; 3] = [
+    "heic/iphone13promax_12mp_orient6.heic",
+    "formats/mountains_exif.avif",
+    "formats/screenshot_1170x2532.png",
+];
+/// What counts as 8 megapixels: phones say so of 3264 by 2448.
+const LARGE_PIXELS: u64 = 7_900_000;
+const ROUNDS: u32 = 20;
+/// What takes long is measured less often.
+const ROUNDS_OF_HUGE: u32 = 6;
+const HUGE_PIXELS: u64 = 40_000_000;
+const SHARP: &str = "sharp, three calls";
+
+/// Runs the group.
+pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    let folder = bench.scratch.join("imaging");
+    std::fs::create_dir_all(&folder)?;
+    let media = std::env::var_os("SAFELIGHT_MEDIA").map(PathBuf::from);
+    let all = std::env::var_os("SAFELIGHT_IMAGING").is_some_and(|v| v == "all");
+    let files = match &media {
+        Some(media) => photos(media, all, &folder)?,
+        None => {
+            println!("imaging: SAFELIGHT_MEDIA not set: a photo of the fake camera instead");
+            let burst = Burst {
+                seed: 2,
+                count: 1,
+                megapixels: 12.0,
+            };
+            shoot(&burst, &folder.join("camera"))?
+        }
+    };
+    let peers = Peers::find();
+    let (mut rows, mut ratios) = (Vec::new(), Vec::new());
+    for file in &files {
+        let times = photo(file, &peers, &folder, &mut rows).await?;
+        ratios.extend(times.map(f64::ln));
+    }
+    if !ratios.is_empty() {
+        let mean = (ratios.iter().sum::<f64>() / ratios.len() as f64).exp();
+        rows.push(
+            Row::plain("imaging.mean.set_times_sharp", mean, "times").at_least(GOAL_TIMES_SHARP),
+        );
+    }
+    for name in OTHER_KINDS {
+        let Some(file) = media.as_ref().map(|m| m.join(name)) else {
+            println!("imaging: {name} is left out: SAFELIGHT_MEDIA not set");
+            continue;
+        };
+        println!("imaging: {name}");
+        let (set, _) = ours::measure(&file, &ALL, ROUNDS_OF_HUGE).await?;
+        push(&mut rows, &stem(&file), "set", &set);
+    }
+    Ok(rows)
+}
+
+fn stem(file: &Path) -> String {
+    file.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// The JPEGs to measure.
+fn photos(media: &Path, all: bool, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !all {
+        println!("imaging: three photos; SAFELIGHT_IMAGING=all measures every one");
+        let few = FEW.map(|name| media.join("photos").join(name).with_extension("jpg"));
+        return Ok(few.to_vec());
+    }
+    let large = folder.join("large");
+    println!("imaging: making large photos");
+    let made = Command::new("bash")
+        .arg(media.join("make-large.sh"))
+        .arg(&large)
+        .status()?;
+    ensure!(made.success(), "make-large.sh failed");
+    let mut found = Vec::new();
+    for folder in ["photos", "motion", "hdr", "pano", "orientation"].map(|f| media.join(f)) {
+        found.extend(jpegs(&folder)?);
+    }
+    found.extend(jpegs(&large)?);
+    ensure!(!found.is_empty(), "no photos in {}", media.display());
+    Ok(found)
+}
+
+fn jpegs(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_file()
+            && let Ok(header) = header(&std::fs::read(&path)?, &Limits::default())
+            && header.media == MediaType::Jpeg
+            && pixels(header.width, header.height) >= LARGE_PIXELS
+        {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn pixels(width: u32, height: u32) -> u64 {
+    u64::from(width) * u64::from(height)
+}
+
+fn push(rows: &mut Vec<Row>, photo: &str, what: &str, cost: &Cost) {
+    let name = |value: &str| format!("imaging.{photo}.{what}_{value}");
+    rows.push(Row::plain(name("cpu"), cost.cpu_ms, "ms"));
+    rows.push(Row::plain(name("wall"), cost.wall_ms, "ms"));
+    rows.push(Row::plain(name("memory"), cost.peak_mb, "MB"));
+}
+
+/// Everybody's pictures of one photo. Answers how many times ours sharp's processor time is.
+async fn photo(
+    file: &Path,
+    peers: &Peers,
+    folder: &Path,
+    rows: &mut Vec<Row>,
+) -> anyhow::Result<Option<f64>> {
+    let photo = stem(file);
+    println!("imaging: {photo}");
+    let main = photo == MAIN;
+    let (set, reply) = ours::measure(file, &ALL, ROUNDS).await?;
+    let pixels = pixels(reply.width, reply.height);
+    let rounds = if pixels >= HUGE_PIXELS {
+        ROUNDS_OF_HUGE
+    } else {
+        ROUNDS
+    };
+    let (cover, alone) = ours::measure(file, &[COVER], rounds).await?;
+    let wanted: Vec<Wanted> = reply.renditions.iter().map(wanted).collect();
+    let small: Vec<Wanted> = alone.renditions.iter().map(wanted).collect();
+    let [own, calls, cascade] = ["own", "calls", "cascade"].map(|way| folder.join(way));
+    for folder in [&own, &calls, &cascade] {
+        std::fs::create_dir_all(folder)?;
+    }
+    for rendition in &reply.renditions {
+        std::fs::write(own.join(rendition.preset.name), &rendition.bytes)?;
+    }
+    let sharp_cover = peers.sharp(file, "calls", &small, rounds, &calls)?;
+    let sharp = peers.sharp(file, "calls", &wanted, rounds, &calls)?;
+    let cascaded = peers.sharp(file, "cascade", &wanted, rounds, &cascade)?;
+    let vips = peers.vips(
+        file,
+        &vips_names(&wanted),
+        rounds.min(ROUNDS_OF_HUGE),
+        folder,
+    )?;
+
+    let against = |row: Row, peer: Option<Cost>, value: fn(&Cost) -> f64| match peer {
+        Some(peer) => row.against(SHARP, value(&peer)),
+        None => row,
+    };
+    let name = |value: &str| format!("imaging.{photo}.{value}");
+    for (what, cost, peer, goal) in [
+        ("set", &set, sharp, GOAL_SET_MS),
+        ("cover", &cover, sharp_cover, GOAL_COVER_MS),
+    ] {
+        let row = Row::plain(name(&format!("{what}_cpu")), cost.cpu_ms, "ms");
+        let row = against(row, peer, |c| c.cpu_ms);
+        rows.push(if main { row.at_most(goal) } else { row });
+        let row = Row::plain(name(&format!("{what}_wall")), cost.wall_ms, "ms");
+        rows.push(against(row, peer, |c| c.wall_ms));
+    }
+    for (peer, cost) in [("sharp_cascaded", cascaded), ("vipsthumbnail", vips)] {
+        if let Some(cost) = cost {
+            push(rows, &photo, &format!("set_of_{peer}"), &cost);
+        }
+    }
+    let row = Row::plain(name("set_memory"), set.peak_mb, "MB");
+    let row = against(row, sharp, |c| c.peak_mb);
+    let megapixels = pixels as f64 / 1e6;
+    let goal = GOAL_MEMORY.iter().find(|(most, _)| megapixels <= *most);
+    rows.push(match goal {
+        Some((_, goal)) => row.at_most(*goal),
+        None => row,
+    });
+    likenesses(
+        file,
+        folder,
+        &reply.renditions,
+        [&own, &calls],
+        sharp.is_some(),
+        rows,
+    )?;
+    Ok(sharp.map(|sharp| sharp.cpu_ms / set.cpu_ms))
+}
+
+fn wanted(rendition: &Rendition) -> Wanted {
+    Wanted {
+        name: rendition.preset.name.to_owned(),
+        width: rendition.width,
+        height: rendition.height,
+        format: match rendition.preset.format {
+            Format::Webp => "webp",
+            Format::Jpeg => "jpeg",
+        },
+        quality: rendition.preset.quality,
+    }
+}
+
+/// libvips goes by the ends of names.
+fn vips_names(wanted: &[Wanted]) -> Vec<Wanted> {
+    let mut wanted = wanted.to_vec();
+    for one in &mut wanted {
+        one.name = format!("{}.{}", one.name, one.format);
+    }
+    wanted
+}
+
+fn likenesses(
+    file: &Path,
+    folder: &Path,
+    renditions: &[Rendition],
+    [own, calls]: [&Path; 2],
+    with_sharp: bool,
+    rows: &mut Vec<Row>,
+) -> anyhow::Result<()> {
+    let original = match Original::decode(file, folder) {
+        Ok(original) => original,
+        Err(error) => {
+            println!("imaging: no likeness of {}: {error:#}", file.display());
+            return Ok(());
+        }
+    };
+    for rendition in renditions {
+        let preset = rendition.preset.name;
+        let (ssim, bytes) = original.compare(&own.join(preset))?;
+        let name = |value: &str| format!("imaging.{}.{preset}_{value}", stem(file));
+        let ssim = Row::plain(name("ssim"), ssim, "of 1");
+        let bytes = Row::plain(name("bytes"), bytes, "bytes");
+        if !with_sharp {
+            rows.extend([ssim, bytes]);
+            continue;
+        }
+        let (peer_ssim, peer_bytes) = original.compare(&calls.join(preset))?;
+        let goal = peer_ssim - GOAL_SSIM;
+        rows.push(ssim.against(SHARP, peer_ssim).at_least(goal));
+        let goal = peer_bytes * GOAL_BYTES;
+        rows.push(bytes.against(SHARP, peer_bytes).at_most(goal));
+    }
+    Ok(())
+}
