@@ -170,8 +170,8 @@ async fn photo(
         ROUNDS
     };
     let (cover, alone) = ours::measure(file, &[COVER], rounds).await?;
-    let wanted: Vec<Wanted> = reply.renditions.iter().map(wanted).collect();
-    let small: Vec<Wanted> = alone.renditions.iter().map(wanted).collect();
+    let wanted: Vec<Wanted> = reply.renditions.iter().map(to_make).collect();
+    let small: Vec<Wanted> = alone.renditions.iter().map(to_make).collect();
     let [own, calls, cascade] = ["own", "calls", "cascade"].map(|way| folder.join(way));
     for folder in [&own, &calls, &cascade] {
         std::fs::create_dir_all(folder)?;
@@ -228,7 +228,7 @@ async fn photo(
     Ok(sharp.map(|sharp| sharp.cpu_ms / set.cpu_ms))
 }
 
-fn wanted(rendition: &Rendition) -> Wanted {
+fn to_make(rendition: &Rendition) -> Wanted {
     Wanted {
         name: rendition.preset.name.to_owned(),
         width: rendition.width,

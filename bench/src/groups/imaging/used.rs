@@ -40,6 +40,8 @@ pub fn own_and_ended_ms() -> f64 {
 }
 
 /// Runs a program to its end. Answers its processor time in ms and the most memory that it had.
+// It is waited for below, where the kernel says what it used.
+#[allow(clippy::zombie_processes)]
 pub fn run(command: &mut Command) -> anyhow::Result<(f64, f64)> {
     let name = command.get_program().to_string_lossy().into_owned();
     let child = command.spawn().with_context(|| name.clone())?;
