@@ -292,7 +292,7 @@ pub async fn inspected(
     let changed = tx
         .exec(
             "UPDATE blobs SET sha256 = $3, verdict = $4, mime = $5, width = $6, height = $7, thumbhash = $8,
-                    reason_code = $9, reason_detail = $10, inspected_at = $11, picture_hash = $12
+                    reason_code = $9, reason_detail = $10, inspected_at = $11, picture_hash = $12, hash_sought_at = $11
               WHERE tenant_id = $1 AND blob_id = $2 AND state = 'live'",
             values![
                 tenant_id,

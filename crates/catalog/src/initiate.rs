@@ -6,6 +6,7 @@
 mod lookup;
 #[cfg(test)]
 mod plans;
+mod room;
 mod rows;
 
 use safelight_model::clock::Micros;
@@ -14,11 +15,13 @@ use safelight_model::metadata::Moment;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::blobs;
+use crate::blobs::{self, Blob};
 use crate::error::CatalogError;
 use crate::transaction::Tx;
 use crate::value::Value;
 use lookup::Known;
+use room::Rooms;
+pub use room::{Full, OpenLimit};
 use rows::Rows;
 
 /// A capture to be made, with ids already given.
@@ -58,6 +61,8 @@ pub struct FreshCapture {
     pub duplicates: Duplicates,
     /// Where it is looked whether he has them: among his own, or also among those that a tenant's owners share.
     pub dedup_scope: DedupScope,
+    /// How much its owner may have open at once.
+    pub open_limit: OpenLimit,
     /// Now.
     pub at: Micros,
     /// When the idempotency record may be forgotten.
@@ -132,6 +137,8 @@ pub enum Initiated {
     Existing(String),
     /// The key came before with another request.
     Mismatch,
+    /// Its owner has so many uploads open that this capture's have no room. Nothing was made, and nothing kept of the request.
+    Full(Full),
 }
 
 /// Makes captures. The keys and the client references in one call must differ from one another.
@@ -143,6 +150,7 @@ pub async fn initiate(
     tx: &mut Tx<'_>,
     fresh: &[FreshCapture],
 ) -> Result<Vec<Initiated>, CatalogError> {
+    room::lock(tx, fresh).await?;
     let known = lookup::known(tx, fresh).await?;
     let to_hold = to_hold(fresh, &known);
     let mut held_blobs = BTreeMap::new();
@@ -155,6 +163,7 @@ pub async fn initiate(
 
     let mut answers = Vec::with_capacity(fresh.len());
     let mut rows = Rows::default();
+    let mut rooms = Rooms::of(&known);
     for one in fresh {
         let (tenant_id, owner_id) = (one.tenant_id.as_str(), one.owner_id.as_str());
         if let Some(record) = known
@@ -174,44 +183,67 @@ pub async fn initiate(
             answers.push(Initiated::Existing(capture_id.clone()));
             continue;
         }
+        let there: Vec<There<'_>> = one
+            .assets
+            .iter()
+            .map(|asset| {
+                let hash = asset.sha256.as_ref().filter(|_| !asset.sent_anyway);
+                let held = hash.and_then(|hash| known.held.get(tenant_id, owner_id, hash));
+                match (held, one.duplicates) {
+                    (None, _) => There::Nothing,
+                    (Some(held), Duplicates::Merge)
+                        if standing.contains(&(tenant_id, held.asset_id.as_str())) =>
+                    {
+                        There::Asset(&held.asset_id)
+                    }
+                    // One that was deleted in this instant is told to nobody: its bytes are sent again.
+                    (Some(_), Duplicates::Merge) => There::Nothing,
+                    (Some(held), Duplicates::Keep) => held_blobs
+                        .get(&(tenant_id, held.blob_id.as_str()))
+                        .filter(|blob| blob.size_bytes == asset.size_bytes)
+                        .map_or(There::Nothing, There::Blob),
+                }
+            })
+            .collect();
+        let to_send = one.assets.iter().zip(&there);
+        let to_send = to_send.filter(|(_, there)| matches!(there, There::Nothing));
+        if let Err(full) = rooms.take(one, to_send.map(|(asset, _)| asset.size_bytes)) {
+            answers.push(Initiated::Full(full));
+            continue;
+        }
         rows.record(one, &one.capture_id);
         rows.capture(one);
         let mut has = Vec::with_capacity(one.assets.len());
-        for (position, asset) in one.assets.iter().enumerate() {
-            let held = asset
-                .sha256
-                .as_ref()
-                .filter(|_| !asset.sent_anyway)
-                .and_then(|hash| known.held.get(tenant_id, owner_id, hash));
-            let holder = match (held, one.duplicates) {
-                (None, _) => None,
-                // One that was deleted in this instant is told to nobody: its bytes are sent again.
-                (Some(held), Duplicates::Merge) => standing
-                    .contains(&(tenant_id, held.asset_id.as_str()))
-                    .then(|| held.asset_id.clone()),
-                (Some(held), Duplicates::Keep) => held_blobs
-                    .get(&(tenant_id, held.blob_id.as_str()))
-                    .filter(|blob| blob.size_bytes == asset.size_bytes)
-                    .map(|blob| {
-                        rows.attached(one, asset, blob);
-                        asset.asset_id.clone()
-                    }),
+        for (position, (asset, there)) in one.assets.iter().zip(there).enumerate() {
+            let holder = match there {
+                There::Nothing => {
+                    rows.asset(one, asset);
+                    None
+                }
+                There::Asset(asset_id) => Some(asset_id.to_owned()),
+                There::Blob(blob) => {
+                    rows.attached(one, asset, blob);
+                    Some(asset.asset_id.clone())
+                }
             };
-            rows.member(
-                one,
-                position,
-                asset,
-                holder.as_deref().unwrap_or(&asset.asset_id),
-            );
-            if holder.is_none() {
-                rows.asset(one, asset);
-            }
+            let of = holder.as_deref().unwrap_or(&asset.asset_id);
+            rows.member(one, position, asset, of);
             has.push(holder);
         }
         answers.push(Initiated::Made(has));
     }
     rows.insert(tx).await?;
     Ok(answers)
+}
+
+/// What an owner has of an asset that is initiated.
+enum There<'a> {
+    /// Nothing: it is to be sent.
+    Nothing,
+    /// An asset that it becomes.
+    Asset(&'a str),
+    /// Bytes that it is put on.
+    Blob(&'a Blob),
 }
 
 /// The blobs that assets are to be put on, each once and always in the same order, so that two processes never wait for each

@@ -57,10 +57,7 @@ pub async fn supersede_asset(
     event_ids: MergeEvents<'_>,
     at: Micros,
 ) -> Result<bool, CatalogError> {
-    let allowed = lifecycle::next(asset.state, Event::Merged) == Some(State::Deleted)
-        && asset.owner_id == into.owner_id
-        && asset.asset_id != into.asset_id;
-    if !allowed || !is_one_file(tx, asset).await? || !is_one_file(tx, into).await? {
+    if !may_merge(tx, asset, into).await? {
         return Ok(false);
     }
     // Whoever deletes it changes the same row: one of the two waits, and then sees what the other did.
@@ -123,6 +120,18 @@ pub async fn supersede_asset(
     };
     events::record(tx, &event).await?;
     Ok(true)
+}
+
+/// Whether [`merge_asset`] would do it, by the rows as they are now: for those who ask somebody else before.
+///
+/// # Errors
+/// What the database says.
+pub async fn may_merge(tx: &mut Tx<'_>, asset: &Asset, into: &Asset) -> Result<bool, CatalogError> {
+    let allowed = lifecycle::next(asset.state, Event::Merged) == Some(State::Deleted)
+        && into.state != State::Deleted
+        && asset.owner_id == into.owner_id
+        && asset.asset_id != into.asset_id;
+    Ok(allowed && is_one_file(tx, asset).await? && is_one_file(tx, into).await?)
 }
 
 /// Whether an asset is its primary resource and nothing else.

@@ -25,6 +25,9 @@ use crate::values;
 
 #[cfg(test)]
 mod plans;
+mod unhashed;
+
+pub use unhashed::{Unhashed, unhashed};
 
 /// Of pictures with the same quarter so many are looked at.
 pub const ALIKE: usize = 100;
@@ -76,7 +79,8 @@ pub(crate) async fn joining(
     note(tx, tenant_id, from, to).await
 }
 
-/// Gives a live blob its hash where it was inspected before there were any. `false` if it has one, or is no longer live.
+/// Gives a live blob its hash where it was inspected before there were any, or notes that it has none, so that nobody looks for
+/// one again. `false` if it has one, or is no longer live.
 ///
 /// # Errors
 /// What the database says.
@@ -84,16 +88,17 @@ pub async fn hash_later(
     tx: &mut Tx<'_>,
     tenant_id: &str,
     blob_id: &str,
-    hash: PictureHash,
+    hash: Option<PictureHash>,
+    at: Micros,
 ) -> Result<bool, CatalogError> {
     let changed = tx
         .exec(
-            "UPDATE blobs SET picture_hash = $3
+            "UPDATE blobs SET picture_hash = $3, hash_sought_at = $4
               WHERE tenant_id = $1 AND blob_id = $2 AND state = 'live' AND picture_hash IS NULL",
-            values![tenant_id, blob_id, hash.to_stored()],
+            values![tenant_id, blob_id, hash.map(PictureHash::to_stored), at],
         )
         .await?;
-    if changed == 1 {
+    if changed == 1 && hash.is_some() {
         hashed(tx, tenant_id, blob_id).await?;
     }
     Ok(changed == 1)

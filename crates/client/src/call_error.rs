@@ -91,6 +91,12 @@ impl CallError {
         }
     }
 
+    /// Whether the owner has so much under way that there is no room for more: some once something of it has ended.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == Code::QuotaExceeded.as_str())
+    }
+
     /// When the server wants to be asked again.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

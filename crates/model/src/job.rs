@@ -9,6 +9,8 @@ pub enum JobKind {
     Inspect,
     /// Make the renditions beyond the cover.
     Derive,
+    /// Give a picture its perceptual hash that was inspected before there were any.
+    Hash,
     /// Remove objects that nothing points to any more.
     Purge,
     /// Compare what the store holds with the rows, and remove what has long been nobody's.
@@ -17,7 +19,13 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Inspect, Self::Derive, Self::Purge, Self::Sweep];
+    pub const ALL: [Self; 5] = [
+        Self::Inspect,
+        Self::Derive,
+        Self::Hash,
+        Self::Purge,
+        Self::Sweep,
+    ];
 
     /// As in rows and metrics.
     #[must_use]
@@ -25,6 +33,7 @@ impl JobKind {
         match self {
             Self::Inspect => "inspect",
             Self::Derive => "derive",
+            Self::Hash => "hash",
             Self::Purge => "purge",
             Self::Sweep => "sweep",
         }
@@ -43,7 +52,7 @@ impl JobKind {
         match self {
             Self::Inspect => Lane::Interactive,
             Self::Derive => Lane::Standard,
-            Self::Purge | Self::Sweep => Lane::Bulk,
+            Self::Hash | Self::Purge | Self::Sweep => Lane::Bulk,
         }
     }
 

@@ -34,6 +34,10 @@ pub const LATE_BYTES: Duration = Duration::from_secs(3600);
 pub const QUIET: Duration = Duration::from_secs(60);
 /// How long an object without a row is kept, from when it was first found so: longer than backups of the catalog are.
 pub const ORPHAN_GRACE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Uploads that one owner may have open at once: more than a phone takes in a long journey.
+pub const OPEN_UPLOADS: i64 = 10_000;
+/// What those may declare together, in bytes: more than any phone holds (2 TiB).
+pub const OPEN_UPLOADS_BYTES: i64 = 2 << 40;
 /// How long an upload lives, unless settings shorten it.
 pub const UPLOAD: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long an idempotency record lives.

@@ -7,7 +7,7 @@ use safelight_catalog::uploads;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::{insights, look_after, retention};
+use crate::{insights, look_after, processing, retention};
 
 /// How often it looks.
 const ROUND: Duration = Duration::from_secs(15);
@@ -45,6 +45,11 @@ async fn round(context: &Context) {
     }
     if let Err(error) = retention::sweep::schedule(context).await {
         tracing::warn!(%error, "no sweep was asked for");
+    }
+    match processing::hash_picture::schedule(context).await {
+        Ok(0) => {}
+        Ok(asked) => tracing::debug!(asked, "pictures without a hash are to be given one"),
+        Err(error) => tracing::warn!(%error, "pictures without a hash were not looked for"),
     }
     match retention::clear_segments::clear_segments(context).await {
         Ok(0) => {}

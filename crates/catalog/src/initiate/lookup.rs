@@ -1,4 +1,4 @@
-//! What of an initiation is there already: three questions for all of a batch, asked in one.
+//! What of an initiation is there already, and what else its owners have open: the questions for all of a batch, asked in one.
 
 use std::collections::HashMap;
 
@@ -7,6 +7,7 @@ use safelight_model::duplicates::DedupScope;
 use crate::batch::{Given, Statement, query};
 use crate::error::CatalogError;
 use crate::initiate::FreshCapture;
+use crate::initiate::room::{self, Open};
 use crate::owned_bytes::holder;
 use crate::transaction::Tx;
 use crate::value::Value;
@@ -53,6 +54,8 @@ pub(super) struct Known {
     pub(super) captures: Found<String>,
     /// Assets whose bytes are verified, by tenant, owner and declared hash.
     pub(super) held: Found<Held>,
+    /// What owners have open, by tenant and owner; where it is limited.
+    pub(super) open: Found<Open>,
 }
 
 /// Bytes that a sweep has not found the store to have lost: whoever has those is to send them again. It is asked for a value,
@@ -122,16 +125,20 @@ pub(super) fn question(
         let declared = c.assets.iter().filter_map(|a| a.sha256.as_ref());
         declared.map(move |hash| [&c.tenant_id, &c.owner_id, hash])
     });
-    let given = vec![
+    let mut given = vec![
         set("keys", keys.collect()),
         set("refs", refs.collect()),
         set("hashes", hashes.collect()),
     ];
-    let is_shared = fresh.iter().any(|c| c.dedup_scope == DedupScope::Tenant);
-    if is_shared {
-        return query(tx, before, given, &format!("{SELECT}{SHARED}"));
+    let mut select = SELECT.to_owned();
+    if fresh.iter().any(|c| c.dedup_scope == DedupScope::Tenant) {
+        select.push_str(SHARED);
     }
-    query(tx, before, given, SELECT)
+    if let Some((owners, open)) = room::question(fresh) {
+        given.push(owners);
+        select.push_str(&open);
+    }
+    query(tx, before, given, &select)
 }
 
 /// Asks what is there.
@@ -149,6 +156,9 @@ pub(super) async fn known(tx: &mut Tx<'_>, fresh: &[FreshCapture]) -> Result<Kno
             }
             "capture" => {
                 known.captures.0.insert(of, r.text(4)?);
+            }
+            "open" => {
+                known.open.0.insert(of, Open::read(&r.text(4)?)?);
             }
             _ => {
                 if let (Some(asset_id), Some(blob_id)) = (r.maybe_text(4)?, r.maybe_text(5)?) {

@@ -4,7 +4,7 @@ use safelight_model::clock::Micros;
 use safelight_model::duplicates::{DedupScope, Duplicates};
 
 use super::lookup::question;
-use super::{FreshAsset, FreshCapture};
+use super::{FreshAsset, FreshCapture, OpenLimit};
 use crate::connect::Catalog;
 use crate::error::CatalogError;
 use crate::explain::{self, write};
@@ -33,6 +33,12 @@ async fn fill(catalog: &Catalog) {
         (
             "blobs (tenant_id, blob_id, scope, object_key, etag, size_bytes, sha256, state, verdict, created_at)",
             "'ten', 'blb' || n, 'own', 'o', 'e', 1, 'h' || n, 'live', 'clean', 0",
+        ),
+        (
+            "uploads (tenant_id, upload_id, owner_id, asset_id, resource_id, object_key, transport, part_size_bytes, concurrency, \
+             send_order, size_bytes, state, version, signed_until, expires_at, created_at)",
+            "'ten', 'upl' || n, 'own', 'ast' || n, 'res' || n, 'o' || n, 'single', 1, 1, 0, 1, \
+             CASE n % 50 WHEN 0 THEN 'open' ELSE 'completed' END, 1, 0, 0, 0",
         ),
         (
             "sweep_findings (tenant_id, kind, object_key, store_upload_id, first_seen_at, last_seen_at, sweep)",
@@ -97,6 +103,10 @@ fn capture(n: usize, dedup_scope: DedupScope) -> FreshCapture {
         assets_at_once: None,
         duplicates: Duplicates::Merge,
         dedup_scope,
+        open_limit: OpenLimit {
+            uploads: 10_000,
+            size_bytes: 1 << 40,
+        },
         at,
         record_expires_at: at,
         assets: vec![FreshAsset {
@@ -147,6 +157,7 @@ async fn on_sqlite() {
             "blobs_by_hash (tenant_id=? AND scope=? AND sha256=?)",
             "resources_by_blob (tenant_id=? AND blob_id=?)",
             "PRIMARY KEY (tenant_id=? AND asset_id=?)",
+            "COVERING INDEX uploads_open_by_owner (tenant_id=? AND owner_id=?)",
             "PRIMARY KEY (tenant_id=? AND kind=? AND object_key=? AND store_upload_id=?)",
         ] {
             assert!(plans.contains(expected), "{expected} is not in\n{plans}");
@@ -175,6 +186,7 @@ async fn on_postgres() {
             "blobs_by_hash",
             "resources_by_blob",
             "assets_pkey",
+            "uploads_open_by_owner",
             "sweep_findings_pkey",
         ] {
             assert!(plans.contains(expected), "{expected} is not in\n{plans}");

@@ -2,10 +2,12 @@
 
 use safelight_model::near::PictureHash;
 
+use super::unhashed::question;
 use super::{Side, alike, neighbours};
 use crate::assets;
-use crate::connect::Catalog;
+use crate::connect::{Backend, Catalog};
 use crate::explain::{self, write};
+use crate::values;
 
 /// One owner with 20,000 pictures and their hashes, among others of the tenant.
 async fn fill(catalog: &Catalog) {
@@ -18,6 +20,10 @@ async fn fill(catalog: &Catalog) {
         (
             "resources (tenant_id, resource_id, asset_id, kind, size_bytes)",
             "'ten', 'res' || n, 'ast' || n, 'primary', 1",
+        ),
+        (
+            "blobs (tenant_id, blob_id, scope, object_key, etag, size_bytes, state, verdict, width, hash_sought_at, created_at)",
+            "'ten', 'blb' || n, 'own', 'o' || n, 'e', 1, 'live', 'clean', 1, CASE WHEN n % 50 = 0 THEN NULL ELSE 1 END, 0",
         ),
         (
             "asset_hashes (tenant_id, asset_id, owner_id, picture_hash)",
@@ -45,6 +51,14 @@ async fn check(catalog: &Catalog) {
         };
         assert_eq!(plan.matches(&along).count(), 17, "{plan}");
     }
+    let plan = explain::plan(tx, &question(on_postgres), values![100_i64])
+        .await
+        .unwrap();
+    assert!(plan.contains("blobs_unhashed"), "{plan}");
+    assert!(
+        !plan.contains("Sort") && !plan.contains("TEMP B-TREE"),
+        "{plan}"
+    );
     for side in [Side::Before, Side::After] {
         let (sql, values) = neighbours(&asset, side, on_postgres);
         let plan = explain::plan(tx, &sql, &values).await.unwrap();
@@ -71,4 +85,103 @@ async fn on_postgres() {
     fill(&catalog).await;
     write(&catalog, "ANALYZE").await;
     check(&catalog).await;
+}
+
+/// Pictures of one owner.
+const MANY: u64 = 100_000;
+
+/// A number that looks like chance, for each `n` another (splitmix64).
+fn scattered(n: u64) -> u64 {
+    let mut z = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The hash of a picture: every tenth is a retake of the one before, and every hundredth looks like all its like, as from a
+/// camera that never moves.
+fn hash_of(n: u64) -> u64 {
+    match n {
+        n if n % 100 == 50 => scattered(7) ^ (1 << (n / 100 % 64)),
+        n if n % 10 == 1 => scattered(n - 1) ^ 0b101,
+        n => scattered(n),
+    }
+}
+
+/// How long it takes to ask what is near, in a library of [`MANY`]: prints the median, the 99th percentile and the longest of
+/// 300 questions.
+async fn time(catalog: &Catalog) {
+    let numbers: Vec<u64> = (0..MANY).collect();
+    for chunk in numbers.chunks(1_000) {
+        let rows = |row: &dyn Fn(u64) -> String| {
+            let rows: Vec<String> = chunk.iter().map(|n| row(*n)).collect();
+            rows.join(", ")
+        };
+        let assets = rows(&|n| {
+            let at = n * 300_000_000;
+            format!("('ten', 'ast{n:06}', 'own', 'cap', 'pub{n}', 'ready', 1, {at}, 0)")
+        });
+        let resources = rows(&|n| format!("('ten', 'res{n:06}', 'ast{n:06}', 'primary', 1)"));
+        let hashes = rows(&|n| {
+            let hash = PictureHash(hash_of(n)).to_stored();
+            format!("('ten', 'ast{n:06}', 'own', {hash})")
+        });
+        for (columns, values) in [
+            (
+                "assets (tenant_id, asset_id, owner_id, capture_id, public_id, state, version, created_at, updated_at)",
+                assets,
+            ),
+            (
+                "resources (tenant_id, resource_id, asset_id, kind, size_bytes)",
+                resources,
+            ),
+            (
+                "asset_hashes (tenant_id, asset_id, owner_id, picture_hash)",
+                hashes,
+            ),
+        ] {
+            write(catalog, format!("INSERT INTO {columns} VALUES {values}")).await;
+        }
+    }
+    if catalog.backend() == Backend::Postgres {
+        write(catalog, "ANALYZE").await;
+    }
+    let mut reader = catalog.reader().await.unwrap();
+    for (what, every, first) in [
+        ("scattered, with a retake", 10, 0),
+        ("a thousand alike", 100, 50),
+    ] {
+        let mut took = Vec::new();
+        for i in 0..300 {
+            let id = format!("ast{:06}", first + i * every);
+            let tx = &mut reader.tx();
+            let asset = assets::find(tx, "ten", &id).await.unwrap().unwrap();
+            let begun = std::time::Instant::now();
+            let near = super::near(tx, &asset, 50).await.unwrap().unwrap();
+            took.push(begun.elapsed());
+            assert!(!near.is_empty(), "{id}");
+        }
+        took.sort();
+        println!(
+            "{:?}: {what}: {:?}, {:?}, {:?}",
+            catalog.backend(),
+            took[150],
+            took[297],
+            took[299]
+        );
+    }
+}
+
+#[tokio::test]
+#[ignore = "takes a minute and asserts little: it prints how long questions take"]
+async fn time_on_sqlite() {
+    let (catalog, _directory) = explain::sqlite().await;
+    time(&catalog).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a minute and asserts little: it prints how long questions take"]
+async fn time_on_postgres() {
+    let catalog = explain::postgres().await;
+    time(&catalog).await;
 }

@@ -30,6 +30,7 @@ mod listing;
 mod merge;
 mod metadata;
 mod near;
+mod open_limit;
 mod renditions;
 mod replan;
 mod samples;

@@ -18,6 +18,7 @@ on_both!(
     owners_that_share_bytes_are_not_near_one_another,
     who_goes_is_near_nobody,
     what_was_inspected_before_is_hashed_later,
+    only_pictures_nobody_looked_at_are_to_be_hashed,
     of_very_many_the_newest_and_those_of_the_moment,
 );
 
@@ -282,14 +283,73 @@ async fn what_was_inspected_before_is_hashed_later(f: Fixture) {
     let (first, _) = picture(&f, OWNER, 1, Some(SEEN)).await;
     let (old, blob_id) = picture(&f, OWNER, 2, None).await;
     assert_eq!(near_of(&f, &old).await, None);
-    for (hash, done) in [(turned(SEEN, 2), true), (!SEEN, false)] {
-        let (blob_id, hash) = (blob_id.clone(), PictureHash(hash));
-        let hashed = in_tx!(f.catalog, |tx| near::hash_later(tx, TENANT, &blob_id, hash)
-            .await);
+    for (hash, done) in [
+        (None, true),
+        (Some(turned(SEEN, 2)), true),
+        (Some(!SEEN), false),
+    ] {
+        let (blob_id, hash) = (blob_id.clone(), hash.map(PictureHash));
+        let at = f.clock.now();
+        let hashed = in_tx!(f.catalog, |tx| near::hash_later(
+            tx, TENANT, &blob_id, hash, at
+        )
+        .await);
         assert_eq!(hashed.unwrap(), done);
     }
     assert_eq!(told(&f, &old).await, [(first.clone(), 2)]);
     assert_eq!(told(&f, &first).await, [(old, 2)]);
+}
+
+async fn unhashed(f: &Fixture, limit: i64) -> Vec<(String, String)> {
+    let mut reader = f.catalog.reader().await.unwrap();
+    let found = near::unhashed(&mut reader.tx(), limit).await.unwrap();
+    found.into_iter().map(|u| (u.blob_id, u.owner_id)).collect()
+}
+
+async fn only_pictures_nobody_looked_at_are_to_be_hashed(f: Fixture) {
+    // Inspected now, with a hash and with none; not inspected yet; of the rest nobody has looked for a hash.
+    picture(&f, OWNER, 1, Some(SEEN)).await;
+    picture(&f, OWNER, 2, None).await;
+    let fresh = hashed(&f, OWNER, "not inspected", &hash(3));
+    make_one(&f.catalog, &fresh).await;
+    arrive(&f, &fresh, 0).await;
+    assert!(unhashed(&f, 10).await.is_empty());
+    let mut old = Vec::new();
+    for seed in 4..9 {
+        old.push(
+            picture(&f, if seed % 2 == 0 { "ben" } else { OWNER }, seed, None)
+                .await
+                .1,
+        );
+    }
+    let sets = [
+        "",
+        ", verdict = 'quarantine'",
+        ", state = 'doomed'",
+        ", width = NULL",
+        "",
+    ];
+    for (blob_id, set) in old.iter().zip(sets) {
+        let sql =
+            format!("UPDATE blobs SET hash_sought_at = NULL{set} WHERE blob_id = '{blob_id}'");
+        let done = in_tx!(f.catalog, |tx| tx.exec(&sql, &[]).await);
+        assert_eq!(done.unwrap(), 1);
+    }
+    let mut left = [old[0].clone(), old[4].clone()];
+    left.sort();
+    let left = left.map(|blob_id| (blob_id, "ben".to_owned()));
+    assert_eq!(unhashed(&f, 10).await, left);
+    assert_eq!(unhashed(&f, 1).await, left[..1]);
+    // What has none is not asked for again, nor what has one.
+    for (hash, (blob_id, _)) in [None, Some(PictureHash(SEEN))].into_iter().zip(left) {
+        let at = f.clock.now();
+        let done = in_tx!(f.catalog, |tx| near::hash_later(
+            tx, TENANT, &blob_id, hash, at
+        )
+        .await);
+        assert!(done.unwrap());
+    }
+    assert!(unhashed(&f, 10).await.is_empty());
 }
 
 /// More than are looked at that have the same hash, over days, and some that were taken with the eldest.

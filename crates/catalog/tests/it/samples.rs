@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use safelight_catalog::assets::{self, Asset, Transition};
 use safelight_catalog::blobs::{self, Blob, FreshBlob, Inspected};
-use safelight_catalog::initiate::{FreshAsset, FreshCapture, Initiated, initiate};
+use safelight_catalog::initiate::{FreshAsset, FreshCapture, Initiated, OpenLimit, initiate};
 use safelight_catalog::listing::{self, Filter, Listing, Order, Place};
 use safelight_catalog::{Catalog, CatalogError};
 use safelight_model::clock::Clock as _;
@@ -47,6 +47,7 @@ pub fn capture(f: &Fixture, owner: &str, client_ref: &str, assets: usize) -> Fre
         assets_at_once: Some(2),
         duplicates: Duplicates::Merge,
         dedup_scope: DedupScope::Owner,
+        open_limit: OpenLimit::default(),
         at: now,
         record_expires_at: now.plus(Duration::from_secs(3600)),
         assets: (0..assets).map(|n| asset(f, n)).collect(),

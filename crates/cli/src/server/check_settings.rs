@@ -64,6 +64,8 @@ impl Resolved {
             ("event_retention_days", 1),
             ("event_heartbeat_seconds", 1),
             ("single_max_bytes", 0),
+            ("open_uploads", 0),
+            ("open_uploads_bytes", 0),
             ("max_file_bytes", 1),
             ("max_pixels", 1),
             ("sandbox_memory_bytes", 256 * 1024 * 1024),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use safelight_catalog::initiate::OpenLimit;
 use safelight_catalog::{
     Catalog, CatalogSettings, SCHEMA_VERSION, Schema, catalog_mark as mark_rows,
     keys as catalog_keys,
@@ -163,6 +164,10 @@ pub async fn share(
             single_max_bytes: i64::try_from(number("single_max_bytes")?)?,
             plan_policy: plan_policy::read(settings)?,
             dedup_scope: DedupScope::parse(settings.text("dedup_scope")).unwrap_or_default(),
+            open_limit: OpenLimit {
+                uploads: i64::try_from(number("open_uploads")?)?,
+                size_bytes: i64::try_from(number("open_uploads_bytes")?)?,
+            },
             length_only_urls: settings.text("length_only_urls") == "yes",
             max_file_bytes: i64::try_from(number("max_file_bytes")?)?,
             max_pixels: number("max_pixels")?,

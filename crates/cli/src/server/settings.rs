@@ -96,6 +96,10 @@ settings! {
         |_| "owner".into();
     length_only_urls: "Whether clients that give no SHA-256 get URLs that are bound to a length alone: yes or no" =
         |_| "yes".into();
+    open_uploads: "Uploads that one owner may have open at once; further ones are refused until some have ended; 0 for any number" =
+        |_| limits::OPEN_UPLOADS.to_string();
+    open_uploads_bytes: "What the open uploads of one owner may declare together, in bytes; 0 for any number" =
+        |_| limits::OPEN_UPLOADS_BYTES.to_string();
     max_file_bytes: "Largest file taken, in bytes" = |_| limits::MAX_FILE_BYTES.to_string();
     max_pixels: "Largest picture taken, in pixels" = |_| limits::MAX_PIXELS.to_string();
     sweep_hours: "Hours from one comparison of store and catalog to the next; 0 for none" = |_| "24".into();

@@ -1,12 +1,14 @@
 //! Retakes are found and told, to their owner only, and nothing is merged for it.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use safelight_testkit::camera::{self, Scene};
-use safelight_testkit::media;
+use safelight_testkit::{media, wait};
 use serde_json::{Value, json};
 
 use crate::http_duplicates::keep;
 use crate::http_rig::{
-    Caller, Database, Rig, capture, change, number, on_both_databases, sha256, text,
+    Caller, Database, PATIENCE, Rig, capture, change, number, on_both_databases, rows, sha256, text,
 };
 
 on_both_databases!(
@@ -14,6 +16,7 @@ on_both_databases!(
     of_owners_who_share_bytes_each_sees_his_own,
     capture_times_count,
     what_was_not_compared_is_once_it_is_decoded,
+    pictures_from_before_the_upgrade_are_compared_after_it,
 );
 
 /// An exposure of a place.
@@ -26,6 +29,12 @@ fn shot(seed: u64, frame: u32) -> Vec<u8> {
         orientation: 1,
         ..Scene::default()
     })
+}
+
+/// A gray square, which has no hash.
+fn plain_picture() -> Vec<u8> {
+    let png = "iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAAAAACPAi4CAAAAKUlEQVR42u3MQREAAAwCIKMb3RD77SAA6VEEAoFAIBAIBAKBQCAQfA8G320AeXC6efoAAAAASUVORK5CYII=";
+    BASE64_STANDARD.decode(png).unwrap()
 }
 
 /// Uploads a file, and waits until it is ready.
@@ -232,6 +241,63 @@ async fn what_was_not_compared_is_once_it_is_decoded(database: Database) {
     }
     assert_eq!(told(&ann, &first).await, std::slice::from_ref(&retake));
     assert_eq!(told(&ann, &retake).await, [first]);
+}
+
+async fn pictures_from_before_the_upgrade_are_compared_after_it(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let old = take(&ann, &shot(1, 0)).await;
+    let plain = take(&ann, &plain_picture()).await;
+    let lost = take(&ann, &shot(2, 0)).await;
+    let new = take(&ann, &shot(1, 1)).await;
+    let catalog = rig.catalog().await;
+    // As an older version left them; of one the original is no longer what it was.
+    let of = |asset: &str| format!("(SELECT blob_id FROM resources WHERE asset_id = '{asset}')");
+    for (sql, rows) in [
+        (
+            format!("DELETE FROM asset_hashes WHERE asset_id <> '{new}'"),
+            2,
+        ),
+        (
+            format!(
+                "UPDATE blobs SET etag = 'another' WHERE blob_id = {}",
+                of(&lost)
+            ),
+            1,
+        ),
+        (
+            format!(
+                "UPDATE blobs SET picture_hash = NULL, hash_sought_at = NULL WHERE blob_id <> {}",
+                of(&new)
+            ),
+            3,
+        ),
+    ] {
+        let changed = catalog
+            .write::<_, safelight_catalog::CatalogError, _>(move |tx| {
+                Box::pin(async move { tx.exec(&sql, &[]).await })
+            })
+            .await;
+        assert_eq!(changed.unwrap(), rows);
+    }
+    // The janitor asks for them by itself, and once only.
+    let left = "SELECT COUNT(*) FROM blobs WHERE hash_sought_at IS NULL";
+    wait::until(PATIENCE, async || number(&catalog, left).await == 0)
+        .await
+        .unwrap();
+    assert_eq!(told(&ann, &old).await, std::slice::from_ref(&new));
+    assert_eq!(told(&ann, &new).await, std::slice::from_ref(&old));
+    for asset_id in [&plain, &lost] {
+        assert_eq!(near(&ann, asset_id).await["comparable"], false);
+        ann.ready(asset_id).await;
+    }
+    let jobs = "SELECT state, lane FROM jobs WHERE kind = 'hash'";
+    let jobs = rows(&catalog, jobs).await;
+    let jobs: Vec<_> = jobs
+        .iter()
+        .map(|r| (r.text(0).unwrap(), r.text(1).unwrap()))
+        .collect();
+    assert_eq!(jobs, [("dead".to_owned(), "bulk".to_owned())]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use safelight_catalog::{Catalog, CatalogSettings, Row, Value as Arg};
 use safelight_objects::{Capabilities, Objects, StoreSettings};
 use safelight_testkit::camera::{self, Scene};
 use safelight_testkit::postgres::Cluster;
-use safelight_testkit::proxy::Proxy;
+use safelight_testkit::proxy::{Passed, Proxy};
 use safelight_testkit::server::{Server, ServerOptions};
 use safelight_testkit::wait;
 use serde_json::{Value, json};
@@ -187,6 +187,8 @@ pub struct Split {
     pub api: Server,
     pub store: Server,
     pub proxy: Proxy,
+    /// Methods and paths that the store was asked for.
+    pub asked: Arc<Mutex<Vec<String>>>,
     pub http: reqwest::Client,
     _dir: tempfile::TempDir,
 }
@@ -206,7 +208,10 @@ impl Split {
         ));
         let store = store.await.unwrap();
         let port = store.store_url().rsplit_once(':').unwrap().1.parse();
-        let proxy = Proxy::start(port.unwrap(), Arc::new(|_| {})).await.unwrap();
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let noted = asked.clone();
+        let hook = Arc::new(move |passed: Passed| noted.lock().unwrap().push(passed.line));
+        let proxy = Proxy::start(port.unwrap(), hook).await.unwrap();
         let keys = store.data_dir().join("keys").display().to_string();
         let args = [
             "--roles",
@@ -222,6 +227,7 @@ impl Split {
             api: Server::start(api).await.unwrap(),
             store,
             proxy,
+            asked,
             http: http(),
             _dir: dir,
         }

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::http_rig::{
-    Caller, Database, PART_BYTES, PATIENCE, Rig, capture, change, large_photo, number, objects,
-    on_both_databases, photo, put, rows, sha256, text,
+    Caller, Database, PART_BYTES, PATIENCE, Rig, Split, capture, change, large_photo, number,
+    objects, on_both_databases, open_catalog, photo, put, rows, sha256, text,
 };
 use crate::wire::{Got, ask};
 
@@ -19,6 +19,7 @@ on_both_databases!(
     the_slower_device_of_the_gateway_is_told_it_is_done,
     what_is_known_is_not_taken_by_the_gateway,
     what_the_store_lost_is_sent_on,
+    the_store_is_asked_only_where_rows_allow_it,
     whatever_races_the_bytes_are_there_once,
 );
 
@@ -346,6 +347,47 @@ async fn what_the_store_lost_is_sent_on(database: Database) {
     ann.ready(again).await;
     assert_ne!(again, lost);
     assert!(ann.original(again).await == file);
+}
+
+async fn the_store_is_asked_only_where_rows_allow_it(database: Database) {
+    let split = Split::start(database).await;
+    let ann = split.owner("ann");
+    let file = large_photo(7, PART_BYTES + 1000);
+    let (_, first) = begin(&ann, &file, None).await;
+    let (_, second) = begin(&ann, &file, None).await;
+    let into = take_in(&ann, &first, &file).await;
+    // Another file of the same asset: the two cannot be one.
+    let catalog = open_catalog(&split.api).await;
+    let another = "INSERT INTO resources (tenant_id, resource_id, asset_id, kind, size_bytes)
+                   SELECT tenant_id, 'res_raw', asset_id, 'raw', 1 FROM assets WHERE asset_id = $1";
+    let asset_id = text(&second["asset_id"]);
+    assert_eq!(change(&catalog, another, vec![asset_id.into()]).await, 1);
+    let heads = || {
+        let asked = split.asked.lock().unwrap();
+        let heads = asked
+            .iter()
+            .filter(|line| line.starts_with("HEAD /safelight/o/"));
+        heads.count()
+    };
+    let before = heads();
+    for _ in 0..3 {
+        let upload = ann.get(&upload_of(&second)).await.expect(200);
+        assert_eq!(upload["state"], "open");
+    }
+    ann.send_parts(text(&second["uploads"][0]["upload_id"]), &file, &[1])
+        .await;
+    assert_eq!(heads(), before);
+    // With one file it can: the store is asked once, and never again.
+    let gone = "DELETE FROM resources WHERE resource_id = 'res_raw'";
+    assert_eq!(change(&catalog, gone, vec![]).await, 1);
+    for _ in 0..2 {
+        let upload = ann.get(&upload_of(&second)).await.expect(200);
+        assert_eq!(
+            (&upload["state"], &upload["asset_id"]),
+            (&json!("merged"), &json!(into))
+        );
+        assert_eq!(heads(), before + 1);
+    }
 }
 
 /// The first is inspected while the second is completed, looked at and signed for.

@@ -24,6 +24,7 @@ mod http_keys;
 mod http_lists;
 mod http_metadata;
 mod http_near;
+mod http_open_limit;
 mod http_owners;
 mod http_pages;
 mod http_plans;

@@ -188,12 +188,12 @@ async fn a_file_that_fails_is_named_with_its_code() {
     assert_eq!(rig.server.world().whole().len(), 3);
 
     rig.server
-        .fail("initiate", 0, Deed::Refuse(422, "quota_exceeded", None));
+        .fail("initiate", 0, Deed::Refuse(422, "validation_failed", None));
     let fresh = rig.dir.path().join("fresh.bin");
     std::fs::write(fresh, "x").unwrap();
     let (ok, report) = rig.json(&["upload", "fresh.bin", "--json"]).await;
     assert!(!ok);
-    assert_eq!(report["files"][0]["code"], "quota_exceeded");
+    assert_eq!(report["files"][0]["code"], "validation_failed");
     assert_eq!(report["failed"], 1);
 }
 

@@ -5,7 +5,7 @@
 //! that comes early waits for those before it, unless they are in trouble.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use safelight_api::captures::CaptureInitiated;
@@ -39,6 +39,8 @@ pub(super) enum Answer {
     Initiated(Initiated),
     /// It may not be sent now.
     Held(Hold),
+    /// The server has no room for it before something of the owner's has ended.
+    NoRoom,
     /// The user gave it up.
     Cancelled(Failure),
     /// It was not tried, as nothing is any more.
@@ -75,6 +77,8 @@ pub(super) struct Lane {
     /// How many answers there were when the last one failed.
     failed_after: Mutex<Option<u64>>,
     gone: Mutex<Option<Failure>>,
+    /// The server had no room for one: it is asked no more for what it does not know yet.
+    is_full: AtomicBool,
     tell: UnboundedSender<Heard>,
 }
 
@@ -86,6 +90,7 @@ impl Lane {
             answers: AtomicU64::new(0),
             failed_after: Mutex::default(),
             gone: Mutex::default(),
+            is_full: AtomicBool::new(false),
             tell,
         })
     }
@@ -133,6 +138,8 @@ pub(super) enum AskError {
     Call(#[from] CallError),
     #[error("nothing more is tried")]
     Left(Failure),
+    #[error("the server had no room for one before it")]
+    NoRoom,
 }
 
 impl Errand {
@@ -155,6 +162,10 @@ impl Errand {
         if let Some(failure) = self.lane.gone() {
             return Err(AskError::Left(failure));
         }
+        // What the server knows has its room.
+        if capture.capture_id.is_none() && self.lane.is_full.load(Ordering::SeqCst) {
+            return Err(AskError::NoRoom);
+        }
         let answers = self.lane.answers.load(Ordering::SeqCst);
         self.began.store(answers, Ordering::SeqCst);
         let (request, key) = (&capture.request, &capture.idempotency_key);
@@ -167,6 +178,9 @@ impl Errand {
             }
             // Before the next one has its turn.
             Err(error) => {
+                if error.is_full() {
+                    self.lane.is_full.store(true, Ordering::SeqCst);
+                }
                 self.judge(&error);
                 Err(error.into())
             }
@@ -273,12 +287,14 @@ impl Uploader {
             initiated = self.initiate_as_advised(&mut known, errand) => match initiated {
                 Ok(initiated) => Answer::Initiated(initiated),
                 Err(InitiateError::Journal(error)) => return Err(error),
+                Err(error) if error.is_full() => Answer::NoRoom,
                 Err(InitiateError::Ask(AskError::Left(failure))) => Answer::Left(failure),
                 Err(InitiateError::Call(error)) => {
                     errand.judge(&error);
                     failed(&error)
                 }
                 Err(InitiateError::Ask(AskError::Call(error))) => failed(&error),
+                Err(InitiateError::Ask(AskError::NoRoom)) => Answer::NoRoom,
             },
         };
         Ok(Asked {

@@ -90,19 +90,25 @@ impl Uploader {
             return Ok(initiated);
         }
         self.reload(known).await?;
-        let again = self.initiate(known, errand).await?;
+        let again = match self.initiate(known, errand).await {
+            Ok(again) => Ok(again),
+            // They may be what takes the room.
+            Err(error) if error.is_full() => Err(error),
+            Err(error) => return Err(error),
+        };
         let aborts = futures::stream::iter(&initiated.jobs).for_each_concurrent(
             ABORTS_AT_ONCE,
             async |job| {
                 let upload_id = &job.upload.upload_id;
-                let _ = match again.asset_of(&job.file) {
+                let of = again.as_ref().ok().and_then(|again| again.asset_of(&job.file));
+                let _ = match of {
                     Some(asset_id) => self.session.supersede(upload_id, asset_id).await,
                     None => self.session.abort(upload_id).await,
                 };
             },
         );
         let _ = tokio::time::timeout(ABORTS_WITHIN, aborts).await;
-        Ok(again)
+        again
     }
 
     /// What stands in the journal of these files now: copies may have been made since they were looked up.

@@ -41,6 +41,17 @@ pub(super) enum InitiateError {
     Journal(#[from] JournalError),
 }
 
+impl InitiateError {
+    /// Whether the server has no room for it before something of the owner's has ended.
+    pub(super) fn is_full(&self) -> bool {
+        match self {
+            Self::Ask(AskError::Call(error)) | Self::Call(error) => error.is_full(),
+            Self::Ask(AskError::NoRoom) => true,
+            Self::Ask(AskError::Left(_)) | Self::Journal(_) => false,
+        }
+    }
+}
+
 impl Uploader {
     /// Initiates, with the reference, key and body of the journal. Doing it again is harmless and
     /// answers with what is true now.
@@ -53,7 +64,7 @@ impl Uploader {
         let capture: CaptureRow = self.journal(move |journal| journal.capture(seq)).await?;
         let answer = match errand.ask(self, &capture).await {
             Ok(answer) => answer,
-            Err(AskError::Left(failure)) => return Err(AskError::Left(failure).into()),
+            Err(error @ (AskError::Left(_) | AskError::NoRoom)) => return Err(error.into()),
             Err(AskError::Call(error)) => {
                 let refused = matches!(
                     &error,
@@ -69,7 +80,7 @@ impl Uploader {
                         ..
                     }
                 );
-                if refused && !unknown && !error.is_passing() {
+                if refused && !unknown && !error.is_passing() && !error.is_full() {
                     // Its key answers the same for ever: the next run makes another capture.
                     self.journal(move |journal| journal.drop_capture(seq))
                         .await?;

@@ -1,7 +1,7 @@
 //! Ties it together: one capture after another, few files at once, the key frame first, and alone where others would take
 //! something from it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +28,10 @@ const MAX_RENEWALS: u32 = 2;
 /// Files that wait for their completion while others are sent, for each that may be sent.
 const COMPLETIONS_PER_SLOT: usize = 8;
 
+/// What is said while the server has no room for more.
+const NO_ROOM: &str = "so many uploads of this owner are open that the server takes no more before some have ended; they are \
+                       kept, and go on with the next run";
+
 /// What is to be sent, in the journal or not.
 pub(super) enum Work {
     Known(Known),
@@ -46,6 +50,8 @@ struct Pass {
     begun: HashSet<String>,
     /// Why nothing more is tried.
     gone: Option<Failure>,
+    /// Captures for which the server has no room before something of this owner's has ended, in their order.
+    no_room: VecDeque<Known>,
 }
 
 impl Work {
@@ -193,28 +199,50 @@ impl Uploader {
             given_up: BTreeMap::new(),
             begun: HashSet::new(),
             gone: None,
+            no_room: VecDeque::new(),
         };
         let lost = self.journal(|journal| journal.is_empty()).await?;
         // What may not be sent now is put into the journal all the same, and let others go first.
         let queue = queue.into_iter().map(|work| (work, None)).collect();
         let mut aside = self.through(queue, lost, &mut pass, outcomes).await?;
-        while !aside.is_empty() {
+        let mut patience = self.patience.begin();
+        while !aside.is_empty() || !pass.no_room.is_empty() {
             if let Some(failure) = &pass.gone {
-                for (known, _) in aside.drain(..) {
+                let left = aside.drain(..).map(|(known, _)| known);
+                for known in left.chain(pass.no_room.drain(..)) {
                     self.settle_all(Work::Known(known).failed(failure), outcomes);
                 }
                 break;
             }
             let held: Vec<(i64, Hold)> = aside.iter().map(|(k, hold)| (k.seq, *hold)).collect();
+            let (is_held, lacks_room) = (!held.is_empty(), !pass.no_room.is_empty());
+            // There is room once something of this owner's has ended: of this run, or else of others.
+            let is_alone = pass.tasks.is_empty();
             tokio::select! {
-                () = self.gate.moves(&held) => {}
-                () = self.collect(&mut pass, outcomes), if !pass.tasks.is_empty() => continue,
+                () = self.gate.moves(&held), if is_held => {}
+                () = self.collect(&mut pass, outcomes), if !is_alone => if !lacks_room {
+                    continue;
+                },
+                goes_on = patience.failed(NO_ROOM, None), if lacks_room && is_alone => if !goes_on {
+                    // The journal keeps them: the next run asks again.
+                    let failure = Failure::of(Code::QuotaExceeded.as_str(), NO_ROOM);
+                    for known in pass.no_room.drain(..) {
+                        self.settle_all(Work::Known(known).failed(&failure), outcomes);
+                    }
+                    continue;
+                },
             }
             let again = std::mem::take(&mut aside).into_iter();
             let again = again.map(|(known, was)| (Work::Known(known), Some(was)));
+            let lacking = std::mem::take(&mut pass.no_room);
+            let lacked = lacking.len();
+            let again = again.chain(lacking.into_iter().map(|known| (Work::Known(known), None)));
             aside = self
                 .through(again.collect(), lost, &mut pass, outcomes)
                 .await?;
+            if pass.no_room.len() < lacked {
+                patience = self.patience.begin();
+            }
         }
         while !pass.tasks.is_empty() {
             self.collect(&mut pass, outcomes).await;
@@ -286,6 +314,10 @@ impl Uploader {
         } = match asked.answer {
             Answer::Initiated(initiated) => initiated,
             Answer::Held(hold) => return Some((known, hold)),
+            Answer::NoRoom => {
+                pass.no_room.push_back(known);
+                return None;
+            }
             Answer::Cancelled(failure) | Answer::Left(failure) => {
                 self.settle_all(failed(known, &failure), outcomes);
                 return None;
@@ -425,6 +457,8 @@ impl Uploader {
 /// credential that is refused would.
 pub(super) fn stops_all(error: &CallError, is_alone: bool) -> bool {
     match error {
+        // Others may be known to the server already, or have nothing to send.
+        CallError::Refused { .. } if error.is_full() => false,
         CallError::Refused { status, .. } => {
             matches!(status, 401 | 403) || !is_alone && error.is_passing()
         }

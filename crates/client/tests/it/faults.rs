@@ -276,12 +276,57 @@ async fn a_refusal_is_reported_and_the_next_run_begins_anew() {
     let rig = Rig::start().await;
     let paths = [rig.file("a.jpg", 700)];
     rig.server
-        .fail("initiate", 0, Deed::Refuse(422, "quota_exceeded", None));
+        .fail("initiate", 0, Deed::Refuse(422, "validation_failed", None));
     assert_eq!(
         rig.upload(&paths).await[0].failure.as_ref().unwrap().code,
-        "quota_exceeded"
+        "validation_failed"
     );
     assert_eq!(failures(&rig.upload(&paths).await), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_room_it_is_waited_for() {
+    let rig = Rig::start().await;
+    let paths = [
+        rig.file("a.jpg", 700),
+        rig.file("b.jpg", 800),
+        rig.file("c.jpg", 900),
+    ];
+    // Others have the room at first, then what is under way here.
+    for after in [0, 0, 1] {
+        rig.server
+            .fail("initiate", after, Deed::Refuse(403, "quota_exceeded", None));
+    }
+    assert_eq!(failures(&rig.upload(&paths).await), [""; 0]);
+    let world = rig.server.world();
+    assert!(world.faults.is_empty());
+    assert_eq!(world.whole(), ["a.jpg", "b.jpg", "c.jpg"]);
+    assert_eq!((world.assets.len(), world.captures.len()), (3, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_had_room_is_kept_for_the_next_run() {
+    let mut rig = Rig::start().await;
+    rig.give_up_after = Duration::ZERO;
+    let paths = [rig.file("a.jpg", 700), rig.file("b.jpg", 800)];
+    for _ in 0..2 {
+        rig.server
+            .fail("initiate", 0, Deed::Refuse(403, "quota_exceeded", None));
+    }
+    let outcomes = rig.upload(&paths).await;
+    let codes: Vec<_> = outcomes.iter().filter_map(|o| o.failure.as_ref()).collect();
+    assert!(codes.len() == 2 && codes.iter().all(|f| f.code == "quota_exceeded"));
+    // The second was not even asked for.
+    assert_eq!(rig.server.world().count("initiate"), 2);
+    assert_eq!(failures(&rig.upload(&paths).await), [""; 0]);
+    let world = rig.server.world();
+    let asked = world.log.iter().filter(|(k, _)| k == "initiate");
+    let asked: Vec<&str> = asked.map(|(_, about)| about.as_str()).collect();
+    // What was refused goes on under the same key.
+    let key = asked[0].strip_prefix("refused 403, ").unwrap();
+    assert!(asked[1] == asked[0] && asked[2].contains(key), "{asked:?}");
+    assert_eq!((asked.len(), world.captures.len()), (4, 2));
+    assert_eq!(world.whole(), ["a.jpg", "b.jpg"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

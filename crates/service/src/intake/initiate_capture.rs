@@ -8,7 +8,7 @@ use safelight_api::captures::{
     UploadPlanned,
 };
 use safelight_catalog::CatalogError;
-use safelight_catalog::initiate::{FreshAsset, FreshCapture, Initiated};
+use safelight_catalog::initiate::{FreshAsset, FreshCapture, Full, Initiated};
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
 use safelight_model::duplicates::Duplicates;
@@ -47,6 +47,9 @@ pub enum InitiateError {
         "this Idempotency-Key came before with another request: use a fresh key for a fresh request"
     )]
     Mismatch,
+    /// The owner has too many uploads open.
+    #[error("{}", full(.0))]
+    Full(Full),
     /// Too many wait.
     #[error("too many initiations are waiting: try again shortly")]
     Overloaded,
@@ -59,6 +62,27 @@ pub enum InitiateError {
     /// A URL could not be signed.
     #[error(transparent)]
     Sign(#[from] SignError),
+}
+
+/// What has no room, and what makes some.
+fn full(full: &Full) -> String {
+    let Full {
+        uploads,
+        size_bytes,
+        limit,
+    } = full;
+    let mut limits = Vec::new();
+    if limit.uploads > 0 {
+        limits.push(format!("{} uploads", limit.uploads));
+    }
+    if limit.size_bytes > 0 {
+        limits.push(format!("{} bytes", limit.size_bytes));
+    }
+    format!(
+        "this owner has {uploads} uploads of {size_bytes} bytes open, and may have {} open at once: finish or abort some \
+         (DELETE /v1/uploads/{{upload_id}}), then initiate this again; what was refused has used up neither key nor reference",
+        limits.join(" and ")
+    )
 }
 
 impl From<QueueError> for InitiateError {
@@ -78,6 +102,7 @@ impl InitiateError {
             Self::Invalid(..) => Code::ValidationFailed,
             Self::TooLarge { .. } => Code::ByteLimitExceeded,
             Self::Mismatch => Code::IdempotencyKeyMismatch,
+            Self::Full(_) => Code::QuotaExceeded,
             Self::Overloaded => Code::Overloaded,
             Self::Catalog(e) => e.code(),
             Self::Read(e) => e.code(),
@@ -121,6 +146,7 @@ pub async fn initiate_capture(
     let answer = queue.initiate(fresh.clone()).await?;
     match answer {
         Initiated::Mismatch => Err(InitiateError::Mismatch),
+        Initiated::Full(full) => Err(InitiateError::Full(full)),
         Initiated::Existing(capture_id) => {
             let initiated = read_capture::initiated(context, owner, &capture_id).await?;
             check_known(request, &initiated)?;
@@ -244,6 +270,7 @@ pub(super) fn prepare(
         assets_at_once: Some(policy.at_once(&plans, &hints).into()),
         duplicates,
         dedup_scope: context.settings.dedup_scope,
+        open_limit: context.settings.open_limit,
         at: now,
         record_expires_at: now.plus(limits::IDEMPOTENCY_RECORD),
         assets,

@@ -5,7 +5,7 @@
 //! that had arrived are removed as those of an upload that was given up.
 
 use safelight_api::events::EventFacts;
-use safelight_catalog::merge_asset::{MergeEvents, merge_asset};
+use safelight_catalog::merge_asset::{MergeEvents, may_merge, merge_asset};
 use safelight_catalog::owned_bytes::{self, Owned, Wanted};
 use safelight_catalog::uploads::{self, Upload, UploadState};
 use safelight_catalog::{CatalogError, Tx, assets, captures};
@@ -42,13 +42,10 @@ pub(super) async fn merge_if_there(
     let Some(there) = owned_bytes::find(&mut reader.tx(), wanted, is_shared).await? else {
         return Ok(upload);
     };
-    let wants =
-        captures::duplicates_of(&mut reader.tx(), &upload.tenant_id, &upload.asset_id).await?;
+    let is_possible = may_merge_in(&mut reader.tx(), &upload, &there).await?;
     drop(reader);
-    if wants == Duplicates::Keep {
-        return Ok(upload);
-    }
-    if !is_stored(context, &there).await {
+    // The store is asked last, since whoever asks for something of an upload asks often.
+    if !is_possible || !is_stored(context, &there).await {
         return Ok(upload);
     }
     match merge(context, &upload, &there).await {
@@ -73,6 +70,26 @@ pub(super) async fn merge_if_there(
     )
     .await?;
     Ok(now.unwrap_or(upload))
+}
+
+/// Whether rows would let the upload end for what was found: its capture does not keep duplicates, and both assets are one
+/// file.
+async fn may_merge_in(
+    tx: &mut Tx<'_>,
+    upload: &Upload,
+    there: &Owned,
+) -> Result<bool, CatalogError> {
+    let tenant_id = &upload.tenant_id;
+    let wants = captures::duplicates_of(tx, tenant_id, &upload.asset_id).await?;
+    if wants == Duplicates::Keep {
+        return Ok(false);
+    }
+    let asset = assets::find(tx, tenant_id, &upload.asset_id).await?;
+    let into = assets::find(tx, tenant_id, &there.asset_id).await?;
+    match (asset, into) {
+        (Some(asset), Some(into)) => may_merge(tx, &asset, &into).await,
+        _ => Ok(false),
+    }
 }
 
 /// Whether the store still has what was found: what arrived must not be given up for what is lost. Where the store does not

@@ -49,6 +49,7 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
         // What was inspected before there were picture hashes gets its own whenever it is decoded.
         want_hashes: blob.picture_hash.is_none(),
     };
+    let is_hashed = !task.want_hashes;
     let Some(file) = fetched.file else {
         let detail = "the original is of a kind that cannot be decoded".to_owned();
         return Err(JobError::Cancel {
@@ -89,8 +90,9 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
                 renditions::store(tx, &job.tenant_id, &job.subject_id, one, context.now()).await?;
                 tell_of_rendition(tx, &context, &holders, &one.preset).await?;
             }
-            if let Some(hash) = picture_hash {
-                near::hash_later(tx, &job.tenant_id, &job.subject_id, hash).await?;
+            if !is_hashed {
+                let (blob_id, now) = (&job.subject_id, context.now());
+                near::hash_later(tx, &job.tenant_id, blob_id, picture_hash, now).await?;
             }
             Ok(())
         })

@@ -2,6 +2,7 @@
 
 pub mod derive;
 mod fetch_original;
+pub mod hash_picture;
 pub mod inspect;
 mod replace_lost;
 pub mod sandbox;

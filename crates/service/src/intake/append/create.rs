@@ -80,6 +80,7 @@ pub async fn create(
     let answer = queue.initiate(fresh.clone()).await?;
     match answer {
         Initiated::Mismatch => Err(InitiateError::Mismatch),
+        Initiated::Full(full) => Err(InitiateError::Full(full)),
         Initiated::Made(_) => Ok(fresh
             .assets
             .into_iter()

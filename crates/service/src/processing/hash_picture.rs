@@ -1,0 +1,117 @@
+//! `hash`: gives pictures that were inspected before there were perceptual hashes theirs, so that what is near them is found
+//! after an upgrade too.
+//!
+//! The janitor asks for a few at a time ([`schedule`]), in the bulk lane, so that what users wait for goes first. Whatever comes of
+//! a picture is noted: one that has no hash is not looked at again.
+
+use safelight_catalog::jobs::Job;
+use safelight_catalog::{CatalogError, Tx, blobs, near};
+use safelight_imaging::Limits;
+use safelight_model::job::JobKind;
+use safelight_model::near::PictureHash;
+
+use super::fetch_original::fetch_original;
+use super::sandbox::{RenderTask, Sandbox};
+use crate::context::{Context, Owner};
+use crate::queue::enqueue::enqueue;
+use crate::work::{JobError, Results, results};
+
+/// So many wait at most.
+const AT_ONCE: i64 = 100;
+
+/// Asks that pictures without a hash be given one; how many were asked for that were not yet.
+///
+/// # Errors
+/// What the catalog says.
+pub async fn schedule(context: &Context) -> Result<usize, CatalogError> {
+    let mut reader = context.catalog.reader().await?;
+    let found = near::unhashed(&mut reader.tx(), AT_ONCE).await?;
+    drop(reader);
+    if found.is_empty() {
+        return Ok(0);
+    }
+    let context = context.clone();
+    let catalog = context.catalog.clone();
+    catalog
+        .write(move |tx| {
+            Box::pin(async move {
+                let mut asked = 0;
+                for picture in &found {
+                    let owner = Owner {
+                        tenant_id: picture.tenant_id.clone(),
+                        owner_id: picture.owner_id.clone(),
+                    };
+                    let blob_id = &picture.blob_id;
+                    let fresh = enqueue(tx, &context, JobKind::Hash, &owner, blob_id).await?;
+                    asked += usize::from(fresh);
+                }
+                Ok(asked)
+            })
+        })
+        .await
+}
+
+/// Runs the job up to its results.
+///
+/// # Errors
+/// Why it was not done.
+pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Results, JobError> {
+    let mut reader = context.catalog.reader().await?;
+    let blob = blobs::find(&mut reader.tx(), &job.tenant_id, &job.subject_id).await?;
+    drop(reader);
+    let blob = blob.filter(|b| b.state == "live" && b.verdict == "clean");
+    let Some(blob) = blob.filter(|b| b.picture_hash.is_none()) else {
+        return Ok(results(|_| Box::pin(async { Ok(()) })));
+    };
+    let fetched = fetch_original(context, &blob).await?;
+    let task = RenderTask {
+        presets: Vec::new(),
+        limits: Limits {
+            max_pixels: context.settings.max_pixels,
+            ..Limits::default()
+        },
+        want_hashes: true,
+    };
+    let hash = match fetched.file {
+        None => None,
+        Some(file) => match sandbox.render(file, task).await {
+            Ok(reply) => reply.picture_hash,
+            Err(error) if error.retryable() => {
+                tracing::warn!(%error, blob_id = blob.blob_id, "the sandbox failed");
+                return Err(JobError::Retry {
+                    after: None,
+                    code: error.code(),
+                    detail: "the decoder could not be run".to_owned(),
+                });
+            }
+            // What is shown of it stays; it only cannot be compared.
+            Err(error) => {
+                tracing::debug!(%error, blob_id = blob.blob_id, "a picture has no hash");
+                None
+            }
+        },
+    };
+    let (context, job) = (context.clone(), job.clone());
+    Ok(results(move |tx| {
+        Box::pin(async move { Ok(note(tx, &context, &job, hash).await?) })
+    }))
+}
+
+async fn note(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    job: &Job,
+    hash: Option<PictureHash>,
+) -> Result<(), CatalogError> {
+    let now = context.now();
+    near::hash_later(tx, &job.tenant_id, &job.subject_id, hash, now).await?;
+    Ok(())
+}
+
+/// The job is dead: the picture has no hash, and is not asked for again.
+///
+/// # Errors
+/// What the catalog says.
+pub async fn buried(tx: &mut Tx<'_>, context: &Context, job: &Job) -> Result<(), CatalogError> {
+    note(tx, context, job, None).await
+}
