@@ -22,6 +22,8 @@ enum Database {
 
 /// A column that can be written: its name, and whether it holds text.
 type Columns = Vec<(String, bool)>;
+/// What stands in them.
+type Content = Vec<Vec<Option<String>>>;
 
 impl Database {
     fn steps(&self) -> &'static [Step] {
@@ -49,7 +51,7 @@ impl Database {
     }
 
     /// Rows of a query whose columns are all texts.
-    async fn read(&mut self, sql: String) -> Vec<Vec<Option<String>>> {
+    async fn read(&mut self, sql: String) -> Content {
         let sql = AssertSqlSafe(sql);
         match self {
             Self::Sqlite(conn) => {
@@ -117,7 +119,7 @@ impl Database {
     }
 
     /// What stands in these columns of a table.
-    async fn content(&mut self, table: &str, columns: &Columns) -> Vec<Vec<Option<String>>> {
+    async fn content(&mut self, table: &str, columns: &Columns) -> Content {
         let texts: Vec<String> = columns
             .iter()
             .map(|(name, _)| format!("CAST({name} AS TEXT)"))
@@ -159,7 +161,7 @@ async fn postgres() -> Database {
 
 async fn every_migration_keeps_what_is_there(mut database: Database) {
     let steps = database.steps();
-    let mut before: BTreeMap<String, (Columns, Vec<Vec<Option<String>>>)> = BTreeMap::new();
+    let mut before: BTreeMap<String, (Columns, Content)> = BTreeMap::new();
     for at in 0..steps.len() {
         database.migrate(&steps[..=at]).await;
         for (table, (columns, rows)) in &before {

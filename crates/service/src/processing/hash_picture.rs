@@ -7,6 +7,7 @@
 use safelight_catalog::jobs::Job;
 use safelight_catalog::{CatalogError, Tx, blobs, near};
 use safelight_imaging::Limits;
+use safelight_model::codes::Code;
 use safelight_model::job::JobKind;
 use safelight_model::near::PictureHash;
 
@@ -45,7 +46,7 @@ pub async fn schedule(context: &Context) -> Result<usize, CatalogError> {
                     let fresh = enqueue(tx, &context, JobKind::Hash, &owner, blob_id).await?;
                     asked += usize::from(fresh);
                 }
-                Ok(asked)
+                Ok::<_, CatalogError>(asked)
             })
         })
         .await
@@ -82,6 +83,14 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
                     after: None,
                     code: error.code(),
                     detail: "the decoder could not be run".to_owned(),
+                });
+            }
+            // A machine may have been too busy for a file that it could decode: once more.
+            Err(error) if error.code() == Code::DecodeTimeout && job.attempts < 2 => {
+                return Err(JobError::Retry {
+                    after: None,
+                    code: error.code(),
+                    detail: error.to_string(),
                 });
             }
             // What is shown of it stays; it only cannot be compared.
