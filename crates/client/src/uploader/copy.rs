@@ -100,7 +100,10 @@ impl Uploader {
             ABORTS_AT_ONCE,
             async |job| {
                 let upload_id = &job.upload.upload_id;
-                let of = again.as_ref().ok().and_then(|again| again.asset_of(&job.file));
+                let of = again
+                    .as_ref()
+                    .ok()
+                    .and_then(|again| again.asset_of(&job.file));
                 let _ = match of {
                     Some(asset_id) => self.session.supersede(upload_id, asset_id).await,
                     None => self.session.abort(upload_id).await,
