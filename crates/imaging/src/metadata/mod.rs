@@ -47,7 +47,7 @@ pub struct Metadata {
     pub duration_ms: Option<u64>,
 }
 
-/// Reads it, from EXIF, from Apple's maker note, from XMP (motion and burst alone), and from what
+/// Reads it, from EXIF, from Apple's maker note, from XMP (motion, burst and lens alone), and from what
 /// QuickTime, Apple and Android write into clips. What is damaged or makes no sense is left out.
 ///
 /// Each part of `input` is read once; what EXIF takes in memory is a small multiple of its size,

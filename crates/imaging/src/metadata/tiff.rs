@@ -1,6 +1,6 @@
 //! EXIF: a TIFF structure with what cameras say about a picture (JEITA CP-3451).
 
-use exif::{Context, Exif, In, Rational, Reader, Tag, Value};
+use exif::{Context, Exif, In, Reader, Tag, Value};
 
 use super::{Captured, Metadata, Place, plain};
 use crate::Orientation;
@@ -91,20 +91,26 @@ fn text(exif: &Exif, tag: Tag) -> Option<String> {
     }
 }
 
-/// A number whose denominator is not 0.
-fn number(rational: &Rational) -> Option<f64> {
-    (rational.denom != 0).then(|| rational.to_f64())
-}
-
-fn rationals(exif: &Exif, tag: Tag) -> &[Rational] {
+/// The fractions of a field; nothing for one over 0. Some cameras write signed ones where the
+/// standard has others.
+fn numbers(exif: &Exif, tag: Tag) -> Vec<Option<f64>> {
+    let number = |n: f64, d: f64| (d != 0.0).then(|| n / d);
     match value(exif, tag) {
-        Some(Value::Rational(numbers)) => numbers,
-        _ => &[],
+        Some(Value::Rational(all)) => {
+            let pairs = all.iter().map(|r| (f64::from(r.num), f64::from(r.denom)));
+            pairs.map(|(n, d)| number(n, d)).collect()
+        }
+        Some(Value::SRational(all)) => {
+            let pairs = all.iter().map(|r| (f64::from(r.num), f64::from(r.denom)));
+            pairs.map(|(n, d)| number(n, d)).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
 fn positive(exif: &Exif, tag: Tag) -> Option<f64> {
-    number(rationals(exif, tag).first()?).filter(|number| *number > 0.0)
+    let first = numbers(exif, tag).first().copied().flatten();
+    first.filter(|number| *number > 0.0)
 }
 
 fn captured(exif: &Exif, [time, fraction, zone]: [Tag; 3]) -> Option<Captured> {
@@ -116,7 +122,7 @@ fn place(exif: &Exif) -> Option<Place> {
     let latitude = degrees(exif, Tag::GPSLatitude, Tag::GPSLatitudeRef, ["N", "S"])?;
     let longitude = degrees(exif, Tag::GPSLongitude, Tag::GPSLongitudeRef, ["E", "W"])?;
     let below = uint(exif, Tag::GPSAltitudeRef) == Some(1);
-    let altitude = rationals(exif, Tag::GPSAltitude).first().and_then(number);
+    let altitude = numbers(exif, Tag::GPSAltitude).first().copied().flatten();
     Place::new(
         latitude,
         longitude,
@@ -126,11 +132,10 @@ fn place(exif: &Exif) -> Option<Place> {
 
 /// Degrees, minutes and seconds; some cameras write the last as 0/0 when there are none.
 fn degrees(exif: &Exif, tag: Tag, reference: Tag, [ahead, behind]: [&str; 2]) -> Option<f64> {
-    let [degrees, minutes, seconds, ..] = rationals(exif, tag) else {
+    let [degrees, minutes, seconds, ..] = *numbers(exif, tag) else {
         return None;
     };
-    let seconds = number(seconds).unwrap_or(0.0);
-    let degrees = number(degrees)? + number(minutes)? / 60.0 + seconds / 3600.0;
+    let degrees = degrees? + minutes? / 60.0 + seconds.unwrap_or(0.0) / 3600.0;
     let reference = text(exif, reference)?;
     if reference == ahead {
         Some(degrees)

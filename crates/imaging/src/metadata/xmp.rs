@@ -6,12 +6,15 @@ use super::{Metadata, plain};
 const MAX_VALUE_BYTES: usize = 200;
 
 /// Reads whether there is a clip in the file, and the burst that the picture is of, as Google's
-/// camera says it. `MicroVideo` is the older name.
+/// camera says it (`MicroVideo` is the older name), and the lens, which Samsung's says here alone.
 pub(super) fn read(xmp: &[u8], found: &mut Metadata) {
     let is_one = |name| property(xmp, name).is_some_and(|value| value == b"1");
     found.is_motion_photo |= is_one(":MotionPhoto") || is_one(":MicroVideo");
     if found.burst_id.is_none() {
         found.burst_id = property(xmp, ":BurstID").and_then(plain);
+    }
+    if found.lens.is_none() {
+        found.lens = property(xmp, ":LensModel").and_then(plain);
     }
 }
 
