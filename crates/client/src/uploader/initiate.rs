@@ -85,7 +85,7 @@ impl Uploader {
                     self.journal(move |journal| journal.drop_capture(seq))
                         .await?;
                 }
-                return Err(error.into());
+                return Err(AskError::Call(error).into());
             }
         };
         if let Some(at_once) = answer.assets_at_once {

@@ -316,16 +316,18 @@ async fn what_never_had_room_is_kept_for_the_next_run() {
     let outcomes = rig.upload(&paths).await;
     let codes: Vec<_> = outcomes.iter().filter_map(|o| o.failure.as_ref()).collect();
     assert!(codes.len() == 2 && codes.iter().all(|f| f.code == "quota_exceeded"));
-    // The second was not even asked for.
-    assert_eq!(rig.server.world().count("initiate"), 2);
+    // The second is not even asked for, if the first was answered by then.
+    let before = rig.server.world().count("initiate");
+    assert!((1..=2).contains(&before), "{before}");
+    rig.server.world().faults.clear();
     assert_eq!(failures(&rig.upload(&paths).await), [""; 0]);
     let world = rig.server.world();
     let asked = world.log.iter().filter(|(k, _)| k == "initiate");
     let asked: Vec<&str> = asked.map(|(_, about)| about.as_str()).collect();
     // What was refused goes on under the same key.
     let key = asked[0].strip_prefix("refused 403, ").unwrap();
-    assert!(asked[1] == asked[0] && asked[2].contains(key), "{asked:?}");
-    assert_eq!((asked.len(), world.captures.len()), (4, 2));
+    assert!(asked[before..].iter().any(|a| a.contains(key)), "{asked:?}");
+    assert_eq!((asked.len(), world.captures.len()), (before + 2, 2));
     assert_eq!(world.whole(), ["a.jpg", "b.jpg"]);
 }
 

@@ -212,7 +212,7 @@ async fn send_burst(each: f64, all: f64) -> Arc<Paced> {
     let rig = Rig::start().await;
     rig.server.world().concurrency = 1;
     let mut paths = vec![rig.file("A_BURST000_COVER.jpg", 1_000_000)];
-    paths.extend((1..=3).map(|i| rig.file(&format!("A_BURST{i:03}.jpg"), 200_000 + i)));
+    paths.extend((1..=6).map(|i| rig.file(&format!("A_BURST{i:03}.jpg"), 200_000 + i)));
     let thin = Conditions {
         network: Some(NetworkKind::Cellular2g),
         ..Conditions::default()
@@ -228,10 +228,10 @@ async fn send_burst(each: f64, all: f64) -> Arc<Paced> {
     let outcomes = uploader.upload(&paths).await.unwrap();
     assert_eq!(failures(&outcomes), [""; 0]);
     let world = rig.server.world();
-    assert_eq!(world.whole().len(), 4);
+    assert_eq!(world.whole().len(), 7);
     assert_eq!(
         outcomes.iter().map(|o| o.sent_bytes).sum::<i64>(),
-        1_600_006
+        2_200_021
     );
     link.unwrap()
 }
