@@ -13,6 +13,7 @@ use safelight_model::clock::Micros;
 use safelight_model::lifecycle::{Event, State};
 
 use crate::assets::{self, Asset, Transition};
+use crate::blobs::SHARED;
 use crate::error::CatalogError;
 use crate::sweeps::{self, FindingKind};
 use crate::transaction::Tx;
@@ -181,7 +182,7 @@ async fn blobs_of(
     .collect()
 }
 
-/// The asset, and those that became it.
+/// The asset, and those that became it, directly or by way of others.
 async fn with_merged(
     tx: &mut Tx<'_>,
     tenant_id: &str,
@@ -190,8 +191,15 @@ async fn with_merged(
     let mut all = vec![asset_id.to_owned()];
     let merged =
         "SELECT asset_id FROM assets WHERE tenant_id = $1 AND merged_into = $2 ORDER BY asset_id";
-    for row in tx.rows(merged, values![tenant_id, asset_id]).await? {
-        all.push(row.text(0)?);
+    let mut looked_at = 0;
+    while let Some(into) = all.get(looked_at).cloned() {
+        for row in tx.rows(merged, values![tenant_id, &into]).await? {
+            let became = row.text(0)?;
+            if !all.contains(&became) {
+                all.push(became);
+            }
+        }
+        looked_at += 1;
     }
     Ok(all)
 }
@@ -257,10 +265,14 @@ async fn bury(
         )
         .await?;
     }
+    // Where a live blob of somebody else has the same bytes, the hash stays: by it the purge finds that one, and keeps these while
+    // the store has lost those.
     tx.exec(
         "UPDATE blobs SET sha256 = NULL WHERE tenant_id = $1 AND state = 'doomed' AND sha256 IS NOT NULL
-            AND blob_id IN (SELECT blob_id FROM deletion_blobs WHERE tenant_id = $1 AND asset_id = $2)",
-        values![tenant_id, asset_id],
+            AND blob_id IN (SELECT blob_id FROM deletion_blobs WHERE tenant_id = $1 AND asset_id = $2)
+            AND NOT EXISTS (SELECT 1 FROM blobs t WHERE t.tenant_id = $1 AND t.scope IN (blobs.scope, $3, $4)
+                               AND t.sha256 = blobs.sha256 AND t.state = 'live')",
+        values![tenant_id, asset_id, &asset.owner_id, SHARED],
     )
     .await?;
     Ok(doomed)

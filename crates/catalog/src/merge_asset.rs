@@ -82,6 +82,12 @@ pub async fn supersede_asset(
     if merged != 1 {
         return Ok(false);
     }
+    // What led to it leads on, so that no way to an asset is longer than one step.
+    tx.exec(
+        "UPDATE assets SET merged_into = $3 WHERE tenant_id = $1 AND merged_into = $2",
+        values![&asset.tenant_id, &asset.asset_id, &into.asset_id],
+    )
+    .await?;
     tx.exec(
         "UPDATE resources SET blob_id = NULL WHERE tenant_id = $1 AND asset_id = $2",
         values![&asset.tenant_id, &asset.asset_id],

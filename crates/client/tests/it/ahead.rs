@@ -201,7 +201,7 @@ async fn four_are_asked_for_at_once_and_no_more() {
     });
     assert_eq!(failures(&end(&uploader, &paths).await), [""; 0]);
     assert_eq!(link.most_waiting.load(Ordering::SeqCst), 4);
-    assert_eq!(sent(&rig, &link), EIGHT);
+    assert_eq!(rig.server.world().whole(), EIGHT);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,6 +257,7 @@ async fn one_that_fails_for_good_stops_no_other() {
     assert_eq!(codes[0], Some("overloaded"));
     assert!(codes[1..].iter().all(Option::is_none), "{codes:?}");
     // It stands in the journal: the next run sends it.
+    drop(uploader);
     let again = rig.upload(&paths[..1]).await;
     assert_eq!(failures(&again), [""; 0]);
     assert_eq!(rig.server.world().whole(), EIGHT);
@@ -276,44 +277,6 @@ async fn a_server_that_refuses_all_is_not_asked_for_each() {
     let failed = outcomes.iter().filter_map(|o| o.failure.as_ref());
     assert_eq!(failed.filter(|f| f.code == "overloaded").count(), 40);
     assert!(rig.server.world().count("initiate") <= 4);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_asked_for_and_waits_its_turn_is_paused_and_cancelled() {
-    let rig = Rig::start().await;
-    let paths = [
-        rig.file("a.mp4", 4_200),
-        rig.file("b.jpg", 700),
-        rig.file("c.jpg", 800),
-    ];
-    rig.server.fail("put", 1, Deed::Hang);
-    let uploader = rig.uploader(settings());
-    let running = tokio::spawn({
-        let (uploader, paths) = (uploader.clone(), paths.to_vec());
-        async move { end(&uploader, &paths).await }
-    });
-    rig.asked("hang", 1).await;
-    rig.asked("initiate", 3).await;
-    let captures = uploader.captures().await.unwrap();
-    let named = |name: &str| {
-        let mut found = captures.iter().filter(|c| c.files[0].0.ends_with(name));
-        found.next().unwrap().client_ref.clone()
-    };
-    assert!(uploader.cancel(&named("c.jpg")).await.unwrap());
-    assert!(uploader.pause(&named("b.jpg")).await.unwrap());
-    // What hangs begins again.
-    uploader.pause(&named("a.mp4")).await.unwrap();
-    uploader.resume(&named("a.mp4")).await.unwrap();
-    crate::rig::wait(|| rig.server.world().whole() == ["a.mp4"]).await;
-    assert!(!running.is_finished());
-    uploader.resume(&named("b.jpg")).await.unwrap();
-    let outcomes = running.await.unwrap();
-    assert_eq!(outcomes[2].failure.as_ref().unwrap().code, "cancelled");
-    assert_eq!(failures(&outcomes).len(), 1, "{outcomes:?}");
-    let world = rig.server.world();
-    assert_eq!(world.whole(), ["a.mp4", "b.jpg"]);
-    let aborted = world.uploads.values().filter(|u| u.state == "aborted");
-    assert_eq!(aborted.count(), 1);
 }
 
 /// Two files of the same bytes: the first has arrived when the second one's turn comes, although that was asked for before.

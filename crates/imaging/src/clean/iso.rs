@@ -98,7 +98,7 @@ pub(super) fn clean(file: &[u8], is_picture: bool) -> Result<Cleaned, ImagingErr
     };
     let bodies = top.iter().filter(|found| &found.kind == b"mdat");
     let media: Vec<Range<usize>> = bodies.map(|found| found.body.clone()).collect();
-    let mut around = Vec::new();
+    let (mut around, mut emptied) = (Vec::new(), Vec::new());
     let mut has_items = false;
     let (mut has_tracks, mut has_fragments) = (false, false);
     for found in &top {
@@ -112,16 +112,16 @@ pub(super) fn clean(file: &[u8], is_picture: bool) -> Result<Cleaned, ImagingErr
                 has_tracks = true;
                 clip::clean_movie(file, found, &media, &mut blanker)?;
             }
-            b"moof" => {
+            b"moof" if !is_picture => {
                 has_fragments = true;
                 clip::clean_fragment(file, found, &mut blanker)?;
             }
             b"mdat" => around.push(found.body.clone()),
-            kind if EMPTY.contains(&kind) => around.push(found.body.clone()),
+            kind if EMPTY.contains(&kind) => emptied.push(found.body.clone()),
             kind if kinds.contains(&kind) && kind != b"meta" => {}
             _ => {
                 blanker.edits.write(found.kind_place(), *b"free");
-                around.push(found.body.clone());
+                emptied.push(found.body.clone());
             }
         }
     }
@@ -153,8 +153,12 @@ pub(super) fn clean(file: &[u8], is_picture: bool) -> Result<Cleaned, ImagingErr
                 "a clip in fragments with more in it than pictures and sound",
             ));
         }
+        for part in emptied {
+            edits.zero(part);
+        }
         return Ok(edits.finish(end));
     }
+    around.append(&mut emptied);
     around.push(rest.start..end);
     for part in around {
         for gap in outside(&part, &kept) {

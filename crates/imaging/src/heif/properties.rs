@@ -10,6 +10,8 @@ const ALPHA: [&[u8]; 2] = [
     b"urn:mpeg:hevc:2015:auxid:1",
     b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha",
 ];
+/// Longer than each of these, in bytes.
+const LONGEST_AUXILIARY_TYPE: usize = 64;
 
 /// Coding-independent code points (ISO/IEC 23091-2): what sample values mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +73,10 @@ impl<'a> Properties<'a> {
                 }
                 b"auxC" => {
                     let _ = reader.version_and_flags();
-                    let name = reader.rest().split(|byte| *byte == 0).next();
+                    // Many items may name one property: what of it is compared is bounded.
+                    let rest = reader.rest();
+                    let head = rest.get(..LONGEST_AUXILIARY_TYPE).unwrap_or(rest);
+                    let name = head.split(|byte| *byte == 0).next();
                     found.is_alpha = name.is_some_and(|name| ALPHA.contains(&name));
                 }
                 b"pixi" | b"pasp" => {}

@@ -254,7 +254,10 @@ impl Sandbox {
         if confinement.is_open() && !self.shared.settings.may_be_open {
             return Err(SandboxError::Open(confinement.clone()));
         }
-        Ok(worker.send(frame, original).await?)
+        // Who does not read what he is sent is no better than who does not answer.
+        let sent = worker.send(frame, original);
+        let sent = tokio::time::timeout(self.shared.settings.wall_clock, sent).await;
+        Ok(sent.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??)
     }
 
     /// Waits for the tasks that run, turns away those that wait, and ends all children.

@@ -4,7 +4,7 @@
 //! byte. Child to parent: a frame, and behind it the pictures' bytes in order, their sizes in the
 //! frame.
 
-use safelight_imaging::{Limits, MediaType};
+use safelight_imaging::{Limits, MediaType, SNIFF_BYTES, sniff};
 use safelight_model::codes::Code;
 use safelight_model::preset::{self, Format, Preset};
 
@@ -173,15 +173,17 @@ pub(super) fn check_picture(
     frame: &PictureFrame,
     preset: &Preset,
 ) -> Result<(), &'static str> {
-    let header = safelight_imaging::header(bytes, &Limits::default())
-        .map_err(|_| "a picture that is none")?;
     let expected = match preset.format {
         Format::Jpeg => MediaType::Jpeg,
         Format::Webp => MediaType::Webp,
     };
-    if header.media != expected {
+    // First: the headers of these two are read in a time that goes by their length, here in the parent.
+    let head = bytes.get(..SNIFF_BYTES).unwrap_or(bytes);
+    if sniff(head) != Some(expected) {
         return Err("a picture of another format");
     }
+    let header = safelight_imaging::header(bytes, &Limits::default())
+        .map_err(|_| "a picture that is none")?;
     if (header.width, header.height) != (frame.width, frame.height) {
         return Err("a picture of another size");
     }
