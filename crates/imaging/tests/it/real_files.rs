@@ -15,7 +15,7 @@ use crate::vips::{hash, reference, similarity};
 const SAME_PICTURE_BITS: u32 = 26;
 /// Structural similarity that is left of two decoders of the same picture after one of them was
 /// encoded lossily.
-const SAME_PICTURE_SIMILARITY: f64 = 0.9;
+const SAME_PICTURE_SIMILARITY: f64 = 0.89;
 /// Of 255: how far the means of a channel may be apart.
 const SAME_COLOR: f64 = 2.0;
 
