@@ -108,7 +108,7 @@ pub(super) fn question(fresh: &[FreshCapture]) -> Option<(Given, String)> {
   SELECT 'open', owners.column1, owners.column2, '',
          (SELECT CAST(COUNT(*) AS TEXT) || ' ' || CAST(COALESCE(SUM(counted.size_bytes), 0) AS TEXT)
             FROM (SELECT u.size_bytes FROM uploads u
-                   WHERE u.tenant_id = owners.column1 AND u.owner_id = owners.column2 AND u.state = 'open'
+                   WHERE u.tenant_id = owners.column1 AND u.owner_id = owners.column2 AND u.state || '' = 'open'
                    LIMIT {most}) AS counted), NULL
     FROM owners
    WHERE owners.column1 IS NOT NULL"
