@@ -97,16 +97,17 @@ async fn who_has_nothing_open_may_initiate_one_capture(f: Fixture) {
 }
 
 async fn what_is_there_needs_no_room(f: Fixture) {
+    // Its own upload is left open.
     held(&f, OWNER, "IMG_1", &hash(1)).await;
-    let first = limited(&f, OWNER, "a", 1, 1);
+    let first = limited(&f, OWNER, "a", 1, 2);
     make_one(&f.catalog, &first).await;
     assert!(is_full(
-        &make_one(&f.catalog, &limited(&f, OWNER, "b", 1, 1)).await
+        &make_one(&f.catalog, &limited(&f, OWNER, "b", 1, 2)).await
     ));
     // The same request, the same reference under another key, and bytes that the owner has.
     let known = Initiated::Existing(first.capture_id.clone());
     assert_eq!(make_one(&f.catalog, &first).await, known);
-    let again = limited(&f, OWNER, "a", 1, 1);
+    let again = limited(&f, OWNER, "a", 1, 2);
     assert_eq!(make_one(&f.catalog, &again).await, known);
     let there = FreshCapture {
         open_limit: first.open_limit,
