@@ -168,6 +168,8 @@ pub struct FileRow {
     pub is_considered: bool,
     /// Whether the server has confirmed it.
     pub is_uploaded: bool,
+    /// Whether its asset was deleted at the server: it is not sent again.
+    pub is_deleted: bool,
 }
 
 /// A smaller copy of a file.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Journal, JournalError};
 
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 const SCHEMA: &str = "
 CREATE TABLE capture (
@@ -71,8 +71,14 @@ ALTER TABLE file ADD COLUMN copy_sha256 TEXT;
 PRAGMA user_version = 3;
 ";
 
+/// Files whose assets were deleted at the server: they are settled, and stay so when their captures are made anew.
+const FOURTH: &str = "
+ALTER TABLE file ADD COLUMN is_deleted INTEGER NOT NULL DEFAULT 0;
+PRAGMA user_version = 4;
+";
+
 /// From each version to the next.
-const STEPS: [&str; 3] = [SCHEMA, SECOND, THIRD];
+const STEPS: [&str; 4] = [SCHEMA, SECOND, THIRD, FOURTH];
 
 impl Journal {
     /// The name of the journal's file for what goes to one server on behalf of one owner.

@@ -9,7 +9,7 @@ use crate::fingerprint::{Fingerprint, Stamp};
 
 const FILE: &str =
     "SELECT seq, capture_seq, client_ref, role, size_bytes, mtime_ns, sha256, state, is_considered,
-    copy_path, copy_size_bytes, copy_mtime_ns, copy_sha256 FROM file";
+    copy_path, copy_size_bytes, copy_mtime_ns, copy_sha256, is_deleted FROM file";
 
 impl Journal {
     /// The latest file at `path` that was not dropped.
@@ -105,6 +105,7 @@ impl Journal {
                     },
                 }),
             },
+            is_deleted: row.get(13)?,
         })
     }
 }

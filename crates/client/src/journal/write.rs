@@ -72,6 +72,17 @@ impl Journal {
         Ok(())
     }
 
+    /// Its asset was deleted at the server: no run sends this file again, in whatever capture it is.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn deleted(&mut self, file_seq: i64) -> Result<(), JournalError> {
+        self.db
+            .prepare_cached("UPDATE file SET state = 'uploaded', is_deleted = 1 WHERE seq = ?1")?
+            .execute([file_seq])?;
+        Ok(())
+    }
+
     /// Makes a capture anew, under another reference and key, since the server gave the first one up. `false`, and nothing
     /// changes, if the user gave it up as well.
     ///
@@ -96,7 +107,7 @@ impl Journal {
         }
         transaction.execute(
             "UPDATE file SET state = 'waiting', asset_id = NULL, upload_id = NULL, plan = NULL
-             WHERE capture_seq = ?1 AND state = 'uploaded'",
+             WHERE capture_seq = ?1 AND state = 'uploaded' AND NOT is_deleted",
             [seq],
         )?;
         transaction.commit()?;

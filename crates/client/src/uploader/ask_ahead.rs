@@ -5,7 +5,7 @@
 //! that comes early waits for those before it, unless they are in trouble.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use safelight_api::captures::CaptureInitiated;
@@ -77,20 +77,23 @@ pub(super) struct Lane {
     /// How many answers there were when the last one failed.
     failed_after: Mutex<Option<u64>>,
     gone: Mutex<Option<Failure>>,
-    /// The server had no room for one: it is asked no more for what it does not know yet.
-    is_full: AtomicBool,
+    /// How many files have ended so far.
+    ended: Arc<AtomicU64>,
+    /// How many had when the server had no room for one: until another one has, it is asked no more for what it does not know.
+    full_at: AtomicU64,
     tell: UnboundedSender<Heard>,
 }
 
 impl Lane {
-    pub(super) fn open(tell: UnboundedSender<Heard>) -> Arc<Self> {
+    pub(super) fn open(tell: UnboundedSender<Heard>, ended: Arc<AtomicU64>) -> Arc<Self> {
         Arc::new(Self {
             at_once: Semaphore::new(AT_ONCE),
             ahead: Arc::new(Semaphore::new(AHEAD as usize)),
             answers: AtomicU64::new(0),
             failed_after: Mutex::default(),
             gone: Mutex::default(),
-            is_full: AtomicBool::new(false),
+            ended,
+            full_at: AtomicU64::new(u64::MAX),
             tell,
         })
     }
@@ -145,6 +148,13 @@ pub(super) enum AskError {
 impl Errand {
     /// Stops all if it would only fail in the same way for every other capture.
     fn judge(&self, error: &CallError) {
+        // A server that refuses this one answers.
+        let answers = matches!(error, CallError::Refused { status, .. } if !matches!(status, 401 | 403))
+            && !error.is_passing();
+        if answers || error.is_full() {
+            self.lane.answers.fetch_add(1, Ordering::SeqCst);
+            return;
+        }
         let is_alone = self.lane.failed(self.began.load(Ordering::SeqCst));
         if stops_all(error, is_alone) {
             self.lane.stop(Failure::from(error));
@@ -163,7 +173,8 @@ impl Errand {
             return Err(AskError::Left(failure));
         }
         // What the server knows has its room.
-        if capture.capture_id.is_none() && self.lane.is_full.load(Ordering::SeqCst) {
+        let ended = self.lane.ended.load(Ordering::SeqCst);
+        if capture.capture_id.is_none() && self.lane.full_at.load(Ordering::SeqCst) == ended {
             return Err(AskError::NoRoom);
         }
         let answers = self.lane.answers.load(Ordering::SeqCst);
@@ -179,7 +190,7 @@ impl Errand {
             // Before the next one has its turn.
             Err(error) => {
                 if error.is_full() {
-                    self.lane.is_full.store(true, Ordering::SeqCst);
+                    self.lane.full_at.store(ended, Ordering::SeqCst);
                 }
                 self.judge(&error);
                 Err(error.into())

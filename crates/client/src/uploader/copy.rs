@@ -173,7 +173,8 @@ impl Uploader {
         let is_copied = self
             .journal(move |journal| {
                 let capture = journal.capture(seq)?;
-                let rows = journal.files_of(seq)?;
+                let mut rows = journal.files_of(seq)?;
+                rows.retain(|row| !row.is_deleted);
                 // A request of this journal always reads back.
                 let request = serde_json::from_str::<InitiateCapture>(&capture.request).ok();
                 let renewal = request.filter(|_| !made.is_empty()).map(|mut request| {

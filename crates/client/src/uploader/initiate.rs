@@ -98,6 +98,14 @@ impl Uploader {
                 .assets
                 .iter()
                 .find(|a| a.client_ref == file.row.client_ref);
+            if file.row.is_deleted {
+                initiated.outcomes.push(FileOutcome {
+                    asset_id: asset.map(|a| a.asset_id.clone()),
+                    state: Some(State::Deleted.as_str().to_owned()),
+                    ..file.failed(Failure::deleted())
+                });
+                continue;
+            }
             let Some(asset) = asset else {
                 let failure =
                     Failure::of("plan_not_understood", "the server did not name this file");
@@ -124,8 +132,11 @@ impl Uploader {
                 && let Some(file) = known.files.iter().find(|f| f.path == outcome.path)
             {
                 let file_seq = file.row.seq;
-                self.journal(move |journal| journal.uploaded(file_seq))
-                    .await?;
+                self.journal(move |journal| match is_deleted {
+                    true => journal.deleted(file_seq),
+                    false => journal.uploaded(file_seq),
+                })
+                .await?;
             }
         }
         // The others wait for the key frame, so it comes first, whatever the server thinks which one that is.

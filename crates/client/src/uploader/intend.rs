@@ -105,6 +105,7 @@ impl Uploader {
             let kept: Vec<String> = journal
                 .files_of(seq)?
                 .into_iter()
+                .filter(|f| !f.is_deleted)
                 .map(|f| f.client_ref)
                 .collect();
             let client_ref = next_reference(&capture);

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use safelight_model::codes::Code;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -32,6 +34,9 @@ const COMPLETIONS_PER_SLOT: usize = 8;
 const NO_ROOM: &str = "so many uploads of this owner are open that the server takes no more before some have ended; they are \
                        kept, and go on with the next run";
 
+/// After so long the server is asked again for what it had no room for, whatever is under way here.
+const ASKED_AGAIN: Duration = Duration::from_secs(60);
+
 /// What is to be sent, in the journal or not.
 pub(super) enum Work {
     Known(Known),
@@ -52,6 +57,8 @@ struct Pass {
     gone: Option<Failure>,
     /// Captures for which the server has no room before something of this owner's has ended, in their order.
     no_room: VecDeque<Known>,
+    /// How many files have ended, each of which may have made room.
+    ended: Arc<AtomicU64>,
 }
 
 impl Work {
@@ -200,8 +207,10 @@ impl Uploader {
             begun: HashSet::new(),
             gone: None,
             no_room: VecDeque::new(),
+            ended: Arc::default(),
         };
         let lost = self.journal(|journal| journal.is_empty()).await?;
+        let mut asked_at = pass.ended.load(Ordering::SeqCst);
         // What may not be sent now is put into the journal all the same, and let others go first.
         let queue = queue.into_iter().map(|work| (work, None)).collect();
         let mut aside = self.through(queue, lost, &mut pass, outcomes).await?;
@@ -218,11 +227,17 @@ impl Uploader {
             let (is_held, lacks_room) = (!held.is_empty(), !pass.no_room.is_empty());
             // There is room once something of this owner's has ended: of this run, or else of others.
             let is_alone = pass.tasks.is_empty();
+            // Some may have ended while the others were asked for.
+            let has_ended = pass.ended.load(Ordering::SeqCst) != asked_at;
             tokio::select! {
+                biased;
+                () = std::future::ready(()), if lacks_room && has_ended => {}
                 () = self.gate.moves(&held), if is_held => {}
                 () = self.collect(&mut pass, outcomes), if !is_alone => if !lacks_room {
                     continue;
                 },
+                // What is under way may be held back for long, while others make room.
+                () = tokio::time::sleep(ASKED_AGAIN), if lacks_room && !is_alone => {}
                 goes_on = patience.failed(NO_ROOM, None), if lacks_room && is_alone => if !goes_on {
                     // The journal keeps them: the next run asks again.
                     let failure = Failure::of(Code::QuotaExceeded.as_str(), NO_ROOM);
@@ -236,6 +251,7 @@ impl Uploader {
             let again = again.map(|(known, was)| (Work::Known(known), Some(was)));
             let lacking = std::mem::take(&mut pass.no_room);
             let lacked = lacking.len();
+            asked_at = pass.ended.load(Ordering::SeqCst);
             let again = again.chain(lacking.into_iter().map(|known| (Work::Known(known), None)));
             aside = self
                 .through(again.collect(), lost, &mut pass, outcomes)
@@ -260,7 +276,7 @@ impl Uploader {
         outcomes: &mut Vec<FileOutcome>,
     ) -> Result<Vec<(Known, Hold)>, JournalError> {
         let (tell, mut heard) = mpsc::unbounded_channel();
-        let asking = self.ask_ahead(queue, lost, ask_ahead::Lane::open(tell));
+        let asking = self.ask_ahead(queue, lost, ask_ahead::Lane::open(tell, pass.ended.clone()));
         let sending = async {
             let (mut line, mut aside) = (Line::default(), Vec::new());
             loop {
@@ -390,7 +406,9 @@ impl Uploader {
     }
 
     async fn collect(&self, pass: &mut Pass, outcomes: &mut Vec<FileOutcome>) {
-        match pass.tasks.join_next().await {
+        let ended = pass.tasks.join_next().await;
+        pass.ended.fetch_add(1, Ordering::SeqCst);
+        match ended {
             Some(Ok(Sent::Settled(outcome))) => self.settle_all(vec![*outcome], outcomes),
             Some(Ok(Sent::GivenUp(file))) => {
                 pass.given_up

@@ -158,8 +158,7 @@ impl Uploader {
             Err(Stop::Deleted) => {
                 outcome.state = Some(State::Deleted.as_str().to_owned());
                 outcome.failure = Some(Failure::deleted());
-                self.journal(move |journal| journal.uploaded(file_seq))
-                    .await
+                self.journal(move |journal| journal.deleted(file_seq)).await
             }
             Err(Stop::Changed) => {
                 outcome.failure = Some(Failure::changed());

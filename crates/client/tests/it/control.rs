@@ -301,6 +301,55 @@ async fn half_given_up(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_stays_so_when_its_capture_is_made_anew() {
+    let mut rig = Rig::start().await;
+    rig.give_up_after = Duration::ZERO;
+    let paths = [
+        rig.file("A_BURST001.jpg", 700),
+        rig.file("A_BURST002.jpg", 900),
+    ];
+    let uploader = rig.uploader(Settings {
+        parallel_files: 1,
+        ..Settings::default()
+    });
+    rig.server
+        .fail("put", 1, Deed::Refuse(500, "internal", None));
+    let first = uploader.upload(&paths).await.unwrap();
+    assert_eq!(failures(&first).len(), 1, "{first:?}");
+    {
+        // The owner deletes what has arrived; what has not expires.
+        let mut world = rig.server.world();
+        let whole: Vec<String> = world.whole();
+        assert_eq!(whole.len(), 1);
+        let mut deleted = Vec::new();
+        for (id, asset) in &mut world.assets {
+            let is_whole = asset.filename.as_deref() == Some(whole[0].as_str());
+            asset.state = if is_whole { "deleted" } else { "expired" };
+            if is_whole {
+                deleted.push(id.clone());
+            }
+        }
+        for upload in world.uploads.values_mut() {
+            let is_deleted = deleted.contains(&upload.asset_id);
+            upload.state = if is_deleted { "deleted" } else { "expired" };
+        }
+    }
+    for run in 0..3 {
+        let outcomes = uploader.upload(&paths).await.unwrap();
+        let failed = outcomes.iter().filter_map(|o| o.failure.as_ref());
+        let codes: Vec<&str> = failed.map(|f| f.code.as_str()).collect();
+        assert_eq!(codes, ["asset_deleted"], "run {run}");
+        let world = rig.server.world();
+        assert_eq!(
+            (world.captures.len(), world.assets.len()),
+            (2, 3),
+            "run {run}"
+        );
+        assert_eq!(world.whole().len(), 1, "run {run}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_cancelled_while_the_server_gives_it_up_ends_and_may_be_sent_again() {
     let mut rig = Rig::start().await;
     rig.give_up_after = Duration::ZERO;

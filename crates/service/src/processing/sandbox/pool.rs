@@ -199,15 +199,18 @@ impl Sandbox {
             .await
             .map_err(|_| SandboxError::Closed)?;
         let mut worker = self.take()?;
-        if self
-            .hand_over(&mut worker, &frame, &original)
-            .await
-            .is_err()
-        {
-            // It died while idle, which is nobody's fault: once more with a fresh one.
-            worker.kill().await;
-            worker = Worker::start(&self.shared.settings)?;
-            self.hand_over(&mut worker, &frame, &original).await?;
+        match self.hand_over(&mut worker, &frame, &original).await {
+            Ok(()) => {}
+            Err(SandboxError::Open(open)) => {
+                self.idle().push(worker);
+                return Err(SandboxError::Open(open));
+            }
+            Err(_) => {
+                // It died while idle, which is nobody's fault: once more with a fresh one.
+                worker.kill().await;
+                worker = Worker::start(&self.shared.settings)?;
+                self.hand_over(&mut worker, &frame, &original).await?;
+            }
         }
         match tokio::time::timeout(wall_clock, worker.receive(&frame)).await {
             Ok(Ok(answer)) => {
