@@ -13,6 +13,8 @@ use crate::heif_writer::*;
 
 /// Stands in everything that has to go.
 const SECRET: &[u8] = b"secret";
+/// What no media hold.
+const HIDDEN: &[u8] = b"hidden";
 
 /// The cleaned original, which says nothing more when it is cleaned again.
 fn cleaned(input: &[u8]) -> Vec<u8> {
@@ -352,7 +354,6 @@ fn clips_that_are_refused() {
     assert_eq!(code(&compressed), Code::UnsupportedMediaType);
     // Fragments: whole where all of them stay, refused where some would have to go. Which bytes of `mdat` are whose is
     // not known there, so the slack of the first one stays.
-    const HIDDEN: &[u8] = b"hidden";
     let fragment = boxed(
         b"moof",
         &[&boxed(b"mfhd", &[&[0; 8]]), &boxed(b"uuid", &[HIDDEN])],
