@@ -2,6 +2,7 @@
 
 use safelight_catalog::deletions::{self, Outcome};
 use safelight_catalog::initiate::{Initiated, initiate};
+use safelight_catalog::merge_asset::{MergeEvents, supersede_asset};
 use safelight_catalog::uploads::{self, Upload, UploadState};
 use safelight_catalog::{Catalog, blobs, captures};
 use safelight_model::clock::Clock as _;
@@ -13,6 +14,7 @@ use crate::samples::*;
 
 on_both!(
     a_deleted_asset_points_to_nothing_and_dooms_what_was_its_own,
+    what_became_it_by_way_of_another_goes_too,
     an_initiation_waits_for_who_deletes,
     who_deletes_waits_for_an_initiation,
     a_completion_waits_for_who_deletes,
@@ -67,6 +69,43 @@ async fn a_deleted_asset_points_to_nothing_and_dooms_what_was_its_own(f: Fixture
         ("doomed", None, None)
     );
     assert_eq!(count(&f.catalog, "deletions").await, 1);
+}
+
+/// A picture, a smaller copy of it that is sent in its place, and an asset that has the copy's bytes.
+async fn what_became_it_by_way_of_another_goes_too(f: Fixture) {
+    let (there, blob_id) = held(&f, OWNER, "IMG_1", &hash(1)).await;
+    let picture = hashed(&f, OWNER, "IMG_2", &hash(2));
+    let copy = hashed(&f, OWNER, "IMG_3", &hash(3));
+    for fresh in [&picture, &copy] {
+        make_one(&f.catalog, fresh).await;
+    }
+    let chain = [&picture, &copy, &there].map(|fresh| fresh.assets[0].asset_id.clone());
+    for pair in chain.windows(2) {
+        let from = find_asset(&f.catalog, &pair[0]).await.unwrap();
+        let into = find_asset(&f.catalog, &pair[1]).await.unwrap();
+        let (merged, carried_over) = (f.id(ids::EVENT), f.id(ids::EVENT));
+        let at = f.clock.now();
+        let done = in_tx!(f.catalog, |tx| {
+            let event_ids = MergeEvents {
+                merged: &merged,
+                carried_over: &carried_over,
+            };
+            supersede_asset(tx, &from, &into, event_ids, at).await
+        });
+        assert!(done.unwrap());
+    }
+    let [first, copied, last] = &chain;
+    let found = find_asset(&f.catalog, first).await.unwrap();
+    assert_eq!(found.merged_into.as_ref(), Some(last));
+    assert_eq!(found.sha256, Some(hash(2)));
+    // As it was left before chains were shortened.
+    let long = format!("UPDATE assets SET merged_into = '{copied}' WHERE asset_id = '{first}'");
+    in_tx!(f.catalog, |tx| tx.exec(&long, &[]).await).unwrap();
+    assert_eq!(delete(&f, first).await, deleted(last, &[&blob_id]));
+    for id in &chain {
+        let asset = find_asset(&f.catalog, id).await.unwrap();
+        assert_eq!((asset.state, asset.sha256), (State::Deleted, None), "{id}");
+    }
 }
 
 /// An asset is being deleted; now its bytes are to be sent again.
