@@ -5,7 +5,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-test demo test test-stores test-tools test-all chaos lint bench clean
+.PHONY: help deps deps-test demo test test-stores test-tools test-all chaos fuzz lint bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test-all: test test-stores test-tools ## Run every test, those on foreign stores
 
 chaos: deps deps-test ## Send 1,000 photos through faults and kills (SEED=n, CAPTURES=n, CLIPS=n, DATABASE=name)
 	@scripts/chaos.sh
+
+fuzz: deps ## Fuzz what reads untrusted bytes (TARGET=name, SECONDS_EACH=n, MEDIA=dir)
+	@scripts/fuzz.sh
 
 lint: deps ## Check format, lints, licences and sources of dependencies
 	@scripts/lint.sh

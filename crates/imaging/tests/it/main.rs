@@ -22,5 +22,6 @@ mod limits;
 mod metadata;
 mod never_panics;
 mod real_files;
+mod seeds;
 mod upright;
 mod vips;

@@ -1,74 +1,10 @@
 //! Whatever the bytes, there is an answer.
 
-use moxcms::ColorProfile;
-use png::{BitDepth, ColorType};
 use proptest::prelude::*;
-use safelight_imaging::{Limits, clean, encode_webp, header, read_metadata, render, sniff};
+use safelight_imaging::{Limits, clean, header, read_metadata, render, sniff};
 use safelight_model::preset::ALL;
 
-use crate::clip_writer::{Track, clip};
-use crate::fixtures::*;
-use crate::heif_coded::*;
-use crate::heif_writer::{boxed, grid, heif};
-
-/// Valid files of every kind, small, with metadata and profiles.
-fn seeds() -> Vec<Vec<u8>> {
-    let rgb = scene(40, 24);
-    let p3 = ColorProfile::new_display_p3().encode().unwrap();
-    let jpeg = with_orientation(&with_icc(&scene_jpeg(40, 24), &p3), 6);
-    let mut compressor = turbojpeg::Compressor::new().unwrap();
-    compressor.set_progressive(true).unwrap();
-    let progressive = compressor
-        .compress_to_vec(turbojpeg::Image {
-            pixels: rgb.as_slice(),
-            width: 40,
-            pitch: 120,
-            height: 24,
-            format: turbojpeg::PixelFormat::RGB,
-        })
-        .unwrap();
-    let plain = png((40, 24), ColorType::Rgb, BitDepth::Eight, &rgb, |info| {
-        info.icc_profile = Some(p3.clone().into());
-    });
-    let turned = with_chunk(&plain, b"eXIf", &exif_tiff(8));
-    let webp = encode_webp(40, 24, &rgb, false, 80).unwrap();
-    let extended = extended_webp(
-        (40, 24),
-        0x28,
-        &[
-            (b"ICCP", p3),
-            (b"VP8 ", webp_payload(&webp)),
-            (b"EXIF", exif_tiff(5)),
-        ],
-    );
-    vec![jpeg, progressive, turned, webp, extended]
-}
-
-/// The same for HEIF: a picture with all that can belong to it, and a grid, in both codings.
-fn heif_seeds() -> Vec<Vec<u8>> {
-    const URN: &str = "urn:mpeg:mpegB:cicp:systems:auxiliary:alpha";
-    let p3 = ColorProfile::new_display_p3().encode().unwrap();
-    let full = |brand, coded: Coded, alpha: Coded| {
-        let picture = coded.item().cropped((90, 60), (1, -1)).turned(1);
-        let picture = picture.mirrored(1).profiled(&p3).colored(12, 13, 6, true);
-        heif(brand, &[picture, alpha.item().auxiliary(1, URN)])
-    };
-    let gridded = |brand, coded: Coded| {
-        let (width, height) = coded.size;
-        let size = (width as u16 * 2 - 5, height as u16 * 2 - 3);
-        let tiles = (0..4).map(|_| coded.item());
-        let items = std::iter::once(grid(2, 2, size, &[2, 3, 4, 5])).chain(tiles);
-        heif(brand, &items.collect::<Vec<_>>())
-    };
-    vec![
-        full(b"heic", HEVC_SCENE, HEVC_ALPHA),
-        full(b"avif", AV1_SCENE, AV1_ALPHA),
-        gridded(b"heic", HEVC_RED),
-        gridded(b"avif", AV1_SCENE),
-        heif(b"heic", &[HEVC_10_BIT.item()]),
-        heif(b"avif", &[AV1_10_BIT_444.item()]),
-    ]
-}
+use crate::seeds::{clip_seed, heif_seeds, seeds};
 
 fn try_all(bytes: &[u8]) {
     let limits = Limits {
@@ -94,27 +30,6 @@ fn try_plain(bytes: &[u8]) {
         // The orientation is the only thing that is ever added, and an end that is missing.
         assert!(out.len() <= bytes.len() + 64);
     }
-}
-
-/// A clip with metadata of every kind that is read or removed.
-fn clip_seed() -> Vec<u8> {
-    let text = [&[0, 18, 0x15, 0xc7], &b"+27.2939+112.6931/"[..]].concat();
-    let user = boxed(b"udta", &[&boxed(b"\xa9xyz", &[&text])]);
-    let name = boxed(b"mdta", &[b"com.apple.quicktime.creationdate"]);
-    let value = boxed(
-        b"data",
-        &[&[0, 0, 0, 1, 0, 0, 0, 0], b"2019-02-12T15:27:12+0800"],
-    );
-    let values = boxed(b"ilst", &[&boxed(&[0, 0, 0, 1], &[&value])]);
-    let keys = boxed(b"keys", &[&[0, 0, 0, 0, 0, 0, 0, 1], &name]);
-    let handler = boxed(b"hdlr", &[&[0; 8], b"mdta", &[0; 13]]);
-    let meta = boxed(b"meta", &[&handler, &keys, &values]);
-    let tracks = [
-        Track::new(b"vide", &[b"one", b"two"]).with(&user),
-        Track::new(b"soun", &[b"sound"]),
-        Track::new(b"meta", &[b"here"]),
-    ];
-    clip(b"qt  ", &tracks, &[user, meta].concat())
 }
 
 #[test]

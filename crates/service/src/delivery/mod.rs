@@ -7,3 +7,14 @@ pub mod list_assets;
 mod range;
 pub mod read_asset;
 pub mod serve_media;
+
+#[cfg(fuzzing)]
+/// Reads which bytes of files of several sizes are wanted, and checks that there are such bytes.
+pub fn fuzz_range(headers: &http::HeaderMap) {
+    let _ = range::is_fresh(headers, "\"tag\"");
+    for size in [0, 1, 10, u64::MAX] {
+        if let range::Range::Part { first, last } = range::read(headers, "\"tag\"", size) {
+            assert!(first <= last && last < size);
+        }
+    }
+}

@@ -18,4 +18,13 @@ mod stream;
 mod surround;
 mod wait;
 
+#[cfg(fuzzing)]
+/// Reads what the gateway and the other routes read of a request's head.
+pub fn fuzz_fields(headers: &::http::HeaderMap) {
+    gateway::fuzz_fields(headers);
+    let _ = prefer::wait_of(headers);
+    let _ = prefer::expected(headers);
+    let _ = prefer::Known::of(headers).is_nothing();
+}
+
 pub use router::{AppState, Roles, description, router};

@@ -83,3 +83,12 @@ async fn surround(State(state): State<AppState>, request: Request, next: Next) -
     );
     response
 }
+
+#[cfg(fuzzing)]
+/// Reads the head of a request in both protocols.
+pub(super) fn fuzz_fields(headers: &http::HeaderMap) {
+    let _ = fields::filename(headers);
+    let _ = fields::repr_sha256(headers);
+    rufh::fuzz_head(headers);
+    tus::fuzz_head(headers);
+}

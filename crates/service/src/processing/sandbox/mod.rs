@@ -22,3 +22,5 @@ pub use confine::confine;
 pub use confinement::{Confinement, Landlock, Seccomp};
 pub use error::SandboxError;
 pub use pool::{CopyTask, RenderReply, RenderTask, Sandbox, SandboxSettings};
+#[cfg(fuzzing)]
+pub use protocol::{answers_to_fuzz, fuzz_answer};

@@ -204,3 +204,90 @@ pub(super) fn tame(text: &str) -> String {
         .trim()
         .to_owned()
 }
+
+#[cfg(fuzzing)]
+fn fuzz_task() -> TaskFrame {
+    TaskFrame {
+        presets: vec![(preset::COVER.name.to_owned(), preset::COVER.version)],
+        copy: Some((1600, 80)),
+        limits: Limits::default(),
+        want_hashes: true,
+        cpu_seconds: 1,
+    }
+}
+
+/// Reads bytes as a child's answer to a task, in the steps that the parent takes.
+#[cfg(fuzzing)]
+pub fn fuzz_answer(bytes: &[u8]) {
+    let Some((head, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
+        return;
+    };
+    let Some((json, mut pictures)) = frame_length(*head).and_then(|n| rest.split_at_checked(n))
+    else {
+        return;
+    };
+    let _ = serde_json::from_slice::<super::confinement::Confinement>(json);
+    let Ok(answer) = serde_json::from_slice::<AnswerFrame>(json) else {
+        return;
+    };
+    let task = fuzz_task();
+    if check_answer(&answer, &task).is_err() {
+        return;
+    }
+    match &answer.outcome {
+        Outcome::Refused { code, detail } => {
+            let _ = child_code(code);
+            assert!(tame(detail).chars().count() <= MAX_DETAIL_CHARS);
+        }
+        Outcome::Done {
+            pictures: frames, ..
+        } => {
+            for (frame, preset) in frames.iter().zip(task.presets().unwrap_or_default()) {
+                let size = usize::try_from(frame.size_bytes).unwrap_or(usize::MAX);
+                let Some((picture, behind)) = pictures.split_at_checked(size) else {
+                    return;
+                };
+                pictures = behind;
+                let _ = check_picture(picture, frame, &preset);
+            }
+        }
+    }
+}
+
+/// Answers as a child gives them: a refusal, and pictures.
+#[cfg(fuzzing)]
+pub fn answers_to_fuzz() -> Vec<Vec<u8>> {
+    let webp = safelight_imaging::encode_webp(4, 3, &[7; 36], false, 75).unwrap_or_default();
+    let jpeg = safelight_imaging::encode_jpeg(4, 3, &[7; 36], 75).unwrap_or_default();
+    let pictures = [&webp, &jpeg].map(|picture| PictureFrame {
+        width: 4,
+        height: 3,
+        size_bytes: picture.len() as u64,
+    });
+    let outcomes = [
+        Outcome::Refused {
+            code: Code::MediaCorrupt.as_str().to_owned(),
+            detail: "cut off".to_owned(),
+        },
+        Outcome::Done {
+            media: MediaType::Jpeg,
+            width: 40,
+            height: 30,
+            thumbhash: Some(vec![1; 20]),
+            picture_hash: Some(7),
+            pictures: pictures.into(),
+        },
+    ];
+    let framed = outcomes.map(|outcome| {
+        let answer = AnswerFrame {
+            outcome,
+            cpu_us: 1000,
+            max_rss_bytes: 1 << 20,
+        };
+        frame(&answer).unwrap_or_default()
+    });
+    framed
+        .into_iter()
+        .map(|answer| [answer, webp.clone(), jpeg.clone()].concat())
+        .collect()
+}

@@ -172,3 +172,17 @@ async fn given_up(state: &AppState, version: Option<u8>, target: &Target) -> Res
         Err(error) => refused(state, version, error.into(), None),
     }
 }
+
+#[cfg(fuzzing)]
+/// Reads the head of a request in every way it may be read.
+pub(super) fn fuzz_head(headers: &http::HeaderMap) {
+    for head in [Head::of_creation(headers), Head::of_append(headers)]
+        .into_iter()
+        .flatten()
+    {
+        if let Ok(Some(length)) = head.length_bytes() {
+            assert!(length >= 0);
+        }
+        let _ = head.check_length(1_000_000);
+    }
+}

@@ -251,3 +251,10 @@ async fn given_up(state: &AppState, target: &Target) -> Response {
         Err(refused) => refuse(refused),
     }
 }
+
+#[cfg(fuzzing)]
+/// Reads the head of a request in every way it may be read.
+pub(super) fn fuzz_head(headers: &http::HeaderMap) {
+    let _ = head::creation_of(headers);
+    let _ = head::Incoming::of(headers, None);
+}
