@@ -266,3 +266,28 @@ pub struct CaptureAsset {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uploads: Vec<String>,
 }
+
+/// A capture that was deleted.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CaptureDeleted {
+    /// The capture.
+    pub capture_id: String,
+    /// `deleted`.
+    pub state: String,
+    /// When it was deleted. From then on nobody is given anything of it.
+    pub deleted_at: String,
+    /// When nothing was left at the store of what went with it; absent until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<String>,
+    /// What became of its assets, in order.
+    pub assets: Vec<CaptureAssetDeleted>,
+}
+
+/// What became of an asset whose capture was deleted.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CaptureAssetDeleted {
+    /// The asset.
+    pub asset_id: String,
+    /// `deleted`; or the state that it is in, as another capture holds it, too, and it stays for that one.
+    pub state: String,
+}

@@ -9,8 +9,9 @@ pub const SPEC_VERSION: &str = "1.0";
 pub const SOURCE: &str = "/v1/events";
 
 /// All types of events of this version.
-pub const TYPES: [&str; 12] = [
+pub const TYPES: [&str; 13] = [
     "capture.created",
+    "capture.deleted",
     "upload.started",
     "upload.completed",
     "upload.merged",
@@ -33,8 +34,8 @@ pub struct CloudEvent {
     pub id: String,
     /// `/v1/events`.
     pub source: String,
-    /// `capture.created`, `upload.started`, `upload.completed`, `upload.merged`, `asset.state_changed`, `rendition.ready`,
-    /// `asset.updated`, `asset.deleted`, `deletion.completed`, `album.created`, `album.updated`, `album.deleted`, or one that you do not know.
+    /// `capture.created`, `capture.deleted`, `upload.started`, `upload.completed`, `upload.merged`, `asset.state_changed`,
+    /// `rendition.ready`, `asset.updated`, `asset.deleted`, `deletion.completed`, `album.created`, `album.updated`, `album.deleted`, or one that you do not know.
     #[serde(rename = "type")]
     pub kind: String,
     /// What it is about: the asset, else the capture, else the album.

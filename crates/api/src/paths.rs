@@ -2,7 +2,7 @@
 
 /// Creates captures (POST).
 pub const CAPTURES: &str = "/v1/captures";
-/// One capture (GET).
+/// One capture (GET, DELETE).
 pub const CAPTURE: &str = "/v1/captures/{capture_id}";
 /// The truth of an upload (GET), and giving it up (DELETE).
 pub const UPLOAD: &str = "/v1/uploads/{upload_id}";

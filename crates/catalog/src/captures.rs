@@ -26,6 +26,8 @@ pub struct Capture {
     pub assets_at_once: Option<i64>,
     /// What becomes of bytes that its owner has already.
     pub duplicates: Duplicates,
+    /// When its owner deleted it.
+    pub deleted_at: Option<Micros>,
 }
 
 /// An asset as a member of a capture.
@@ -54,7 +56,8 @@ pub async fn find(
 ) -> Result<Option<Capture>, CatalogError> {
     let row = tx
         .row(
-            "SELECT capture_id, owner_id, client_ref, mode, created_at, purpose, assets_at_once, duplicates FROM captures
+            "SELECT capture_id, owner_id, client_ref, mode, created_at, purpose, assets_at_once, duplicates, deleted_at
+               FROM captures
               WHERE tenant_id = $1 AND capture_id = $2",
             values![tenant_id, capture_id],
         )
@@ -69,6 +72,7 @@ pub async fn find(
             purpose: r.maybe_text(5)?,
             assets_at_once: r.maybe_int(6)?,
             duplicates: duplicates(r.maybe_text(7)?)?,
+            deleted_at: r.maybe_at(8)?,
         })
     })
     .transpose()

@@ -5,9 +5,7 @@
 //! what goes, or after it, and finds a tombstone or a doomed blob.
 //!
 //! A deletion is complete when nothing of its asset is left at the store: no upload that could still leave something, no doomed
-//! blob that is not gone, no segment. That is found by looking ([`settle`]), after each removal and by the janitor.
-
-use std::time::Duration;
+//! blob that is not gone, no segment. That is found by looking ([`settle()`]), after each removal and by the janitor.
 
 use safelight_model::clock::Micros;
 use safelight_model::lifecycle::{Event, State};
@@ -20,10 +18,16 @@ use crate::transaction::Tx;
 use crate::value::Row;
 use crate::values;
 
+mod captures;
+#[cfg(test)]
+mod plans;
+mod settle;
+
+pub use captures::{CaptureMember, bury_capture, hold_all, of_capture};
+pub use settle::{due, of_blob, put_off, settle, waits_for};
+
 /// How often it is tried to hold what changes meanwhile. An asset is merged once, and its bytes change blobs seldom.
 const TRIES: usize = 4;
-/// After so long the janitor looks at a deletion whether it is complete, and after ever longer where it stays incomplete.
-const LOOK: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
 
 /// A deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +44,15 @@ pub struct Deletion {
     pub completed_at: Option<Micros>,
 }
 
+/// What an owner means to delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meant<'a> {
+    /// The asset, whatever holds it.
+    Asset,
+    /// This capture, and so those of its assets that none other holds which is not deleted.
+    Capture(&'a str),
+}
+
 /// What became of the wish to delete an asset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -47,6 +60,8 @@ pub enum Outcome {
     Nothing,
     /// This asset, which stands for the one that was asked for, was deleted before.
     Before(String),
+    /// This asset, which stands for the one that was asked for, stays: another capture holds it.
+    Kept(String),
     /// This asset was deleted now.
     Deleted {
         /// The asset.
@@ -100,6 +115,7 @@ pub async fn delete(
     tenant_id: &str,
     owner_id: &str,
     asset_id: &str,
+    meant: Meant<'_>,
     event_id: &str,
     at: Micros,
 ) -> Result<Outcome, CatalogError> {
@@ -112,6 +128,11 @@ pub async fn delete(
             return Ok(Outcome::Before(found.asset_id));
         }
         if let Some((asset, blob_ids)) = hold(tx, &found).await? {
+            if let Meant::Capture(capture_id) = meant
+                && captures::hand_over(tx, &asset, capture_id).await?
+            {
+                return Ok(Outcome::Kept(asset.asset_id));
+            }
             let doomed = bury(tx, &asset, &blob_ids, event_id, at).await?;
             return Ok(Outcome::Deleted {
                 asset_id: asset.asset_id,
@@ -129,20 +150,11 @@ async fn hold(
     found: &Asset,
 ) -> Result<Option<(Asset, Vec<String>)>, CatalogError> {
     let (tenant_id, asset_id) = (&found.tenant_id, &found.asset_id);
-    tx.exec(
-        "UPDATE uploads SET looks = looks
-          WHERE tenant_id = $1 AND asset_id = $2 AND state IN ('open', 'completing')",
-        values![tenant_id, asset_id],
-    )
-    .await?;
+    hold_uploads(tx, tenant_id, asset_id).await?;
     let mut held = blobs_of(tx, tenant_id, asset_id).await?;
     for _ in 0..TRIES {
         for blob_id in &held {
-            tx.exec(
-                "UPDATE blobs SET state = state WHERE tenant_id = $1 AND blob_id = $2",
-                values![tenant_id, blob_id],
-            )
-            .await?;
+            hold_blob(tx, tenant_id, blob_id).await?;
         }
         // Whoever held one before may have pointed its resources to another.
         let now = blobs_of(tx, tenant_id, asset_id).await?;
@@ -163,6 +175,29 @@ async fn hold(
         held = now;
     }
     Err(contended())
+}
+
+async fn hold_uploads(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    asset_id: &str,
+) -> Result<(), CatalogError> {
+    tx.exec(
+        "UPDATE uploads SET looks = looks
+          WHERE tenant_id = $1 AND asset_id = $2 AND state IN ('open', 'completing')",
+        values![tenant_id, asset_id],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn hold_blob(tx: &mut Tx<'_>, tenant_id: &str, blob_id: &str) -> Result<(), CatalogError> {
+    tx.exec(
+        "UPDATE blobs SET state = state WHERE tenant_id = $1 AND blob_id = $2",
+        values![tenant_id, blob_id],
+    )
+    .await?;
+    Ok(())
 }
 
 /// The blobs that an asset's resources point to.
@@ -239,7 +274,7 @@ async fn bury(
     }
     tx.exec(
         "INSERT INTO deletions (tenant_id, asset_id, owner_id, deleted_at, look_at) VALUES ($1, $2, $3, $4, $5)",
-        values![tenant_id, asset_id, &asset.owner_id, at, at.plus(LOOK.0)],
+        values![tenant_id, asset_id, &asset.owner_id, at, at.plus(settle::LOOK.0)],
     )
     .await?;
     let mut doomed = Vec::new();
@@ -266,7 +301,16 @@ async fn bury(
         .await?;
     }
     // Where a live blob of somebody else has the same bytes, the hash stays: by it the purge finds that one, and keeps these while
-    // the store has lost those.
+    // the store has lost those. So it does with what an upload left that ended for the sake of the same bytes.
+    for one in &group {
+        tx.exec(
+            "UPDATE uploads SET sha256 = NULL WHERE tenant_id = $1 AND asset_id = $2 AND sha256 IS NOT NULL
+                AND NOT EXISTS (SELECT 1 FROM blobs t WHERE t.tenant_id = $1 AND t.scope IN ($3, $4)
+                                   AND t.sha256 = uploads.sha256 AND t.state = 'live')",
+            values![tenant_id, one, &asset.owner_id, SHARED],
+        )
+        .await?;
+    }
     tx.exec(
         "UPDATE blobs SET sha256 = NULL WHERE tenant_id = $1 AND state = 'doomed' AND sha256 IS NOT NULL
             AND blob_id IN (SELECT blob_id FROM deletion_blobs WHERE tenant_id = $1 AND asset_id = $2)
@@ -285,7 +329,8 @@ async fn erase(tx: &mut Tx<'_>, tenant_id: &str, asset_id: &str) -> Result<(), C
         "UPDATE resources SET blob_id = NULL, owner_id = NULL, filename = NULL, mime = NULL, size_bytes = 0, sha256 = NULL
           WHERE tenant_id = $1 AND asset_id = $2",
         // That there was an intent is what the removal of what was left goes by.
-        "UPDATE uploads SET sha256 = NULL, advice = NULL, intent = CASE WHEN intent IS NULL THEN NULL ELSE '{}' END
+        "UPDATE uploads SET sha256 = CASE WHEN merged_into IS NULL OR cleared_at IS NOT NULL THEN NULL ELSE sha256 END,
+                advice = NULL, intent = CASE WHEN intent IS NULL THEN NULL ELSE '{}' END
           WHERE tenant_id = $1 AND asset_id = $2",
     ] {
         tx.exec(sql, values![tenant_id, asset_id]).await?;
@@ -339,130 +384,4 @@ async fn doom(tx: &mut Tx<'_>, tenant_id: &str, blob_id: &str) -> Result<bool, C
     };
     sweeps::close(tx, tenant_id, FindingKind::MissingOriginal, &row.text(0)?).await?;
     Ok(true)
-}
-
-/// The assets whose deletions wait for a blob.
-///
-/// # Errors
-/// What the database says.
-pub async fn of_blob(
-    tx: &mut Tx<'_>,
-    tenant_id: &str,
-    blob_id: &str,
-) -> Result<Vec<String>, CatalogError> {
-    tx.rows(
-        "SELECT asset_id FROM deletion_blobs WHERE tenant_id = $1 AND blob_id = $2 ORDER BY asset_id",
-        values![tenant_id, blob_id],
-    )
-    .await?
-    .iter()
-    .map(|r| r.text(0))
-    .collect()
-}
-
-/// The blobs that a deletion waits for.
-///
-/// # Errors
-/// What the database says.
-pub async fn waits_for(tx: &mut Tx<'_>, deletion: &Deletion) -> Result<Vec<String>, CatalogError> {
-    tx.rows(
-        "SELECT b.blob_id FROM deletion_blobs d CROSS JOIN blobs b
-          WHERE d.tenant_id = $1 AND d.asset_id = $2
-            AND b.tenant_id = d.tenant_id AND b.blob_id = d.blob_id AND b.state <> 'gone' ORDER BY b.blob_id",
-        values![&deletion.tenant_id, &deletion.asset_id],
-    )
-    .await?
-    .iter()
-    .map(|r| r.text(0))
-    .collect()
-}
-
-/// Deletions that are to be looked at, the longest due first.
-///
-/// # Errors
-/// What the database says.
-pub async fn due(tx: &mut Tx<'_>, now: Micros, limit: i64) -> Result<Vec<Deletion>, CatalogError> {
-    tx.rows(
-        "SELECT tenant_id, asset_id, owner_id, deleted_at, completed_at FROM deletions
-          WHERE look_at IS NOT NULL AND look_at <= $1 ORDER BY look_at LIMIT $2",
-        values![now, limit],
-    )
-    .await?
-    .iter()
-    .map(read)
-    .collect()
-}
-
-/// Completes a deletion if nothing is left of it; the deletion, if that was now. Else it is looked at again later.
-///
-/// # Errors
-/// What the database says.
-pub async fn settle(
-    tx: &mut Tx<'_>,
-    tenant_id: &str,
-    asset_id: &str,
-    now: Micros,
-) -> Result<Option<Deletion>, CatalogError> {
-    // Held first: of two that removed the last things the later sees what the other did.
-    let held = tx
-        .exec(
-            "UPDATE deletions SET look_at = look_at
-              WHERE tenant_id = $1 AND asset_id = $2 AND completed_at IS NULL",
-            values![tenant_id, asset_id],
-        )
-        .await?;
-    if held != 1 {
-        return Ok(None);
-    }
-    let Some(deletion) = find(tx, tenant_id, asset_id).await? else {
-        return Ok(None);
-    };
-    if is_left(tx, &deletion).await? {
-        let waited = now.since(deletion.deleted_at) / 4;
-        tx.exec(
-            "UPDATE deletions SET look_at = $3 WHERE tenant_id = $1 AND asset_id = $2",
-            values![tenant_id, asset_id, now.plus(waited.clamp(LOOK.0, LOOK.1))],
-        )
-        .await?;
-        return Ok(None);
-    }
-    tx.exec(
-        "UPDATE deletions SET completed_at = $3, look_at = NULL WHERE tenant_id = $1 AND asset_id = $2",
-        values![tenant_id, asset_id, now],
-    )
-    .await?;
-    tx.exec(
-        "DELETE FROM deletion_blobs WHERE tenant_id = $1 AND asset_id = $2",
-        values![tenant_id, asset_id],
-    )
-    .await?;
-    Ok(Some(Deletion {
-        completed_at: Some(now),
-        ..deletion
-    }))
-}
-
-/// Whether something of a deleted asset may still be at the store.
-async fn is_left(tx: &mut Tx<'_>, deletion: &Deletion) -> Result<bool, CatalogError> {
-    if !waits_for(tx, deletion).await?.is_empty() {
-        return Ok(true);
-    }
-    let tenant_id = &deletion.tenant_id;
-    for asset_id in with_merged(tx, tenant_id, &deletion.asset_id).await? {
-        let left = tx
-            .row(
-                "SELECT u.upload_id FROM uploads u
-                  WHERE u.tenant_id = $1 AND u.asset_id = $2
-                    AND (u.state IN ('open', 'completing') OR (u.state IN ('aborted', 'expired') AND u.cleared_at IS NULL)
-                         OR (SELECT COUNT(*) FROM append_segments s
-                              WHERE s.tenant_id = u.tenant_id AND s.upload_id = u.upload_id) > 0)
-                  LIMIT 1",
-                values![tenant_id, asset_id],
-            )
-            .await?;
-        if left.is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -78,6 +78,33 @@ pub async fn record(tx: &mut Tx<'_>, event: &FreshEvent<'_>) -> Result<(), Catal
     Ok(())
 }
 
+/// As [`record`], of a capture.
+///
+/// # Errors
+/// What the database says.
+pub async fn record_of_capture(
+    tx: &mut Tx<'_>,
+    event: &FreshEvent<'_>,
+    capture_id: &str,
+) -> Result<(), CatalogError> {
+    tx.exec(
+        "INSERT INTO events (tenant_id, event_id, kind, owner_id, capture_id, detail, at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        values![
+            event.tenant_id,
+            event.event_id,
+            event.kind,
+            event.owner_id,
+            capture_id,
+            &event.detail,
+            event.at
+        ],
+    )
+    .await?;
+    tx.ring_recorded();
+    Ok(())
+}
+
 /// The events of an asset, in the order of their ids. Reads all events of the tenant: for tests.
 ///
 /// # Errors

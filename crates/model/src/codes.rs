@@ -29,6 +29,8 @@ pub enum Code {
     UploadMerged,
     /// The asset was deleted.
     AssetDeleted,
+    /// The capture was deleted.
+    CaptureDeleted,
     /// The bytes that arrived are more or fewer than declared.
     SizeMismatch,
     /// The bytes that arrived are not those declared.
@@ -81,7 +83,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
@@ -95,6 +97,7 @@ impl Code {
         Self::UploadOffsetMismatch,
         Self::UploadMerged,
         Self::AssetDeleted,
+        Self::CaptureDeleted,
         Self::SizeMismatch,
         Self::ChecksumMismatch,
         Self::UnsupportedMediaType,
@@ -138,6 +141,7 @@ impl Code {
             Self::UploadOffsetMismatch => "upload_offset_mismatch",
             Self::UploadMerged => "upload_merged",
             Self::AssetDeleted => "asset_deleted",
+            Self::CaptureDeleted => "capture_deleted",
             Self::SizeMismatch => "size_mismatch",
             Self::ChecksumMismatch => "checksum_mismatch",
             Self::UnsupportedMediaType => "unsupported_media_type",
@@ -182,6 +186,7 @@ impl Code {
             Self::UploadOffsetMismatch => "Bytes were sent for another offset than the upload's",
             Self::UploadMerged => "The owner has these bytes already: nothing more is to be sent",
             Self::AssetDeleted => "The asset was deleted",
+            Self::CaptureDeleted => "The capture was deleted",
             Self::SizeMismatch => "The bytes that arrived are more or fewer than declared",
             Self::ChecksumMismatch => "The bytes that arrived are not those declared",
             Self::UnsupportedMediaType => "This kind of file cannot be decoded",

@@ -1,6 +1,6 @@
 //! Deletions, and what others do to the same asset in the same instant.
 
-use safelight_catalog::deletions::{self, Outcome};
+use safelight_catalog::deletions::{self, Meant, Outcome};
 use safelight_catalog::initiate::{Initiated, initiate};
 use safelight_catalog::merge_asset::{MergeEvents, supersede_asset};
 use safelight_catalog::uploads::{self, Upload, UploadState};
@@ -20,6 +20,8 @@ on_both!(
     a_completion_waits_for_who_deletes,
     who_deletes_waits_for_a_completion,
     of_two_that_remove_the_last_things_the_later_completes,
+    what_a_further_capture_is_about_to_hold_stays,
+    of_two_captures_with_one_asset_the_later_takes_it,
 );
 
 async fn upload_of(catalog: &Catalog, upload_id: &str) -> Upload {
@@ -32,7 +34,7 @@ async fn delete(f: &Fixture, asset_id: &str) -> Outcome {
     let (event_id, at) = (f.id(ids::EVENT), f.clock.now());
     let asset_id = asset_id.to_owned();
     let done = in_tx!(f.catalog, |tx| {
-        deletions::delete(tx, TENANT, OWNER, &asset_id, &event_id, at).await
+        deletions::delete(tx, TENANT, OWNER, &asset_id, Meant::Asset, &event_id, at).await
     });
     done.unwrap()
 }
@@ -50,7 +52,7 @@ async fn a_deleted_asset_points_to_nothing_and_dooms_what_was_its_own(f: Fixture
     let (event_id, at) = (f.id(ids::EVENT), f.clock.now());
     let id = asset_id.clone();
     let of_another = in_tx!(f.catalog, |tx| {
-        deletions::delete(tx, TENANT, "somebody", &id, &event_id, at).await
+        deletions::delete(tx, TENANT, "somebody", &id, Meant::Asset, &event_id, at).await
     });
     assert_eq!(of_another.unwrap(), Outcome::Nothing);
     assert_eq!(delete(&f, asset_id).await, deleted(asset_id, &[&blob_id]));
@@ -115,7 +117,7 @@ async fn an_initiation_waits_for_who_deletes(f: Fixture) {
     let (event_id, at, id) = (f.id(ids::EVENT), f.clock.now(), asset_id.clone());
     let running = tx_that_waits!(
         f.catalog,
-        |tx| done = deletions::delete(tx, TENANT, OWNER, &id, &event_id, at).await?,
+        |tx| done = deletions::delete(tx, TENANT, OWNER, &id, Meant::Asset, &event_id, at).await?,
         Ok(done)
     );
     let again = hashed(&f, OWNER, "IMG_2", &hash(1));
@@ -174,7 +176,7 @@ async fn a_completion_waits_for_who_deletes(f: Fixture) {
     let (event_id, at, id) = (f.id(ids::EVENT), f.clock.now(), asset_id.clone());
     let running = tx_that_waits!(
         f.catalog,
-        |tx| done = deletions::delete(tx, TENANT, OWNER, &id, &event_id, at).await?,
+        |tx| done = deletions::delete(tx, TENANT, OWNER, &id, Meant::Asset, &event_id, at).await?,
         Ok(done)
     );
     let read = upload.clone();
@@ -254,4 +256,68 @@ async fn of_two_that_remove_the_last_things_the_later_completes(f: Fixture) {
     let again = in_tx!(f.catalog, |tx| deletions::settle(tx, TENANT, &id, at).await);
     assert_eq!(again.unwrap(), None);
     assert_eq!(count(&f.catalog, "deletion_blobs").await, 0);
+}
+
+/// Deletes an asset for its capture, then the capture.
+macro_rules! bury {
+    ($tx:expr, $capture_id:expr, $asset_id:expr, $event_id:expr, $at:expr) => {{
+        let meant = Meant::Capture($capture_id);
+        let done = deletions::delete($tx, TENANT, OWNER, $asset_id, meant, $event_id, $at).await?;
+        assert!(deletions::bury_capture($tx, TENANT, $capture_id, $at).await?);
+        done
+    }};
+}
+
+/// A capture is being told of an asset; now the one that brought it is to be deleted.
+async fn what_a_further_capture_is_about_to_hold_stays(f: Fixture) {
+    let (there, _) = held(&f, OWNER, "IMG_1", &hash(1)).await;
+    let asset_id = there.assets[0].asset_id.clone();
+    let again = hashed(&f, OWNER, "IMG_2", &hash(1));
+    let asked = again.clone();
+    let running = tx_that_waits!(
+        f.catalog,
+        |tx| made = initiate(tx, std::slice::from_ref(&asked)).await?,
+        Ok(made)
+    );
+    let (event_id, at) = (f.id(ids::EVENT), f.clock.now());
+    let (capture_id, id) = (there.capture_id.clone(), asset_id.clone());
+    let kept = in_tx!(f.catalog, |tx| {
+        Ok(bury!(tx, &capture_id, &id, &event_id, at))
+    });
+    assert_eq!(kept.unwrap(), Outcome::Kept(asset_id.clone()));
+    let made = running.await.unwrap().unwrap();
+    assert_eq!(made, [Initiated::Made(vec![Some(asset_id.clone())])]);
+    let asset = find_asset(&f.catalog, &asset_id).await.unwrap();
+    assert_eq!(asset.capture_id, again.capture_id);
+    assert!(asset.state != State::Deleted && asset.blob.is_some());
+}
+
+async fn of_two_captures_with_one_asset_the_later_takes_it(f: Fixture) {
+    let (there, blob_id) = held(&f, OWNER, "IMG_1", &hash(1)).await;
+    let asset_id = there.assets[0].asset_id.clone();
+    let again = hashed(&f, OWNER, "IMG_2", &hash(1));
+    make_one(&f.catalog, &again).await;
+    let (event_id, at) = (f.id(ids::EVENT), f.clock.now());
+    let (capture_id, id) = (there.capture_id.clone(), asset_id.clone());
+    let first = tx_that_waits!(
+        f.catalog,
+        |tx| done = bury!(tx, &capture_id, &id, &event_id, at),
+        Ok(done)
+    );
+    let (event_id, id) = (f.id(ids::EVENT), asset_id.clone());
+    let later = in_tx!(f.catalog, |tx| {
+        Ok(bury!(tx, &again.capture_id, &id, &event_id, at))
+    });
+    assert_eq!(
+        first.await.unwrap().unwrap(),
+        Outcome::Kept(asset_id.clone())
+    );
+    assert_eq!(later.unwrap(), deleted(&asset_id, &[&blob_id]));
+    let mut reader = f.catalog.reader().await.unwrap();
+    for capture_id in [there.capture_id, again.capture_id] {
+        let members = deletions::of_capture(&mut reader.tx(), TENANT, &capture_id).await;
+        let members = members.unwrap();
+        assert_eq!((members[0].state.as_str(), members.len()), ("deleted", 1));
+        assert!(members[0].is_left);
+    }
 }

@@ -44,7 +44,7 @@ async fn delete(caller: &Caller, asset_id: &str) -> Value {
 }
 
 /// Lets time pass until all deletions are complete and no purge is left.
-async fn all_gone(catalog: &Catalog) {
+pub async fn all_gone(catalog: &Catalog) {
     let gone = wait::until(PATIENCE, async || {
         for sql in [
             "UPDATE uploads SET signed_until = 1, look_at = 1
@@ -69,7 +69,7 @@ async fn all_gone(catalog: &Catalog) {
 }
 
 /// All objects at the store but marks, and its unfinished uploads.
-async fn stored(rig: &Rig) -> Vec<String> {
+pub async fn stored(rig: &Rig) -> Vec<String> {
     let store = rig.store();
     let mut all = Vec::new();
     for prefix in ["o/", "r/", "x/"] {
@@ -120,7 +120,7 @@ async fn is_nowhere_written(catalog: &Catalog, database: Database, secrets: &[St
 }
 
 /// That nobody is given anything of a deleted asset, by all that can be asked.
-async fn is_deleted(ann: &Caller, asset_id: &str) {
+pub async fn is_deleted(ann: &Caller, asset_id: &str) {
     let path = asset_path(asset_id);
     ann.get(&path).await.problem(410, "asset_deleted");
     ann.get(&format!("{path}/near"))

@@ -15,6 +15,7 @@ mod embedded_store;
 mod error_pages;
 mod event_stream;
 mod http_albums;
+mod http_deleted_captures;
 mod http_deletion;
 mod http_delivery;
 mod http_duplicates;

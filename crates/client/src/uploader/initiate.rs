@@ -1,6 +1,7 @@
 //! Asks the server for a capture of the journal: what is to be sent, and what is there already.
 
 use safelight_api::captures::AssetInitiated;
+use safelight_model::codes::Code;
 use safelight_model::lifecycle::State;
 
 use super::ask_ahead::{AskError, Errand};
@@ -65,6 +66,12 @@ impl Uploader {
         let answer = match errand.ask(self, &capture).await {
             Ok(answer) => answer,
             Err(error @ (AskError::Left(_) | AskError::NoRoom)) => return Err(error.into()),
+            // Whoever deleted it wants it gone, and all that it brought.
+            Err(AskError::Call(error))
+                if Code::parse(error.code()) == Some(Code::CaptureDeleted) =>
+            {
+                return Ok(self.end_deleted(known, &capture).await?);
+            }
             Err(AskError::Call(error)) => {
                 let refused = matches!(
                     &error,
@@ -143,6 +150,25 @@ impl Uploader {
         initiated
             .jobs
             .sort_by_key(|job| (job.file.row.role != "key", job.upload.plan.order));
+        Ok(initiated)
+    }
+
+    /// The capture was deleted at the server: no run sends its files again.
+    async fn end_deleted(
+        &self,
+        known: &Known,
+        capture: &CaptureRow,
+    ) -> Result<Initiated, JournalError> {
+        let mut initiated = Initiated::default();
+        for file in &known.files {
+            let seq = file.row.seq;
+            self.journal(move |journal| journal.deleted(seq)).await?;
+            initiated.outcomes.push(FileOutcome {
+                capture_id: capture.capture_id.clone(),
+                state: Some(State::Deleted.as_str().to_owned()),
+                ..file.failed(Failure::deleted())
+            });
+        }
         Ok(initiated)
     }
 }

@@ -5,7 +5,7 @@
     reason = "each binary of tests that includes this file uses a part of it"
 )]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
@@ -59,6 +59,8 @@ pub struct Fault {
 #[derive(Default)]
 pub struct World {
     pub captures: HashMap<String, CaptureMade>,
+    /// The references of captures that were deleted.
+    pub deleted: HashSet<String>,
     pub uploads: BTreeMap<String, UploadMade>,
     pub assets: BTreeMap<String, AssetMade>,
     pub faults: Vec<Fault>,
@@ -144,6 +146,12 @@ impl World {
         for asset in self.assets.values_mut() {
             asset.state = "deleted";
         }
+    }
+
+    /// The owner deletes all captures.
+    pub fn delete_captures(&mut self) {
+        self.delete_all();
+        self.deleted.extend(self.captures.keys().cloned());
     }
 
     /// How often something of this kind was asked.
@@ -430,6 +438,9 @@ impl World {
             return problem(422, "validation_failed", None);
         }
         let reference = request.client_ref.clone();
+        if self.deleted.contains(&reference) {
+            return problem(410, "capture_deleted", None);
+        }
         if !self.captures.contains_key(&reference) {
             self.make_capture(request);
         }

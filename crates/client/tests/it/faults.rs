@@ -233,6 +233,43 @@ async fn what_is_deleted_in_the_midst_ends_there_and_is_not_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_capture_ends_and_is_not_sent_again() {
+    // The answer to the initiation is lost, and the next one tells; or it is deleted while it is sent, or once it is there.
+    for at in ["initiate", "put", "complete", ""] {
+        let mut rig = Rig::start().await;
+        rig.give_up_after = Duration::ZERO;
+        let delete = |world: &mut crate::fake_server::World| world.delete_captures();
+        let paths = [
+            rig.file("A_BURST001.jpg", 700),
+            rig.file("A_BURST002.jpg", 900),
+        ];
+        match at {
+            "" => assert_eq!(failures(&rig.upload(&paths).await), [""; 0]),
+            "initiate" => rig.server.fail(at, 0, Deed::After(Box::new(delete))),
+            _ => rig.server.fail(at, 0, Deed::Before(Box::new(delete))),
+        }
+        if at.is_empty() {
+            rig.server.world().delete_captures();
+        } else {
+            // Whoever is cut off has no patience for another try in this run.
+            rig.upload(&paths).await;
+        }
+        for run in 0..3 {
+            for outcome in rig.upload(&paths).await {
+                let failed = outcome.failure.as_ref().map(|f| f.code.as_str());
+                assert_eq!(failed, Some("asset_deleted"), "{at}, run {run}");
+                assert_eq!(outcome.state.as_deref(), Some("deleted"));
+                assert!(!outcome.already_there);
+            }
+        }
+        let world = rig.server.world();
+        assert_eq!(world.captures.len(), 1, "{at}");
+        let asked = world.log.iter().filter(|(kind, _)| kind == "put").count();
+        assert!(asked <= 2, "{at}: {asked}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn parts_that_the_store_lost_are_sent_again() {
     let rig = Rig::start().await;
     let forget = |world: &mut crate::fake_server::World| {

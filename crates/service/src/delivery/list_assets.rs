@@ -128,10 +128,13 @@ async fn check_groups(
         album.ok_or(ReadAssetError::NoGroup("album"))?;
     }
     if let Some(capture_id) = &filter.capture_id {
-        captures::find(tx, tenant_id, capture_id)
+        let capture = captures::find(tx, tenant_id, capture_id)
             .await?
             .filter(|c| c.owner_id == *owner_id)
             .ok_or(ReadAssetError::NoGroup("capture"))?;
+        if capture.deleted_at.is_some() {
+            return Err(ReadAssetError::CaptureDeleted);
+        }
     }
     Ok(())
 }

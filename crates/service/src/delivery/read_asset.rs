@@ -40,6 +40,9 @@ pub enum ReadAssetError {
     /// It was deleted.
     #[error("this asset was deleted")]
     Deleted,
+    /// The capture that was asked for was deleted.
+    #[error("this capture was deleted")]
+    CaptureDeleted,
     /// There is no such album or capture of this owner.
     #[error("there is no such {0}")]
     NoGroup(&'static str),
@@ -58,6 +61,7 @@ impl ReadAssetError {
         match self {
             Self::NotFound | Self::NoGroup(_) => Code::NotFound,
             Self::Deleted => Code::AssetDeleted,
+            Self::CaptureDeleted => Code::CaptureDeleted,
             Self::Query(..) => Code::ValidationFailed,
             Self::Catalog(e) => e.code(),
         }

@@ -127,7 +127,7 @@ impl utoipa::Modify for Bearer {
 fn api() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(captures::initiate))
-        .routes(routes!(captures::read))
+        .routes(routes!(captures::read, captures::delete))
         .routes(routes!(events::of_owner))
         .routes(routes!(events::of_capture))
         .routes(routes!(uploads::read, uploads::abort))

@@ -18,7 +18,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::RetentionForbids
         | Code::LegalHold => StatusCode::CONFLICT,
         Code::RevisionMismatch => StatusCode::PRECONDITION_FAILED,
-        Code::UploadExpired | Code::AssetDeleted => StatusCode::GONE,
+        Code::UploadExpired | Code::AssetDeleted | Code::CaptureDeleted => StatusCode::GONE,
         Code::ByteLimitExceeded => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Code::ValidationFailed

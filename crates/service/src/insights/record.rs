@@ -65,6 +65,30 @@ pub async fn record_of_owner(
     write(tx, context, kind, owner, None, facts).await
 }
 
+/// As [`record`], of a capture.
+///
+/// # Errors
+/// What the catalog says.
+pub async fn record_of_capture(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    kind: &str,
+    owner: &Owner,
+    capture_id: &str,
+) -> Result<(), CatalogError> {
+    let event_id = context.fresh_id(ids::EVENT);
+    let event = FreshEvent {
+        tenant_id: &owner.tenant_id,
+        event_id: &event_id,
+        kind,
+        owner_id: &owner.owner_id,
+        asset_id: None,
+        detail: None,
+        at: context.now(),
+    };
+    events::record_of_capture(tx, &event, capture_id).await
+}
+
 async fn write(
     tx: &mut Tx<'_>,
     context: &Context,

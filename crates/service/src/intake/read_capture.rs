@@ -20,6 +20,9 @@ pub enum ReadError {
     /// There is no such capture of this owner.
     #[error("there is no such capture")]
     NotFound,
+    /// It was deleted.
+    #[error("this capture was deleted; a new one needs a client_ref of its own")]
+    Deleted,
     /// The catalog failed.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -34,6 +37,7 @@ impl ReadError {
     pub fn code(&self) -> Code {
         match self {
             Self::NotFound => Code::NotFound,
+            Self::Deleted => Code::CaptureDeleted,
             Self::Catalog(e) => e.code(),
             Self::Sign(e) => e.code(),
         }
@@ -47,6 +51,9 @@ async fn rows(tx: &mut Tx<'_>, owner: &Owner, capture_id: &str) -> Result<Rows, 
         .await?
         .filter(|c| c.owner_id == owner.owner_id)
         .ok_or(ReadError::NotFound)?;
+    if capture.deleted_at.is_some() {
+        return Err(ReadError::Deleted);
+    }
     let members = captures::members(tx, &owner.tenant_id, capture_id).await?;
     let uploads = uploads::of_capture(tx, &owner.tenant_id, capture_id).await?;
     Ok((capture, members, uploads))

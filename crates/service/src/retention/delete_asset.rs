@@ -5,7 +5,7 @@
 //! `clear_segments`, whoever dies in between; `complete_deletions` tells when none is left.
 
 use safelight_api::assets as wire;
-use safelight_catalog::deletions::{self, Outcome};
+use safelight_catalog::deletions::{self, Meant, Outcome};
 use safelight_catalog::{CatalogError, Tx, assets};
 use safelight_model::codes::Code;
 use safelight_model::ids;
@@ -20,11 +20,11 @@ use crate::queue::enqueue::enqueue_in;
 /// Why nothing was deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum DeleteError {
-    /// There is no such asset of this owner.
-    #[error("there is no such asset")]
-    NotFound,
+    /// There is no such asset or capture of this owner.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
     /// Others have hold of it in this instant.
-    #[error("this asset changes at this moment: ask again")]
+    #[error("this changes at this moment: ask again")]
     Contended(#[source] CatalogError),
     /// The catalog failed.
     #[error(transparent)]
@@ -46,7 +46,7 @@ impl DeleteError {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::NotFound => Code::NotFound,
+            Self::NotFound(_) => Code::NotFound,
             Self::Contended(_) => Code::Overloaded,
             Self::Catalog(e) => e.code(),
         }
@@ -63,12 +63,29 @@ pub async fn delete_asset(
     owner: &Owner,
     asset_id: &str,
 ) -> Result<String, DeleteError> {
+    let deleted = delete(tx, context, owner, asset_id, Meant::Asset).await?;
+    deleted.ok_or(DeleteError::NotFound("asset"))
+}
+
+/// Deletes the asset of `owner` that stands for this one, unless it stays by what is meant; the id of the one that stands for it.
+/// `None` if there is none.
+///
+/// # Errors
+/// If others have hold of it, or the catalog fails.
+pub(super) async fn delete(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    owner: &Owner,
+    asset_id: &str,
+    meant: Meant<'_>,
+) -> Result<Option<String>, DeleteError> {
     let (event_id, now) = (context.fresh_id(ids::EVENT), context.now());
     let (tenant_id, owner_id) = (&owner.tenant_id, &owner.owner_id);
-    let outcome = deletions::delete(tx, tenant_id, owner_id, asset_id, &event_id, now).await?;
+    let outcome =
+        deletions::delete(tx, tenant_id, owner_id, asset_id, meant, &event_id, now).await?;
     let (asset_id, doomed) = match outcome {
-        Outcome::Nothing => return Err(DeleteError::NotFound),
-        Outcome::Before(asset_id) => return Ok(asset_id),
+        Outcome::Nothing => return Ok(None),
+        Outcome::Before(asset_id) | Outcome::Kept(asset_id) => return Ok(Some(asset_id)),
         Outcome::Deleted { asset_id, doomed } => (asset_id, doomed),
     };
     let told = Told {
@@ -84,7 +101,7 @@ pub async fn delete_asset(
     tx.ring().await?;
     // An asset whose bytes never came, or are another's too, leaves nothing to be removed.
     super::complete_deletions::complete(tx, context, tenant_id, &asset_id).await?;
-    Ok(asset_id)
+    Ok(Some(asset_id))
 }
 
 /// How a deleted asset of `owner` is answered.
@@ -101,7 +118,7 @@ pub async fn read_deletion(
     let asset = assets::standing_for(tx, &owner.tenant_id, asset_id)
         .await?
         .filter(|a| a.owner_id == owner.owner_id && a.state == State::Deleted)
-        .ok_or(DeleteError::NotFound)?;
+        .ok_or(DeleteError::NotFound("asset"))?;
     let deletion = deletions::find(tx, &owner.tenant_id, &asset.asset_id).await?;
     let deleted_at = deletion.as_ref().map_or(asset.updated_at, |d| d.deleted_at);
     Ok(wire::AssetDeleted {

@@ -6,6 +6,7 @@ pub mod clear_upload;
 mod compare;
 pub mod complete_deletions;
 pub mod delete_asset;
+pub mod delete_capture;
 mod find_orphans;
 pub mod hear_others;
 mod held_back;

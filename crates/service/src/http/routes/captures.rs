@@ -3,21 +3,23 @@
 use axum::extract;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use safelight_api::captures::{Capture, CaptureInitiated, InitiateCapture};
+use safelight_api::captures::{Capture, CaptureDeleted, CaptureInitiated, InitiateCapture};
 use safelight_api::problem::Problem;
+use safelight_model::codes::Code;
 use safelight_model::lifecycle::State;
 
 use super::answered;
 use crate::http::body::Body;
-use crate::http::idempotency::fingerprint;
+use crate::http::idempotency::{Write, fingerprint, in_one_commit_perhaps};
 use crate::http::problem::Refused;
-use crate::http::request::{IdempotencyKey, Media, Path};
+use crate::http::request::{IdempotencyKey, MaybeKey, Media, Path};
 use crate::http::room::Held;
 use crate::http::router::AppState;
 use crate::http::wait::{Seen, Wish, wait};
 use crate::insights::follow::Scope;
 use crate::intake::initiate_capture::{self, Key};
 use crate::intake::read_capture;
+use crate::retention::delete_capture;
 
 /// Initiates a capture: one request for a whole burst. Bytes that the owner has are not asked for again.
 #[utoipa::path(
@@ -87,4 +89,45 @@ pub(in crate::http) async fn read(
         })
     };
     wait(&state, owner, &held, &Wish::of(&headers), read).await
+}
+
+/// Deletes a capture, whatever states its assets are in: each of them that no other capture holds goes as by its own deletion, and
+/// uploads that are under way end. From the answer on nobody is given anything of it, and its `client_ref` is answered 410.
+/// Deleting twice is harmless, and answers the same.
+#[utoipa::path(
+    delete, path = "/v1/captures/{capture_id}", tag = "captures",
+    params(
+        ("capture_id" = String, Path, description = "The capture"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Optional: deleting twice is harmless")
+    ),
+    responses(
+        (status = 202, body = CaptureDeleted, description = "It is deleted, now or before; `completed_at` tells whether the bytes are gone"),
+        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+    )
+)]
+pub(in crate::http) async fn delete(
+    extract::State(state): extract::State<AppState>,
+    media: Media,
+    Path(capture_id): Path<String>,
+    MaybeKey(key): MaybeKey,
+) -> Result<Response, Refused> {
+    let Media { caller, owner } = &media;
+    let mut tries = 0;
+    let (capture_id, replayed) = loop {
+        let write = key
+            .clone()
+            .map(|key| Write::of(caller, key, "delete_capture", &capture_id, &[]));
+        let (context, of, id) = (state.context.clone(), owner.clone(), capture_id.clone());
+        let done = in_one_commit_perhaps(&state.context, write, move |tx| {
+            Box::pin(async move { delete_capture::delete_capture(tx, &context, &of, &id).await })
+        })
+        .await;
+        match done {
+            // Others had hold of it in this instant.
+            Err(refused) if refused.code == Code::Overloaded && tries < 3 => tries += 1,
+            other => break other?,
+        }
+    };
+    let deleted = delete_capture::read_capture_deletion(&state.context, owner, &capture_id).await?;
+    Ok(answered(StatusCode::ACCEPTED, deleted, replayed))
 }

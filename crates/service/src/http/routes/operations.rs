@@ -70,6 +70,7 @@ pages! {
     UploadOffsetMismatch "upload_offset_mismatch",
     UploadMerged "upload_merged",
     AssetDeleted "asset_deleted",
+    CaptureDeleted "capture_deleted",
     SizeMismatch "size_mismatch",
     ChecksumMismatch "checksum_mismatch",
     UnsupportedMediaType "unsupported_media_type",

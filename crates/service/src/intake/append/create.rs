@@ -2,13 +2,14 @@
 
 use safelight_api::captures::{InitiateAsset, InitiateCapture, InitiateResource};
 use safelight_catalog::initiate::Initiated;
-use safelight_catalog::uploads;
+use safelight_catalog::{captures, uploads};
 use safelight_model::ids;
 use safelight_model::plan::Transport;
 
 use super::super::check_capture::invalid;
 use super::super::initiate_capture::{InitiateError, Key, prepare};
 use super::super::initiation_queue::InitiationQueue;
+use super::super::read_capture::ReadError;
 use crate::context::{Context, Owner};
 
 /// What is said of the file.
@@ -98,6 +99,12 @@ async fn existing(
 ) -> Result<String, InitiateError> {
     let caught = |e| InitiateError::Catalog(std::sync::Arc::new(e));
     let mut reader = context.catalog.reader().await.map_err(caught)?;
+    let capture = captures::find(&mut reader.tx(), &owner.tenant_id, capture_id)
+        .await
+        .map_err(caught)?;
+    if capture.is_some_and(|c| c.deleted_at.is_some()) {
+        return Err(ReadError::Deleted.into());
+    }
     let found = uploads::of_capture(&mut reader.tx(), &owner.tenant_id, capture_id)
         .await
         .map_err(caught)?;
