@@ -10,6 +10,7 @@ use safelight_model::near::PictureHash;
 use crate::error::CatalogError;
 use crate::near;
 use crate::transaction::Tx;
+use crate::uploads::Upload;
 use crate::value::Row;
 use crate::values;
 
@@ -209,6 +210,30 @@ pub async fn in_place_of(
               WHERE b.tenant_id = $1 AND b.scope = $2 AND b.sha256 = $3 AND b.state = 'live' AND b.blob_id <> $4"
         );
         let args = values![tenant_id, scope, &doomed.sha256, &doomed.blob_id];
+        for row in tx.rows(&sql, args).await? {
+            found.push(read(&row, 0)?);
+        }
+    }
+    Ok(found)
+}
+
+/// The live blobs that have the bytes for whose sake an upload ended, as far as its hash is known: among its owner's, and among those
+/// that are shared.
+///
+/// # Errors
+/// What the database says.
+pub async fn in_place_of_upload(
+    tx: &mut Tx<'_>,
+    upload: &Upload,
+) -> Result<Vec<Blob>, CatalogError> {
+    let mut found = Vec::new();
+    for scope in [upload.owner_id.as_str(), SHARED] {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM uploads u CROSS JOIN blobs b
+              WHERE u.tenant_id = $1 AND u.upload_id = $2
+                AND b.tenant_id = $1 AND b.scope = $3 AND b.sha256 = u.sha256 AND b.state = 'live'"
+        );
+        let args = values![&upload.tenant_id, &upload.upload_id, scope];
         for row in tx.rows(&sql, args).await? {
             found.push(read(&row, 0)?);
         }

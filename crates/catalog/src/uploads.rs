@@ -437,7 +437,8 @@ pub async fn change(
 pub async fn cleared(tx: &mut Tx<'_>, upload: &Upload, now: Micros) -> Result<(), CatalogError> {
     tx.outdate_mark();
     tx.exec(
-        "UPDATE uploads SET cleared_at = $3, look_at = NULL
+        // By its hash it was known whose bytes stand in for what it left.
+        "UPDATE uploads SET cleared_at = $3, look_at = NULL, sha256 = CASE WHEN merged_into IS NULL THEN sha256 END
           WHERE tenant_id = $1 AND upload_id = $2 AND state IN ('aborted', 'expired') AND cleared_at IS NULL",
         values![&upload.tenant_id, &upload.upload_id, now],
     )

@@ -10,6 +10,8 @@
 mod arrows;
 mod chaos;
 mod damage;
+mod deletion_faults;
+mod deletion_kill;
 mod doctor;
 mod embedded_store;
 mod error_pages;

@@ -32,6 +32,7 @@ on_both_databases!(
     a_kill_between_making_and_sending_loses_nothing,
     a_slow_endpoint_holds_up_nobody,
     an_endpoint_that_asks_for_time_is_left_alone,
+    deletions_are_told,
 );
 
 /// What a receiver was sent.
@@ -619,4 +620,77 @@ async fn webhooks_are_managed_by_administrators_of_their_tenant() {
     admin.delete(&format!("/v1/webhooks/{last}")).await;
     let made = admin.post_as("/v1/webhooks", &key, &body).await;
     assert!(made.expect(201)["secret"].is_string());
+}
+
+async fn deletions_are_told(database: Database) {
+    let rig = open(database).await;
+    let (receiver, admin) = (Receiver::start().await, rig.owner("ada"));
+    // In parts, so that nothing can come by a URL once it is whole.
+    let files = [1, 2].map(|seed| large_photo(seed, PART_BYTES + 1000));
+    let files: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
+    let made = admin
+        .post("/v1/captures", &capture(&files))
+        .await
+        .expect(201);
+    let mut ids = Vec::new();
+    for (asset, file) in made["assets"].as_array().unwrap().iter().zip(&files) {
+        admin.send(asset, file).await;
+        let upload_id = text(&asset["uploads"][0]["upload_id"]);
+        admin.complete(upload_id).await.expect(200);
+        let asset_id = text(&asset["asset_id"]).to_owned();
+        admin.ready(&asset_id).await;
+        ids.push(asset_id);
+    }
+    let kinds = ["asset.deleted", "capture.deleted", "deletion.completed"];
+    let (id, secret) = hook(&admin, &receiver.url(), &kinds).await;
+    admin
+        .delete(&format!("/v1/assets/{}", ids[0]))
+        .await
+        .expect(202);
+    receiver.wait_for(2).await;
+    let capture_id = text(&made["capture_id"]);
+    admin
+        .delete(&format!("/v1/captures/{capture_id}"))
+        .await
+        .expect(202);
+    let received = receiver.wait_for(5).await;
+    let told: Vec<(String, String)> = received
+        .iter()
+        .map(|r| {
+            assert!(r.signed_by(&secret), "{r:?}");
+            let event = r.event();
+            assert_eq!(event["data"]["owner"], "ada");
+            (
+                text(&event["type"]).to_owned(),
+                text(&event["subject"]).to_owned(),
+            )
+        })
+        .collect();
+    let told: Vec<(&str, &str)> = told
+        .iter()
+        .map(|(kind, of)| (kind.as_str(), of.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("asset.deleted", ids[0].as_str()),
+            ("deletion.completed", ids[0].as_str()),
+            ("asset.deleted", ids[1].as_str()),
+            ("capture.deleted", capture_id),
+            ("deletion.completed", ids[1].as_str()),
+        ]
+    );
+    // Nothing of what was deleted is in them, nor comes any more.
+    for message in &received {
+        let body = String::from_utf8_lossy(&message.body);
+        assert!(
+            !body.contains("IMG_") && !body.contains(&sha256(files[0])),
+            "{body}"
+        );
+    }
+    delivery(&admin, &id, "delivered", 1).await;
+    for state in ["pending", "failed"] {
+        let left = format!("SELECT COUNT(*) FROM webhook_deliveries WHERE state = '{state}'");
+        assert_eq!(number(&rig.catalog().await, &left).await, 0);
+    }
 }

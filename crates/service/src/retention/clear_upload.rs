@@ -7,7 +7,7 @@
 //! from an older copy, and is not touched. While there is doubt about the catalog nothing is removed at all. In the end the segments of one that was appended to are doomed too; `clear_segments` removes them.
 
 use safelight_catalog::uploads::{self, Upload};
-use safelight_catalog::{CatalogError, appends, assets};
+use safelight_catalog::{CatalogError, appends, assets, blobs};
 use safelight_model::plan::Transport;
 use safelight_model::{limits, look};
 use safelight_objects::{ObjectKey, StoreError};
@@ -70,30 +70,35 @@ pub async fn clear_upload(context: &Context, upload: &Upload) -> Result<Next, Ca
 }
 
 /// Whether the bytes of one that ended since its owner had them are still where they were then. Where the store has lost them,
-/// what came of them here may be all there is.
+/// what came of them here may be all there is. Where the asset that had them is deleted, that holds of everybody else's who has the
+/// same ones.
 async fn is_kept_elsewhere(context: &Context, upload: &Upload) -> Result<bool, MarkError> {
     let Some(asset_id) = &upload.merged_into else {
         return Ok(true);
     };
     let mut reader = context.catalog.reader().await?;
-    let asset = assets::standing_for(&mut reader.tx(), &upload.tenant_id, asset_id).await?;
+    let tx = &mut reader.tx();
+    let asset = assets::standing_for(tx, &upload.tenant_id, asset_id).await?;
+    let in_place = match asset.and_then(|asset| asset.blob) {
+        Some(blob) => vec![blob],
+        // A deleted one, which is wanted nowhere.
+        None => blobs::in_place_of_upload(tx, upload).await?,
+    };
     drop(reader);
-    // A deleted one is wanted nowhere.
-    let Some(blob) = asset.and_then(|asset| asset.blob) else {
-        return Ok(true);
-    };
-    let Ok(key) = ObjectKey::parse(&blob.object_key) else {
-        return Ok(true);
-    };
-    let is_there = context.objects.head(&key).await?.is_some();
-    if !is_there {
-        tracing::error!(
-            upload_id = upload.upload_id,
-            in_its_place = blob.object_key,
-            "an ended upload is kept: the store has lost the bytes that were there before it"
-        );
+    for blob in in_place {
+        let Ok(key) = ObjectKey::parse(&blob.object_key) else {
+            continue;
+        };
+        if context.objects.head(&key).await?.is_none() {
+            tracing::error!(
+                upload_id = upload.upload_id,
+                in_its_place = blob.object_key,
+                "an ended upload is kept: the store has lost the bytes that were there before it"
+            );
+            return Ok(false);
+        }
     }
-    Ok(is_there)
+    Ok(true)
 }
 
 /// Whether nothing of it is left.

@@ -17,32 +17,60 @@ use crate::queue::enqueue::enqueue_in;
 /// Deletions that are read at once.
 const PAGE: i64 = 100;
 
-/// Looks at all deletions that are due; how many are complete now.
+/// Looks at all deletions that are due; how many are complete now. One that fails is looked at again later, and holds up no other.
 ///
 /// # Errors
 /// If the catalog fails.
 pub async fn complete_deletions(context: &Context) -> Result<usize, CatalogError> {
-    let mut completed = 0;
-    let mut reader = context.catalog.reader().await?;
-    let due = deletions::due(&mut reader.tx(), context.now(), PAGE).await?;
-    drop(reader);
-    for deletion in due {
-        let (of, looked_at) = (context.clone(), deletion.clone());
-        let is_complete = context
-            .catalog
-            .write(move |tx| {
-                Box::pin(async move {
-                    let (tenant_id, asset_id) = (&looked_at.tenant_id, &looked_at.asset_id);
-                    complete(tx, &of, tenant_id, asset_id).await
-                })
-            })
-            .await?;
-        completed += usize::from(is_complete);
-        if !is_complete {
-            ask_again(context, deletion).await?;
+    let (mut completed, now) = (0, context.now());
+    loop {
+        let mut reader = context.catalog.reader().await?;
+        let due = deletions::due(&mut reader.tx(), now, PAGE).await?;
+        drop(reader);
+        let is_last = due.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
+        for deletion in due {
+            match look_at(context, &deletion).await {
+                Ok(is_complete) => completed += usize::from(is_complete),
+                Err(error) => {
+                    let asset_id = &deletion.asset_id;
+                    tracing::warn!(asset_id, %error, "a deletion could not be looked at");
+                    metrics::counter!("safelight_deletions_failed_total").increment(1);
+                    put_off(context, deletion).await?;
+                }
+            }
+        }
+        // Each of them has another time now.
+        if is_last {
+            return Ok(completed);
         }
     }
-    Ok(completed)
+}
+
+/// Whether a deletion is complete now.
+async fn look_at(context: &Context, deletion: &Deletion) -> Result<bool, CatalogError> {
+    let (of, looked_at) = (context.clone(), deletion.clone());
+    let is_complete = context
+        .catalog
+        .write(move |tx| {
+            Box::pin(async move {
+                let (tenant_id, asset_id) = (&looked_at.tenant_id, &looked_at.asset_id);
+                complete(tx, &of, tenant_id, asset_id).await
+            })
+        })
+        .await?;
+    if !is_complete {
+        ask_again(context, deletion.clone()).await?;
+    }
+    Ok(is_complete)
+}
+
+/// Has a deletion looked at again later. What fails here is the catalog's trouble, and the others' too.
+async fn put_off(context: &Context, deletion: Deletion) -> Result<(), CatalogError> {
+    let now = context.now();
+    context
+        .catalog
+        .write(move |tx| Box::pin(async move { deletions::put_off(tx, &deletion, now).await }))
+        .await
 }
 
 /// Asks for the purge of what a deletion waits for; where it is asked for already, that changes nothing. By itself, as
