@@ -1,6 +1,7 @@
 //! Time as a value that is handed in.
 
 use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -81,9 +82,16 @@ impl fmt::Display for Micros {
 
 /// Where the time comes from.
 pub trait Clock: Send + Sync + 'static {
-    /// The present moment.
+    /// The present moment. It jumps where somebody sets the clock.
     fn now(&self) -> Micros;
+
+    /// How long ago some moment was that stays the same for as long as the process runs: for how long something lasts, whoever
+    /// sets the clock meanwhile.
+    fn uptime(&self) -> Duration;
 }
+
+/// When time was first asked for.
+static BEGUN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
 
 /// The machine's own clock. The one place where it is read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -100,29 +108,50 @@ impl Clock for SystemClock {
             .unwrap_or_default();
         Micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
+
+    fn uptime(&self) -> Duration {
+        BEGUN.get_or_init(std::time::Instant::now).elapsed()
+    }
 }
 
 /// A clock that stands still until it is moved. For tests and simulations.
 #[derive(Debug, Default)]
-pub struct ManualClock(std::sync::atomic::AtomicI64);
+pub struct ManualClock {
+    now: AtomicI64,
+    uptime: AtomicU64,
+}
 
 impl ManualClock {
     /// A clock that shows `at`.
     #[must_use]
     pub fn at(at: Micros) -> Self {
-        Self(std::sync::atomic::AtomicI64::new(at.0))
+        Self {
+            now: AtomicI64::new(at.0),
+            uptime: AtomicU64::new(0),
+        }
     }
 
-    /// Moves the clock forward.
+    /// Lets time pass.
     pub fn advance(&self, by: Duration) {
-        let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
-        self.0.fetch_add(by, std::sync::atomic::Ordering::SeqCst);
+        let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        self.now.fetch_add(micros, Ordering::SeqCst);
+        self.uptime
+            .fetch_add(micros.unsigned_abs(), Ordering::SeqCst);
+    }
+
+    /// Sets the clock, while no time passes.
+    pub fn set(&self, to: Micros) {
+        self.now.store(to.0, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Micros {
-        Micros(self.0.load(std::sync::atomic::Ordering::SeqCst))
+        Micros(self.now.load(Ordering::SeqCst))
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::from_micros(self.uptime.load(Ordering::SeqCst))
     }
 }
 
@@ -150,5 +179,11 @@ mod tests {
         assert_eq!(clock.now(), Micros(12));
         assert_eq!(Micros(12).since(Micros(5)), Duration::from_micros(7));
         assert_eq!(Micros(5).since(Micros(12)), Duration::ZERO);
+        assert_eq!(clock.uptime(), Duration::from_micros(7));
+        clock.set(Micros(3));
+        assert_eq!(
+            (clock.now(), clock.uptime()),
+            (Micros(3), Duration::from_micros(7))
+        );
     }
 }

@@ -1,14 +1,17 @@
 //! Clocks that run ahead make nothing old enough to be removed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use safelight_model::clock::ManualClock;
+use safelight_model::clock::{ManualClock, Micros};
 use safelight_model::limits;
 use safelight_objects::{ObjectKey, ownership};
 use safelight_service::context::{Context, ServiceSettings};
+use safelight_service::look_after;
+use safelight_service::retention::hear_others::LISTENED_FOR;
 use safelight_service::retention::{catalog_mark, sweep};
 
-use crate::http_rig::{Database, on_both_databases};
+use crate::http_rig::{Database, change, objects, on_both_databases, photo, text};
 use crate::in_process::{InProcess, TENANT, context as process};
 use crate::sweep::{DAY, ended, found, put};
 
@@ -16,6 +19,7 @@ on_both_databases!(
     a_clock_that_ran_ahead_removes_nothing,
     what_a_clock_that_was_far_ahead_left_holds_nothing_back,
     nodes_whose_clocks_differ_do_not_ask_for_sweeps_in_turn,
+    a_clock_that_is_set_makes_no_time_of_waiting,
 );
 
 fn daily(context: &Context) -> Context {
@@ -111,4 +115,43 @@ async fn a_clock_that_ran_ahead_removes_nothing(database: Database) {
     }
     assert_eq!(found(context).await, []);
     assert!(store.head(&key).await.unwrap().is_none());
+}
+
+/// Right after its start a machine's clock is corrected, by years perhaps; others have as long to be heard all the same.
+async fn a_clock_that_is_set_makes_no_time_of_waiting(database: Database) {
+    for days in [400, -400, 0] {
+        let service = InProcess::start(database).await;
+        let ann = service.owner("ann");
+        let file = photo(1);
+        let asset = ann.initiate(&[&file]).await.remove(0);
+        ann.send(&asset, &file).await;
+        let upload_id = text(&asset["uploads"][0]["upload_id"]);
+        ann.delete(&format!("/v1/uploads/{upload_id}"))
+            .await
+            .expect(200);
+        let context = &Context {
+            settings: Arc::new(ServiceSettings {
+                removal_wait: LISTENED_FOR,
+                ..service.context.settings.as_ref().clone()
+            }),
+            ..service.context.clone()
+        };
+        let store = &context.objects;
+        let is_removed = async || {
+            let due = "UPDATE uploads SET look_at = -9000000000000000 WHERE cleared_at IS NULL";
+            change(&context.catalog, due, vec![]).await;
+            look_after::round(context).await.unwrap();
+            objects(store, "o/").await.is_empty()
+        };
+        assert!(!is_removed().await, "its mark is left");
+        let to = context.now().0 + days * 86_400_000_000;
+        service.clock.set(Micros(to));
+        for _ in 0..3 {
+            assert!(!is_removed().await, "{days} days");
+        }
+        service.clock.advance(LISTENED_FOR - Duration::from_secs(1));
+        assert!(!is_removed().await, "{days} days");
+        service.clock.advance(Duration::from_secs(1));
+        assert!(is_removed().await, "{days} days");
+    }
 }

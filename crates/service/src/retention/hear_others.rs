@@ -4,13 +4,13 @@
 //! committed there since: nothing tells it that it is a copy. The other one finds out, by the mark that the copy raises, but only
 //! when it looks next. So a process that has started, or has doubted, has a fresh mark left in the store first, and waits until
 //! whoever does not know that mark must have looked and said so. After each mark that is raised whatever the reason, others have as
-//! long; what counts is that one stood there for so long before the first removal.
+//! long; what counts is that one stood there for so long before the first removal. That is measured by time that passes, not by a
+//! clock that is set: one that is corrected while a machine starts would make an hour of a second.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use safelight_catalog::catalog_mark::{self, CatalogMark};
-use safelight_model::clock::Micros;
 
 use super::catalog_mark::{MarkError, raise};
 use super::keep_mark::AT_MOST_EVERY;
@@ -47,8 +47,8 @@ enum State {
     Deaf,
     /// A fresh mark is to be left.
     Calling(Known),
-    /// One stands in the store since then, at the latest.
-    Listening(Micros),
+    /// One stands in the store since then at the latest, by the process's own time.
+    Listening(Duration),
     /// Whoever was there has had time to say so.
     Heard,
 }
@@ -112,19 +112,14 @@ impl Hearing {
                     return Ok(Some(enough));
                 }
             }
-            self.go_on(&calling, State::Listening(context.now()));
+            self.go_on(&calling, State::Listening(context.clock.uptime()));
         }
         let listening = self.state();
-        let now = context.now();
         match &listening {
             State::Heard => Ok(None),
-            State::Listening(since) if *since > now => {
-                // The clock was set back.
-                self.go_on(&listening, State::Listening(now));
-                Ok(Some(enough))
-            }
-            State::Listening(since) if now.since(*since) < enough => {
-                Ok(Some(enough.saturating_sub(now.since(*since))))
+            State::Listening(since) if context.clock.uptime().saturating_sub(*since) < enough => {
+                let listened = context.clock.uptime().saturating_sub(*since);
+                Ok(Some(enough.saturating_sub(listened)))
             }
             State::Listening(_) => {
                 self.go_on(&listening, State::Heard);
