@@ -5,7 +5,7 @@ use safelight_model::near::PictureHash;
 use super::unhashed::question;
 use super::{Side, alike, neighbours};
 use crate::assets;
-use crate::connect::{Backend, Catalog};
+use crate::connect::{Backend, Catalog, CatalogSettings, Schema};
 use crate::explain::{self, write};
 use crate::values;
 
@@ -40,7 +40,7 @@ async fn check(catalog: &Catalog) {
     let tx = &mut reader.tx();
     let on_postgres = tx.is_postgres();
     let asset = assets::find(tx, "ten", "ast5000").await.unwrap().unwrap();
-    let (sql, values) = alike(&asset, PictureHash(0x1234_5678_9abc_def0));
+    let (sql, values) = alike(&asset, PictureHash(0x1234_5678_9abc_def0), on_postgres);
     let plan = explain::plan(tx, &sql, &values).await.unwrap();
     for index in 0..4 {
         let along = match on_postgres {
@@ -79,6 +79,28 @@ async fn on_sqlite() {
     check(&catalog).await;
 }
 
+/// The same catalog, opened without its planner being told anything.
+async fn untold(catalog: &Catalog, directory: &tempfile::TempDir) -> Catalog {
+    write(catalog, "DELETE FROM sqlite_stat1").await;
+    let url = format!("sqlite://{}", directory.path().join("catalog.db").display());
+    let settings = CatalogSettings {
+        schema: Schema::LeaveAsItIs,
+        ..CatalogSettings::for_url(&url)
+    };
+    Catalog::open(settings).await.unwrap()
+}
+
+#[tokio::test]
+async fn on_sqlite_that_was_told_nothing() {
+    let (catalog, directory) = explain::sqlite().await;
+    fill(&catalog).await;
+    let catalog = untold(&catalog, &directory).await;
+    let told = "SELECT COUNT(*) FROM sqlite_stat1";
+    let told = catalog.reader().await.unwrap().tx().row(told, &[]).await;
+    assert_eq!(told.unwrap().unwrap().int(0).unwrap(), 0);
+    check(&catalog).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn on_postgres() {
     let catalog = explain::postgres().await;
@@ -111,6 +133,11 @@ fn hash_of(n: u64) -> u64 {
 /// How long it takes to ask what is near, in a library of [`MANY`]: prints the median, the 99th percentile and the longest of
 /// 300 questions.
 async fn time(catalog: &Catalog) {
+    fill_many(catalog).await;
+    time_filled(catalog).await;
+}
+
+async fn fill_many(catalog: &Catalog) {
     let numbers: Vec<u64> = (0..MANY).collect();
     for chunk in numbers.chunks(1_000) {
         let rows = |row: &dyn Fn(u64) -> String| {
@@ -146,6 +173,9 @@ async fn time(catalog: &Catalog) {
     if catalog.backend() == Backend::Postgres {
         write(catalog, "ANALYZE").await;
     }
+}
+
+async fn time_filled(catalog: &Catalog) {
     let mut reader = catalog.reader().await.unwrap();
     for (what, every, first) in [
         ("scattered, with a retake", 10, 0),
@@ -177,6 +207,14 @@ async fn time(catalog: &Catalog) {
 async fn time_on_sqlite() {
     let (catalog, _directory) = explain::sqlite().await;
     time(&catalog).await;
+}
+
+#[tokio::test]
+#[ignore = "takes a minute and asserts little: it prints how long questions take"]
+async fn time_on_sqlite_that_was_told_nothing() {
+    let (catalog, directory) = explain::sqlite().await;
+    fill_many(&catalog).await;
+    time_filled(&untold(&catalog, &directory).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
