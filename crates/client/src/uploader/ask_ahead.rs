@@ -39,8 +39,9 @@ pub(super) enum Answer {
     Initiated(Initiated),
     /// It may not be sent now.
     Held(Hold),
-    /// The server has no room for it before something of the owner's has ended.
-    NoRoom,
+    /// The server has no room for it before something of the owner's has ended. It said so, or was not asked, having said so of
+    /// another.
+    NoRoom { was_refused: bool },
     /// The user gave it up.
     Cancelled(Failure),
     /// It was not tried, as nothing is any more.
@@ -298,14 +299,14 @@ impl Uploader {
             initiated = self.initiate_as_advised(&mut known, errand) => match initiated {
                 Ok(initiated) => Answer::Initiated(initiated),
                 Err(InitiateError::Journal(error)) => return Err(error),
-                Err(error) if error.is_full() => Answer::NoRoom,
+                Err(InitiateError::Ask(AskError::NoRoom)) => Answer::NoRoom { was_refused: false },
+                Err(error) if error.is_full() => Answer::NoRoom { was_refused: true },
                 Err(InitiateError::Ask(AskError::Left(failure))) => Answer::Left(failure),
                 Err(InitiateError::Call(error)) => {
                     errand.judge(&error);
                     failed(&error)
                 }
                 Err(InitiateError::Ask(AskError::Call(error))) => failed(&error),
-                Err(InitiateError::Ask(AskError::NoRoom)) => Answer::NoRoom,
             },
         };
         Ok(Asked {

@@ -3,7 +3,7 @@
 //! One folder of verbs: [`resume`] finds what the journal knows, [`examine`] reads the rest, [`intend`] puts it into the journal,
 //! [`recover`] finds what a lost journal knew, [`ask_ahead`] and [`initiate`] ask the server, [`copy`] makes smaller copies as it advises,
 //! [`send_file`], [`send_parts`] and
-//! [`send_appended`] move the bytes, [`ask_again`] has the server plan anew, [`hold`] and [`cancel`] do what the user
+//! [`send_appended`] move the bytes, [`room`] keeps what the server has no room for, [`ask_again`] has the server plan anew, [`hold`] and [`cancel`] do what the user
 //! wishes, [`tell`] says how it went, [`run`] ties them together.
 
 mod ask_again;
@@ -21,6 +21,7 @@ mod lanes;
 mod pace;
 mod recover;
 mod resume;
+mod room;
 mod run;
 mod send_appended;
 mod send_file;

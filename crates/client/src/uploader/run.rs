@@ -1,7 +1,7 @@
 //! Ties it together: one capture after another, few files at once, the key frame first, and alone where others would take
 //! something from it.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +15,7 @@ use super::ask_ahead::{self, Answer, Asked, Heard, Line};
 use super::company::Company;
 use super::initiate::Initiated;
 use super::lanes::{Lane, Lanes};
+use super::room::NoRoom;
 use super::send_file::{Sent, Stop};
 use super::{
     CancelError, Failure, FileJob, FileOutcome, Known, Uploader, WorkFile, blocking, resume,
@@ -55,8 +56,8 @@ struct Pass {
     begun: HashSet<String>,
     /// Why nothing more is tried.
     gone: Option<Failure>,
-    /// Captures for which the server has no room before something of this owner's has ended, in their order.
-    no_room: VecDeque<Known>,
+    /// Captures for which the server has no room before something of this owner's has ended.
+    no_room: NoRoom,
     /// How many files have ended, each of which may have made room.
     ended: Arc<AtomicU64>,
 }
@@ -206,7 +207,7 @@ impl Uploader {
             given_up: BTreeMap::new(),
             begun: HashSet::new(),
             gone: None,
-            no_room: VecDeque::new(),
+            no_room: NoRoom::default(),
             ended: Arc::default(),
         };
         let lost = self.journal(|journal| journal.is_empty()).await?;
@@ -218,7 +219,7 @@ impl Uploader {
         while !aside.is_empty() || !pass.no_room.is_empty() {
             if let Some(failure) = &pass.gone {
                 let left = aside.drain(..).map(|(known, _)| known);
-                for known in left.chain(pass.no_room.drain(..)) {
+                for known in left.chain(pass.no_room.take()) {
                     self.settle_all(Work::Known(known).failed(failure), outcomes);
                 }
                 break;
@@ -241,7 +242,7 @@ impl Uploader {
                 goes_on = patience.failed(NO_ROOM, None), if lacks_room && is_alone => if !goes_on {
                     // The journal keeps them: the next run asks again.
                     let failure = Failure::of(Code::QuotaExceeded.as_str(), NO_ROOM);
-                    for known in pass.no_room.drain(..) {
+                    for known in pass.no_room.take() {
                         self.settle_all(Work::Known(known).failed(&failure), outcomes);
                     }
                     continue;
@@ -249,10 +250,10 @@ impl Uploader {
             }
             let again = std::mem::take(&mut aside).into_iter();
             let again = again.map(|(known, was)| (Work::Known(known), Some(was)));
-            let lacking = std::mem::take(&mut pass.no_room);
-            let lacked = lacking.len();
+            let lacked = pass.no_room.len();
+            let lacking = pass.no_room.take();
             asked_at = pass.ended.load(Ordering::SeqCst);
-            let again = again.chain(lacking.into_iter().map(|known| (Work::Known(known), None)));
+            let again = again.chain(lacking.map(|known| (Work::Known(known), None)));
             aside = self
                 .through(again.collect(), lost, &mut pass, outcomes)
                 .await?;
@@ -330,8 +331,8 @@ impl Uploader {
         } = match asked.answer {
             Answer::Initiated(initiated) => initiated,
             Answer::Held(hold) => return Some((known, hold)),
-            Answer::NoRoom => {
-                pass.no_room.push_back(known);
+            Answer::NoRoom { was_refused } => {
+                pass.no_room.wait(known, was_refused);
                 return None;
             }
             Answer::Cancelled(failure) | Answer::Left(failure) => {

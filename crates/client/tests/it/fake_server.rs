@@ -78,6 +78,9 @@ pub struct World {
     pub part_size_bytes: i64,
     /// Parts at once in fresh plans; 3 if it is 0.
     pub concurrency: u32,
+    /// How many uploads may be open at once, and how many others have open; 0 for any number.
+    pub room: usize,
+    pub others_open: usize,
     /// What was said with each question for another plan.
     pub replans: Vec<Replan>,
     /// What was told of transfers.
@@ -442,6 +445,9 @@ impl World {
             return problem(410, "capture_deleted", None);
         }
         if !self.captures.contains_key(&reference) {
+            if !self.has_room(request.assets.len()) {
+                return problem(403, "quota_exceeded", None);
+            }
             self.make_capture(request);
         }
         self.replays.insert(key, (text, reference.clone()));
@@ -489,6 +495,13 @@ impl World {
             assets_at_once: None,
         };
         (StatusCode::CREATED, serde_json::to_string(&answer).unwrap()).into_response()
+    }
+
+    /// Who has nothing open may always initiate one capture.
+    fn has_room(&self, uploads: usize) -> bool {
+        let open = self.uploads.values().filter(|u| u.state == "open");
+        let open = open.count() + self.others_open;
+        self.room == 0 || open == 0 || open + uploads <= self.room
     }
 
     fn make_capture(&mut self, request: InitiateCapture) {

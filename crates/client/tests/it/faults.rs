@@ -368,6 +368,55 @@ async fn what_never_had_room_is_kept_for_the_next_run() {
     assert_eq!(world.whole(), ["a.jpg", "b.jpg"]);
 }
 
+/// Of the frames of a burst twelve are asked after at once. When these have waited for as long as they may, the others do not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_say_what_is_unfinished_is_not_waited_for_with_each_frame() {
+    let rig = Rig::start().await;
+    let frames = (1..=24).map(|i| rig.file(&format!("A_BURST{i:03}.jpg"), 600 + i));
+    let paths: Vec<_> = frames.collect();
+    for _ in 0..2_000 {
+        rig.server
+            .fail("find", 0, Deed::Refuse(503, "overloaded", None));
+    }
+    // There is nothing in its journal.
+    assert_eq!(failures(&rig.upload(&paths).await), [""; 0]);
+    let waited: Duration = rig.pause.0.lock().unwrap().iter().sum();
+    assert!(waited <= rig.give_up_after * 12, "{waited:?}");
+    assert!(rig.server.world().count("find") > 24);
+}
+
+/// Others have so much open that no burst has room, whereas single pictures have.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_for_the_room_keeps_no_other_out() {
+    let rig = Rig::start().await;
+    {
+        let mut world = rig.server.world();
+        (world.room, world.others_open) = (5, 3);
+    }
+    let mut paths = Vec::new();
+    // As many as are asked for at once.
+    for burst in ["A", "B", "C", "D"] {
+        for i in 1..=3 {
+            paths.push(rig.file(&format!("{burst}_BURST{i:03}.jpg"), 700 + i));
+        }
+    }
+    let bursts = paths.len();
+    let singles = ["w.jpg", "x.jpg", "y.jpg", "z.jpg"];
+    paths.extend(singles.map(|name| rig.file(name, 800)));
+    let outcomes = rig.upload(&paths).await;
+    for (place, outcome) in outcomes.iter().enumerate() {
+        let code = outcome.failure.as_ref().map(|f| f.code.as_str());
+        let expected = (place < bursts).then_some("quota_exceeded");
+        assert_eq!(code, expected, "{outcome:?}");
+    }
+    assert_eq!(rig.server.world().whole(), singles);
+    // Once there is room they arrive too.
+    rig.server.world().others_open = 0;
+    assert_eq!(failures(&rig.upload(&paths).await), [""; 0]);
+    let world = rig.server.world();
+    assert_eq!((world.whole().len(), world.captures.len()), (16, 8));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn waiting_ends_when_all_is_settled_or_time_is_up() {
     let rig = Rig::start().await;
