@@ -1,8 +1,11 @@
 //! Finds at the server what a lost journal knew: unfinished uploads, by what they carry.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures::{StreamExt as _, stream};
 
 use super::{Recovered, Uploader};
+use crate::call_error::CallError;
 use crate::journal::FileIntent;
 
 /// Questions that are under way at once: a burst is asked for in about two round trips, not in one for each frame.
@@ -14,9 +17,17 @@ impl Uploader {
     pub(super) async fn recover(&self, files: &mut Vec<FileIntent>) -> Vec<Recovered> {
         let mut recovered: Vec<Recovered> = Vec::new();
         let mut fresh = Vec::new();
+        // Who got no answer waited for it long enough for all.
+        let is_silent = &AtomicBool::new(false);
         let mut asked = stream::iter(files.drain(..))
             .map(|file| async move {
+                if is_silent.load(Ordering::SeqCst) {
+                    return (file, Vec::new());
+                }
                 let found = self.session.unfinished(&file.fingerprint.sha256).await;
+                if found.as_ref().is_err_and(CallError::is_passing) {
+                    is_silent.store(true, Ordering::SeqCst);
+                }
                 (file, found.unwrap_or_default())
             })
             .buffered(ASKED_AT_ONCE);

@@ -25,6 +25,8 @@ pub(super) struct Signer<'a> {
 struct Urls {
     signed: HashMap<i64, SignedUrl>,
     upcoming: VecDeque<i64>,
+    /// Why patience came to its end. The other parts that are under way, which waited meanwhile, do not begin it anew each.
+    given_up: Option<Failure>,
 }
 
 impl<'a> Signer<'a> {
@@ -41,6 +43,7 @@ impl<'a> Signer<'a> {
             urls: Mutex::new(Urls {
                 signed: given.collect(),
                 upcoming: missing.iter().copied().collect(),
+                given_up: None,
             }),
         }
     }
@@ -51,6 +54,9 @@ impl<'a> Signer<'a> {
         urls.upcoming.retain(|n| *n != number);
         if let Some(url) = urls.signed.remove(&number) {
             return Ok(url);
+        }
+        if let Some(failure) = &urls.given_up {
+            return Err(Stop::Failed(failure.clone()));
         }
         let mut parts = Vec::new();
         if Transport::parse(&self.job.upload.plan.transport) == Some(Transport::Multipart) {
@@ -65,6 +71,11 @@ impl<'a> Signer<'a> {
         }
         let upload_id = &self.job.upload.upload_id;
         let signed = self.session.sign(upload_id, parts).await;
+        if let Err(error) = &signed
+            && error.is_passing()
+        {
+            urls.given_up = Some(Failure::from(error));
+        }
         for url in signed.map_err(unclear_if_planned_anew)? {
             urls.signed.insert(url.number, url);
         }

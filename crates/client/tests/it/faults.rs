@@ -92,7 +92,8 @@ async fn a_named_time_to_wait_is_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_goes_on_failing_is_tried_for_as_long_as_it_may_be() {
-    for at in ["initiate", "complete"] {
+    // Also where several parts of the file wait for their URLs.
+    for at in ["initiate", "sign", "complete"] {
         let mut rig = Rig::start().await;
         rig.give_up_after = Duration::from_secs(90);
         for _ in 0..500 {
