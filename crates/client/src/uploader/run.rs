@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use safelight_model::codes::Code;
+use safelight_model::plan::Transport;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -369,6 +370,7 @@ impl Uploader {
                 lanes: pass.lanes.clone(),
                 is_key,
                 place: key_first.place(is_key),
+                others_have_pieces: key_first.others_have_pieces,
             };
             let this = self.clone();
             pass.tasks
@@ -498,6 +500,7 @@ pub(super) struct Turn {
     lanes: Arc<Lanes>,
     is_key: bool,
     place: Place,
+    others_have_pieces: bool,
 }
 
 /// Where a file stands in its capture.
@@ -512,13 +515,27 @@ enum Place {
 struct KeyFirst {
     key: Option<watch::Sender<Company>>,
     after: Option<watch::Receiver<Company>>,
+    /// Whether what would go beside the key frame can go in pieces: all of it is appended to.
+    others_have_pieces: bool,
 }
 
 impl KeyFirst {
     fn of(jobs: &[FileJob]) -> Self {
-        let has_key = jobs.iter().any(|job| job.file.row.role == "key");
-        let (key, after) = has_key.then(|| watch::channel(Company::Alone)).unzip();
-        Self { key, after }
+        let (keys, others): (Vec<&FileJob>, Vec<&FileJob>) =
+            jobs.iter().partition(|job| job.file.row.role == "key");
+        let (key, after) = (!keys.is_empty())
+            .then(|| watch::channel(Company::Alone))
+            .unzip();
+        let is_appended = |job: &&FileJob| {
+            Transport::parse(&job.upload.plan.transport) == Some(Transport::Append)
+        };
+        // Where the key frame is all that is left, other captures come next, which mostly go as it does.
+        let beside = if others.is_empty() { &keys } else { &others };
+        Self {
+            key,
+            after,
+            others_have_pieces: beside.iter().all(is_appended),
+        }
     }
 
     fn place(&mut self, is_key: bool) -> Place {
@@ -568,6 +585,11 @@ impl Turn {
             Place::Key(key) => Some(*key.borrow()),
             Place::After(_) => None,
         }
+    }
+
+    /// Whether what would go beside this file, a key frame, can go in pieces.
+    pub(super) fn others_have_pieces(&self) -> bool {
+        self.others_have_pieces
     }
 
     /// How much may go by one request while it is tried whether the key frame under way bears this file beside it; `None` for

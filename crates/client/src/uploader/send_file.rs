@@ -458,7 +458,7 @@ impl Uploader {
             alone_bytes_per_s: self.breadth.alone_bytes_per_s(),
             left_bytes: u64::try_from(left).unwrap_or(0),
             tried,
-            has_pieces: Transport::parse(&plan.transport) == Some(Transport::Append),
+            has_pieces: turn.others_have_pieces(),
         };
         let next = company::next(now, &facts);
         if next != now {

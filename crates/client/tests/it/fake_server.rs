@@ -75,6 +75,8 @@ pub struct World {
     /// The advice in fresh plans.
     pub advises: Option<Compress>,
     pub single_max_bytes: i64,
+    /// Files up to this are not appended to, whatever the link.
+    pub least_appended_bytes: i64,
     pub part_size_bytes: i64,
     /// Parts at once in fresh plans; 3 if it is 0.
     pub concurrency: u32,
@@ -538,10 +540,11 @@ impl World {
             let (asset_id, upload_id) = (self.id("ast"), self.id("upl"));
             let size_bytes = resource.size_bytes;
             let single = size_bytes <= self.single_max_bytes;
-            let is_thin = request
-                .network
-                .as_ref()
-                .is_some_and(|n| n.kind.as_deref() == Some("2g"));
+            let is_thin = size_bytes >= self.least_appended_bytes
+                && request
+                    .network
+                    .as_ref()
+                    .is_some_and(|n| n.kind.as_deref() == Some("2g"));
             let many = if self.concurrency == 0 {
                 3
             } else {

@@ -207,10 +207,15 @@ impl Transport for Paced {
     }
 }
 
-/// Sends a burst that is appended to over a paced link, once it is known to have arrived whole.
-async fn send_burst(each: f64, all: f64) -> Arc<Paced> {
+/// Sends a burst over a paced link, once it is known to have arrived whole. Of its files those are appended to that have so many
+/// bytes, as the key frame has.
+async fn send_burst(each: f64, all: f64, least_appended_bytes: i64) -> Arc<Paced> {
     let rig = Rig::start().await;
-    rig.server.world().concurrency = 1;
+    {
+        let mut world = rig.server.world();
+        (world.concurrency, world.least_appended_bytes) = (1, least_appended_bytes);
+        world.single_max_bytes = 300_000;
+    }
     let mut paths = vec![rig.file("A_BURST000_COVER.jpg", 1_000_000)];
     paths.extend((1..=6).map(|i| rig.file(&format!("A_BURST{i:03}.jpg"), 200_000 + i)));
     let thin = Conditions {
@@ -238,16 +243,23 @@ async fn send_burst(each: f64, all: f64) -> Arc<Paced> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_one_connection_does_not_fill_the_link_others_go_beside_the_key_frame() {
-    let link = send_burst(100_000.0, 300_000.0).await;
+    let link = send_burst(100_000.0, 300_000.0, 0).await;
     let most = link.most_beside.load(Ordering::SeqCst);
     assert!(most >= 2, "{most} and {:?}", link.beside.lock().unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_one_connection_fills_the_link_the_key_frame_bears_no_more_than_a_trial() {
-    let link = send_burst(100_000.0, 100_000.0).await;
+    let link = send_burst(100_000.0, 100_000.0, 0).await;
     assert_eq!(link.most_beside.load(Ordering::SeqCst), 1);
     let tried = link.beside.lock().unwrap();
     assert!((1..=4).contains(&tried.len()), "{tried:?}");
     assert!(tried.iter().all(|piece| *piece <= 150_000), "{tried:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_go_in_pieces_is_not_tried_beside_the_key_frame() {
+    let link = send_burst(100_000.0, 100_000.0, 500_000).await;
+    let beside = link.beside.lock().unwrap();
+    assert!(beside.is_empty(), "{beside:?}");
 }
