@@ -20,7 +20,7 @@ pub trait Encode: Send + Sync + 'static {
     /// A copy that is not smaller in bytes is not sent. Clips are never asked for.
     ///
     /// # Errors
-    /// When the copy cannot be made: the original is sent.
+    /// When the copy cannot be made: the original is sent, and [`crate::progress::Event::NoCopy`] told.
     fn encode(
         &self,
         original: &Path,

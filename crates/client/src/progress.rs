@@ -54,6 +54,14 @@ pub enum Event<'a> {
         /// The reason.
         hold: Hold,
     },
+    /// No smaller copy of a file could be made, although the server advised one: the file is sent as it is. What the encoder
+    /// declines is not told.
+    NoCopy {
+        /// The file.
+        file: &'a Path,
+        /// What did not work.
+        why: &'a str,
+    },
     /// Something did not work and is tried again.
     Waiting {
         /// What did not work.

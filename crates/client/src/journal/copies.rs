@@ -26,7 +26,8 @@ impl Journal {
     }
 
     /// Notes that it is settled for these files whether a copy is sent, of which one is, and how the capture is initiated with
-    /// the copies. `false`, and nothing changes, if the user gave the capture up.
+    /// the copies. The uploads that it has so far are to be ended from then on ([`Journal::superseded_of`]). `false`, and nothing
+    /// changes, if the user gave the capture up.
     ///
     /// # Errors
     /// When the journal cannot be written; nothing was then.
@@ -53,6 +54,12 @@ impl Journal {
             if renewed == 0 {
                 return Ok(false);
             }
+            transaction.execute(
+                "INSERT OR IGNORE INTO superseded (upload_id, file_seq)
+                 SELECT upload_id, seq FROM file
+                  WHERE capture_seq = ?1 AND upload_id IS NOT NULL AND state = 'waiting'",
+                [seq],
+            )?;
             transaction.execute(
                 "UPDATE file SET asset_id = NULL, upload_id = NULL, plan = NULL WHERE capture_seq = ?1",
                 [seq],

@@ -18,12 +18,14 @@
 //! | `cancelling` | it is given up; what the server has of it is still to be aborted, by whoever comes next |
 //! | `cancelled` | that is done |
 //!
-//! The journal also keeps what was last measured of each kind of link, for the first request of the next run.
+//! The journal also keeps which uploads the server is still to end, since smaller copies go in their place, and what was last
+//! measured of each kind of link, for the first request of the next run.
 
 mod copies;
 mod link;
 mod open;
 mod read;
+mod superseded;
 mod transfer;
 mod wish;
 mod write;
@@ -31,6 +33,7 @@ mod write;
 use std::path::PathBuf;
 
 pub use copies::Renewal;
+pub use superseded::Superseded;
 
 use crate::fingerprint::{Fingerprint, Stamp};
 use crate::gate::Wish;

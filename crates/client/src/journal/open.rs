@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Journal, JournalError};
 
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 const SCHEMA: &str = "
 CREATE TABLE capture (
@@ -77,8 +77,18 @@ ALTER TABLE file ADD COLUMN is_deleted INTEGER NOT NULL DEFAULT 0;
 PRAGMA user_version = 4;
 ";
 
+/// Uploads of originals in whose place smaller copies are sent, until the server has ended them.
+const FIFTH: &str = "
+CREATE TABLE superseded (
+    upload_id TEXT PRIMARY KEY,
+    file_seq  INTEGER NOT NULL REFERENCES file (seq)
+) STRICT;
+CREATE INDEX superseded_by_file ON superseded (file_seq);
+PRAGMA user_version = 5;
+";
+
 /// From each version to the next.
-const STEPS: [&str; 4] = [SCHEMA, SECOND, THIRD, FOURTH];
+const STEPS: [&str; 5] = [SCHEMA, SECOND, THIRD, FOURTH, FIFTH];
 
 impl Journal {
     /// The name of the journal's file for what goes to one server on behalf of one owner.

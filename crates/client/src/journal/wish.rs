@@ -90,6 +90,10 @@ impl Journal {
             [seq],
         )?;
         transaction.execute(
+            "DELETE FROM superseded WHERE file_seq IN (SELECT seq FROM file WHERE capture_seq = ?1)",
+            [seq],
+        )?;
+        transaction.execute(
             "UPDATE capture SET wish = 'cancelled' WHERE seq = ?1",
             [seq],
         )?;

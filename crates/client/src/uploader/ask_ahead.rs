@@ -147,6 +147,11 @@ pub(super) enum AskError {
 }
 
 impl Errand {
+    /// Its capture's place in the queue.
+    pub(super) fn place(&self) -> u64 {
+        self.place
+    }
+
     /// Stops all if it would only fail in the same way for every other capture.
     fn judge(&self, error: &CallError) {
         // A server that refuses this one answers.

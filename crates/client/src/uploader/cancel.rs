@@ -4,7 +4,7 @@
 
 use super::Uploader;
 use crate::call_error::CallError;
-use crate::journal::{JournalError, OpenCapture};
+use crate::journal::{JournalError, OpenCapture, Superseded};
 use safelight_model::codes::Code;
 
 /// Why a capture is not given up yet. That it is to be stands in the journal, if that could be written.
@@ -85,6 +85,14 @@ impl Uploader {
                     },
                 }
             }
+        }
+        for superseded in self.journal(move |j| j.superseded_of(seq)).await? {
+            // Nothing comes in its place.
+            let for_good = Superseded {
+                by_asset_id: None,
+                ..superseded
+            };
+            self.end_one(&for_good).await?;
         }
         self.journal(move |journal| journal.cancelled(seq, &whole))
             .await?;

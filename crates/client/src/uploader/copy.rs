@@ -2,12 +2,12 @@
 //!
 //! The capture is initiated with the originals first: what the server has is not encoded for nothing, and its answer carries the
 //! advice. If anything is encoded, the capture is made anew with the copies' sizes and hashes, and the first uploads, of
-//! which nothing was sent, are given up: the assets of the copies stand for theirs.
+//! which nothing was sent, are given up ([`super::supersede`]): the assets of the copies stand for theirs.
 //!
 //! | killed | the next run |
 //! |---|---|
 //! | while it is encoded | removes what was written, and encodes again |
-//! | after the copy stands in the journal | initiates with the copies; the first uploads expire if nobody aborted them |
+//! | after the copy stands in the journal | initiates with the copies, and then gives up the first uploads, which stand there too |
 //! | in the midst of the upload | goes on with the copy; if that is gone, the file is sent as another capture |
 //! | after all of its capture has arrived | removes the copy |
 //! | after the user gave its capture up | removes the copy, which is tried at once |
@@ -15,9 +15,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use futures::StreamExt as _;
 use safelight_api::captures::{Compress, InitiateCapture};
 use safelight_model::duplicates::Duplicates;
 use safelight_model::ids;
@@ -30,11 +28,7 @@ use crate::encode::Encode;
 use crate::fingerprint::{Fingerprint, Stamp};
 use crate::grouping::media_type;
 use crate::journal::{Copied, JournalError, Renewal};
-
-/// So many uploads that nothing was sent of are given up at once,
-const ABORTS_AT_ONCE: usize = 8;
-/// and for no longer than this: what the server is not told of expires.
-const ABORTS_WITHIN: Duration = Duration::from_secs(5);
+use crate::progress::Event;
 
 /// The copies that are being made, and do not stand in the journal yet.
 #[derive(Clone, Debug, Default)]
@@ -50,18 +44,25 @@ impl InMaking {
         Place {
             path,
             of: self.clone(),
+            is_noted: false,
         }
     }
 }
 
-/// Where a copy is being made. Once dropped it is the journal's, or nobody's.
+/// Where a copy is being made. Once dropped it is the journal's, or is removed: perhaps no other run comes.
 struct Place {
     path: PathBuf,
     of: InMaking,
+    /// Whether it stands in the journal.
+    is_noted: bool,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if !self.is_noted {
+            // Mostly it is not there.
+            let _ = std::fs::remove_file(&self.path);
+        }
         self.of.lock().remove(&self.path);
     }
 }
@@ -82,36 +83,36 @@ impl Uploader {
         errand: &Errand,
     ) -> Result<Initiated, InitiateError> {
         self.reload(known).await?;
-        let initiated = self.initiate(known, errand).await?;
+        let initiated = self.initiate_ending(known, errand).await?;
         // Made anew, a capture would keep once more what it keeps already.
         let keeps = self.settings.duplicates == Duplicates::Keep
             && initiated.outcomes.iter().any(|o| o.already_there);
-        if keeps || !self.copy(known.seq, &initiated.jobs).await? {
+        if keeps
+            || !self
+                .copy(known.seq, errand.place(), &initiated.jobs)
+                .await?
+        {
             return Ok(initiated);
         }
         self.reload(known).await?;
-        let again = match self.initiate(known, errand).await {
-            Ok(again) => Ok(again),
-            // They may be what takes the room.
-            Err(error) if error.is_full() => Err(error),
-            Err(error) => return Err(error),
-        };
-        let aborts = futures::stream::iter(&initiated.jobs).for_each_concurrent(
-            ABORTS_AT_ONCE,
-            async |job| {
-                let upload_id = &job.upload.upload_id;
-                let of = again
-                    .as_ref()
-                    .ok()
-                    .and_then(|again| again.asset_of(&job.file));
-                let _ = match of {
-                    Some(asset_id) => self.session.supersede(upload_id, asset_id).await,
-                    None => self.session.abort(upload_id).await,
-                };
-            },
-        );
-        let _ = tokio::time::timeout(ABORTS_WITHIN, aborts).await;
-        again
+        self.initiate_ending(known, errand).await
+    }
+
+    /// Initiates; then ends the uploads of originals that the answer stands for, those of a run that was killed too.
+    async fn initiate_ending(
+        &self,
+        known: &Known,
+        errand: &Errand,
+    ) -> Result<Initiated, InitiateError> {
+        let initiated = self.initiate(known, errand).await;
+        // They may be what takes the room.
+        let is_answered = initiated
+            .as_ref()
+            .map_or_else(InitiateError::is_full, |_| true);
+        if is_answered {
+            self.end_superseded_of(known.seq).await?;
+        }
+        initiated
     }
 
     /// What stands in the journal of these files now: copies may have been made since they were looked up.
@@ -125,8 +126,9 @@ impl Uploader {
         Ok(())
     }
 
-    /// Makes copies of those of a capture's files for which there is advice. Whether there is any.
-    async fn copy(&self, seq: i64, jobs: &[FileJob]) -> Result<bool, InitiateError> {
+    /// Makes copies of those of a capture's files for which there is advice, in its turn by its `place` in the queue. Whether there
+    /// is any.
+    async fn copy(&self, seq: i64, place: u64, jobs: &[FileJob]) -> Result<bool, InitiateError> {
         let Some(encode) = &self.settings.encode else {
             return Ok(false);
         };
@@ -153,22 +155,29 @@ impl Uploader {
             }
         }
         let (mut considered, mut made) = (Vec::new(), Vec::new());
+        let mut turn = self.encoding.enter(place).await;
         for (job, advice) in advised {
+            turn = turn.give_way().await;
             considered.push(job.file.row.seq);
             let name = ids::public_id(&*self.patience.entropy);
             let (file, encode) = (job.file.clone(), encode.clone());
             let place = self.making.begin(folder.join(name));
-            // One picture in memory at a time, whatever the number of captures that are asked for. It is never closed.
-            let turn = self.encoding.clone().acquire_owned().await;
-            made.extend(
-                blocking(move || {
-                    let made = make(&file, place, &encode, &advice);
-                    drop(turn);
-                    made
-                })
-                .await,
-            );
+            // One picture in memory at a time: the turn ends with the encoder, also where nobody waits for that any more.
+            let (again, one) = blocking(move || {
+                let made = make(&file, place, &encode, &advice);
+                (turn, made)
+            })
+            .await;
+            turn = again;
+            match one {
+                Ok(one) => made.extend(one),
+                Err(error) => self.patience.progress.event(&Event::NoCopy {
+                    file: &job.file.path,
+                    why: &error.to_string(),
+                }),
+            }
         }
+        drop(turn);
         let key = ids::public_id(&*self.patience.entropy);
         let is_copied = self
             .journal(move |journal| {
@@ -205,9 +214,12 @@ impl Uploader {
                     }
                 });
                 let made = made.into_iter().map(|m| ((m.file_seq, m.copy), m.place));
-                let (copies, _until_noted): (Vec<_>, Vec<_>) = made.unzip();
-                let noted = journal.copied(seq, &considered, &copies, renewal.as_ref())?;
-                Ok(noted && renewal.is_some())
+                let (copies, mut places): (Vec<_>, Vec<Place>) = made.unzip();
+                let is_noted = journal.copied(seq, &considered, &copies, renewal.as_ref())?;
+                for place in &mut places {
+                    place.is_noted = is_noted;
+                }
+                Ok(is_noted && renewal.is_some())
             })
             .await?;
         Ok(is_copied)
@@ -245,23 +257,27 @@ fn is_name(name: &str) -> bool {
     ids::is("copy", &format!("copy_{name}"))
 }
 
-/// Makes a copy, if the encoder can and it is smaller. What it wrote of another one is left to be swept.
+/// Makes a copy, if the encoder does not decline and it is smaller.
 fn make(
     file: &WorkFile,
     place: Place,
     encode: &Arc<dyn Encode>,
     advice: &Compress,
-) -> Option<Made> {
+) -> std::io::Result<Option<Made>> {
     let before = &file.row.fingerprint.stamp;
     let to = place.path.clone();
-    open_folder(to.parent()?).ok()?;
-    let mime = encode.encode(&file.path, &to, advice).ok()??;
-    let fingerprint = persisted(&to).ok()?;
+    if let Some(folder) = to.parent() {
+        open_folder(folder)?;
+    }
+    let Some(mime) = encode.encode(&file.path, &to, advice)? else {
+        return Ok(None);
+    };
+    let fingerprint = persisted(&to)?;
     let size_bytes = fingerprint.stamp.size_bytes;
     let is_smaller = (1..before.size_bytes).contains(&size_bytes);
     // It may be a copy of something else.
     let is_same = Stamp::of(&file.path).ok().as_ref() == Some(before);
-    (is_smaller && is_same).then_some(Made {
+    Ok((is_smaller && is_same).then_some(Made {
         file_seq: file.row.seq,
         copy: Copied {
             path: to,
@@ -269,7 +285,7 @@ fn make(
         },
         mime,
         place,
-    })
+    }))
 }
 
 /// Nobody else looks into it: the originals may be for their owner alone.

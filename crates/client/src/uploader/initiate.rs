@@ -21,16 +21,6 @@ pub(super) struct Initiated {
     pub(super) given_up: Vec<WorkFile>,
 }
 
-impl Initiated {
-    /// The asset of a file, if the server named one.
-    pub(super) fn asset_of(&self, file: &WorkFile) -> Option<&str> {
-        let job = self.jobs.iter().find(|j| j.file.row.seq == file.row.seq);
-        let settled = || self.outcomes.iter().find(|o| o.path == file.path);
-        job.map(|j| j.asset_id.as_str())
-            .or_else(|| settled()?.asset_id.as_deref())
-    }
-}
-
 /// Why a capture could not be initiated.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InitiateError {

@@ -2,6 +2,7 @@
 //!
 //! One folder of verbs: [`resume`] finds what the journal knows, [`examine`] reads the rest, [`intend`] puts it into the journal,
 //! [`recover`] finds what a lost journal knew, [`ask_ahead`] and [`initiate`] ask the server, [`copy`] makes smaller copies as it advises,
+//! in the order that [`encoding`] gives them, [`supersede`] ends what they replace,
 //! [`send_file`], [`send_parts`] and
 //! [`send_appended`] move the bytes, [`room`] keeps what the server has no room for, [`ask_again`] has the server plan anew, [`hold`] and [`cancel`] do what the user
 //! wishes, [`tell`] says how it went, [`run`] ties them together.
@@ -12,6 +13,7 @@ mod breadth;
 mod cancel;
 mod company;
 mod copy;
+mod encoding;
 mod examine;
 mod hints;
 mod hold;
@@ -27,6 +29,7 @@ mod send_appended;
 mod send_file;
 mod send_parts;
 mod sign;
+mod supersede;
 mod tell;
 
 use std::path::{Path, PathBuf};
@@ -116,8 +119,8 @@ pub struct Uploader {
     remembered: Mutex<hints::Remembered>,
     /// Copies that are being made, and do not stand in the journal yet.
     making: copy::InMaking,
-    /// Has one permit: who makes one.
-    encoding: Arc<Semaphore>,
+    /// Whose turn it is to make one.
+    encoding: encoding::Encoding,
 }
 
 impl Uploader {
@@ -142,7 +145,7 @@ impl Uploader {
             breadth: Arc::default(),
             remembered: Mutex::default(),
             making: copy::InMaking::default(),
-            encoding: Arc::new(Semaphore::new(1)),
+            encoding: encoding::Encoding::default(),
         }
     }
 

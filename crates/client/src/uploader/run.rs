@@ -190,6 +190,7 @@ impl Uploader {
         }
         // Last: nothing that is to be sent waits for what is not.
         self.end_what_was_cancelled().await?;
+        self.end_what_was_superseded().await?;
         self.sweep_copies().await?;
         outcomes.sort_by_key(|o| place.get(&o.path).copied());
         Ok(outcomes)

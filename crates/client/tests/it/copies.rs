@@ -1,8 +1,8 @@
 //! Smaller copies in place of originals: what is sent, what stays, and what may be deleted.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use safelight_client::encode::{Compress, Encode};
@@ -96,6 +96,9 @@ async fn copies_are_sent_where_they_are_smaller_and_originals_stay() {
     let outcomes = uploader.upload(&paths).await.unwrap();
     assert_eq!(failures(&outcomes), [""; 0]);
     assert_eq!(encoder.0.load(Ordering::SeqCst), 5, "all but the clip");
+    // What could not be done is told; what was declined is not.
+    let told = std::mem::take(&mut *rig.heard.1.lock().unwrap());
+    assert_eq!(told, [(paths[2].clone(), "it cannot".to_owned())]);
     for (i, outcome) in outcomes.iter().enumerate() {
         let (sent, expected) = match i {
             0 | 1 => (2_000, Held::Copy),
@@ -135,6 +138,69 @@ async fn copies_are_sent_where_they_are_smaller_and_originals_stay() {
         assert_eq!(rig.server.world().count("put"), puts, "{lost}");
         assert_eq!(left(&rig), 0);
     }
+}
+
+/// Makes thirds, and notes of what, once two captures were asked for.
+struct Noting {
+    thirds: Thirds,
+    order: Mutex<Vec<String>>,
+    asked: AtomicBool,
+}
+
+impl Encode for Noting {
+    fn encode(
+        &self,
+        original: &Path,
+        copy: &Path,
+        advice: &Compress,
+    ) -> std::io::Result<Option<String>> {
+        while !self.asked.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        let name = original.file_name().unwrap().to_string_lossy().into_owned();
+        self.order.lock().unwrap().push(name);
+        self.thirds.encode(original, copy, advice)
+    }
+}
+
+/// Whose turn to be sent comes first has all its copies first.
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_are_made_in_the_order_in_which_they_are_needed() {
+    let rig = Rig::start().await;
+    rig.server.world().advises = Some(advice());
+    let encoder = Arc::new(Noting {
+        thirds: Thirds::default(),
+        order: Mutex::default(),
+        asked: AtomicBool::new(false),
+    });
+    let settings = Settings {
+        encode: Some(encoder.clone()),
+        ..Settings::default()
+    };
+    let uploader = rig.uploader(settings);
+    let mut paths = Vec::new();
+    for (burst, frames) in [("A", 16), ("B", 3)] {
+        for i in 1..=frames {
+            paths.push(rig.file(&format!("{burst}_BURST{i:03}.jpg"), 600 + paths.len()));
+        }
+    }
+    let running = tokio::spawn({
+        let (uploader, paths) = (uploader.clone(), paths.clone());
+        async move { uploader.upload(&paths).await.unwrap() }
+    });
+    rig.asked("initiate", 2).await;
+    encoder.asked.store(true, Ordering::SeqCst);
+    assert_eq!(failures(&running.await.unwrap()), [""; 0]);
+    let order = encoder.order.lock().unwrap().clone();
+    let is_first = |name: &&String| name.starts_with("A_");
+    // The second may have begun before the first was answered.
+    let begun = order.iter().position(|name| is_first(&name)).unwrap();
+    assert!(begun <= 1, "{order:?}");
+    assert!(
+        order[begun..begun + 16].iter().all(|name| is_first(&name)),
+        "{order:?}"
+    );
+    assert_eq!(order.len(), 19);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,6 +40,8 @@ pub enum Deed {
     LoseAnswer,
     /// Call this, then go on.
     Before(Box<dyn FnOnce(&mut World) + Send>),
+    /// Call this, and cut the connection without doing anything.
+    Instead(Box<dyn FnOnce(&mut World) + Send>),
     /// Never answer, nor do anything.
     Hang,
     /// Do it, call this, then cut the connection.
@@ -286,6 +288,10 @@ async fn handle(State((shared, url)): State<(Shared, String)>, request: Request)
             let about = path.clone();
             shared.lock().unwrap().log.push(("hang".to_owned(), about));
             return std::future::pending().await;
+        }
+        Some(Deed::Instead(call)) => {
+            call(&mut shared.lock().unwrap());
+            cut();
         }
         Some(Deed::Before(call)) => call(&mut shared.lock().unwrap()),
         Some(Deed::LoseAnswer) => after = Some(Box::new(|_: &mut World| ()) as Box<_>),

@@ -1,12 +1,13 @@
 //! A client killed (SIGKILL) at any request goes on by itself: everything arrives, nothing twice.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use safelight_client::back_off::Patience;
-use safelight_client::encode::Encode;
+use safelight_client::encode::{Compress, Encode};
 use safelight_client::http::HttpTransport;
 use safelight_client::journal::Journal;
 use safelight_client::pause::TimerPause;
@@ -18,7 +19,7 @@ use safelight_model::entropy::{SeededEntropy, bytes};
 
 use crate::copies::{self, Thirds};
 use crate::fake_server::{API_KEY, Deed, World};
-use crate::rig::Rig;
+use crate::rig::{Rig, failures};
 
 const URL: &str = "SAFELIGHT_TEST_URL";
 const FOLDER: &str = "SAFELIGHT_TEST_FOLDER";
@@ -26,6 +27,8 @@ const FOLDER: &str = "SAFELIGHT_TEST_FOLDER";
 const CANCELS: &str = "SAFELIGHT_TEST_CANCELS";
 /// Set where the process sends smaller copies.
 const ENCODES: &str = "SAFELIGHT_TEST_ENCODES";
+/// Set where it ends in the midst of making the second of them.
+const DIES: &str = "SAFELIGHT_TEST_DIES";
 
 /// Not a test by itself: the process that is killed.
 #[tokio::test(flavor = "multi_thread")]
@@ -52,9 +55,11 @@ async fn child_that_uploads() {
         patience.clone(),
     );
     let journal = Journal::open(&folder.join("journal.db")).unwrap();
-    let encode: Option<Arc<dyn Encode>> = match std::env::var(ENCODES) {
-        Ok(_) => Some(Arc::new(Thirds::default())),
-        Err(_) => None,
+    let has = |name| std::env::var(name).is_ok();
+    let encode: Option<Arc<dyn Encode>> = match (has(ENCODES), has(DIES)) {
+        (_, true) => Some(Arc::new(Dies(Thirds::default()))),
+        (true, false) => Some(Arc::new(Thirds::default())),
+        (false, false) => None,
     };
     let settings = Settings {
         encode,
@@ -81,6 +86,24 @@ async fn child_that_uploads() {
     }
     let outcomes = uploader.upload(&paths).await.unwrap();
     assert!(outcomes.iter().all(|o| o.failure.is_none()), "{outcomes:?}");
+}
+
+/// Leaves the second copy half written.
+struct Dies(Thirds);
+
+impl Encode for Dies {
+    fn encode(
+        &self,
+        original: &Path,
+        copy: &Path,
+        advice: &Compress,
+    ) -> std::io::Result<Option<String>> {
+        if self.0.0.load(Ordering::SeqCst) == 1 {
+            std::fs::write(copy, b"half")?;
+            std::process::abort();
+        }
+        self.0.encode(original, copy, advice)
+    }
 }
 
 fn spawn(rig: &Rig, env: &[(&str, &str)]) -> Child {
@@ -146,6 +169,94 @@ async fn wait_for(child: Arc<Mutex<Option<Child>>>) -> std::process::ExitStatus 
     waited.await.unwrap()
 }
 
+/// Runs a process that sends smaller copies, and is killed at a request of this kind, after so many of them: before the server
+/// has seen it, or after that, before it has the answer.
+async fn killed_at(rig: &Rig, at: &'static str, after: u32, is_seen: bool) {
+    let child: Arc<Mutex<Option<Child>>> = Arc::default();
+    let victim = child.clone();
+    let kill = Box::new(move |_: &mut World| {
+        let mut child = victim.lock().unwrap();
+        let child = child.as_mut().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    });
+    let deed = if is_seen {
+        Deed::After(kill)
+    } else {
+        Deed::Instead(kill)
+    };
+    {
+        let mut running = child.lock().unwrap();
+        rig.server.fail(at, after, deed);
+        *running = Some(spawn(rig, &[(ENCODES, "1")]));
+    }
+    assert!(!wait_for(child).await.success());
+    assert!(rig.server.world().faults.is_empty(), "it failed by itself");
+}
+
+/// The uploads of originals in whose place copies are sent, wherever the process was killed that was to end them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_copies_replace_is_ended_by_the_next_run() {
+    for (at, after, is_seen) in [
+        ("initiate", 1, false),
+        ("initiate", 1, true),
+        ("abort", 0, false),
+        ("abort", 1, true),
+    ] {
+        for is_cancelled in [false, true] {
+            let rig = Rig::start().await;
+            rig.server.world().advises = Some(copies::advice());
+            let named = [("A_BURST001.jpg", 900), ("A_BURST002.jpg", 1_500)];
+            let paths = named.map(|(name, size)| rig.file(name, size));
+            killed_at(&rig, at, after, is_seen).await;
+            let case = format!("{at} {after} {is_seen}, cancelled: {is_cancelled}");
+            let open = |world: &World| world.uploads.values().filter(|u| u.state == "open").count();
+            assert!(open(&rig.server.world()) >= 1, "{case}");
+            // This one has no encoder: copies that were made are sent all the same.
+            let uploader = rig.uploader(Settings::default());
+            if is_cancelled {
+                assert_eq!(uploader.cancel_all().await.unwrap(), 1, "{case}");
+            } else {
+                let outcomes = uploader.upload(&paths).await.unwrap();
+                assert_eq!(failures(&outcomes), [""; 0], "{case}");
+                let sent: i64 = outcomes.iter().map(|o| o.sent_bytes).sum();
+                assert_eq!(sent, 300 + 500, "{case}");
+            }
+            assert_eq!(copies::left(&rig), 0, "{case}");
+            let world = rig.server.world();
+            assert_eq!(open(&world), 0, "{case}");
+            let aborts = world.log.iter().filter(|(kind, _)| kind == "abort");
+            // Each of the first two, for the asset that has its place.
+            let named = aborts.filter(|(_, about)| about.contains("superseded_by="));
+            let named = named.count();
+            assert!(is_cancelled || named >= 2, "{case}: {named}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_ends_while_it_makes_a_copy_makes_it_again() {
+    let rig = Rig::start().await;
+    rig.server.world().advises = Some(copies::advice());
+    let named = [("A_BURST001.jpg", 900), ("A_BURST002.jpg", 1_500)];
+    let paths = named.map(|(name, size)| rig.file(name, size));
+    let child = spawn(&rig, &[(DIES, "1")]);
+    let status = wait_for(Arc::new(Mutex::new(Some(child)))).await;
+    assert!(!status.success());
+    assert_eq!(copies::left(&rig), 2, "one whole, one half");
+    let uploader = rig.uploader(Settings {
+        encode: Some(Arc::new(Thirds::default())),
+        ..Settings::default()
+    });
+    let outcomes = uploader.upload(&paths).await.unwrap();
+    assert_eq!(failures(&outcomes), [""; 0]);
+    assert_eq!(outcomes.iter().map(|o| o.sent_bytes).sum::<i64>(), 800);
+    assert_eq!(copies::left(&rig), 0);
+    let world = rig.server.world();
+    assert!(world.uploads.values().all(|u| u.state != "open"));
+    assert_eq!(world.captures.len(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_client_goes_on() {
     goes_on(4, false).await;
@@ -181,10 +292,10 @@ async fn goes_on(seeds: u64, encodes: bool) {
                 child.kill().unwrap();
                 child.wait().unwrap();
             });
-            let deed = if side % 2 == 0 {
-                Deed::Before(kill)
-            } else {
-                Deed::After(kill)
+            let deed = match side % 3 {
+                0 => Deed::Instead(kill),
+                1 => Deed::Before(kill),
+                _ => Deed::After(kill),
             };
             // The child waits for this lock at its first request, until it can be killed.
             {
@@ -211,6 +322,8 @@ async fn goes_on(seeds: u64, encodes: bool) {
         eprintln!("seed {seed}: killed {kills} times");
         assert!(kills > 0);
         assert_eq!(world.whole().len(), 5);
+        let open = world.uploads.values().filter(|u| u.state == "open");
+        assert_eq!(open.count(), 0, "nothing is left to expire");
         if encodes {
             // The originals that were asked for at first have ended without a byte.
             let ready = world.assets.values().filter(|a| a.state == "ready");

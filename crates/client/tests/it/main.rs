@@ -7,6 +7,7 @@
 )]
 
 mod ahead;
+mod ahead_control;
 mod conditions;
 mod control;
 mod copies;

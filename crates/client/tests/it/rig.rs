@@ -30,14 +30,19 @@ impl Pause for NotedPause {
     }
 }
 
-/// Why files were held back, as it was told.
+/// Why files were held back, as it was told; and of which no smaller copy could be made, and why.
 #[derive(Default)]
-pub struct Heard(pub Mutex<Vec<Hold>>);
+pub struct Heard(pub Mutex<Vec<Hold>>, pub Mutex<Vec<(PathBuf, String)>>);
 
 impl Progress for Heard {
     fn event(&self, event: &Event<'_>) {
-        if let Event::Held { hold, .. } = event {
-            self.0.lock().unwrap().push(*hold);
+        match event {
+            Event::Held { hold, .. } => self.0.lock().unwrap().push(*hold),
+            Event::NoCopy { file, why } => {
+                let told = (file.to_path_buf(), (*why).to_owned());
+                self.1.lock().unwrap().push(told);
+            }
+            _ => {}
         }
     }
 }

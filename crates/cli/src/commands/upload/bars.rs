@@ -89,6 +89,16 @@ impl Bars {
         self.all.finish_and_clear();
     }
 
+    /// A line that stays.
+    fn say(&self, line: &str) {
+        if self.drawn {
+            // What cannot be written to a terminal is of no use to anybody.
+            let _ = self.bars.println(line);
+        } else {
+            eprintln!("{line}");
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -171,6 +181,11 @@ impl Progress for Bars {
                     bar.finish_and_clear();
                 }
             }
+            Event::NoCopy { file, why } => self.say(&format!(
+                "{}: no smaller copy could be made, it goes as it is: {}",
+                name(file),
+                output::printable(why)
+            )),
             Event::Held { hold, .. } => self.all.set_message(hold.as_str()),
             Event::Waiting { why, wait } => {
                 let text = format!(
