@@ -1,11 +1,13 @@
-//! A kernel that does not filter system calls: nothing is decoded on it unless somebody says so.
+//! A kernel that does not filter system calls: nothing is decoded on it unless somebody says so, and who asks for it is told.
 
 use std::process::Command;
 
+use safelight_api::captures::Compress;
 use safelight_testkit::older_kernel::{SECCOMP, run_without};
 use safelight_testkit::server::Server;
 use serde_json::Value;
 
+use crate::fake_server::{API_KEY, FakeServer};
 use crate::http_rig::{Rig, options, photo};
 
 const ALLOWED: [&str; 2] = ["--sandbox-allow-open", "yes"];
@@ -57,6 +59,51 @@ fn doctor_calls_it_wrong() {
             let found = all.iter().find(|f| f["check"] == "sandbox").unwrap();
             assert_eq!(found["verdict"], verdict, "{found}");
             assert!(found["what_to_do"].is_string(), "{found}");
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn upload_says_that_it_makes_no_smaller_copies() {
+    run_without(SECCOMP, async || {
+        let server = FakeServer::start().await;
+        server.world().advises = Some(Compress {
+            format: "image/jpeg".to_owned(),
+            quality: 60,
+            max_edge_px: Some(320),
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let picture = photo(1);
+        for (i, args) in [&[] as &[&str], &["--compress"]].into_iter().enumerate() {
+            let path = dir.path().join(format!("{i}.jpg"));
+            let mut bytes = picture.clone();
+            bytes.push(u8::try_from(i).unwrap());
+            std::fs::write(&path, &bytes).unwrap();
+            let mut command = Command::new(env!("CARGO_BIN_EXE_safelight"));
+            command
+                .arg("upload")
+                .arg(&path)
+                .args(args)
+                .env_clear()
+                .env("HOME", dir.path())
+                .env("SAFELIGHT_URL", &server.url)
+                .env("SAFELIGHT_TOKEN", API_KEY)
+                .env("SAFELIGHT_OWNER", "ann");
+            let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+            let output = output.await.unwrap();
+            let err = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{err}");
+            let says = "no smaller copies are made on this machine";
+            assert_eq!(err.matches(says).count(), i, "{err}");
+            let all = server
+                .world()
+                .assets
+                .values()
+                .map(|a| a.size_bytes)
+                .sum::<i64>();
+            let sent = i64::try_from(bytes.len() * (i + 1)).unwrap();
+            assert_eq!(all, sent, "it goes as it is");
         }
     })
     .unwrap();

@@ -126,8 +126,12 @@ async fn smaller_copies_are_uploaded_only_where_that_is_asked_for() {
         if is_asked {
             args.push("--compress");
         }
-        let (ok, report) = rig.json(&args).await;
-        assert!(ok, "{report}");
+        let output = rig.run(&args).await;
+        let (err, report) = (text(&output.stderr), text(&output.stdout));
+        assert!(output.status.success(), "{err}");
+        let told = err.matches("no smaller copy could be made").count();
+        assert_eq!(told, if is_asked { 3 } else { 0 }, "{err}");
+        let report: Value = serde_json::from_str(&report).unwrap();
         for file in report["files"].as_array().unwrap() {
             // The others are no pictures that could be read: they go as they are.
             let is_copy = is_asked && file["file"].as_str().unwrap().ends_with("real.jpg");

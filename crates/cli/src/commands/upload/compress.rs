@@ -46,9 +46,9 @@ impl Encode for Jpeg {
         // On a thread of its own, which belongs to the runtime.
         let jpeg = Handle::current().block_on(async {
             match self.sandbox.get().await {
-                Some(sandbox) => sandbox.copy(OwnedFd::from(file), task).await.map(Some),
+                Ok(sandbox) => sandbox.copy(OwnedFd::from(file), task).await.map(Some),
                 // Where nothing can be decoded safely, nothing is.
-                None => Ok(None),
+                Err(_) => Ok(None),
             }
         });
         let Some(jpeg) = jpeg.map_err(std::io::Error::other)? else {

@@ -82,7 +82,11 @@ pub async fn run(args: UploadArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
         .await
         .map_err(|e| explain(&e, global))?;
     let previews = Arc::new(Sandboxed::for_files(&files));
-    let uploader = open(&args, global, &connection, previews.clone())?;
+    let encode = match args.compress && !args.cancel {
+        true => encoder(&previews).await,
+        false => None,
+    };
+    let uploader = open(&args, global, &connection, previews.clone(), encode)?;
     if args.cancel {
         return cancel(&uploader, &files, global).await;
     }
@@ -114,11 +118,25 @@ fn duplicates(word: &str) -> Result<Duplicates, &'static str> {
     Duplicates::parse(word).ok_or("it must be merge or keep")
 }
 
+/// What makes smaller copies; says so where nothing can.
+async fn encoder(sandbox: &Arc<Sandboxed>) -> Option<Arc<dyn Encode>> {
+    if let Some(why) = sandbox.why_not().await {
+        let why = output::printable(&why);
+        eprintln!(
+            "--compress: no smaller copies are made on this machine, files go as they are: {why}"
+        );
+        return None;
+    }
+    let sandbox = sandbox.clone();
+    Some(Arc::new(compress::Jpeg { sandbox }))
+}
+
 fn open(
     args: &UploadArgs,
     global: &GlobalArgs,
     connection: &Connection,
     previews: Arc<Sandboxed>,
+    encode: Option<Arc<dyn Encode>>,
 ) -> anyhow::Result<Arc<Uploader>> {
     let journal = match &args.journal {
         Some(path) => path.clone(),
@@ -129,10 +147,7 @@ fn open(
         parallel_files: args.parallel_files,
         purpose: args.purpose.clone(),
         duplicates: args.duplicates,
-        encode: args.compress.then(|| {
-            let sandbox = previews.clone();
-            Arc::new(compress::Jpeg { sandbox }) as Arc<dyn Encode>
-        }),
+        encode,
         device: Some(Device {
             os: Some(std::env::consts::OS.to_owned()),
             app_version: Some(concat!("safelight ", env!("CARGO_PKG_VERSION")).to_owned()),

@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use safelight_client::grouping::media_type;
 use safelight_client::preview::Preview;
 use safelight_imaging::Limits;
-use safelight_service::processing::sandbox::{RenderTask, Sandbox, SandboxSettings};
+use safelight_service::processing::sandbox::{RenderTask, Sandbox, SandboxError, SandboxSettings};
 use tokio::sync::OnceCell;
 
 /// Child processes, which are started when the first picture is to be decoded.
 pub struct Sandboxed {
     settings: SandboxSettings,
-    /// `None` where no child can be started: then there are no previews, nor copies.
-    sandbox: OnceCell<Option<Sandbox>>,
+    /// Where no child can be started, why: then there are no previews, nor copies.
+    sandbox: OnceCell<Result<Sandbox, SandboxError>>,
 }
 
 impl Sandboxed {
@@ -39,14 +39,29 @@ impl Sandboxed {
     }
 
     /// The sandbox, if children can be started.
-    pub(super) async fn get(&self) -> Option<&Sandbox> {
-        let start = async || Sandbox::start(self.settings.clone()).ok();
+    pub(super) async fn get(&self) -> Result<&Sandbox, &SandboxError> {
+        let start = async || Sandbox::start(self.settings.clone());
         self.sandbox.get_or_init(start).await.as_ref()
+    }
+
+    /// Why nothing is decoded on this machine; `None` where it is.
+    pub async fn why_not(&self) -> Option<String> {
+        let sandbox = match self.get().await {
+            Ok(sandbox) => sandbox,
+            Err(error) => return Some(error.to_string()),
+        };
+        match sandbox.confinement().await {
+            Ok(confinement) if confinement.is_open() && !self.settings.may_be_open => {
+                Some(SandboxError::Open(confinement).to_string())
+            }
+            Ok(_) => None,
+            Err(error) => Some(error.to_string()),
+        }
     }
 
     /// Ends the children.
     pub async fn end(&self) {
-        if let Some(Some(sandbox)) = self.sandbox.get() {
+        if let Some(Ok(sandbox)) = self.sandbox.get() {
             sandbox.shutdown().await;
         }
     }
@@ -62,7 +77,7 @@ impl Preview for Sandboxed {
         if is_video(path) {
             return None;
         }
-        let sandbox = self.get().await?;
+        let sandbox = self.get().await.ok()?;
         let task = RenderTask {
             presets: Vec::new(),
             limits: Limits::default(),
