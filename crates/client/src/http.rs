@@ -5,18 +5,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ::http::header::{
+    ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT,
+};
+use ::http::{Request, Response, Uri};
 use bytes::Bytes;
 use futures::TryStreamExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::crypto::CryptoProvider;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt;
 use safelight_model::limits;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
+use crate::dial::{Dial, InTime};
 use crate::transport::{
     Answer, ApiRequest, FilePut, Method, OnSent, PutMethod, Transport, TransportError,
 };
 
-/// A connection that is not made within this is not made.
-const CONNECT: Duration = Duration::from_secs(10);
 /// A transfer in which nothing moves for this long is stalled.
 const STALL: Duration = Duration::from_secs(30);
 /// What is read of a file at a time.
@@ -30,11 +43,15 @@ const QUICK: Duration = Duration::from_millis(250);
 /// Longest body that is read of an answer.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
-/// HTTP with rustls; the system's certificates where it has any.
+type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// HTTP/1.1 with rustls; the system's certificates where it has any. Requests that are under way at once have a connection each:
+/// streams of one connection share what that one carries.
 #[derive(Clone, Debug)]
 pub struct HttpTransport {
     base_url: String,
-    client: reqwest::Client,
+    dial: Dial,
+    client: Client<InTime<HttpsConnector<Dial>>, Body>,
 }
 
 /// Why a download failed.
@@ -61,34 +78,70 @@ impl HttpTransport {
     /// # Errors
     /// [`TransportError::Malformed`] when `base_url` is no HTTP URL or the machine's TLS set-up is unusable.
     pub fn to(base_url: &str) -> Result<Self, TransportError> {
-        let malformed = |detail: String| TransportError::Malformed(detail);
-        let url = reqwest::Url::parse(base_url)
-            .map_err(|e| malformed(format!("`{base_url}` is not a URL: {e}")))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(malformed(format!(
-                "`{base_url}` does not begin with http:// or https://"
-            )));
-        }
+        let url: Uri = base_url
+            .parse()
+            .map_err(|e| TransportError::Malformed(format!("`{base_url}` is not a URL: {e}")))?;
+        check(&url).map_err(|why| TransportError::Malformed(format!("`{base_url}` {why}")))?;
         // Only the first call in a process takes effect; a provider that an app installed stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = || {
-            let builder = reqwest::Client::builder()
-                .user_agent(concat!("safelight-client/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(CONNECT)
-                .redirect(reqwest::redirect::Policy::none());
-            match url.host_str() {
-                Some("localhost" | "127.0.0.1" | "[::1]") => builder.no_proxy(),
-                _ => builder,
-            }
+        let proxies = match url.host() {
+            Some("localhost" | "127.0.0.1" | "[::1]") => Matcher::builder().build(),
+            _ => Matcher::from_env(),
         };
-        // A machine without any certificates can still speak plain HTTP.
-        let client = builder()
-            .build()
-            .or_else(|_| builder().tls_certs_only([]).build())
-            .map_err(|e| malformed(deepest(&e)))?;
+        let dial = Dial::through(Arc::new(proxies));
+        let tls = tls().map_err(|e| TransportError::Malformed(e.to_string()))?;
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(dial.clone());
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .build(InTime(connector));
         Ok(Self {
             base_url: base_url.to_owned(),
+            dial,
             client,
+        })
+    }
+
+    /// Sends a request to `url`, and returns with the answer's head.
+    async fn send(
+        &self,
+        method: ::http::Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Result<Response<Incoming>, TransportError> {
+        let malformed = |detail: &dyn std::fmt::Display| {
+            // Without the URL, which may carry a signature.
+            TransportError::Malformed(detail.to_string())
+        };
+        let url: Uri = url.parse().map_err(|e| malformed(&e))?;
+        check(&url).map_err(|why| malformed(&format!("its URL {why}")))?;
+        let shown_to_proxy = self.dial.shown_to_proxy(&url);
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = url;
+        let all = request.headers_mut();
+        let agent = concat!("safelight-client/", env!("CARGO_PKG_VERSION"));
+        all.insert(USER_AGENT, HeaderValue::from_static(agent));
+        all.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        if let Some(shown) = shown_to_proxy {
+            all.insert(PROXY_AUTHORIZATION, shown);
+        }
+        for (name, value) in headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|e| malformed(&e))?;
+            let value = HeaderValue::from_str(value).map_err(|e| malformed(&e))?;
+            all.insert(name, value);
+        }
+        self.client.request(request).await.map_err(|e| {
+            if e.is_connect() {
+                TransportError::Unreachable(deepest(&e))
+            } else {
+                broken(&e)
+            }
         })
     }
 
@@ -98,8 +151,8 @@ impl HttpTransport {
     /// When the bytes do not come whole or cannot be written; nothing stands under `into` then
     /// that did not stand there before.
     pub async fn download(&self, url: &str, into: &Path) -> Result<u64, DownloadError> {
-        let sent = tokio::time::timeout(STALL, self.client.get(url).send());
-        let mut response = sent.await.map_err(|_| stalled())?.map_err(broken)?;
+        let sent = timeout(STALL, self.send(::http::Method::GET, url, &[], empty()));
+        let mut response = sent.await.map_err(|_| stalled())??;
         if !response.status().is_success() {
             return Err(DownloadError::Refused {
                 status: response.status().as_u16(),
@@ -114,10 +167,9 @@ impl HttpTransport {
                 .await
                 .map_err(DownloadError::Write)?;
             let mut written = 0;
-            while let Some(chunk) = tokio::time::timeout(STALL, response.chunk())
+            while let Some(chunk) = timeout(STALL, chunk(&mut response))
                 .await
-                .map_err(|_| stalled())?
-                .map_err(broken)?
+                .map_err(|_| stalled())??
             {
                 file.write_all(&chunk).await.map_err(DownloadError::Write)?;
                 written += chunk.len() as u64;
@@ -141,24 +193,28 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     async fn call(&self, request: ApiRequest) -> Result<Answer, TransportError> {
         let method = match request.method {
-            Method::Get => reqwest::Method::GET,
-            Method::Post => reqwest::Method::POST,
-            Method::Delete => reqwest::Method::DELETE,
+            Method::Get => ::http::Method::GET,
+            Method::Post => ::http::Method::POST,
+            Method::Delete => ::http::Method::DELETE,
         };
-        let mut builder = self
-            .client
-            .request(method, format!("{}{}", self.base_url, request.path))
-            // The server answers within its own limit; a little more lets that answer arrive.
-            .timeout(limits::REQUEST_TIME + Duration::from_secs(5));
-        for (name, value) in request.headers {
-            builder = builder.header(name, value);
-        }
-        if let Some(body) = request.body {
-            builder = builder
-                .header(reqwest::header::CONTENT_TYPE, "application/json")
-                .body(body);
-        }
-        answer(builder.send().await.map_err(broken)?).await
+        let url = format!("{}{}", self.base_url, request.path);
+        let headers = request.headers.iter().map(|(n, v)| (*n, v.as_str()));
+        let mut headers: Vec<(&str, &str)> = headers.collect();
+        let body = match request.body {
+            Some(body) => {
+                headers.push((CONTENT_TYPE.as_str(), "application/json"));
+                Full::from(body)
+                    .map_err(|never| match never {})
+                    .boxed_unsync()
+            }
+            None => empty(),
+        };
+        // The server answers within its own limit; a little more lets that answer arrive.
+        let within = limits::REQUEST_TIME + Duration::from_secs(5);
+        in_time(within, async {
+            answer(self.send(method, &url, &headers, body).await?).await
+        })
+        .await
     }
 
     async fn put(&self, put: FilePut, on_sent: OnSent) -> Result<Answer, TransportError> {
@@ -175,25 +231,22 @@ impl Transport for HttpTransport {
             on_sent(chunk.len() as u64);
         });
         let method = match put.method {
-            PutMethod::Put => reqwest::Method::PUT,
-            PutMethod::Patch => reqwest::Method::PATCH,
+            PutMethod::Put => ::http::Method::PUT,
+            PutMethod::Patch => ::http::Method::PATCH,
         };
-        let mut builder = self
-            .client
-            .request(method, &put.url)
-            .header(reqwest::header::CONTENT_LENGTH, put.size_bytes)
-            .body(reqwest::Body::wrap_stream(bytes));
-        for (name, value) in &put.headers {
-            if !name.eq_ignore_ascii_case("content-length") {
-                builder = builder.header(name, value);
-            }
-        }
-        let sending = builder.send();
+        let length = put.size_bytes.to_string();
+        let headers = put.headers.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+        let mut headers: Vec<(&str, &str)> = headers
+            .filter(|(name, _)| !name.eq_ignore_ascii_case("content-length"))
+            .collect();
+        headers.push((CONTENT_LENGTH.as_str(), &length));
+        let body = StreamBody::new(bytes.map_ok(Frame::data)).boxed_unsync();
+        let sending = self.send(method, &put.url, &headers, body);
         tokio::pin!(sending);
         let mut seen = u64::MAX;
         let response = loop {
             tokio::select! {
-                response = &mut sending => break response.map_err(broken)?,
+                response = &mut sending => break response?,
                 () = tokio::time::sleep(STALL) => {
                     let now = moved.load(Ordering::Relaxed);
                     if now == seen {
@@ -203,7 +256,7 @@ impl Transport for HttpTransport {
                 }
             }
         };
-        tokio::time::timeout(STALL, answer(response))
+        timeout(STALL, answer(response))
             .await
             .map_err(|_| stalled())?
     }
@@ -213,12 +266,50 @@ impl Transport for HttpTransport {
         url: &str,
         headers: &[(&'static str, &'static str)],
     ) -> Result<Answer, TransportError> {
-        let mut builder = self.client.head(url).timeout(STALL);
-        for (name, value) in headers {
-            builder = builder.header(*name, *value);
-        }
-        answer(builder.send().await.map_err(broken)?).await
+        in_time(STALL, async {
+            let sent = self.send(::http::Method::HEAD, url, headers, empty());
+            answer(sent.await?).await
+        })
+        .await
     }
+}
+
+/// What speaks TLS: with the system's certificates, or where it has none, with no server at all. Plain HTTP needs none.
+fn tls() -> Result<ClientConfig, rustls::Error> {
+    let provider = CryptoProvider::get_default().cloned();
+    let provider = provider.unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()));
+    let begin = || {
+        let builder = ClientConfig::builder_with_provider(provider.clone());
+        builder.with_safe_default_protocol_versions()
+    };
+    if let Ok(config) = begin()?.with_platform_verifier() {
+        return Ok(config.with_no_client_auth());
+    }
+    let nobody = RootCertStore::empty();
+    Ok(begin()?
+        .with_root_certificates(nobody)
+        .with_no_client_auth())
+}
+
+/// Why nothing can be sent to `url`.
+fn check(url: &Uri) -> Result<(), &'static str> {
+    match url.scheme_str() {
+        Some("http" | "https") if url.host().is_some_and(|host| !host.is_empty()) => Ok(()),
+        Some("http" | "https") => Err("names no server"),
+        _ => Err("does not begin with http:// or https://"),
+    }
+}
+
+fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+async fn in_time<T>(
+    within: Duration,
+    work: impl Future<Output = Result<T, TransportError>>,
+) -> Result<T, TransportError> {
+    let late = |_| TransportError::Broken(format!("no answer within {} s", within.as_secs()));
+    timeout(within, work).await.map_err(late)?
 }
 
 /// What `from` holds, in chunks that are small until the link has shown that it is quick.
@@ -248,7 +339,17 @@ fn chunks(
     )
 }
 
-async fn answer(mut response: reqwest::Response) -> Result<Answer, TransportError> {
+/// The next bytes of the answer's body.
+async fn chunk(response: &mut Response<Incoming>) -> Result<Option<Bytes>, TransportError> {
+    while let Some(frame) = response.frame().await {
+        if let Ok(bytes) = frame.map_err(|e| broken(&e))?.into_data() {
+            return Ok(Some(bytes));
+        }
+    }
+    Ok(None)
+}
+
+async fn answer(mut response: Response<Incoming>) -> Result<Answer, TransportError> {
     let count = |name: &str| {
         let value = response.headers().get(name)?;
         value.to_str().ok()?.trim().parse().ok()
@@ -257,7 +358,7 @@ async fn answer(mut response: reqwest::Response) -> Result<Answer, TransportErro
     let upload_offset = count("upload-offset");
     let status = response.status().as_u16();
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+    while let Some(chunk) = chunk(&mut response).await? {
         let room = MAX_ANSWER_BYTES - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
     }
@@ -273,16 +374,8 @@ fn stalled() -> TransportError {
     TransportError::Broken(format!("nothing moved for {} s", STALL.as_secs()))
 }
 
-/// The error without its URL, which may carry a signature.
-fn broken(error: reqwest::Error) -> TransportError {
-    let detail = deepest(&error);
-    if error.is_builder() {
-        TransportError::Malformed(detail)
-    } else if error.is_connect() {
-        TransportError::Unreachable(detail)
-    } else {
-        TransportError::Broken(detail)
-    }
+fn broken(error: &dyn std::error::Error) -> TransportError {
+    TransportError::Broken(deepest(error))
 }
 
 /// The text of the cause at the bottom, which says what happened and names no URL.

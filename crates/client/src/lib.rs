@@ -15,6 +15,7 @@
 pub mod back_off;
 pub mod call_error;
 pub mod conditions;
+mod dial;
 pub mod encode;
 pub mod fingerprint;
 pub mod gate;

@@ -3,7 +3,7 @@
 //! share what fewer carried, there is one less. So one file goes after another where bandwidth is the limit, and several go
 //! where loss on a long round trip is.
 //!
-//! It is judged while files are under way, each two seconds, by what each of them hands to the network, times their number;
+//! It is judged while files are under way, each two seconds or a little longer, by what each of them hands to the network, times their number;
 //! and when a file has ended, by all of it. What a connection takes at once at its beginning fills buffers, and is
 //! not counted.
 
@@ -21,6 +21,8 @@ const LEAST_BYTES: i64 = 128 * 1024;
 const LEAST_TIME: Duration = Duration::from_millis(500);
 /// Of what one more would carry if connections did not hold each other up, so much is enough to be worth it.
 const WORTH: f64 = 0.5;
+/// The same where several carry more than one: there one more costs little, and the last one fills what the others leave.
+const WORTH_OF_SEVERAL: f64 = 0.2;
 /// Samples that differ by less were taken with as many.
 const AS_MANY: f64 = 0.5;
 /// So long it stays before one more is tried again.
@@ -28,11 +30,15 @@ const REST: Duration = Duration::from_secs(120);
 /// What is handed over so soon after a file began fills buffers, and what others are after one more began is not yet what
 /// they will be.
 const SETTLES: Duration = Duration::from_secs(1);
-/// Over so long it is judged what a connection carries, if as many files were under way all the time, about.
+/// Over so long, or longer, it is judged what a connection carries, if as many files were under way all the time, about.
 const WINDOW: Duration = Duration::from_secs(2);
 const ABOUT: f64 = 0.25;
-/// When it takes longer, the link was out, or the file waited.
-const LONGEST_WINDOW: Duration = Duration::from_secs(6);
+/// When nothing is handed over for longer, the link was out, or the file waited.
+const LONGEST_GAP: Duration = Duration::from_secs(6);
+/// What is handed over within this is a lump: what waits on the way takes some at a time. A window holds so many times the largest, as
+/// a lump more or less would count for much of it otherwise.
+const LUMP: Duration = Duration::from_millis(250);
+const LUMPS: u64 = 4;
 /// What is older says nothing any more of the link.
 const KEPT: Duration = Duration::from_secs(600);
 /// With fewer files on average, one was alone.
@@ -75,7 +81,12 @@ impl Carried {
     /// Whether this is so much more than `fewer` carried that it is worth it.
     fn is_worth_more_than(&self, fewer: &Self) -> bool {
         let more = self.files / fewer.files.max(1.0) - 1.0;
-        self.bytes_per_s >= fewer.bytes_per_s * (1.0 + WORTH * more)
+        let worth = if fewer.files < ALONE {
+            WORTH
+        } else {
+            WORTH_OF_SEVERAL
+        };
+        self.bytes_per_s >= fewer.bytes_per_s * (1.0 + worth * more)
     }
 }
 
@@ -119,12 +130,13 @@ impl Level {
         let fewer = self.carried.iter().filter(|c| c.files <= files - AS_MANY);
         let best = fewer.max_by(|a, b| a.bytes_per_s.total_cmp(&b.bytes_per_s));
         let is_worth_it = best.is_none_or(|fewer| now.is_worth_more_than(fewer));
+        let enough = best.map_or(1.0, |fewer| (fewer.files - ABOUT).ceil());
         self.carried.retain(|c| (c.files - files).abs() >= AS_MANY);
         self.carried.push(now);
         let rests = self.rests_until.is_some_and(|until| at < until);
         if !is_worth_it {
-            // One less than these; who goes on meanwhile says the same again.
-            let fewer = (files.round() as u32).saturating_sub(1).max(1);
+            // One less than these; who goes on meanwhile says the same again. But no less than carried about as much.
+            let fewer = (files.round() - 1.0).max(enough) as u32;
             self.at_once = self.at_once.min(fewer);
             self.rests_until = Some(at + REST);
         } else if !rests && files >= f64::from(self.at_once) - AS_MANY {
@@ -152,12 +164,18 @@ impl Level {
 }
 
 impl Breadth {
-    /// The server says how many, by what it knows now. What was measured stays: the server knows less of it.
+    /// The server says how many, by what it knows now. What was measured stays: the server knows less of it, and does not
+    /// take back what carries more.
     pub(super) fn said(&self, at_once: u32) {
         let mut level = self.level();
         if level.said != at_once {
             level.said = at_once;
-            level.at_once = at_once;
+            let measured = level.more_carry_more(Instant::now()) == Some(true);
+            level.at_once = if measured {
+                level.at_once.max(at_once)
+            } else {
+                at_once
+            };
             level.rests_until = None;
             self.changed.notify_waiters();
         }
@@ -186,6 +204,13 @@ impl Breadth {
     pub(super) fn alone_bytes_per_s(&self) -> Option<f64> {
         let alone = self.level().alone(Instant::now());
         alone.map(|c| c.bytes_per_s)
+    }
+
+    /// What a connection carries where more of them carry more, as was measured of late, in bytes a second.
+    pub(super) fn held_down_bytes_per_s(&self) -> Option<f64> {
+        let (level, now) = (self.level(), Instant::now());
+        let alone = level.alone(now)?.bytes_per_s;
+        (level.more_carry_more(now) == Some(true)).then_some(alone)
     }
 
     /// The link is another: nothing of what was measured holds.
@@ -245,6 +270,41 @@ struct Window {
     file_seconds: f64,
     /// Handed over since.
     bytes: u64,
+    last: Instant,
+    lump_from: Instant,
+    lump_bytes: u64,
+    largest_lump_bytes: u64,
+}
+
+impl Window {
+    fn begin(now: Instant, file_seconds: f64) -> Self {
+        Self {
+            from: now,
+            file_seconds,
+            bytes: 0,
+            last: now,
+            lump_from: now,
+            lump_bytes: 0,
+            largest_lump_bytes: 0,
+        }
+    }
+
+    fn moved(&mut self, bytes: u64, now: Instant) {
+        if now.saturating_duration_since(self.lump_from) >= LUMP {
+            (self.lump_from, self.lump_bytes) = (now, 0);
+        }
+        self.lump_bytes += bytes;
+        self.largest_lump_bytes = self.largest_lump_bytes.max(self.lump_bytes);
+        self.bytes += bytes;
+        self.last = now;
+    }
+
+    /// Whether it says enough. It ends between lumps.
+    fn is_long_enough(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.lump_from) >= LUMP
+            && now.saturating_duration_since(self.from) >= WINDOW
+            && self.bytes >= self.largest_lump_bytes.saturating_mul(LUMPS)
+    }
 }
 
 impl UnderWay {
@@ -261,31 +321,29 @@ impl UnderWay {
         let mut level = self.breadth.level();
         level.count(now);
         let settled = level.grew_at[0].map_or(self.begun, |at| at.max(self.begun)) + SETTLES;
-        let fresh = Window {
-            from: now,
-            file_seconds: level.file_seconds,
-            bytes: 0,
-        };
+        let mut fresh = Window::begin(now, level.file_seconds);
+        fresh.moved(bytes, now);
         let Some(mut window) = moving.window else {
             moving.window = Some(fresh);
             return;
         };
-        window.bytes += bytes;
-        if window.from < settled {
-            // It began too soon, unless who came takes another's place.
-            moving.window = Some(if now < settled { window } else { fresh });
+        let was_out = now.saturating_duration_since(window.last) > LONGEST_GAP;
+        // It began too soon, unless who came takes another's place.
+        let is_late = window.from < settled && now >= settled;
+        if was_out || is_late {
+            moving.window = Some(fresh);
             return;
         }
-        let took = now.saturating_duration_since(window.from);
-        if took < WINDOW {
+        if window.from < settled || !window.is_long_enough(now) {
+            window.moved(bytes, now);
             moving.window = Some(window);
             return;
         }
         moving.window = Some(fresh);
-        let seconds = took.as_secs_f64();
+        let seconds = now.saturating_duration_since(window.from).as_secs_f64();
         let files = (level.file_seconds - window.file_seconds) / seconds;
         let is_steady = (files - f64::from(level.under_way)).abs() <= ABOUT;
-        if took <= LONGEST_WINDOW && is_steady {
+        if is_steady {
             let before = level.at_once;
             level.carried(files, files * window.bytes as f64 / seconds, now);
             if level.at_once != before {
@@ -373,6 +431,24 @@ mod tests {
     }
 
     #[test]
+    fn the_one_that_fills_the_rest_of_the_link_is_worth_it() {
+        // Three carry 93 %.
+        let numbers = send(1, 12, 39_000.0, 125_000.0);
+        assert!(numbers[3..].contains(&4), "{numbers:?}");
+        assert_eq!(numbers.last(), Some(&4), "{numbers:?}");
+    }
+
+    #[test]
+    fn what_carried_as_much_is_not_given_up_for_a_fraction_more_that_adds_nothing() {
+        let breadth = Breadth::default();
+        breadth.said(3);
+        for (files, bytes_per_s) in [(1.0, 39_000.0), (2.6, 117_000.0), (3.2, 117_000.0)] {
+            breadth.level().carried(files, bytes_per_s, Instant::now());
+        }
+        assert_eq!(breadth.at_once(MOST, false), 3);
+    }
+
+    #[test]
     fn what_is_tried_again_is_tried_seldom() {
         let numbers = send(1, 200, 125_000.0, 125_000.0);
         let tries = numbers.iter().filter(|n| **n > 1).count();
@@ -405,6 +481,12 @@ mod tests {
         breadth.said(2);
         assert_eq!(breadth.at_once(6, false), 2);
         assert_eq!(breadth.more_carry_more(), Some(false), "it is still known");
+        assert_eq!(breadth.held_down_bytes_per_s(), None);
+        breadth.level().carried(2.0, 200.0, Instant::now());
+        assert_eq!(breadth.at_once(6, false), 3);
+        breadth.said(1);
+        assert_eq!(breadth.at_once(6, false), 3, "more carry more");
+        assert_eq!(breadth.held_down_bytes_per_s(), Some(100.0));
     }
 
     #[tokio::test]
@@ -472,6 +554,25 @@ mod tests {
             breadth.forget();
             assert_eq!(breadth.level().more_carry_more(at(8_000)), None);
         }
+    }
+
+    #[test]
+    fn what_leaves_in_lumps_is_judged_by_several_of_them() {
+        let begun = Instant::now();
+        let at = |ms| begun + Duration::from_millis(ms);
+        let breadth = Arc::new(Breadth::default());
+        breadth.said(1);
+        let file = breadth.begin_at(begun);
+        // 126 kB at once, two seconds apart on average.
+        let lumps = [1_500, 2_500, 5_500, 6_500, 9_500];
+        for ms in lumps {
+            file.moved_at(63_000, at(ms));
+            file.moved_at(63_000, at(ms));
+            let known = breadth.level().alone(at(ms)).is_some();
+            assert_eq!(known, ms == 9_500, "after {ms} ms");
+        }
+        let alone = breadth.level().alone(at(9_500)).unwrap().bytes_per_s;
+        assert!((55_000.0..71_000.0).contains(&alone), "{alone}");
     }
 
     #[test]

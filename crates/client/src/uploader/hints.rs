@@ -22,6 +22,11 @@ const ASSUMED_MS: u32 = 100;
 /// What is said of a link whose connections break: the loss from which TCP's retransmissions time out.
 const LOSS_OF_BREAKS: f32 = 0.05;
 
+/// The payload of a TCP segment on Ethernet and most mobile networks, in bytes.
+const SEGMENT_BYTES: f64 = 1460.0;
+/// No more is said of loss that is concluded from what is carried: connections that lose more do not hold.
+const MOST_LOSS: f64 = 0.2;
+
 /// Least time between two notes of what was measured, so that many small files do not cost the disk more.
 const NOTED: Duration = Duration::from_secs(5);
 
@@ -42,10 +47,11 @@ impl Uploader {
         let remembered = *self.remembered();
         let measured = self.session.gauge().measured();
         if remembered.kind == conditions.network {
-            said(&conditions, measured.or(remembered.measured))
+            let held_down = self.breadth.held_down_bytes_per_s();
+            said(&conditions, measured.or(remembered.measured), held_down)
         } else {
             // What was measured is of another link.
-            said(&conditions, Measured::default())
+            said(&conditions, Measured::default(), None)
         }
     }
 
@@ -108,8 +114,13 @@ fn word(kind: Option<NetworkKind>) -> &'static str {
     kind.map_or("unknown", NetworkKind::as_str)
 }
 
-/// What the app says goes before what was measured here.
-fn said(conditions: &Conditions, measured: Measured) -> Option<Network> {
+/// What the app says goes before what was measured here: `held_down` is what a connection carries where more of them carry
+/// more, in bytes a second.
+fn said(conditions: &Conditions, measured: Measured, held_down: Option<f64>) -> Option<Network> {
+    let rtt_ms = conditions.round_trip_ms.or(measured.round_trip_ms);
+    let breaks = measured.breaks.then_some(LOSS_OF_BREAKS);
+    let felt = held_down.zip(rtt_ms);
+    let felt = felt.and_then(|(bytes_per_s, rtt_ms)| loss(bytes_per_s, rtt_ms));
     let network = Network {
         kind: conditions
             .network
@@ -117,10 +128,8 @@ fn said(conditions: &Conditions, measured: Measured) -> Option<Network> {
             .map(|kind| kind.as_str().to_owned()),
         downlink_kbps: conditions.downlink_kbps,
         uplink_kbps: conditions.uplink_kbps.or(measured.uplink_kbps),
-        loss: conditions
-            .loss
-            .or(measured.breaks.then_some(LOSS_OF_BREAKS)),
-        rtt_ms: conditions.round_trip_ms.or(measured.round_trip_ms),
+        loss: conditions.loss.or(breaks).or(felt),
+        rtt_ms,
         metered: conditions.metered,
         save_data: conditions.save_data,
     };
@@ -132,6 +141,16 @@ fn said(conditions: &Conditions, measured: Measured) -> Option<Network> {
         || network.metered.is_some()
         || network.save_data.is_some();
     is_known.then_some(network)
+}
+
+/// The loss at which a connection carries so much: what Mathis, Semke, Mahdavi and Ott (1997) say of loss, turned round. It is what
+/// the plan needs of it, whatever holds the connection down.
+fn loss(bytes_per_s: f64, rtt_ms: u32) -> Option<f32> {
+    let segments = bytes_per_s * f64::from(rtt_ms) / 1000.0 / SEGMENT_BYTES;
+    let loss = 1.5 / (segments * segments);
+    #[allow(clippy::cast_possible_truncation, reason = "a few digits of it count")]
+    let loss = loss.min(MOST_LOSS) as f32;
+    (segments > 0.0 && loss.is_finite()).then_some(loss)
 }
 
 /// What a plan was made by.
@@ -241,12 +260,28 @@ mod tests {
             uplink_kbps: Some(200),
             ..Conditions::default()
         };
-        let network = said(&conditions, measured).unwrap();
+        let network = said(&conditions, measured, Some(42_000.0)).unwrap();
         assert_eq!(
             (network.uplink_kbps, network.rtt_ms, network.loss),
             (Some(200), Some(90), Some(0.05))
         );
         assert_eq!(network.kind.as_deref(), Some("2g"));
-        assert!(said(&Conditions::default(), Measured::default()).is_none());
+        assert!(said(&Conditions::default(), Measured::default(), None).is_none());
+    }
+
+    #[test]
+    fn loss_is_what_holds_a_connection_down() {
+        let conditions = Conditions::default();
+        let measured = Measured {
+            round_trip_ms: Some(300),
+            ..Measured::default()
+        };
+        let of = |measured, held_down| said(&conditions, measured, held_down).and_then(|n| n.loss);
+        let two_percent = of(measured, Some(42_000.0)).unwrap();
+        assert!((0.019..0.021).contains(&two_percent), "{two_percent}");
+        assert_eq!(of(measured, None), None, "nothing holds it down");
+        assert_eq!(of(Measured::default(), Some(42_000.0)), None);
+        assert_eq!(of(measured, Some(0.0)), None);
+        assert_eq!(of(measured, Some(1.0)), Some(0.2));
     }
 }

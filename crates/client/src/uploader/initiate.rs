@@ -177,6 +177,7 @@ fn sort(
             asset_id: asset.asset_id.clone(),
             upload: upload.clone(),
             resumed: capture.capture_id.is_some(),
+            is_split: false,
             basis: Basis::of_request(&capture.request),
         });
         return;

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::breadth::Breadth;
 use super::company::Company;
@@ -80,6 +81,16 @@ impl Lanes {
     /// The company that the key frame under way bears, if one is.
     pub(super) fn key(&self) -> Option<Company> {
         self.state().key
+    }
+
+    /// How many lanes of `at_once` there are for one that has a lane: its own, and those that nobody is in.
+    pub(super) fn left(&self, at_once: u32) -> u32 {
+        at_once.saturating_sub(self.state().taken).saturating_add(1)
+    }
+
+    /// Returns when somebody has entered or left, perhaps.
+    pub(super) fn moved(&self) -> Notified<'_> {
+        self.moved.notified()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -176,6 +187,21 @@ mod tests {
         let Poll::Ready(_fourth) = poll!(fourth.as_mut()) else {
             panic!("the key is out");
         };
+    }
+
+    #[tokio::test]
+    async fn who_has_a_lane_may_use_those_that_are_left() {
+        let (lanes, breadth) = (Arc::new(Lanes::default()), Breadth::default());
+        let first = lanes.enter(false, &breadth, || 3).await;
+        assert_eq!((lanes.left(1), lanes.left(3)), (1, 3));
+        let second = lanes.enter(false, &breadth, || 3).await;
+        assert_eq!((lanes.left(1), lanes.left(3)), (1, 2));
+        let mut moved = pin!(lanes.moved());
+        moved.as_mut().enable();
+        drop(first);
+        assert!(poll!(moved).is_ready());
+        assert_eq!(lanes.left(3), 3);
+        drop(second);
     }
 
     #[tokio::test]

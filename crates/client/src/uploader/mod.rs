@@ -4,7 +4,8 @@
 //! [`recover`] finds what a lost journal knew, [`ask_ahead`] and [`initiate`] ask the server, [`copy`] makes smaller copies as it advises,
 //! in the order that [`encoding`] gives them, [`supersede`] ends what they replace,
 //! [`send_file`], [`send_parts`] and
-//! [`send_appended`] move the bytes, [`room`] keeps what the server has no room for, [`ask_again`] has the server plan anew, [`hold`] and [`cancel`] do what the user
+//! [`send_appended`] move the bytes, [`room`] keeps what the server has no room for, [`ask_again`] has the server plan anew,
+//! [`split`] too, so that the last files fill the link, [`hold`] and [`cancel`] do what the user
 //! wishes, [`tell`] says how it went, [`run`] ties them together.
 
 mod ask_again;
@@ -29,6 +30,7 @@ mod send_appended;
 mod send_file;
 mod send_parts;
 mod sign;
+mod split;
 mod supersede;
 mod tell;
 
@@ -349,6 +351,8 @@ struct FileJob {
     upload: UploadPlanned,
     /// Whether bytes of it may have been sent before, by this run or one that was killed.
     resumed: bool,
+    /// Whether it goes in parts because it is among the last: over as many connections as others leave.
+    is_split: bool,
     /// What its plan was made by.
     basis: hints::Basis,
 }

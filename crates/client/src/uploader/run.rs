@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use safelight_model::codes::Code;
 use safelight_model::plan::Transport;
+use tokio::sync::futures::Notified;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -59,6 +60,8 @@ struct Pass {
     gone: Option<Failure>,
     /// Captures for which the server has no room before something of this owner's has ended.
     no_room: NoRoom,
+    /// How many files of the queue have not been begun.
+    left: usize,
     /// How many files have ended, each of which may have made room.
     ended: Arc<AtomicU64>,
 }
@@ -210,6 +213,7 @@ impl Uploader {
             begun: HashSet::new(),
             gone: None,
             no_room: NoRoom::default(),
+            left: queue.iter().map(|work| work.paths().len()).sum(),
             ended: Arc::default(),
         };
         let lost = self.journal(|journal| journal.is_empty()).await?;
@@ -338,10 +342,12 @@ impl Uploader {
                 return None;
             }
             Answer::Cancelled(failure) | Answer::Left(failure) => {
+                pass.left = pass.left.saturating_sub(known.files.len());
                 self.settle_all(failed(known, &failure), outcomes);
                 return None;
             }
             Answer::Failed { failure, stops_all } => {
+                pass.left = pass.left.saturating_sub(known.files.len());
                 self.settle_all(failed(known, &failure), outcomes);
                 if stops_all {
                     pass.gone = Some(failure);
@@ -354,7 +360,10 @@ impl Uploader {
             pass.given_up.entry(known.seq).or_default().extend(files);
         }
         let mut key_first = KeyFirst::of(&jobs);
+        pass.left = pass.left.saturating_sub(known.files.len());
+        let mut left = pass.left + jobs.len();
         for mut job in jobs {
+            left = left.saturating_sub(1);
             // The same bytes went before it, and may be there by now, which was not known when it was asked for.
             job.resumed |= !pass.begun.insert(job.file.sent().sha256.clone());
             // Room to complete first: who has that waits for the link, and never the other way round.
@@ -370,6 +379,7 @@ impl Uploader {
             let turn = Turn {
                 lanes: pass.lanes.clone(),
                 is_key,
+                left,
                 place: key_first.place(is_key),
                 others_have_pieces: key_first.others_have_pieces,
             };
@@ -392,8 +402,12 @@ impl Uploader {
 
     /// Waits for a lane to send in.
     pub(super) async fn lane(&self, lanes: &Arc<Lanes>, is_key: bool) -> Lane {
-        let at_once = || self.breadth.at_once(self.slots(), self.spares_battery());
-        lanes.enter(is_key, &self.breadth, at_once).await
+        lanes.enter(is_key, &self.breadth, || self.at_once()).await
+    }
+
+    /// How many files had better be under way at once.
+    pub(super) fn at_once(&self) -> u32 {
+        self.breadth.at_once(self.slots(), self.spares_battery())
     }
 
     fn spares_battery(&self) -> bool {
@@ -500,6 +514,7 @@ pub(super) struct Slot {
 pub(super) struct Turn {
     lanes: Arc<Lanes>,
     is_key: bool,
+    left: usize,
     place: Place,
     others_have_pieces: bool,
 }
@@ -604,6 +619,21 @@ impl Turn {
             Some(Company::OnTrial { piece_bytes }) => Ok(Some(piece_bytes)),
             Some(Company::Welcome) | None => Ok(None),
         }
+    }
+
+    /// How many files had not been begun when this one was.
+    pub(super) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// How many lanes there are for this file, which has one, where `at_once` files may send and no other begins.
+    pub(super) fn lanes_left(&self, at_once: u32) -> u32 {
+        self.lanes.left(at_once)
+    }
+
+    /// Returns when another file has begun or ended, perhaps.
+    pub(super) fn lanes_moved(&self) -> Notified<'_> {
+        self.lanes.moved()
     }
 
     /// All bytes are out: if it is the key frame's, the others may go.

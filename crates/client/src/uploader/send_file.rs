@@ -271,6 +271,9 @@ impl Uploader {
         meter: &Arc<Meter>,
     ) -> Result<UploadCompleted, Stop> {
         ask |= self.plan_afresh(job, watch).await?;
+        if !ask {
+            ask = self.split(job, turn).await;
+        }
         let rest = if ask {
             self.rest(job, meter).await?
         } else if transport(job)? == Transport::Append {
@@ -343,7 +346,7 @@ impl Uploader {
             let sent = async {
                 match rest {
                     Rest::Nothing => Ok(()),
-                    Rest::Parts(parts) => self.send_parts(job, parts, meter, watch).await,
+                    Rest::Parts(parts) => self.send_parts(job, parts, turn, meter, watch).await,
                     Rest::From(offset) => self.send_appended(job, offset, turn, meter, watch).await,
                 }
             };

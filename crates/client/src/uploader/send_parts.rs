@@ -2,6 +2,7 @@
 //! the plan, which may change on the way.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
@@ -12,6 +13,7 @@ use safelight_model::plan::Transport;
 use tokio::time::Instant;
 
 use super::ask_again::{Again, Watch, is_other};
+use super::run::Turn;
 use super::send_file::{Meter, Stop};
 use super::sign::{Signer, range};
 use super::{Failure, FileJob, Uploader};
@@ -33,6 +35,7 @@ impl Uploader {
         &self,
         job: &FileJob,
         missing: Vec<i64>,
+        turn: &Turn,
         meter: &Arc<Meter>,
         watch: &Watch,
     ) -> Result<(), Stop> {
@@ -48,7 +51,9 @@ impl Uploader {
         loop {
             // After one part has failed no other begins, but those under way come to their end:
             // what they carry need not be sent again.
-            while outcome.is_ok() && under_way.len() < self.pace.allowed(load(planned)) {
+            let mut moved = pin!(turn.lanes_moved());
+            moved.as_mut().enable();
+            while outcome.is_ok() && under_way.len() < self.allowed(job, turn, planned) {
                 let Some(number) = next.pop_front() else {
                     break;
                 };
@@ -77,6 +82,7 @@ impl Uploader {
                     }
                 }
                 () = watch.trouble.notified() => {}
+                () = moved, if job.is_split => {}
                 Ok(()) = conditions.changed() => {
                     outcome = outcome.and(self.look_at_link().await.map_err(|e| {
                         Stop::Failed(Failure::from(&e))
@@ -84,6 +90,15 @@ impl Uploader {
                 }
             }
         }
+    }
+
+    /// How many parts may be under way at once.
+    fn allowed(&self, job: &FileJob, turn: &Turn, planned: &AtomicU32) -> usize {
+        let mut most = load(planned);
+        if job.is_split {
+            most = most.min(turn.lanes_left(self.at_once()));
+        }
+        self.pace.allowed(most)
     }
 
     async fn send_part(
@@ -95,6 +110,11 @@ impl Uploader {
         watch: &Watch,
         planned: &AtomicU32,
     ) -> Result<(), Stop> {
+        // It counts among what is under way, and says nothing of what a file carries.
+        let counted = job.is_split.then(|| self.breadth.begin());
+        if let Some(counted) = &counted {
+            counted.goes_in_pieces();
+        }
         let mut attempts = self.patience.begin();
         let (mut urls, mut wrong) = (0, 0);
         let mut is_again = false;
