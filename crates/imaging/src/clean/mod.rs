@@ -22,9 +22,9 @@ use crate::{ImagingError, jpeg, png, webp};
 /// |---|---|---|
 /// | JPEG | the first image up to its end, JFIF, Adobe's marker, ICC; the orientation, as EXIF with nothing else | EXIF, XMP, IPTC, comments, thumbnails, all other segments; everything behind the image: gain maps, MPF pictures, motion photos, makers' trailers |
 /// | PNG | pixels, palette, transparency, animation, colour, density; the orientation | text, EXIF, time, chunks not known, what follows the end |
-/// | WebP | image, alpha, animation, ICC; the orientation | EXIF, XMP, chunks not known, what follows the end |
+/// | WebP | image, alpha, animation, ICC; the orientation | EXIF, XMP, chunks not known, also within frames; what follows the end |
 /// | HEIC, AVIF | the primary picture with its tiles and alpha, and tracks as below | all other items: EXIF, XMP, thumbnails, gain map, depth, further pictures; motion photos |
-/// | MP4, MOV, 3GP | the enabled tracks of pictures and sound | all other tracks (timed metadata, time codes, subtitles) with their samples; places, names, times, XMP, previews |
+/// | MP4, MOV, 3GP | the enabled tracks of pictures and sound, with what says how to decode them | all other tracks (timed metadata, time codes, subtitles) with their samples; places, names, times, XMP, previews |
 ///
 /// A gain map goes, so that HDR pictures are shown as any screen shows them. In HEIF, MP4 and
 /// QuickTime no byte moves: what goes is overwritten with zeros, and its box becomes `free`.

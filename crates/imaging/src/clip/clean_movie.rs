@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::samples::{Chunks, chunks};
+use super::samples::{Chunk, Chunks, chunks, sound_fields};
 use super::track::{child, descendant, handler, is_enabled};
 use crate::ImagingError;
 use crate::boxes::{Boxes, FourCc, Placed, Reader};
@@ -23,8 +23,28 @@ const TABLES: [&FourCc; 21] = [
 const FRAGMENT: [&FourCc; 10] = [
     b"tfhd", b"tfdt", b"trun", b"sdtp", b"sgpd", b"sbgp", b"subs", b"saiz", b"saio", b"senc",
 ];
-/// What goes from a sample description, whose other boxes are the decoder's business.
-const OF_DESCRIPTION: [&FourCc; 4] = [b"uuid", b"udta", b"meta", b"name"];
+/// What tells of fragments to come.
+const EXTENSION: [&FourCc; 3] = [b"mehd", b"trex", b"leva"];
+/// What a sample description may hold: how to decode, shape, colours, light, loudness.
+const OF_DESCRIPTION: [&FourCc; 46] = [
+    b"avcC", b"avcE", b"hvcC", b"hvcE", b"lhvC", b"vvcC", b"av1C", b"vpcC", b"dvcC", b"dvvC",
+    b"dvwC", b"esds", b"m4ds", b"d263", b"bitr", b"damr", b"dac3", b"dec3", b"dac4", b"dOps",
+    b"dfLa", b"alac", b"wave", b"chan", b"chnl", b"srat", b"colr", b"pasp", b"clap", b"fiel",
+    b"gama", b"btrt", b"mdcv", b"clli", b"SmDm", b"CoLL", b"cclv", b"amve", b"st3d", b"sv3d",
+    b"vexu", b"pcmC", b"jpgC", b"chrm", b"ccst", b"auxi",
+];
+/// What QuickTime's `wave` may hold in a description of sound: the same once more, and an end.
+const OF_WAVE: [&FourCc; 9] = [
+    b"frma",
+    b"enda",
+    b"esds",
+    b"mp4a",
+    b"alac",
+    b"damr",
+    b"samr",
+    b"chan",
+    b"\0\0\0\0",
+];
 
 /// Keeps the tracks that are played, without names and times. `media` are the bodies of `mdat`, in
 /// order.
@@ -56,12 +76,20 @@ pub(crate) fn clean_movie(
     for found in &inner {
         match &found.kind {
             b"mvhd" => blank_times(file, found, blanker),
+            b"mvex" => {
+                blanker.only(file, found.body.clone(), &EXTENSION)?;
+            }
             b"trak" => {
                 let stays = is_known(found) && (enabled(found) || !some_enabled);
                 let samples = samples_of(file, found);
                 if stays {
                     let samples = samples
                         .ok_or_else(|| ImagingError::corrupt("where samples lie: cut short"))?;
+                    if samples.is_vague {
+                        return Err(ImagingError::unsupported(
+                            "sound that does not say how long its samples are",
+                        ));
+                    }
                     clean_track(file, found, blanker)?;
                     all.push((samples, true));
                 } else {
@@ -95,7 +123,8 @@ pub(crate) fn clean_fragment(
 
 fn samples_of(file: &[u8], track: &Placed) -> Option<Chunks> {
     let tables = descendant(file, track, &[b"mdia", b"minf", b"stbl"])?;
-    chunks(file, &tables)
+    let is_sound = handler(file, track).as_ref() == Some(b"soun");
+    chunks(file, &tables, is_sound)
 }
 
 /// Keeps the chunks of the tracks that stay. Samples outside of `mdat` are an
@@ -107,17 +136,23 @@ fn keep_samples(
 ) -> Result<(), ImagingError> {
     let mut starts: Vec<u64> = tracks
         .iter()
-        .flat_map(|(chunks, _)| chunks.places.iter().map(|(start, _)| *start))
+        .flat_map(|(chunks, _)| chunks.places.iter().map(|chunk| chunk.start))
         .collect();
     starts.sort_unstable();
     for (chunks, _) in tracks.iter().filter(|(_, stays)| *stays) {
-        for (start, bytes) in &chunks.places {
-            if *bytes == 0 {
+        for Chunk {
+            start,
+            said_bytes,
+            most_bytes,
+        } in &chunks.places
+        {
+            if *most_bytes == 0 {
                 continue;
             }
-            let mut end = start.saturating_add(*bytes);
-            if chunks.one_length {
-                end = end.max(next_start(*start, &starts, media));
+            let mut end = start.saturating_add(*said_bytes);
+            if most_bytes > said_bytes {
+                let most = start.saturating_add(*most_bytes);
+                end = end.max(most.min(next_start(*start, &starts, media)));
             }
             let place = usize::try_from(*start).ok().zip(usize::try_from(end).ok());
             let at = media.partition_point(|body| body.end as u64 <= *start);
@@ -231,20 +266,15 @@ fn clean_descriptions(
         // The vendor, in QuickTime; nothing in MP4.
         blanker.edits.zero(field(12, 16));
         let fields = if is_sound {
-            let version = file.get(field(8, 10)).and_then(<[u8]>::last_chunk);
-            match version.map(|version| u16::from_be_bytes(*version)) {
-                Some(1) => 44,
-                Some(2) => 72,
-                _ => 28,
-            }
+            sound_fields(file, list, &entry)
         } else {
             // The compressor's name.
             blanker.edits.zero(field(42, 74));
             78
         };
-        for inner in Boxes::new(file, behind(&entry.body, fields)) {
-            if OF_DESCRIPTION.contains(&&inner.kind) {
-                blanker.free(&inner);
+        for inner in blanker.only(file, behind(&entry.body, fields), &OF_DESCRIPTION)? {
+            if &inner.kind == b"wave" {
+                blanker.only(file, inner.body, &OF_WAVE)?;
             }
         }
     }

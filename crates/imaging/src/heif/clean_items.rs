@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::meta::Meta;
 use super::properties::Properties;
 use crate::ImagingError;
-use crate::boxes::{FourCc, Placed, Reader};
+use crate::boxes::{Boxes, FourCc, Placed, Reader};
 use crate::clean::Blanker;
 use crate::clip::blank_handler_name;
 
@@ -34,7 +34,13 @@ pub(crate) fn clean_items(
     let read = Meta::read(file)?;
     let shown = shown_items(&read)?;
     for id in &shown {
-        for place in read.places(read.item(*id)?)? {
+        let item = read.item(*id)?;
+        for place in read.places(item)? {
+            if read.is_open(item) && !is_alone(file, &read, &shown, &place) {
+                return Err(ImagingError::unsupported(
+                    "a picture that is said to go on to the end, with other things before that",
+                ));
+            }
             blanker.kept.add(place);
         }
     }
@@ -60,6 +66,20 @@ pub(crate) fn clean_items(
         }
     }
     Ok(around)
+}
+
+/// Whether nothing but what is shown lies in a piece that goes on to the end: neither another box nor another item.
+fn is_alone(file: &[u8], meta: &Meta<'_>, shown: &BTreeSet<u32>, place: &Range<usize>) -> bool {
+    // The box that it begins in is one of media, or `meta` itself, whose `idat` has an end.
+    let around = Boxes::new(file, 0..file.len()).find(|found| place.start < found.body.end);
+    let is_whole = around.is_some_and(|around| {
+        around.body.start <= place.start
+            && place.end <= around.body.end
+            && [b"mdat", b"meta"].contains(&&around.kind)
+    });
+    let others = meta.items.iter().filter(|(id, _)| !shown.contains(id));
+    let mut places = others.flat_map(|(_, item)| meta.places(item).unwrap_or_default());
+    is_whole && !places.any(|other| other.start < place.end && place.start < other.end)
 }
 
 /// The primary item, its alpha, and what they are put together from.

@@ -258,6 +258,11 @@ impl<'a> Meta<'a> {
         }
     }
 
+    /// Whether a piece of the item is said to go on to the end of what it lies in.
+    pub(super) fn is_open(&self, item: &Item) -> bool {
+        item.extents.iter().any(|(_, bytes)| *bytes == 0)
+    }
+
     /// Where in the file the bytes of an item lie, piece by piece.
     ///
     /// # Errors

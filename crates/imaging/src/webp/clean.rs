@@ -1,11 +1,15 @@
 //! What stays of a WebP when it is cleaned.
 
+use std::ops::Range;
+
 use super::chunks::{chunk, read};
 use crate::ImagingError;
 use crate::clean::{Cleaned, orientation_tiff};
 
 /// Image, alpha, animation and colour.
-const STAY: [&[u8]; 6] = [b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP"];
+const STAY: [&[u8]; 5] = [b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ICCP"];
+/// What a frame of an animation begins with: where it is, how large, and for how long.
+const FRAME_BYTES: usize = 16;
 /// In the first byte of `VP8X`: that there are chunks of EXIF, and of XMP.
 const EXIF_FLAG: u8 = 0x08;
 const XMP_FLAG: u8 = 0x04;
@@ -38,8 +42,11 @@ pub(crate) fn clean(bytes: &[u8]) -> Result<Cleaned, ImagingError> {
                 head[0] |= EXIF_FLAG;
             }
             write_chunk(&mut body, b"VP8X", &head);
+        } else if kind == b"ANMF" {
+            keep_frame(&mut body, bytes, whole, content).ok_or_else(cut)?;
+            has_image = true;
         } else if STAY.contains(&kind) {
-            has_image |= kind.starts_with(b"VP8") || kind == b"ANMF";
+            has_image |= kind.starts_with(b"VP8");
             body.keep(whole.clone());
             if whole.len() % 2 == 1 {
                 body.write(&[0]);
@@ -60,6 +67,54 @@ pub(crate) fn clean(bytes: &[u8]) -> Result<Cleaned, ImagingError> {
     cleaned.write(b"WEBP");
     cleaned.append(body);
     Ok(cleaned)
+}
+
+/// Keeps of a frame what is shown: its head, the first chunk of alpha and the first of an image. Nothing where one is cut
+/// off, or there is no image.
+fn keep_frame(
+    body: &mut Cleaned,
+    bytes: &[u8],
+    whole: Range<usize>,
+    content: Range<usize>,
+) -> Option<()> {
+    let frame = bytes.get(..content.end)?;
+    let mut at = content.start.checked_add(FRAME_BYTES)?;
+    let head = content.start..at;
+    let (mut alpha, mut image) = (None, None);
+    while at < content.end && image.is_none() {
+        let from = at;
+        let (kind, inner) = chunk(frame, &mut at)?;
+        if inner.len() != declared_bytes(frame, from) {
+            return None;
+        }
+        let piece = from..at.min(content.end);
+        match kind {
+            b"ALPH" if alpha.is_none() => alpha = Some(piece),
+            b"VP8 " | b"VP8L" => image = Some(piece),
+            _ => {}
+        }
+    }
+    let image = image?;
+    let alpha = alpha.unwrap_or(image.start..image.start);
+    // The byte that makes the length even may be missing at the end.
+    let padding = image.len() % 2;
+    let length = head.len() + alpha.len() + image.len() + padding;
+    if length == content.len() {
+        body.keep(whole.clone());
+        if whole.len() % 2 == 1 {
+            body.write(&[0]);
+        }
+        return Some(());
+    }
+    body.write(b"ANMF");
+    body.write(&u32::try_from(length).ok()?.to_le_bytes());
+    for piece in [head, alpha, image] {
+        body.keep(piece);
+    }
+    if padding == 1 {
+        body.write(&[0]);
+    }
+    Some(())
 }
 
 /// Where what is said to belong to the file ends. Readers go by it, so what follows is no chunk.

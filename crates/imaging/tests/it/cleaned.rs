@@ -10,6 +10,7 @@ use crate::clip_writer::*;
 use crate::fixtures::*;
 use crate::heif_coded::*;
 use crate::heif_writer::*;
+use crate::memory;
 
 /// Stands in everything that has to go.
 const SECRET: &[u8] = b"secret";
@@ -134,6 +135,31 @@ fn jpeg_segments_with_more_than_they_need() {
 }
 
 #[test]
+fn very_many_segments_take_little_memory() {
+    const COUNT: usize = 500_000;
+    let jpeg = scene_jpeg(40, 24);
+    let with = |segments: &[u8]| [&jpeg[..20], &segments.repeat(COUNT), &jpeg[20..]].concat();
+    // Tables without content, one behind another: they stay, and are one piece.
+    let stay = with(b"\xff\xc4\0\x02");
+    let (list, peak_bytes) = memory::peak_bytes(|| clean(&stay).unwrap());
+    assert!(list.segments().len() < 10);
+    assert!(peak_bytes < 100_000, "{peak_bytes}");
+    // Each beside one that goes: no camera writes that.
+    let mixed = with(b"\xff\xc4\0\x02\xff\xfe\0\x02");
+    let (refused, peak_bytes) = memory::peak_bytes(|| clean(&mixed).map_err(|e| e.code()));
+    assert_eq!(refused, Err(Code::MediaCorrupt));
+    assert!(peak_bytes < 1_000_000, "{peak_bytes}");
+    // As many as anybody may want.
+    let few = [
+        &jpeg[..20],
+        &b"\xff\xc4\0\x02\xff\xfe\0\x02".repeat(1000),
+        &jpeg[20..],
+    ]
+    .concat();
+    assert!(clean(&few).is_ok());
+}
+
+#[test]
 fn png_chunks() {
     let p3 = ColorProfile::new_display_p3().encode().unwrap();
     let size = (40, 24);
@@ -154,6 +180,48 @@ fn png_chunks() {
         Code::UnsupportedMediaType
     );
     assert_eq!(code(&png[..png.len() - 10]), Code::MediaCorrupt);
+}
+
+#[test]
+fn webp_frames() {
+    let image = encode_webp(40, 24, &scene(40, 24), false, 80).unwrap();
+    let image = webp_payload(&image);
+    let inner = |kind: &[u8; 4], body: &[u8]| {
+        let mut chunk = kind.to_vec();
+        chunk.extend_from_slice(&(body.len() as u32).to_le_bytes());
+        chunk.extend_from_slice(body);
+        chunk.resize(chunk.len().next_multiple_of(2), 0);
+        chunk
+    };
+    // Where it is, how large, for how long, and how it is laid over others.
+    let head = [&[0; 6][..], &[39, 0, 0, 23, 0, 0], &[100, 0, 0], &[2]].concat();
+    let file = |more: &[&[u8]]| {
+        let frame = [head.as_slice(), &more.concat()].concat();
+        let frames = [
+            (b"ANIM", vec![0; 6]),
+            (b"ANMF", frame.clone()),
+            (b"ANMF", frame),
+        ];
+        extended_webp((40, 24), 0x02, &frames)
+    };
+    let picture = inner(b"VP8 ", &image);
+    let plain = file(&[&picture]);
+    assert_eq!(cleaned(&plain), plain);
+    for private in [
+        file(&[&inner(b"ABCD", SECRET), &picture]),
+        file(&[&picture, &inner(b"EXIF", SECRET)]),
+        file(&[&picture, &inner(b"VP8 ", SECRET)]),
+    ] {
+        assert!(has(&private, SECRET));
+        let out = cleaned(&private);
+        assert!(!has(&out, SECRET));
+        assert_eq!(out, plain);
+    }
+    assert_eq!(code(&file(&[&inner(b"ABCD", SECRET)])), Code::MediaCorrupt);
+    let cut = [picture.as_slice(), b"ABCD\xff\0\0\0"].concat();
+    assert_eq!(cleaned(&file(&[&cut])), plain);
+    let cut = [&b"ABCD\xff\0\0\0"[..], &picture].concat();
+    assert_eq!(code(&file(&[&cut])), Code::MediaCorrupt);
 }
 
 #[test]
@@ -260,6 +328,40 @@ fn heif_grids() {
     }
 }
 
+#[test]
+fn heif_items_that_go_on_to_the_end() {
+    for (brand, coded) in [(b"heic", HEVC_SCENE), (b"avif", AV1_SCENE)] {
+        // Written with an end, then without: the length 0.
+        let open = |items: &[Item]| {
+            let mut file = heif(brand, items);
+            let payload = items[0].payload.len();
+            let start = file
+                .windows(payload)
+                .position(|w| w == items[0].payload)
+                .unwrap();
+            let place = [start as u32, payload as u32]
+                .map(u32::to_be_bytes)
+                .concat();
+            let at = file.windows(8).position(|w| w == place).unwrap();
+            file[at + 4..at + 8].copy_from_slice(&[0; 4]);
+            file
+        };
+        let alone = open(&[coded.item()]);
+        let out = cleaned(&alone);
+        same_picture(&alone, &out);
+        assert_eq!(out.len(), alone.len());
+        // Whatever follows would be kept as a part of the picture.
+        let exif = || Item::new(b"Exif", b"a secret").refers(b"cdsc", &[1]);
+        for refused in [
+            open(&[coded.item(), exif()]),
+            [alone.clone(), boxed(b"mpvd", &[SECRET])].concat(),
+            [alone.as_slice(), SECRET].concat(),
+        ] {
+            assert_eq!(code(&refused), Code::UnsupportedMediaType);
+        }
+    }
+}
+
 /// A clip with all that phones and action cameras put beside pictures and sound.
 fn private_clip(brand: &[u8; 4]) -> Vec<u8> {
     let place = boxed(b"\xa9xyz", &[b"\0\x12\x15\xc7+27.2939+112.6931/ secret"]);
@@ -337,6 +439,100 @@ fn clips_whose_tracks_say_nothing_of_being_played() {
     assert_eq!(out.windows(7).filter(|w| w == b"picture").count(), 2);
 }
 
+/// A clip without what says where the samples of its last track lie: they are nobody's.
+fn with_nobodys_samples(tracks: &[Track]) -> Vec<u8> {
+    let mut input = clip(b"qt  ", tracks, &[]);
+    let last = input.windows(4).rposition(|w| w == b"trak").unwrap();
+    input[last..last + 4].copy_from_slice(b"free");
+    input
+}
+
+/// Has the track whose lengths are these say that all are `one_bytes` long.
+fn say_one_length(input: &mut [u8], lengths: [u32; 2], one_bytes: u32) {
+    let said = [0, 2, lengths[0], lengths[1]]
+        .map(u32::to_be_bytes)
+        .concat();
+    let at = input.windows(16).position(|w| w == said).unwrap();
+    input[at..at + 4].copy_from_slice(&one_bytes.to_be_bytes());
+}
+
+/// Has the description of the first track of sound be one of QuickTime's of this kind.
+fn describe_sound(input: &mut [u8], kind: &[u8; 4], channels: u16, bits: u16) {
+    let handler = input.windows(4).position(|w| w == b"soun").unwrap();
+    let at = handler
+        + input[handler..]
+            .windows(4)
+            .position(|w| w == b"avc1")
+            .unwrap();
+    input[at..at + 4].copy_from_slice(kind);
+    input[at + 20..at + 22].copy_from_slice(&channels.to_be_bytes());
+    input[at + 22..at + 24].copy_from_slice(&bits.to_be_bytes());
+}
+
+#[test]
+fn samples_of_one_length_end_where_they_end() {
+    let tracks = || {
+        [
+            Track::new(b"vide", &[b"picture one", b"picture two"]),
+            Track::new(b"soun", &[b"sound", b"waves"]),
+            Track::new(b"meta", &[b"here secret", b"there secret"]),
+        ]
+    };
+    // What lies behind a chunk of one length belongs to nobody.
+    let mut input = with_nobodys_samples(&[
+        Track::new(b"vide", &[b"picture one", b"picture two"]),
+        Track::new(b"meta", &[b"here secret", b"there secret"]),
+    ]);
+    say_one_length(&mut input, [11, 11], 11);
+    let out = cleaned(&input);
+    assert!(has(&out, b"picture one") && has(&out, b"picture two"));
+    assert!(has(&input, SECRET) && !has(&out, SECRET));
+    // Nor does what lies behind sound, however long its samples are: as the table says, or as the description does.
+    for (kind, channels, bits, one_bytes) in [
+        (b"mp4a", 1, 16, 5),
+        (b"sowt", 5, 8, 1),
+        (b"twos", 1, 40, 1),
+        (b"ulaw", 5, 16, 1),
+    ] {
+        let mut input = with_nobodys_samples(&tracks());
+        say_one_length(&mut input, [5, 5], one_bytes);
+        describe_sound(&mut input, kind, channels, bits);
+        let out = cleaned(&input);
+        assert!(has(&out, b"sound") && has(&out, b"waves"), "{kind:?}");
+        assert!(has(&input, SECRET) && !has(&out, SECRET), "{kind:?}");
+    }
+    // Where nothing says how long they are, nobody knows what is sound.
+    let mut input = with_nobodys_samples(&tracks());
+    say_one_length(&mut input, [5, 5], 1);
+    describe_sound(&mut input, b"QDM2", 1, 16);
+    assert_eq!(code(&input), Code::UnsupportedMediaType);
+}
+
+#[test]
+fn descriptions_and_extensions_hold_nothing_else() {
+    let pictures = Track::new(b"vide", &[b"picture"]);
+    let extension = [
+        boxed(b"mehd", &[&[0; 8]]),
+        boxed(b"trex", &[&[0; 24]]),
+        boxed(b"trep", &[SECRET]),
+        boxed(b"priv", &[SECRET]),
+    ];
+    let movie = boxed(b"mvex", &[&extension.concat(), b"secret"]);
+    let mut input = clip(b"isom", &[pictures], &movie);
+    // What stands in the description, of a kind that nobody knows; and a box that is not whole.
+    let place = input.windows(4).position(|w| w == b"uuid").unwrap();
+    for kind in [b"priv", b"stsl"] {
+        input[place..place + 4].copy_from_slice(kind);
+        let out = cleaned(&input);
+        assert!(has(&input, SECRET) && !has(&out, SECRET));
+        for word in [&b"config"[..], b"mehd", b"trex", b"picture"] {
+            assert!(has(&out, word), "{word:?}");
+        }
+    }
+    input[place - 4..place].copy_from_slice(&15_u32.to_be_bytes());
+    assert!(!has(&cleaned(&input), SECRET));
+}
+
 #[test]
 fn clips_that_are_refused() {
     let pictures = || Track::new(b"vide", &[b"picture"]);
@@ -379,6 +575,7 @@ fn sound_whose_samples_are_longer_than_is_said() {
     let said = [0, 2, 14, 10].map(u32::to_be_bytes).concat();
     let at = input.windows(16).position(|w| w == said).unwrap();
     input[at..at + 4].copy_from_slice(&1_u32.to_be_bytes());
+    describe_sound(&mut input, b"sowt", 7, 16);
     let out = cleaned(&input);
     assert!(has(&out, b"waves of sound") && has(&out, b"more waves"));
     assert!(!has(&out, SECRET) && !has(&out, b"slack"));

@@ -19,6 +19,7 @@ mod heif_coded;
 mod heif_writer;
 mod kinds;
 mod limits;
+mod memory;
 mod metadata;
 mod never_panics;
 mod real_files;
