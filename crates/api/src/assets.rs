@@ -45,6 +45,9 @@ pub struct Asset {
     /// `fields=location`, if it is known: where it was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
+    /// `fields=metadata`, once its file was read: what that tells of how it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<FileMetadata>,
     /// `fields=visibility`: `private` or `public`, as the owner says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visibility: Option<String>,
@@ -57,6 +60,57 @@ pub struct Asset {
     /// `fields=revision`: raised by each change of title, capture time, location, tags or visibility; for `If-Match`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,
+}
+
+/// What a file tells of how, when and where it was taken. Nothing of it has been proven: anybody can write it. What the owner has
+/// said of time and place stands in place of what the file tells.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FileMetadata {
+    /// When it was taken: RFC 3339, with the offset of the place where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub captured_at: Option<String>,
+    /// In place of `captured_at` where the zone is not known: what a clock on the wall showed, as `2020-05-04T18:39:11`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub captured_local: Option<String>,
+    /// The maker of the camera.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub make: Option<String>,
+    /// The camera, as its maker calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The lens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lens: Option<String>,
+    /// How long light fell in, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposure_s: Option<f64>,
+    /// Focal length over aperture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub f_number: Option<f64>,
+    /// Sensitivity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iso: Option<u32>,
+    /// The focal length as it is, not as it would be on film.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub focal_length_mm: Option<f64>,
+    /// How the original is to be turned upright, from 1 to 8 as EXIF counts. Renditions are upright.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orientation: Option<u8>,
+    /// `true` if the file of a picture holds a clip too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub motion_photo: Option<bool>,
+    /// How long a clip runs, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Where it was taken; what the file tells of it only as the tenant's `metadata_policy` has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
+    /// What the pictures of one burst share; as the policy has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst_id: Option<String>,
+    /// What the still and the clip of a Live Photo share; as the policy has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live_id: Option<String>,
 }
 
 /// Where an asset was taken (WGS 84).
@@ -282,9 +336,20 @@ pub struct AssetDeleted {
 /// Asks for access to an original.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct GrantOriginal {
+    /// `original`, the bytes as they were received, by default; or `cleaned`: the same pixels and sound, without what they tell of
+    /// place, time, camera or people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// How long, in seconds; an hour by default, a day at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_s: Option<u32>,
+}
+
+/// A cleaned original that is being made: ask again.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct OriginalPending {
+    /// `pending`.
+    pub state: String,
 }
 
 /// Access to an original.

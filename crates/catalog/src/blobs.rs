@@ -8,6 +8,7 @@ use safelight_model::codes::Code;
 use safelight_model::near::PictureHash;
 
 use crate::error::CatalogError;
+use crate::file_metadata::{self, Kept};
 use crate::near;
 use crate::transaction::Tx;
 use crate::uploads::Upload;
@@ -299,6 +300,8 @@ pub struct Inspected {
     pub thumbhash: Option<String>,
     /// The perceptual hash of its pixels.
     pub picture_hash: Option<PictureHash>,
+    /// What the file tells of how it was taken, as its tenant's policy has it kept.
+    pub metadata: Option<Kept>,
     /// Why it cannot be shown.
     pub reason: Option<(Code, String)>,
 }
@@ -317,7 +320,8 @@ pub async fn inspected(
     let changed = tx
         .exec(
             "UPDATE blobs SET sha256 = $3, verdict = $4, mime = $5, width = $6, height = $7, thumbhash = $8,
-                    reason_code = $9, reason_detail = $10, inspected_at = $11, picture_hash = $12, hash_sought_at = $11
+                    reason_code = $9, reason_detail = $10, inspected_at = $11, picture_hash = $12, hash_sought_at = $11,
+                    metadata_sought_at = $11
               WHERE tenant_id = $1 AND blob_id = $2 AND state = 'live'",
             values![
                 tenant_id,
@@ -346,6 +350,11 @@ pub async fn inspected(
     if changed == 1 && found.picture_hash.is_some() {
         near::hashed(tx, tenant_id, blob_id).await?;
     }
+    if changed == 1
+        && let Some(kept) = &found.metadata
+    {
+        file_metadata::write(tx, tenant_id, blob_id, kept, at).await?;
+    }
     Ok(changed == 1)
 }
 
@@ -366,11 +375,13 @@ pub async fn gone(tx: &mut Tx<'_>, tenant_id: &str, blob_id: &str) -> Result<boo
         )
         .await?;
     if changed == 1 {
-        tx.exec(
-            "DELETE FROM renditions WHERE tenant_id = $1 AND blob_id = $2",
-            values![tenant_id, blob_id],
-        )
-        .await?;
+        for table in ["renditions", "blob_metadata"] {
+            tx.exec(
+                &format!("DELETE FROM {table} WHERE tenant_id = $1 AND blob_id = $2"),
+                values![tenant_id, blob_id],
+            )
+            .await?;
+        }
     }
     Ok(changed == 1)
 }

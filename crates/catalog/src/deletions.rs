@@ -366,7 +366,7 @@ async fn erase_capture(
     Ok(())
 }
 
-/// Dooms a blob that is held, unless a resource points to it. Its hash goes at once: what is deleted is to be found by nobody who
+/// Dooms a blob that is held, unless a resource points to it. Its hash goes at once, and what its bytes told: what is deleted is to be found by nobody who
 /// asks for these bytes, and nothing took its place.
 async fn doom(tx: &mut Tx<'_>, tenant_id: &str, blob_id: &str) -> Result<bool, CatalogError> {
     let doomed = tx
@@ -382,6 +382,11 @@ async fn doom(tx: &mut Tx<'_>, tenant_id: &str, blob_id: &str) -> Result<bool, C
     let Some(row) = doomed else {
         return Ok(false);
     };
+    tx.exec(
+        "DELETE FROM blob_metadata WHERE tenant_id = $1 AND blob_id = $2",
+        values![tenant_id, blob_id],
+    )
+    .await?;
     sweeps::close(tx, tenant_id, FindingKind::MissingOriginal, &row.text(0)?).await?;
     Ok(true)
 }

@@ -2,7 +2,7 @@
 
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
-use safelight_model::preset::Preset;
+use safelight_model::preset::{CLEANED, Preset};
 
 use crate::error::CatalogError;
 use crate::transaction::Tx;
@@ -120,7 +120,7 @@ pub async fn store(
     Ok(())
 }
 
-/// Records that the renditions of a blob that are still pending will not come, and why.
+/// Records that the renditions of a blob that are still pending will not come, and why. Its cleaned original is none of them.
 ///
 /// # Errors
 /// What the database says.
@@ -134,8 +134,8 @@ pub async fn fail_pending(
 ) -> Result<u64, CatalogError> {
     tx.exec(
         "UPDATE renditions SET state = 'failed', reason_code = $3, reason_detail = $4, updated_at = $5
-          WHERE tenant_id = $1 AND blob_id = $2 AND state = 'pending'",
-        values![tenant_id, blob_id, code.as_str(), detail, at],
+          WHERE tenant_id = $1 AND blob_id = $2 AND state = 'pending' AND preset <> $6",
+        values![tenant_id, blob_id, code.as_str(), detail, at, CLEANED],
     )
     .await
 }

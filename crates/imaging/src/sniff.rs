@@ -53,6 +53,71 @@ impl MediaType {
         }
     }
 
+    /// Every kind.
+    pub const ALL: [Self; 12] = [
+        Self::Jpeg,
+        Self::Png,
+        Self::Webp,
+        Self::Gif,
+        Self::Heic,
+        Self::Avif,
+        Self::Tiff,
+        Self::Dng,
+        Self::Svg,
+        Self::Mp4,
+        Self::Mov,
+        Self::ThreeGp,
+    ];
+
+    /// The kind of a registered media type.
+    #[must_use]
+    pub fn of_mime(mime: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.mime() == mime)
+    }
+
+    /// How names of such files end, without the dot.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+            Self::Webp => "webp",
+            Self::Gif => "gif",
+            Self::Heic => "heic",
+            Self::Avif => "avif",
+            Self::Tiff => "tif",
+            Self::Dng => "dng",
+            Self::Svg => "svg",
+            Self::Mp4 => "mp4",
+            Self::Mov => "mov",
+            Self::ThreeGp => "3gp",
+        }
+    }
+
+    /// The kind of files whose names end so.
+    #[must_use]
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.extension() == extension)
+    }
+
+    /// Whether [`crate::read_metadata`] and [`crate::clean`] know this kind.
+    #[must_use]
+    pub fn is_readable(self) -> bool {
+        match self {
+            Self::Jpeg
+            | Self::Png
+            | Self::Webp
+            | Self::Heic
+            | Self::Avif
+            | Self::Mp4
+            | Self::Mov
+            | Self::ThreeGp => true,
+            Self::Gif | Self::Tiff | Self::Dng | Self::Svg => false,
+        }
+    }
+
     /// Whether [`crate::render`] knows this kind.
     #[must_use]
     pub fn is_decodable(self) -> bool {

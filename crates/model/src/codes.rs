@@ -37,6 +37,8 @@ pub enum Code {
     ChecksumMismatch,
     /// This kind of file cannot be decoded.
     UnsupportedMediaType,
+    /// No cleaned original can be made of this file.
+    NotCleanable,
     /// The file is damaged.
     MediaCorrupt,
     /// The picture has more pixels than allowed.
@@ -101,6 +103,7 @@ impl Code {
         Self::SizeMismatch,
         Self::ChecksumMismatch,
         Self::UnsupportedMediaType,
+        Self::NotCleanable,
         Self::MediaCorrupt,
         Self::PixelLimitExceeded,
         Self::ByteLimitExceeded,
@@ -145,6 +148,7 @@ impl Code {
             Self::SizeMismatch => "size_mismatch",
             Self::ChecksumMismatch => "checksum_mismatch",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::NotCleanable => "not_cleanable",
             Self::MediaCorrupt => "media_corrupt",
             Self::PixelLimitExceeded => "pixel_limit_exceeded",
             Self::ByteLimitExceeded => "byte_limit_exceeded",
@@ -190,6 +194,7 @@ impl Code {
             Self::SizeMismatch => "The bytes that arrived are more or fewer than declared",
             Self::ChecksumMismatch => "The bytes that arrived are not those declared",
             Self::UnsupportedMediaType => "This kind of file cannot be decoded",
+            Self::NotCleanable => "No cleaned original can be made of this file",
             Self::MediaCorrupt => "The file is damaged",
             Self::PixelLimitExceeded => "The picture has more pixels than allowed",
             Self::ByteLimitExceeded => "The file or body is larger than allowed",

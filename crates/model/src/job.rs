@@ -11,6 +11,10 @@ pub enum JobKind {
     Derive,
     /// Give a picture its perceptual hash that was inspected before there were any.
     Hash,
+    /// Read what a file tells of how it was taken that was inspected before that was read.
+    ReadMetadata,
+    /// Make the cleaned original of a file.
+    Clean,
     /// Remove objects that nothing points to any more.
     Purge,
     /// Compare what the store holds with the rows, and remove what has long been nobody's.
@@ -19,10 +23,12 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Inspect,
         Self::Derive,
         Self::Hash,
+        Self::ReadMetadata,
+        Self::Clean,
         Self::Purge,
         Self::Sweep,
     ];
@@ -34,6 +40,8 @@ impl JobKind {
             Self::Inspect => "inspect",
             Self::Derive => "derive",
             Self::Hash => "hash",
+            Self::ReadMetadata => "read_metadata",
+            Self::Clean => "clean",
             Self::Purge => "purge",
             Self::Sweep => "sweep",
         }
@@ -51,8 +59,8 @@ impl JobKind {
     pub fn lane(self) -> Lane {
         match self {
             Self::Inspect => Lane::Interactive,
-            Self::Derive => Lane::Standard,
-            Self::Hash | Self::Purge | Self::Sweep => Lane::Bulk,
+            Self::Derive | Self::Clean => Lane::Standard,
+            Self::Hash | Self::ReadMetadata | Self::Purge | Self::Sweep => Lane::Bulk,
         }
     }
 

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod codes;
 pub mod duplicates;
 pub mod entropy;
+pub mod file_metadata;
 pub mod ids;
 pub mod job;
 pub mod lane;

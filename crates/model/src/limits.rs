@@ -48,6 +48,9 @@ pub const MAX_IDEMPOTENCY_KEY: usize = 255;
 pub const MAX_FILE_BYTES: i64 = 10 * 1024 * 1024 * 1024;
 /// Largest picture, in pixels: 200 megapixels, as today's largest phone sensors give.
 pub const MAX_PIXELS: u64 = 200_000_000;
+/// Largest file that is read for what it tells, or cleaned, without being decoded, in bytes: it has to find room in a
+/// sandbox's memory, 1 GiB by default. Clips alone are larger.
+pub const MAX_READ_BYTES: i64 = 512 * 1024 * 1024;
 /// Largest thumbhash preview, in bytes.
 pub const MAX_THUMBHASH_BYTES: usize = 64;
 /// Longest client reference, in characters.

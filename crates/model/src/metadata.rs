@@ -53,7 +53,7 @@ impl Moment {
 }
 
 /// Where an asset was taken (WGS 84).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Location {
     /// Degrees north, in ten-millionths: about a centimetre.
     pub latitude_e7: i64,
@@ -80,6 +80,20 @@ fn parts(value: i64, of: f64) -> f64 {
 }
 
 impl Location {
+    /// The place at these degrees and metres above the sea; none where there is no such place. An altitude that makes no sense is
+    /// left out.
+    #[must_use]
+    pub fn of_degrees(latitude: f64, longitude: f64, altitude_m: Option<f64>) -> Option<Self> {
+        let is_place = (-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude);
+        let (lowest, highest) = ALTITUDES_M;
+        let altitude_m = altitude_m.filter(|m| (lowest..=highest).contains(m));
+        is_place.then(|| Self {
+            latitude_e7: whole(latitude * E7),
+            longitude_e7: whole(longitude * E7),
+            altitude_mm: altitude_m.map(|m| whole(m * 1e3)),
+        })
+    }
+
     /// Degrees north.
     #[must_use]
     pub fn latitude(self) -> f64 {

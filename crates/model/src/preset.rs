@@ -86,6 +86,12 @@ pub const LARGE: Preset = Preset {
     quality: 80,
 };
 
+/// The name under which a cleaned original stands beside renditions. It is none of [`ALL`]: it is no picture made by a recipe, but the
+/// original without what it tells of its owner, made when somebody asks for it, and shown to nobody but by a grant.
+pub const CLEANED: &str = "cleaned";
+/// Raised when cleaned originals come out otherwise: those of other versions are made anew when they are next asked for.
+pub const CLEANED_VERSION: u32 = 1;
+
 /// What `derive` makes.
 pub const DERIVED: [Preset; 2] = [DISPLAY, LARGE];
 /// Every preset there is.
@@ -129,6 +135,7 @@ mod tests {
                     .all(|b| (a.name, a.version) != (b.name, b.version))
             );
             assert_eq!(find(a.name, a.version), Some(*a));
+            assert_ne!(a.name, CLEANED);
         }
         assert_eq!(find("cover", 99), None);
         assert_eq!(current("large"), Some(LARGE));

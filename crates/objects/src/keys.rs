@@ -9,7 +9,7 @@ use std::fmt;
 use safelight_model::clock::Micros;
 use safelight_model::entropy::Entropy;
 use safelight_model::ids;
-use safelight_model::preset::Preset;
+use safelight_model::preset::{self, Preset};
 
 /// The key of an object. Holds only letters, digits, `-`, `_`, `/`, `@` and one `.`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +72,20 @@ impl ObjectKey {
         Ok(Self(format!(
             "r/{tenant}/{blob}/{name}@{}.{extension}",
             preset.version
+        )))
+    }
+
+    /// The key of a blob's cleaned original of this kind, which stands beside its renditions.
+    ///
+    /// # Errors
+    /// [`KeyError::Segment`] when an id or the extension cannot be part of a key.
+    pub fn cleaned(tenant: &str, blob: &str, extension: &str) -> Result<Self, KeyError> {
+        let tenant = segment("tenant", tenant)?;
+        let blob = segment("blob", blob)?;
+        let extension = segment("extension", extension)?;
+        let (name, version) = (preset::CLEANED, preset::CLEANED_VERSION);
+        Ok(Self(format!(
+            "r/{tenant}/{blob}/{name}@{version}.{extension}"
         )))
     }
 
@@ -142,6 +156,14 @@ impl ObjectKey {
             KeyKind::Mark => "",
             _ => self.0.split('/').nth(1).unwrap_or_default(),
         }
+    }
+
+    /// Whether it is that of a cleaned original.
+    #[must_use]
+    pub fn is_cleaned(&self) -> bool {
+        let name = self.blob().and_then(|_| self.0.rsplit('/').next());
+        let preset = name.and_then(|name| name.split_once('@'));
+        preset.is_some_and(|(preset, _)| preset == preset::CLEANED)
     }
 
     /// The id of the blob that this is a rendition of.
@@ -221,7 +243,6 @@ fn is_rendition(name: &str) -> bool {
 mod tests {
     use proptest::prelude::*;
     use safelight_model::entropy::SeededEntropy;
-    use safelight_model::preset;
 
     use super::*;
 
@@ -241,6 +262,10 @@ mod tests {
         assert_ne!(original, ObjectKey::original(TENANT, now, &source).unwrap());
         let rendition = ObjectKey::rendition(TENANT, "blb_1", &preset::LARGE).unwrap();
         assert_eq!(rendition.as_str(), format!("r/{TENANT}/blb_1/large@1.jpg"));
+        let cleaned = ObjectKey::cleaned(TENANT, "blb_1", "3gp").unwrap();
+        assert_eq!(cleaned.as_str(), format!("r/{TENANT}/blb_1/cleaned@1.3gp"));
+        assert!(cleaned.is_cleaned() && !rendition.is_cleaned() && !original.is_cleaned());
+        assert_eq!(ObjectKey::parse(cleaned.as_str()), Ok(cleaned));
         let temporary = ObjectKey::temporary(TENANT, &source).unwrap();
         assert_eq!((rendition.blob(), original.blob()), (Some("blb_1"), None));
         let mark = ObjectKey::mark();

@@ -20,6 +20,7 @@ const GIVEN_UP: Duration = Duration::from_secs(45);
 pub async fn run(context: Context, stop: CancellationToken) {
     let looking = look_after::run(context.clone(), stop.clone());
     let rounds = async {
+        forget_private(&context).await;
         while !stop.is_cancelled() {
             round(&context).await;
             tokio::select! {
@@ -29,6 +30,20 @@ pub async fn run(context: Context, stop: CancellationToken) {
         }
     };
     tokio::join!(looking, rounds);
+}
+
+/// Once: policies change with a start.
+async fn forget_private(context: &Context) {
+    match retention::forget_metadata::forget_metadata(context).await {
+        Ok(0) => {}
+        Ok(forgotten) => tracing::info!(
+            forgotten,
+            "private metadata forgotten that the policy does not keep"
+        ),
+        Err(error) => {
+            tracing::warn!(%error, "private metadata was not forgotten; it is shown to nobody, and tried again at the next start")
+        }
+    }
 }
 
 /// One round of every task but that of [`look_after`].
@@ -50,6 +65,11 @@ async fn round(context: &Context) {
         Ok(0) => {}
         Ok(asked) => tracing::debug!(asked, "pictures without a hash are to be given one"),
         Err(error) => tracing::warn!(%error, "pictures without a hash were not looked for"),
+    }
+    match processing::read_metadata::schedule(context).await {
+        Ok(0) => {}
+        Ok(asked) => tracing::debug!(asked, "files are to be read for what they tell"),
+        Err(error) => tracing::warn!(%error, "files that were not read were not looked for"),
     }
     match retention::clear_segments::clear_segments(context).await {
         Ok(0) => {}

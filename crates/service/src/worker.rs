@@ -8,7 +8,7 @@ use safelight_model::job::JobKind;
 
 use crate::context::Context;
 use crate::processing::sandbox::Sandbox;
-use crate::processing::{derive, hash_picture, inspect};
+use crate::processing::{clean_original, derive, hash_picture, inspect, read_metadata};
 use crate::retention::{purge_blob, sweep};
 use crate::work::{Handler, JobError, Lease, Results};
 
@@ -28,6 +28,8 @@ impl Handler for Worker {
             JobKind::Inspect => inspect::run(&self.context, &self.sandbox, job).await,
             JobKind::Derive => derive::run(&self.context, &self.sandbox, job).await,
             JobKind::Hash => hash_picture::run(&self.context, &self.sandbox, job).await,
+            JobKind::ReadMetadata => read_metadata::run(&self.context, &self.sandbox, job).await,
+            JobKind::Clean => clean_original::run(&self.context, &self.sandbox, job).await,
             JobKind::Purge => purge_blob::run(&self.context, job).await,
             JobKind::Sweep => sweep::run(&self.context).await,
         }
@@ -44,6 +46,8 @@ impl Handler for Worker {
             JobKind::Inspect => inspect::buried(tx, &self.context, job, code, detail).await,
             JobKind::Derive => derive::buried(tx, &self.context, job, code, detail).await,
             JobKind::Hash => hash_picture::buried(tx, &self.context, job).await,
+            JobKind::ReadMetadata => read_metadata::buried(tx, &self.context, job).await,
+            JobKind::Clean => clean_original::buried(tx, &self.context, job, code, detail).await,
             // What it was to remove stays doomed; the dead letter tells of it.
             JobKind::Purge => Ok(()),
             // The janitor asks for another.

@@ -19,6 +19,7 @@ mod commits;
 mod deletions;
 mod duplicates;
 mod events;
+mod file_metadata;
 mod fixture;
 mod idempotency;
 mod initiation;

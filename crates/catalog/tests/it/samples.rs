@@ -182,6 +182,7 @@ pub fn good(sha256: &str) -> Inspected {
         height: Some(3_000),
         thumbhash: Some("aGFzaA==".into()),
         picture_hash: None,
+        metadata: None,
         reason: None,
     }
 }

@@ -1,6 +1,7 @@
 //! Refuses settings that cannot work, naming the setting and where it came from.
 
 use safelight_model::duplicates::DedupScope;
+use safelight_model::file_metadata::MetadataPolicies;
 use safelight_model::limits;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::filter::targets::Targets;
@@ -108,6 +109,12 @@ impl Resolved {
         }
         if DedupScope::parse(self.text("dedup_scope")).is_none() {
             return Err(self.wrong("dedup_scope", "owner or tenant"));
+        }
+        if MetadataPolicies::parse(self.text("metadata_policy")).is_none() {
+            return Err(self.wrong(
+                "metadata_policy",
+                "strip, keep or owner-only, perhaps with others for single tenants: strip,ten_a=keep",
+            ));
         }
         super::plan_policy::read(self)?;
         let secret = self.text("store_events_secret");

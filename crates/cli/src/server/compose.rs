@@ -11,6 +11,7 @@ use safelight_catalog::{
 };
 use safelight_model::clock::{Clock, SystemClock};
 use safelight_model::duplicates::DedupScope;
+use safelight_model::file_metadata::MetadataPolicies;
 use safelight_model::{entropy, ids, limits};
 use safelight_objects::Objects;
 use safelight_service::context::{Context, Secret, ServiceSettings, WebhookRules};
@@ -164,6 +165,8 @@ pub async fn share(
             single_max_bytes: i64::try_from(number("single_max_bytes")?)?,
             plan_policy: plan_policy::read(settings)?,
             dedup_scope: DedupScope::parse(settings.text("dedup_scope")).unwrap_or_default(),
+            metadata_policies: MetadataPolicies::parse(settings.text("metadata_policy"))
+                .unwrap_or_default(),
             open_limit: OpenLimit {
                 uploads: i64::try_from(number("open_uploads")?)?,
                 size_bytes: i64::try_from(number("open_uploads_bytes")?)?,

@@ -94,6 +94,8 @@ settings! {
         |_| String::new();
     dedup_scope: "Among whose bytes the same ones are stored once: owner, or tenant for all owners of a tenant" =
         |_| "owner".into();
+    metadata_policy: "What becomes of what files tell of places: strip (not kept), keep, or owner-only (not shown to API keys); for single tenants: strip,TENANT=keep" =
+        |_| "strip".into();
     length_only_urls: "Whether clients that give no SHA-256 get URLs that are bound to a length alone: yes or no" =
         |_| "yes".into();
     open_uploads: "Uploads that one owner may have open at once; further ones are refused until some have ended; 0 for any number" =

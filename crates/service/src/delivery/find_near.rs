@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::read_asset::{Fields, ReadAssetError, look_up, render_small, standing};
 use crate::context::{Context, Owner};
+use crate::governance::decide::Viewer;
 
 /// The query, as it came.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -25,6 +26,7 @@ pub struct NearQuery {
 pub async fn find_near(
     context: &Context,
     owner: &Owner,
+    viewer: Viewer,
     asset_id: &str,
     query: &NearQuery,
 ) -> Result<wire::NearAssets, ReadAssetError> {
@@ -51,7 +53,7 @@ pub async fn find_near(
         .zip(&shown)
         .map(|(distance, found)| wire::NearAsset {
             distance,
-            asset: render_small(context, found, fields),
+            asset: render_small(context, found, viewer, fields),
         })
         .collect();
     Ok(wire::NearAssets {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use safelight_api::assets::OriginalGranted;
-use safelight_catalog::{CatalogError, assets};
+use safelight_catalog::CatalogError;
+use safelight_catalog::assets::{self, Asset};
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
 use safelight_model::limits;
@@ -21,6 +22,12 @@ pub enum GrantError {
     /// The time asked for is wrong.
     #[error("ttl_s must be from 1 to 86400")]
     Life,
+    /// No cleaned original can be made of it.
+    #[error("{0}")]
+    NotCleanable(String),
+    /// Making a cleaned original of it failed for good.
+    #[error("{1}")]
+    Failed(Code, String),
     /// It may not be given out.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -36,6 +43,8 @@ impl GrantError {
         match self {
             Self::NotFound => Code::NotFound,
             Self::Life => Code::ValidationFailed,
+            Self::NotCleanable(_) => Code::NotCleanable,
+            Self::Failed(code, _) => *code,
             Self::Refused(refusal) => refusal.code(),
             Self::Catalog(e) => e.code(),
         }
@@ -52,11 +61,27 @@ pub async fn grant_original(
     asset_id: &str,
     ttl_s: Option<u32>,
 ) -> Result<OriginalGranted, GrantError> {
+    let life = life_of(ttl_s)?;
+    let asset = asset_of(context, owner, asset_id).await?;
+    Ok(granted(context, &asset, File::Original, life))
+}
+
+/// How long access is asked for.
+pub(super) fn life_of(ttl_s: Option<u32>) -> Result<Duration, GrantError> {
     let (default, most) = limits::DEVICE_TOKEN;
     let life = ttl_s.map_or(default, |s| Duration::from_secs(u64::from(s)));
-    if life.is_zero() || life > most {
-        return Err(GrantError::Life);
+    match life.is_zero() || life > most {
+        true => Err(GrantError::Life),
+        false => Ok(life),
     }
+}
+
+/// The asset of `owner` that stands for this one, if its original may be given out.
+pub(super) async fn asset_of(
+    context: &Context,
+    owner: &Owner,
+    asset_id: &str,
+) -> Result<Asset, GrantError> {
     let asset = assets::standing_for(
         &mut context.catalog.reader().await?.tx(),
         &owner.tenant_id,
@@ -66,14 +91,19 @@ pub async fn grant_original(
     .filter(|a| a.owner_id == owner.owner_id)
     .ok_or(GrantError::NotFound)?;
     decide(&asset, Wanted::Original)?;
+    Ok(asset)
+}
+
+/// A link to a file of an asset for so long.
+pub(super) fn granted(
+    context: &Context,
+    asset: &Asset,
+    file: File,
+    life: Duration,
+) -> OriginalGranted {
     let expiry = context.now().plus(life).unix_seconds();
-    let url = links::signed(
-        context,
-        &links::path(&asset.public_id, File::Original),
-        expiry,
-    );
-    Ok(OriginalGranted {
-        url,
+    OriginalGranted {
+        url: links::signed(context, &links::path(&asset.public_id, file), expiry),
         expires_at: Micros(expiry.saturating_mul(1_000_000)).rfc3339(),
-    })
+    }
 }

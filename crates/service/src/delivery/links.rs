@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use safelight_api::paths;
+use safelight_imaging::MediaType;
 use safelight_model::preset::{self, Preset};
 use safelight_model::{limits, link};
 
@@ -18,10 +19,12 @@ pub enum File {
     Rendition(Preset),
     /// The bytes as they were received.
     Original,
+    /// The same without what they tell of their owner, of a file of this kind.
+    Cleaned(MediaType),
 }
 
 impl File {
-    /// Reads `{preset}@{version}.{format}` or `original`.
+    /// Reads `{preset}@{version}.{format}`, `cleaned@{version}.{extension}` or `original`.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         if name == ORIGINAL {
@@ -29,7 +32,12 @@ impl File {
         }
         let (stem, extension) = name.rsplit_once('.')?;
         let (preset, version) = stem.split_once('@')?;
-        let preset = preset::find(preset, version.parse().ok()?)?;
+        let version = version.parse().ok()?;
+        if preset == preset::CLEANED {
+            let media = MediaType::of_extension(extension)?;
+            return (version == preset::CLEANED_VERSION).then_some(Self::Cleaned(media));
+        }
+        let preset = preset::find(preset, version)?;
         (preset.format.extension() == extension).then_some(Self::Rendition(preset))
     }
 
@@ -38,6 +46,10 @@ impl File {
     pub fn name(self) -> String {
         match self {
             Self::Original => ORIGINAL.to_owned(),
+            Self::Cleaned(media) => {
+                let (name, version) = (preset::CLEANED, preset::CLEANED_VERSION);
+                format!("{name}@{version}.{}", media.extension())
+            }
             Self::Rendition(p) => format!("{}@{}.{}", p.name, p.version, p.format.extension()),
         }
     }
@@ -80,6 +92,7 @@ mod tests {
             .into_iter()
             .map(File::Rendition)
             .chain([File::Original])
+            .chain(MediaType::ALL.into_iter().map(File::Cleaned))
         {
             assert_eq!(File::parse(&file.name()), Some(file));
         }
@@ -90,6 +103,8 @@ mod tests {
             "x@1.webp",
             "",
             "original.jpg",
+            "cleaned@1.exe",
+            "cleaned@2.jpg",
             "../x",
         ] {
             assert_eq!(File::parse(wrong), None, "{wrong}");

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::read_asset::{Fields, ReadAssetError, look_up, render_small};
 use crate::context::{Context, Owner};
 use crate::cursor::List;
+use crate::governance::decide::Viewer;
 
 /// The query of a list, as it came.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -146,6 +147,7 @@ async fn check_groups(
 pub async fn list_assets(
     context: &Context,
     owner: &Owner,
+    viewer: Viewer,
     query: &ListQuery,
 ) -> Result<wire::AssetPage, ReadAssetError> {
     let fields = &Fields::parse(query.fields.as_deref())?;
@@ -193,7 +195,9 @@ pub async fn list_assets(
     let next_cursor = last.map(|a| list.cursor(&format!("{}.{}", a.taken_at().0, a.asset_id)));
     let with_renditions = fields.has("renditions");
     let found = look_up(tx, page, fields, with_renditions).await?;
-    let shown = found.iter().map(|f| render_small(context, f, fields));
+    let shown = found
+        .iter()
+        .map(|f| render_small(context, f, viewer, fields));
     let items: Vec<wire::Asset> = shown.collect();
     Ok(wire::AssetPage { items, next_cursor })
 }

@@ -1,12 +1,14 @@
 //! Giving out: links, grants, ranges, cache headers. Never decodes.
 
 pub mod find_near;
+pub mod grant_cleaned;
 pub mod grant_original;
 pub mod links;
 pub mod list_assets;
 mod range;
 pub mod read_asset;
 pub mod serve_media;
+mod show_metadata;
 
 #[cfg(fuzzing)]
 /// Reads which bytes of files of several sizes are wanted, and checks that there are such bytes.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use safelight_api::assets as wire;
 use safelight_catalog::assets::{self, Asset};
+use safelight_catalog::file_metadata::{self, Kept};
 use safelight_catalog::renditions::{self, Rendition};
 use safelight_catalog::{CatalogError, Tx, albums, metadata};
 use safelight_model::codes::Code;
@@ -11,12 +12,12 @@ use safelight_model::lifecycle::State;
 use safelight_model::metadata::Moment;
 use safelight_model::preset;
 
-use super::links;
+use super::{links, show_metadata};
 use crate::context::{Context, Owner};
-use crate::governance::decide::{Wanted, decide};
+use crate::governance::decide::{Viewer, Wanted, decide, shows_private};
 
 /// What can be asked for with `fields`.
-pub const FIELDS: [&str; 12] = [
+pub const FIELDS: [&str; 13] = [
     "thumbhash",
     "capture",
     "original",
@@ -25,6 +26,7 @@ pub const FIELDS: [&str; 12] = [
     "title",
     "captured_at",
     "location",
+    "metadata",
     "visibility",
     "tags",
     "albums",
@@ -137,6 +139,7 @@ pub(super) struct Found {
     pub(super) made: Vec<Rendition>,
     pub(super) tags: BTreeSet<String>,
     pub(super) albums: BTreeSet<String>,
+    pub(super) told: Option<Kept>,
 }
 
 /// The asset of `owner` that stands for this one.
@@ -165,6 +168,7 @@ pub(super) async fn standing(
 pub async fn read_asset(
     context: &Context,
     owner: &Owner,
+    viewer: Viewer,
     asset_id: &str,
     fields: &Fields,
 ) -> Result<Shown, ReadAssetError> {
@@ -174,7 +178,7 @@ pub async fn read_asset(
     let found = look_up(tx, vec![asset], fields, true).await?;
     let found = found.first().ok_or(ReadAssetError::NotFound)?;
     Ok(Shown {
-        asset: render(context, found, fields),
+        asset: render(context, found, viewer, fields),
         revision: found.asset.revision,
     })
 }
@@ -196,9 +200,20 @@ pub(super) async fn look_up(
         true => albums::of_assets(tx, &tenant_id, &ids).await?,
         false => BTreeMap::new(),
     };
+    let blobs = of.iter().filter_map(|a| a.blob.as_ref());
+    let blobs: Vec<&str> = blobs.map(|b| b.blob_id.as_str()).collect();
+    let told = match fields.has("metadata") {
+        true => file_metadata::of_blobs(tx, &tenant_id, &blobs).await?,
+        false => BTreeMap::new(),
+    };
     let mut found = Vec::with_capacity(of.len());
     for asset in of {
         found.push(Found {
+            // Copies of the same bytes hold one blob.
+            told: asset
+                .blob
+                .as_ref()
+                .and_then(|blob| told.get(&blob.blob_id).cloned()),
             made: match &asset.blob {
                 Some(blob) if with_renditions => {
                     renditions::of_blob(tx, &asset.tenant_id, &blob.blob_id).await?
@@ -221,8 +236,13 @@ fn reason(code: Option<&String>, detail: Option<&String>) -> Option<wire::Reason
 }
 
 /// An asset as it is shown among others.
-pub(super) fn render_small(context: &Context, found: &Found, fields: &Fields) -> wire::Asset {
-    let mut item = render(context, found, fields);
+pub(super) fn render_small(
+    context: &Context,
+    found: &Found,
+    viewer: Viewer,
+    fields: &Fields,
+) -> wire::Asset {
+    let mut item = render(context, found, viewer, fields);
     if !fields.has("renditions") {
         item.progress = None;
     }
@@ -234,7 +254,12 @@ pub(super) fn render_small(context: &Context, found: &Found, fields: &Fields) ->
 }
 
 /// An asset as it is shown alone.
-pub(super) fn render(context: &Context, found: &Found, fields: &Fields) -> wire::Asset {
+pub(super) fn render(
+    context: &Context,
+    found: &Found,
+    viewer: Viewer,
+    fields: &Fields,
+) -> wire::Asset {
     let Found { asset, made, .. } = found;
     let said = &asset.metadata;
     let viewable = decide(asset, Wanted::Rendition).is_ok();
@@ -243,7 +268,8 @@ pub(super) fn render(context: &Context, found: &Found, fields: &Fields) -> wire:
         viewable.then(|| links::rendition(context, &asset.public_id, preset))
     };
     let blob = asset.blob.as_ref();
-    let ready = made.iter().filter(|r| r.state == "ready").count();
+    let is_counted = |r: &&Rendition| r.state == "ready" && r.preset != preset::CLEANED;
+    let ready = made.iter().filter(is_counted).count();
     wire::Asset {
         asset_id: asset.asset_id.clone(),
         state: asset.state.as_str().to_owned(),
@@ -304,11 +330,15 @@ pub(super) fn render(context: &Context, found: &Found, fields: &Fields) -> wire:
         location: said
             .location
             .filter(|_| fields.has("location"))
-            .map(|l| wire::Location {
-                latitude: l.latitude(),
-                longitude: l.longitude(),
-                altitude_m: l.altitude_m(),
-            }),
+            .map(show_metadata::location),
+        metadata: fields
+            .has("metadata")
+            .then(|| {
+                let policy = context.settings.metadata_policies.of(&asset.tenant_id);
+                let with_private = shows_private(policy, viewer);
+                show_metadata::metadata(found.told.as_ref(), said, with_private)
+            })
+            .flatten(),
         visibility: fields
             .has("visibility")
             .then(|| said.visibility.as_str().to_owned()),

@@ -9,7 +9,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use safelight_catalog::assets::{self, Asset};
-use safelight_catalog::{CatalogError, renditions};
+use safelight_catalog::{CatalogError, Tx, cleaned, renditions};
+use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
 use safelight_objects::{ObjectKey, StoreError};
 use serde::Deserialize;
@@ -170,7 +171,7 @@ fn answered(answer: http::response::Builder, body: Body) -> Result<Response, Ser
 fn caching(file: File, left_s: i64) -> String {
     match file {
         File::Rendition(_) => format!("public, max-age={left_s}, immutable"),
-        File::Original => format!("private, max-age={left_s}"),
+        File::Original | File::Cleaned(_) => format!("private, max-age={left_s}"),
     }
 }
 
@@ -182,11 +183,13 @@ async fn find(context: &Context, public_id: &str, file: File) -> Result<Source, 
         .ok_or(ServeError::NotFound)?;
     let wanted = match file {
         File::Rendition(_) => Wanted::Rendition,
-        File::Original => Wanted::Original,
+        File::Original | File::Cleaned(_) => Wanted::Original,
     };
     decide(&asset, wanted)?;
-    let File::Rendition(preset) = file else {
-        return original(&asset);
+    let preset = match file {
+        File::Rendition(preset) => preset,
+        File::Original => return original(&asset),
+        File::Cleaned(media) => return cleaned_original(tx, &asset, media).await,
     };
     let blob_id = asset.blob.as_ref().map_or("", |b| b.blob_id.as_str());
     let made = renditions::of_blob(tx, &asset.tenant_id, blob_id).await?;
@@ -201,6 +204,31 @@ async fn find(context: &Context, public_id: &str, file: File) -> Result<Source, 
         size_bytes: found.size_bytes.unwrap_or_default(),
         mime: preset.format.mime().to_owned(),
         download: None,
+    })
+}
+
+/// What it was called may tell of its owner: it is called by its link.
+async fn cleaned_original(
+    tx: &mut Tx<'_>,
+    asset: &Asset,
+    media: MediaType,
+) -> Result<Source, ServeError> {
+    let blob_id = asset.blob.as_ref().map_or("", |b| b.blob_id.as_str());
+    let found = cleaned::find(tx, &asset.tenant_id, blob_id).await?;
+    let found = found.filter(|r| r.state == "ready");
+    let found = found.ok_or(ServeError::NotFound)?;
+    let key = parse(&found.object_key.unwrap_or_default())?;
+    // The link names the kind that it was made for.
+    if !key.as_str().ends_with(&format!(".{}", media.extension())) {
+        return Err(ServeError::NotFound);
+    }
+    let name = format!("{}.{}", asset.public_id, media.extension());
+    Ok(Source {
+        key,
+        etag: found.etag.unwrap_or_default(),
+        size_bytes: found.size_bytes.unwrap_or_default(),
+        mime: media.mime().to_owned(),
+        download: Some(format!("attachment; filename=\"{name}\"")),
     })
 }
 

@@ -9,6 +9,7 @@ use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
 
 use super::api_keys::secret_hash;
+use super::decide::Viewer;
 use super::tokens;
 use crate::context::{Context, Owner};
 
@@ -24,6 +25,8 @@ pub struct Caller {
     pub tenant_id: String,
     /// The owner: the token's, or the one that an API key names.
     pub owner_id: Option<String>,
+    /// Whether it came with the owner's own device token.
+    pub is_device: bool,
     /// What it may do, separated by spaces.
     pub scopes: String,
     /// Scopes idempotency keys.
@@ -67,6 +70,15 @@ impl Unauthenticated {
 }
 
 impl Caller {
+    /// Whether it is the owner himself, by a device token, or a key of the tenant's that names him.
+    #[must_use]
+    pub fn viewer(&self) -> Viewer {
+        match self.is_device {
+            true => Viewer::Owner,
+            false => Viewer::Tenant,
+        }
+    }
+
     /// Refuses a caller without this scope. `admin` has every scope.
     ///
     /// # Errors
@@ -162,6 +174,7 @@ async fn verify(
         let caller = Caller {
             tenant_id: key.tenant_id,
             owner_id: None,
+            is_device: false,
             scopes: key.scopes,
             caller: key.key_id,
         };
@@ -176,6 +189,7 @@ async fn verify(
         tenant_id: claims.tid,
         caller: format!("owner {}", claims.sub),
         owner_id: Some(claims.sub),
+        is_device: true,
         scopes: claims.scp,
     };
     Ok((caller, end))

@@ -2,6 +2,7 @@
 
 use safelight_catalog::assets::Asset;
 use safelight_model::codes::Code;
+use safelight_model::file_metadata::MetadataPolicy;
 use safelight_model::lifecycle::State;
 
 /// What is asked for.
@@ -11,6 +12,24 @@ pub enum Wanted {
     Rendition,
     /// The bytes as they were received.
     Original,
+}
+
+/// Who looks at what an owner has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Viewer {
+    /// The owner himself, by a device token.
+    Owner,
+    /// A key of his tenant's that names him.
+    Tenant,
+}
+
+/// Whether what a file tells of places and belongings is shown.
+#[must_use]
+pub fn shows_private(policy: MetadataPolicy, viewer: Viewer) -> bool {
+    match (policy, viewer) {
+        (MetadataPolicy::Strip, _) | (MetadataPolicy::OwnerOnly, Viewer::Tenant) => false,
+        (MetadataPolicy::Keep, _) | (MetadataPolicy::OwnerOnly, Viewer::Owner) => true,
+    }
 }
 
 /// Why it is not given.

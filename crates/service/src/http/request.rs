@@ -14,6 +14,7 @@ use super::problem::Refused;
 use super::router::AppState;
 use crate::context::Owner;
 use crate::governance::authenticate::{Caller, Unauthenticated, authenticate};
+use crate::governance::decide::Viewer;
 
 /// A caller whose credential was good.
 pub struct Authenticated(pub Caller);
@@ -104,6 +105,13 @@ pub struct Media {
     pub caller: Caller,
     /// Whose media.
     pub owner: Owner,
+}
+
+impl Media {
+    /// Who looks at them.
+    pub fn viewer(&self) -> Viewer {
+        self.caller.viewer()
+    }
 }
 
 impl FromRequestParts<AppState> for Media {

@@ -25,6 +25,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::IdempotencyKeyMismatch
         | Code::SizeMismatch
         | Code::ChecksumMismatch
+        | Code::NotCleanable
         | Code::MediaCorrupt
         | Code::PixelLimitExceeded
         | Code::DecodeTimeout

@@ -126,6 +126,55 @@ where
     Ok(answer(&now, wish, Some(patience)))
 }
 
+/// Asks, and asks again when an event of what is waited for is heard, as long as the caller wishes and `waits_for` names
+/// something; the last answer, and the time that was granted.
+pub(super) async fn ask_until<T, F>(
+    state: &AppState,
+    owner: &Owner,
+    held: &Held,
+    wish: &Wish,
+    ask: impl Fn() -> F,
+    waits_for: impl Fn(&T) -> Option<Scope>,
+) -> Result<(T, Option<Duration>), Refused>
+where
+    F: Future<Output = Result<T, Refused>>,
+{
+    let Some(patience) = wish.wait.filter(|w| !w.is_zero()) else {
+        return Ok((ask().await?, None));
+    };
+    let Some(_seat) = Seat::take(state, owner) else {
+        return Ok((ask().await?, None));
+    };
+    let until = Instant::now() + patience;
+    // Listen before asking: what happens in between is heard.
+    let mut followed = state.tail.follow(owner).await?;
+    let mut now = ask().await?;
+    while let Some(scope) = waits_for(&now) {
+        held.give_back();
+        let over = tokio::select! {
+            () = heard_of(&mut followed, &scope) => false,
+            () = tokio::time::sleep_until(until) => true,
+            () = state.stop.cancelled() => true,
+        };
+        // All who hear of something come back at once, and stand in line with the others.
+        let _room = state.room.acquire().await;
+        now = ask().await?;
+        if over {
+            break;
+        }
+    }
+    Ok((now, Some(patience)))
+}
+
+/// Marks an answer that was held back as its caller wished.
+pub(super) fn held_back(response: &mut Response, waited: Option<Duration>) {
+    let Some(patience) = waited else { return };
+    if let Ok(applied) = HeaderValue::from_str(&format!("wait={}", patience.as_secs())) {
+        response.headers_mut().insert(PREFERENCE_APPLIED, applied);
+    }
+    response.extensions_mut().insert(Waited);
+}
+
 /// Returns when an event of the scope was heard, or may have been missed.
 async fn heard_of(followed: &mut Followed, scope: &Scope) {
     loop {
@@ -153,11 +202,6 @@ fn answer(now: &Rendered, wish: &Wish, waited: Option<Duration>) -> Response {
     if let Ok(etag) = HeaderValue::from_str(&now.etag) {
         headers.insert(header::ETAG, etag);
     }
-    if let Some(patience) = waited {
-        if let Ok(applied) = HeaderValue::from_str(&format!("wait={}", patience.as_secs())) {
-            headers.insert(PREFERENCE_APPLIED, applied);
-        }
-        response.extensions_mut().insert(Waited);
-    }
+    held_back(&mut response, waited);
     response
 }

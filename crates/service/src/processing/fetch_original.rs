@@ -23,7 +23,7 @@ const STORE_AWAY: std::time::Duration = std::time::Duration::from_secs(3);
 pub(super) struct Fetched {
     /// What it is by its first bytes.
     pub(super) media: Option<MediaType>,
-    /// The file, at its beginning; it goes with its last descriptor. `None` for kinds that cannot be decoded:
+    /// The file, at its beginning; it goes with its last descriptor. `None` for kinds that were not asked for:
     /// those are only counted.
     pub(super) file: Option<OwnedFd>,
     /// How many bytes came.
@@ -37,7 +37,8 @@ pub(super) fn store_failed(error: &StoreError) -> JobError {
     JobError::of_store(error, STORE_AWAY)
 }
 
-fn disk_failed(error: &std::io::Error) -> JobError {
+/// A failure of the scratch directory.
+pub(super) fn disk_failed(error: &std::io::Error) -> JobError {
     let code = match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::DiskFull,
         _ => Code::Internal,
@@ -50,8 +51,17 @@ fn disk_failed(error: &std::io::Error) -> JobError {
     }
 }
 
-/// Fetches the bytes that were pinned at completion, and no others.
+/// Fetches the bytes that were pinned at completion, and no others; kinds that can be decoded are put into a file.
 pub(super) async fn fetch_original(context: &Context, blob: &Blob) -> Result<Fetched, JobError> {
+    fetch_kinds(context, blob, MediaType::is_decodable).await
+}
+
+/// As [`fetch_original`], with the kinds that `wanted` names.
+pub(super) async fn fetch_kinds(
+    context: &Context,
+    blob: &Blob,
+    wanted: impl Fn(MediaType) -> bool,
+) -> Result<Fetched, JobError> {
     let key = ObjectKey::parse(&blob.object_key).map_err(|e| JobError::Cancel {
         code: Code::Internal,
         detail: e.to_string(),
@@ -86,7 +96,7 @@ pub(super) async fn fetch_original(context: &Context, blob: &Blob) -> Result<Fet
             }
             let media = sniff(&head);
             kind = Some(media);
-            if media.is_some_and(MediaType::is_decodable) {
+            if media.is_some_and(&wanted) {
                 let mut scratch = scratch_file(context).await?;
                 scratch
                     .write_all(&head)

@@ -8,18 +8,19 @@ use safelight_catalog::jobs::Job;
 use safelight_catalog::merge_asset::{MergeEvents, merge_asset};
 use safelight_catalog::renditions::{self, Stored};
 use safelight_catalog::{CatalogError, Tx, captures};
-use safelight_imaging::Limits;
+use safelight_imaging::{Limits, MediaType};
 use safelight_model::codes::Code;
 use safelight_model::duplicates::{DedupScope, Duplicates};
-use safelight_model::ids;
 use safelight_model::job::JobKind;
 use safelight_model::lifecycle::{Event, State};
 use safelight_model::preset;
+use safelight_model::{ids, limits};
 use safelight_objects::ObjectKey;
 
-use super::fetch_original::{Fetched, fetch_original};
+use super::fetch_original::{Fetched, fetch_kinds};
+use super::file_metadata::{believed, kept};
 use super::replace_lost::replace_lost;
-use super::sandbox::{RenderTask, Sandbox};
+use super::sandbox::{RenderTask, Sandbox, SandboxError};
 use super::store_rendition::{store_rendition, tell_of_rendition};
 use crate::context::{Context, Owner};
 use crate::insights::record::{Told, record};
@@ -37,7 +38,11 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     let Some((blob, holders)) = begin(context, job).await? else {
         return Ok(results(|_| Box::pin(async { Ok(()) })));
     };
-    let fetched = fetch_original(context, &blob).await?;
+    let is_small = blob.size_bytes <= limits::MAX_READ_BYTES;
+    let fetched = fetch_kinds(context, &blob, |kind| {
+        kind.is_decodable() || (kind.is_readable() && is_small)
+    })
+    .await?;
     let (outcome, lost) = examine(context, sandbox, job, &holders, &blob, fetched).await?;
     let (context, job) = (context.clone(), job.clone());
     Ok(results(move |tx| {
@@ -160,7 +165,20 @@ async fn render(
         },
         want_hashes: true,
     };
-    let Some(file) = fetched.file else {
+    let policy = context.settings.metadata_policies.of(&job.tenant_id);
+    let can_be_shown = fetched.media.is_some_and(MediaType::is_decodable);
+    let (file, clip) = match fetched.file {
+        file if can_be_shown => (file, None),
+        clip => (None, clip),
+    };
+    if let Some(clip) = clip {
+        match sandbox.read_metadata(clip).await {
+            Ok(said) => found.metadata = kept(&believed(*said), policy),
+            Err(error) if error.retryable() => return Err(not_run(&error, blob)),
+            Err(error) => tracing::debug!(%error, blob_id = blob.blob_id, "a clip tells nothing"),
+        }
+    }
+    let Some(file) = file else {
         found.mime = fetched.media.map(|media| media.mime().to_owned());
         let what = found
             .mime
@@ -169,13 +187,15 @@ async fn render(
         found.reason = Some((Code::UnsupportedMediaType, format!("cannot decode {what}")));
         return Ok(Outcome::Failed(found));
     };
-    match sandbox.render(file, task).await {
+    match sandbox.render_and_read(file, task).await {
         Ok(mut reply) => {
             found.mime = Some(reply.media.mime().to_owned());
             found.width = Some(i64::from(reply.width));
             found.height = Some(i64::from(reply.height));
             found.thumbhash = reply.thumbhash.map(|hash| BASE64_STANDARD.encode(hash));
             found.picture_hash = reply.picture_hash;
+            let said = reply.metadata.take();
+            found.metadata = said.and_then(|said| kept(&believed(*said), policy));
             let cover = reply.renditions.pop().ok_or_else(|| JobError::Retry {
                 after: None,
                 code: Code::Internal,
@@ -186,15 +206,7 @@ async fn render(
                 store_rendition(context, &job.tenant_id, &blob.blob_id, asset_id, cover).await?;
             Ok(Outcome::Cover(found, stored))
         }
-        Err(error) if error.retryable() => {
-            tracing::warn!(%error, blob_id = blob.blob_id, "the sandbox failed");
-            let (code, detail) = (error.code(), "the decoder could not be run".to_owned());
-            Err(JobError::Retry {
-                after: None,
-                code,
-                detail,
-            })
-        }
+        Err(error) if error.retryable() => Err(not_run(&error, blob)),
         // A machine may have been too busy for a file that it could decode: once more.
         Err(error) if error.code() == Code::DecodeTimeout && job.attempts < 2 => {
             Err(JobError::Retry {
@@ -211,6 +223,16 @@ async fn render(
             found.reason = Some((code, error.to_string()));
             Ok(Outcome::Failed(found))
         }
+    }
+}
+
+/// Why a job is done again whose decoder could not be run.
+fn not_run(error: &SandboxError, blob: &Blob) -> JobError {
+    tracing::warn!(%error, blob_id = blob.blob_id, "the sandbox failed");
+    JobError::Retry {
+        after: None,
+        code: error.code(),
+        detail: "the decoder could not be run".to_owned(),
     }
 }
 

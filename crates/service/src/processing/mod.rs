@@ -1,9 +1,12 @@
 //! What is done with originals: inspected once, then derived from. Bytes are decoded in the sandbox only.
 
+pub mod clean_original;
 pub mod derive;
 mod fetch_original;
+mod file_metadata;
 pub mod hash_picture;
 pub mod inspect;
+pub mod read_metadata;
 mod replace_lost;
 pub mod sandbox;
 mod store_rendition;

@@ -8,6 +8,7 @@ pub mod complete_deletions;
 pub mod delete_asset;
 pub mod delete_capture;
 mod find_orphans;
+pub mod forget_metadata;
 pub mod hear_others;
 mod held_back;
 mod judge_mark;

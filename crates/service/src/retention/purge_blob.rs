@@ -6,7 +6,9 @@
 //! blob already may still store a rendition of it: what is there is removed at once, and all again when no worker has it.
 
 use safelight_catalog::jobs::{self, Job};
-use safelight_catalog::{assets, blobs, renditions, uploads};
+use safelight_catalog::renditions::{self, Rendition};
+use safelight_catalog::{assets, blobs, uploads};
+use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
 use safelight_model::job::JobKind;
 use safelight_model::plan::Transport;
@@ -47,7 +49,7 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
         None => Vec::new(),
     };
     // Whoever takes it from now on finds it doomed, and stores nothing.
-    let makes = [JobKind::Inspect, JobKind::Derive];
+    let makes = [JobKind::Inspect, JobKind::Derive, JobKind::Clean];
     let is_worked_on = jobs::is_leased(&mut reader.tx(), tenant_id, blob_id, &makes).await?;
     drop(reader);
     // Asked before the store is: what is removed then stays so.
@@ -60,6 +62,14 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
         let mut keys = vec![ObjectKey::parse(&blob.object_key).map_err(unreadable)?];
         for preset in &preset::ALL {
             keys.push(ObjectKey::rendition(tenant_id, blob_id, preset).map_err(unreadable)?);
+        }
+        // Of one that was asked for only the row tells, and not of what kind it was to be.
+        let is_half_made = |r: &Rendition| r.preset == preset::CLEANED && r.object_key.is_none();
+        if made.iter().any(is_half_made) {
+            for media in MediaType::ALL.into_iter().filter(|m| m.is_readable()) {
+                let key = ObjectKey::cleaned(tenant_id, blob_id, media.extension());
+                keys.push(key.map_err(unreadable)?);
+            }
         }
         // Also those of earlier versions of presets.
         for key in made.iter().filter_map(|r| r.object_key.as_deref()) {

@@ -11,8 +11,8 @@ use safelight_catalog::sweeps::{self, Finding, FindingKind, KeyRow, Sweep};
 use safelight_catalog::{CatalogError, Tx, failed_removals};
 use safelight_model::codes::Code;
 use safelight_model::job::JobKind;
-use safelight_objects::StoreError;
 use safelight_objects::keys::KeyKind;
+use safelight_objects::{ObjectKey, StoreError};
 
 use super::catalog_mark::MarkError;
 use super::find_orphans::{Found, objects, store_uploads};
@@ -333,7 +333,12 @@ async fn make_again(
     owner: &Owner,
 ) -> Result<(), CatalogError> {
     if sweeps::rendition_lost(tx, row, context.now()).await? {
-        enqueue(tx, context, JobKind::Derive, owner, &row.blob_id).await?;
+        let key = ObjectKey::parse(&row.object_key);
+        let kind = match key.is_ok_and(|key| key.is_cleaned()) {
+            true => JobKind::Clean,
+            false => JobKind::Derive,
+        };
+        enqueue(tx, context, kind, owner, &row.blob_id).await?;
     }
     Ok(())
 }

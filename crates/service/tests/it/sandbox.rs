@@ -94,6 +94,37 @@ async fn fails_alone(child: &str, wall_clock: Duration) -> SandboxError {
     error
 }
 
+#[tokio::test]
+async fn a_child_reads_and_cleans_without_decoding() {
+    let sandbox = Sandbox::start(settings("child_serves_all")).unwrap();
+    let original = camera::photo(&Scene::default());
+    // In the same visit as pictures are made, and by itself; not where nobody asked.
+    let reply = sandbox.render(file(&original), task(&ALL)).await.unwrap();
+    assert_eq!(reply.metadata, None);
+    let both = sandbox.render_and_read(file(&original), task(&ALL)).await;
+    let both = both.unwrap();
+    assert_eq!(both.renditions.len(), ALL.len());
+    let read = sandbox.read_metadata(file(&original)).await.unwrap();
+    assert_eq!(both.metadata.as_ref(), Some(&read));
+    assert_eq!(*read, safelight_imaging::read_metadata(&original).unwrap());
+    assert!(read.place.is_some());
+
+    let segments = sandbox.clean(file(&original)).await.unwrap();
+    let expected = safelight_imaging::clean(&original).unwrap();
+    assert_eq!(segments, expected.segments());
+    // What is refused is refused by a code, and nobody dies of it.
+    for odd in [&b"GIF89a.."[..], b"", b"text"] {
+        for error in [
+            sandbox.read_metadata(file(odd)).await.unwrap_err(),
+            sandbox.clean(file(odd)).await.unwrap_err(),
+        ] {
+            assert_eq!(error.code(), Code::UnsupportedMediaType, "{error}");
+            assert!(matches!(error, SandboxError::Refused { .. }), "{error}");
+        }
+    }
+    sandbox.shutdown().await;
+}
+
 fn exif_of(bytes: &[u8]) -> exif::Exif {
     let read = exif::Reader::new().read_from_container(&mut std::io::Cursor::new(bytes));
     read.unwrap()

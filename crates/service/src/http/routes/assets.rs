@@ -3,9 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use http::{HeaderMap, StatusCode};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use safelight_api::assets::{
-    Asset, AssetDeleted, AssetPage, GrantOriginal, NearAssets, OriginalGranted, PatchAsset,
+    Asset, AssetDeleted, AssetPage, GrantOriginal, NearAssets, OriginalGranted, OriginalPending,
+    PatchAsset,
 };
 use safelight_api::problem::Problem;
 use safelight_model::codes::Code;
@@ -14,6 +16,7 @@ use serde::Deserialize;
 
 use super::{answered, tagged};
 use crate::delivery::find_near::{self, NearQuery};
+use crate::delivery::grant_cleaned::{self, Cleaned};
 use crate::delivery::grant_original;
 use crate::delivery::list_assets::{self, ListQuery};
 use crate::delivery::read_asset::{self, Fields, Shown};
@@ -24,7 +27,7 @@ use crate::http::problem::Refused;
 use crate::http::request::{IdempotencyKey, MaybeKey, Media, Path, Query};
 use crate::http::room::Held;
 use crate::http::router::AppState;
-use crate::http::wait::{Seen, Wish, wait};
+use crate::http::wait::{Seen, Wish, ask_until, held_back, wait};
 use crate::insights::follow::Scope;
 use crate::library::patch_asset;
 use crate::retention::delete_asset;
@@ -40,7 +43,7 @@ pub(in crate::http) struct ReadQuery {
     get, path = "/v1/assets/{asset_id}", tag = "assets",
     params(
         ("asset_id" = String, Path, description = "The asset"),
-        ("fields" = Option<String>, Query, description = "Of thumbhash, capture, original, renditions, times, title, captured_at, location, visibility, tags, albums, revision; separated by commas"),
+        ("fields" = Option<String>, Query, description = "Of thumbhash, capture, original, renditions, times, title, captured_at, location, metadata, visibility, tags, albums, revision; separated by commas"),
         ("Prefer" = Option<String>, Header, description = "`wait=20`: answer when it changes, or when it is settled, after so many seconds at the latest (at most 25)"),
         ("If-None-Match" = Option<String>, Header, description = "The ETag of what the caller has: with it, `wait` waits until there is something else")
     ),
@@ -60,8 +63,10 @@ pub(in crate::http) async fn read(
 ) -> Result<Response, Refused> {
     let fields = Fields::parse(query.fields.as_deref())?;
     let (context, owner, id, fields) = (&state.context, &media.owner, asset_id.as_str(), &fields);
+    let viewer = media.viewer();
     let read = || async move {
-        let Shown { asset, revision } = read_asset::read_asset(context, owner, id, fields).await?;
+        let Shown { asset, revision } =
+            read_asset::read_asset(context, owner, viewer, id, fields).await?;
         Ok::<_, Refused>(Seen {
             settled: lifecycle::State::parse(&asset.state).is_none_or(|s| s.is_settled()),
             scope: Scope::Asset(asset.asset_id.clone()),
@@ -78,7 +83,7 @@ pub(in crate::http) async fn read(
     params(
         ("limit" = Option<i64>, Query, description = "50 by default, 200 at most"),
         ("cursor" = Option<String>, Query, description = "The next_cursor of the page before, of the same list"),
-        ("fields" = Option<String>, Query, description = "Of thumbhash, capture, original, renditions, times, title, captured_at, location, visibility, tags, albums, revision; separated by commas"),
+        ("fields" = Option<String>, Query, description = "Of thumbhash, capture, original, renditions, times, title, captured_at, location, metadata, visibility, tags, albums, revision; separated by commas"),
         ("order" = Option<String>, Query, description = "`created` (when it was initiated), the default; or `captured` (when it was taken, where that is known)"),
         ("state" = Option<String>, Query, description = "In this state"),
         ("album" = Option<String>, Query, description = "In this album"),
@@ -101,7 +106,8 @@ pub(in crate::http) async fn list(
     media: Media,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<AssetPage>, Refused> {
-    let page = list_assets::list_assets(&state.context, &media.owner, &query).await?;
+    let page =
+        list_assets::list_assets(&state.context, &media.owner, media.viewer(), &query).await?;
     Ok(Json(page))
 }
 
@@ -125,7 +131,14 @@ pub(in crate::http) async fn near(
     Path(asset_id): Path<String>,
     Query(query): Query<NearQuery>,
 ) -> Result<Json<NearAssets>, Refused> {
-    let near = find_near::find_near(&state.context, &media.owner, &asset_id, &query).await?;
+    let near = find_near::find_near(
+        &state.context,
+        &media.owner,
+        media.viewer(),
+        &asset_id,
+        &query,
+    )
+    .await?;
     Ok(Json(near))
 }
 
@@ -161,8 +174,14 @@ pub(in crate::http) async fn patch(
         })
     })
     .await?;
-    let Shown { asset, revision } =
-        read_asset::read_asset(&state.context, owner, &asset_id, &Fields::said()).await?;
+    let Shown { asset, revision } = read_asset::read_asset(
+        &state.context,
+        owner,
+        media.viewer(),
+        &asset_id,
+        &Fields::said(),
+    )
+    .await?;
     Ok(tagged(answered(StatusCode::OK, asset, replayed), revision))
 }
 
@@ -207,15 +226,27 @@ pub(in crate::http) async fn delete(
     Ok(answered(StatusCode::ACCEPTED, deleted, replayed))
 }
 
-/// Grants access to the original, for a time.
+/// What a grant leads to.
+enum Granted {
+    /// A link.
+    Link(OriginalGranted),
+    /// A cleaned original of this asset is being made.
+    Pending(String),
+}
+
+/// Grants access to the original, for a time; or to the cleaned original, without what the file tells of place, time, camera or
+/// people. That is made when it is first asked for: as long as it is not there the answer is 202, and the request is to be
+/// repeated, with the same key or another.
 #[utoipa::path(
     post, path = "/v1/assets/{asset_id}/grants", tag = "assets", request_body = GrantOriginal,
     params(
         ("asset_id" = String, Path, description = "The asset"),
-        ("Idempotency-Key" = String, Header, description = "The same for every repetition of this request")
+        ("Idempotency-Key" = String, Header, description = "The same for every repetition of this request"),
+        ("Prefer" = Option<String>, Header, description = "`wait=20`: answer when the cleaned original is there, after so many seconds at the latest (at most 25)")
     ),
     responses(
         (status = 201, body = OriginalGranted),
+        (status = 202, body = OriginalPending, description = "The cleaned original is being made", headers(("Retry-After" = u32, description = "Seconds until it makes sense to ask again"))),
         (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
     )
 )]
@@ -224,6 +255,8 @@ pub(in crate::http) async fn grant(
     media: Media,
     Path(asset_id): Path<String>,
     IdempotencyKey(key): IdempotencyKey,
+    held: Held,
+    headers: HeaderMap,
     body: Body<GrantOriginal>,
 ) -> Result<Response, Refused> {
     let (context, owner, id, ttl_s) = (
@@ -232,14 +265,54 @@ pub(in crate::http) async fn grant(
         asset_id.as_str(),
         body.value.ttl_s,
     );
-    let write = Write::of(&media.caller, key, "grant", id, &body.raw);
-    let grant =
-        || async move { Ok(grant_original::grant_original(context, owner, id, ttl_s).await?) };
-    let run = async {
-        grant()
-            .await
-            .map(|granted: OriginalGranted| (id.to_owned(), granted))
+    let is_cleaned = match body.value.variant.as_deref() {
+        None | Some("original") => false,
+        Some("cleaned") => true,
+        Some(_) => {
+            let mut refused = Refused::because(
+                Code::ValidationFailed,
+                "variant must be original or cleaned",
+            );
+            refused.field = Some("variant".to_owned());
+            return Err(refused);
+        }
     };
-    let (value, replayed) = under_key(context, write, run, |_| grant()).await?;
-    Ok(answered(StatusCode::CREATED, value, replayed))
+    let write = Write::of(&media.caller, key, "grant", id, &body.raw);
+    let ask = || async move {
+        if !is_cleaned {
+            let granted = grant_original::grant_original(context, owner, id, ttl_s).await?;
+            return Ok::<_, Refused>(Granted::Link(granted));
+        }
+        Ok(
+            match grant_cleaned::grant_cleaned(context, owner, id, ttl_s).await? {
+                Cleaned::Granted(granted) => Granted::Link(granted),
+                Cleaned::Pending(asset_id) => Granted::Pending(asset_id),
+            },
+        )
+    };
+    let wish = Wish::of(&headers);
+    let (state, held, wish) = (&state, &held, &wish);
+    let grant = || async move {
+        let waits_for = |granted: &Granted| match granted {
+            Granted::Link(_) => None,
+            Granted::Pending(asset_id) => Some(Scope::Asset(asset_id.clone())),
+        };
+        ask_until(state, owner, held, wish, ask, waits_for).await
+    };
+    let run = async { grant().await.map(|granted| (id.to_owned(), granted)) };
+    let ((granted, waited), replayed) = under_key(context, write, run, |_| grant()).await?;
+    let mut response = match granted {
+        Granted::Link(link) => answered(StatusCode::CREATED, link, replayed),
+        Granted::Pending(_) => {
+            let pending = OriginalPending {
+                state: "pending".to_owned(),
+            };
+            let mut response = answered(StatusCode::ACCEPTED, pending, replayed);
+            let soon = HeaderValue::from_static("1");
+            response.headers_mut().insert(RETRY_AFTER, soon);
+            response
+        }
+    };
+    held_back(&mut response, waited);
+    Ok(response)
 }

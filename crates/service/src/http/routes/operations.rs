@@ -74,6 +74,7 @@ pages! {
     SizeMismatch "size_mismatch",
     ChecksumMismatch "checksum_mismatch",
     UnsupportedMediaType "unsupported_media_type",
+    NotCleanable "not_cleanable",
     MediaCorrupt "media_corrupt",
     PixelLimitExceeded "pixel_limit_exceeded",
     ByteLimitExceeded "byte_limit_exceeded",

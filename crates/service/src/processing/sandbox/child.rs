@@ -11,7 +11,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::confine::confine;
 use super::protocol::{
-    AnswerFrame, LENGTH_BYTES, Outcome, PictureFrame, TaskFrame, frame, frame_length, tame,
+    AnswerFrame, LENGTH_BYTES, MAX_LIST_BYTES, Only, Outcome, PictureFrame, TaskFrame, frame,
+    frame_length, tame,
 };
 
 /// Free memory that a child keeps between tasks: what a picture of 12 megapixels takes.
@@ -63,7 +64,7 @@ fn serve() -> io::Result<()> {
     while let Some((task, original)) = receive(&socket)? {
         allow_cpu(task.cpu_seconds)?;
         let before = usage().cpu_us;
-        let (outcome, pictures) = render(&task, &original);
+        let (outcome, pictures) = carry_out(&task, &original);
         drop(original);
         let after = usage();
         let answer = AnswerFrame {
@@ -79,25 +80,54 @@ fn serve() -> io::Result<()> {
     Ok(())
 }
 
-fn render(task: &TaskFrame, original: &OwnedFd) -> (Outcome, Vec<Vec<u8>>) {
-    let refused = |code: &str, detail: String| {
-        let outcome = Outcome::Refused {
-            code: code.to_owned(),
-            detail: tame(&detail),
-        };
-        (outcome, Vec::new())
+fn refused(code: &str, detail: &str) -> (Outcome, Vec<Vec<u8>>) {
+    let outcome = Outcome::Refused {
+        code: code.to_owned(),
+        detail: tame(detail),
     };
-    let Some(presets) = task.presets() else {
-        return refused("internal", "unknown preset".to_owned());
-    };
+    (outcome, Vec::new())
+}
+
+fn carry_out(task: &TaskFrame, original: &OwnedFd) -> (Outcome, Vec<Vec<u8>>) {
     let mapped = match Mapped::map(original) {
         Ok(mapped) => mapped,
-        Err(error) => return refused("decode_memory", format!("mapping the file: {error}")),
+        Err(error) => return refused("decode_memory", &format!("mapping the file: {error}")),
+    };
+    match task.only {
+        None => render(task, &mapped),
+        Some(Only::Metadata) => match safelight_imaging::read_metadata(mapped.bytes()) {
+            Err(error) => refused(error.code().as_str(), &error.to_string()),
+            Ok(metadata) => {
+                let metadata = Box::new(metadata);
+                (Outcome::Read { metadata }, Vec::new())
+            }
+        },
+        Some(Only::Cleaned) => clean(mapped.bytes()),
+    }
+}
+
+fn clean(input: &[u8]) -> (Outcome, Vec<Vec<u8>>) {
+    let cleaned = match safelight_imaging::clean(input) {
+        Ok(cleaned) => cleaned,
+        Err(error) => return refused(error.code().as_str(), &error.to_string()),
+    };
+    let list = serde_json::to_vec(cleaned.segments()).unwrap_or_default();
+    let list_bytes = list.len() as u64;
+    if !(1..=MAX_LIST_BYTES).contains(&list_bytes) {
+        let why = "what stays lies in too many pieces";
+        return refused("unsupported_media_type", why);
+    }
+    (Outcome::Cleaned { list_bytes }, vec![list])
+}
+
+fn render(task: &TaskFrame, mapped: &Mapped) -> (Outcome, Vec<Vec<u8>>) {
+    let Some(presets) = task.presets() else {
+        return refused("internal", "unknown preset");
     };
     let rendered =
         safelight_imaging::render(mapped.bytes(), &presets, &task.limits, task.want_hashes);
     match rendered {
-        Err(error) => refused(error.code().as_str(), error.to_string()),
+        Err(error) => refused(error.code().as_str(), &error.to_string()),
         Ok(mut rendered) => {
             if task.copy.is_some()
                 && let Some(copy) = rendered.renditions.last_mut()
@@ -116,6 +146,12 @@ fn render(task: &TaskFrame, original: &OwnedFd) -> (Outcome, Vec<Vec<u8>>) {
                 height: rendered.height,
                 thumbhash: rendered.thumbhash,
                 picture_hash: rendered.picture_hash.map(|hash| hash.0),
+                // A picture that can be shown is none the worse for what cannot be read of it.
+                metadata: task
+                    .want_metadata
+                    .then(|| safelight_imaging::read_metadata(mapped.bytes()).ok())
+                    .flatten()
+                    .map(Box::new),
                 pictures: frames.collect(),
             };
             (

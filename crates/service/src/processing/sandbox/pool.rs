@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use safelight_imaging::{Limits, MediaType, Rendition};
+use safelight_imaging::{Limits, MediaType, Metadata, Rendition, Segment};
 use safelight_model::codes::Code;
 use safelight_model::near::PictureHash;
 use safelight_model::preset::Preset;
@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::confinement::Confinement;
 use super::error::SandboxError;
-use super::protocol::{Outcome, TaskFrame, child_code, tame};
+use super::protocol::{Only, Outcome, TaskFrame, child_code, tame};
 use super::worker::{Answer, Silence, Worker, read_only};
 
 /// How children are started and what each may take.
@@ -95,6 +95,8 @@ pub struct RenderReply {
     pub thumbhash: Option<Vec<u8>>,
     /// The perceptual hash, if hashes were asked for and the picture is not too plain for one.
     pub picture_hash: Option<PictureHash>,
+    /// What the file tells of how it was taken, as the child says, if that was asked for and could be read.
+    pub metadata: Option<Box<Metadata>>,
     /// Processor time that this task took in the child.
     pub cpu_us: u64,
     /// The most memory that the child ever had resident.
@@ -147,15 +149,86 @@ impl Sandbox {
         original: OwnedFd,
         task: RenderTask,
     ) -> Result<RenderReply, SandboxError> {
-        let presets = task.presets.iter();
+        let frame = self.frame(&task);
+        reply(self.run(original, frame).await?, &task)
+    }
+
+    /// As [`Sandbox::render`], and reads what the file tells of how it was taken, in the same visit.
+    ///
+    /// # Errors
+    /// See [`SandboxError`].
+    pub async fn render_and_read(
+        &self,
+        original: OwnedFd,
+        task: RenderTask,
+    ) -> Result<RenderReply, SandboxError> {
         let frame = TaskFrame {
-            presets: presets.map(|p| (p.name.to_owned(), p.version)).collect(),
-            copy: None,
-            limits: task.limits,
-            want_hashes: task.want_hashes,
-            cpu_seconds: self.cpu_seconds(),
+            want_metadata: true,
+            ..self.frame(&task)
         };
         reply(self.run(original, frame).await?, &task)
+    }
+
+    /// Reads what the file behind `original` tells of how it was taken; nothing is decoded. It is what the child says: texts and
+    /// numbers are still to be checked.
+    ///
+    /// # Errors
+    /// See [`SandboxError`].
+    pub async fn read_metadata(&self, original: OwnedFd) -> Result<Box<Metadata>, SandboxError> {
+        let frame = TaskFrame {
+            only: Some(Only::Metadata),
+            ..self.empty_frame()
+        };
+        match self.run(original, frame).await?.frame.outcome {
+            Outcome::Read { metadata } => Ok(metadata),
+            Outcome::Refused { code, detail } => Err(refused(&code, &detail)),
+            Outcome::Done { .. } | Outcome::Cleaned { .. } => Err(unanswered()),
+        }
+    }
+
+    /// Says what a cleaned original of the file behind `original` is made of ([`safelight_imaging::clean`]). It is what the child says:
+    /// where the segments lie is still to be checked.
+    ///
+    /// # Errors
+    /// See [`SandboxError`].
+    pub async fn clean(&self, original: OwnedFd) -> Result<Vec<Segment>, SandboxError> {
+        let frame = TaskFrame {
+            only: Some(Only::Cleaned),
+            ..self.empty_frame()
+        };
+        let answer = self.run(original, frame).await?;
+        match answer.frame.outcome {
+            Outcome::Cleaned { .. } => {
+                let list = answer.pictures.into_iter().next().unwrap_or_default();
+                serde_json::from_slice(&list).map_err(|_| unanswered())
+            }
+            Outcome::Refused { code, detail } => Err(refused(&code, &detail)),
+            Outcome::Done { .. } | Outcome::Read { .. } => Err(unanswered()),
+        }
+    }
+
+    /// The frame of a task.
+    fn frame(&self, task: &RenderTask) -> TaskFrame {
+        let presets = task.presets.iter();
+        TaskFrame {
+            presets: presets.map(|p| (p.name.to_owned(), p.version)).collect(),
+            limits: task.limits,
+            want_hashes: task.want_hashes,
+            ..self.empty_frame()
+        }
+    }
+
+    /// A frame that asks for nothing.
+    fn empty_frame(&self) -> TaskFrame {
+        TaskFrame {
+            presets: Vec::new(),
+            copy: None,
+            limits: Limits::default(),
+            want_hashes: false,
+            want_metadata: false,
+            only: None,
+            cpu_seconds: self.cpu_seconds(),
+        }
     }
 
     /// Makes a JPEG of the whole file behind `original`, as [`Sandbox::render`] makes renditions. It has what a copy keeps of the
@@ -165,15 +238,14 @@ impl Sandbox {
     /// See [`SandboxError`].
     pub async fn copy(&self, original: OwnedFd, task: CopyTask) -> Result<Vec<u8>, SandboxError> {
         let frame = TaskFrame {
-            presets: Vec::new(),
             copy: Some((task.long_edge, task.quality)),
             limits: task.limits,
-            want_hashes: false,
-            cpu_seconds: self.cpu_seconds(),
+            ..self.empty_frame()
         };
         let answer = self.run(original, frame).await?;
         match answer.frame.outcome {
             Outcome::Refused { code, detail } => Err(refused(&code, &detail)),
+            Outcome::Read { .. } | Outcome::Cleaned { .. } => Err(unanswered()),
             // There is one: it was checked.
             Outcome::Done { .. } => Ok(answer.pictures.into_iter().next().unwrap_or_default()),
         }
@@ -312,16 +384,25 @@ fn refused(code: &str, detail: &str) -> SandboxError {
     }
 }
 
+/// An answer to another task than the child was given; `check_answer` lets none through.
+fn unanswered() -> SandboxError {
+    SandboxError::Crashed {
+        detail: "an answer to another task".to_owned(),
+    }
+}
+
 /// An answer as the service sees it.
 fn reply(answer: Answer, task: &RenderTask) -> Result<RenderReply, SandboxError> {
     match answer.frame.outcome {
         Outcome::Refused { code, detail } => Err(refused(&code, &detail)),
+        Outcome::Read { .. } | Outcome::Cleaned { .. } => Err(unanswered()),
         Outcome::Done {
             media,
             width,
             height,
             thumbhash,
             picture_hash,
+            metadata,
             pictures,
         } => Ok(RenderReply {
             media,
@@ -341,6 +422,7 @@ fn reply(answer: Answer, task: &RenderTask) -> Result<RenderReply, SandboxError>
                 .collect(),
             thumbhash,
             picture_hash: picture_hash.map(PictureHash),
+            metadata,
             cpu_us: answer.frame.cpu_us,
             max_rss_bytes: answer.frame.max_rss_bytes,
         }),

@@ -4,7 +4,7 @@
 //! byte. Child to parent: a frame, and behind it the pictures' bytes in order, their sizes in the
 //! frame.
 
-use safelight_imaging::{Limits, MediaType, SNIFF_BYTES, sniff};
+use safelight_imaging::{Limits, MediaType, Metadata, SNIFF_BYTES, sniff};
 use safelight_model::codes::Code;
 use safelight_model::preset::{self, Format, Preset};
 
@@ -14,6 +14,8 @@ pub(super) const LENGTH_BYTES: usize = 4;
 pub(super) const MAX_FRAME_BYTES: usize = 64 * 1024;
 /// Most bytes of all pictures in an answer.
 pub(super) const MAX_PICTURES_BYTES: u64 = 64 * 1024 * 1024;
+/// Longest JSON of what a cleaned original is made of: a clip of hours takes one, whose other tracks lie between those that stay.
+pub(super) const MAX_LIST_BYTES: u64 = 8 * 1024 * 1024;
 /// Most characters kept of what a child says.
 pub(super) const MAX_DETAIL_CHARS: usize = 300;
 /// The longest thumbhash there is (with alpha) has 25 bytes.
@@ -38,8 +40,24 @@ pub(super) struct TaskFrame {
     pub copy: Option<(u32, u8)>,
     pub limits: Limits,
     pub want_hashes: bool,
+    /// Whether to read what the file tells of how it was taken, too.
+    #[serde(default)]
+    pub want_metadata: bool,
+    /// What is wanted in place of pictures: nothing is decoded then.
+    #[serde(default)]
+    pub only: Option<Only>,
     /// Processor time for this task.
     pub cpu_seconds: u64,
+}
+
+/// A task for which no picture is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Only {
+    /// Read what the file tells of how it was taken.
+    Metadata,
+    /// Say what a cleaned original of it is made of.
+    Cleaned,
 }
 
 impl TaskFrame {
@@ -79,7 +97,16 @@ pub(super) enum Outcome {
         height: u32,
         thumbhash: Option<Vec<u8>>,
         picture_hash: Option<u64>,
+        #[serde(default)]
+        metadata: Option<Box<Metadata>>,
         pictures: Vec<PictureFrame>,
+    },
+    Read {
+        metadata: Box<Metadata>,
+    },
+    /// Behind the frame comes the list of segments, as JSON of so many bytes.
+    Cleaned {
+        list_bytes: u64,
     },
     Refused {
         code: String,
@@ -119,17 +146,30 @@ pub(super) fn frame_length(head: [u8; LENGTH_BYTES]) -> Option<usize> {
 /// # Errors
 /// What is wrong with it.
 pub(super) fn check_answer(answer: &AnswerFrame, task: &TaskFrame) -> Result<(), &'static str> {
-    let Outcome::Done {
-        width,
-        height,
-        thumbhash,
-        picture_hash,
-        pictures,
-        ..
-    } = &answer.outcome
-    else {
-        return Ok(());
+    let (width, height, thumbhash, picture_hash, metadata, pictures) = match &answer.outcome {
+        Outcome::Refused { .. } => return Ok(()),
+        Outcome::Read { .. } if task.only == Some(Only::Metadata) => return Ok(()),
+        Outcome::Cleaned { list_bytes } if task.only == Some(Only::Cleaned) => {
+            return match *list_bytes <= MAX_LIST_BYTES {
+                true => Ok(()),
+                false => Err("list too long"),
+            };
+        }
+        _ if task.only.is_some() => return Err("an answer to another task"),
+        Outcome::Read { .. } | Outcome::Cleaned { .. } => return Err("an answer to another task"),
+        Outcome::Done {
+            width,
+            height,
+            thumbhash,
+            picture_hash,
+            metadata,
+            pictures,
+            ..
+        } => (width, height, thumbhash, picture_hash, metadata, pictures),
     };
+    if metadata.is_some() && !task.want_metadata {
+        return Err("metadata unasked");
+    }
     let presets = task.presets().ok_or("presets unknown")?;
     if pictures.len() != presets.len() {
         return Err("pictures missing or too many");

@@ -173,6 +173,14 @@ impl Worker {
         let frame: AnswerFrame = self.read_frame().await?;
         check_answer(&frame, task).map_err(Silence::Lied)?;
         let mut pictures = Vec::new();
+        if let Outcome::Cleaned { list_bytes } = &frame.outcome {
+            // Bounded by `check_answer`.
+            let length =
+                usize::try_from(*list_bytes).map_err(|_| Silence::Lied("list too long"))?;
+            let mut list = vec![0; length];
+            self.socket.read_exact(&mut list).await?;
+            pictures.push(list);
+        }
         if let Outcome::Done {
             pictures: sizes, ..
         } = &frame.outcome

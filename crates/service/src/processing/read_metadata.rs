@@ -1,0 +1,125 @@
+//! `read_metadata`: reads what files tell of how they were taken that were inspected before that was read.
+//!
+//! The janitor asks for a few at a time ([`schedule`]), in the bulk lane, so that what users wait for goes first. Nothing is
+//! decoded. Whatever comes of a file is noted: one that tells nothing is not looked at again.
+
+use safelight_catalog::file_metadata::Kept;
+use safelight_catalog::jobs::Job;
+use safelight_catalog::{CatalogError, Tx, blobs, file_metadata};
+use safelight_imaging::MediaType;
+use safelight_model::codes::Code;
+use safelight_model::job::JobKind;
+use safelight_model::limits;
+
+use super::fetch_original::fetch_kinds;
+use super::file_metadata::{believed, kept};
+use super::sandbox::Sandbox;
+use crate::context::{Context, Owner};
+use crate::queue::enqueue::enqueue;
+use crate::work::{JobError, Results, results};
+
+/// So many wait at most.
+const AT_ONCE: i64 = 100;
+
+/// Asks that files which nobody has read be read; how many were asked for that were not yet.
+///
+/// # Errors
+/// What the catalog says.
+pub async fn schedule(context: &Context) -> Result<usize, CatalogError> {
+    let mut reader = context.catalog.reader().await?;
+    let found = file_metadata::unread(&mut reader.tx(), AT_ONCE).await?;
+    drop(reader);
+    if found.is_empty() {
+        return Ok(0);
+    }
+    let context = context.clone();
+    let catalog = context.catalog.clone();
+    catalog
+        .write(move |tx| {
+            Box::pin(async move {
+                let mut asked = 0;
+                for file in &found {
+                    let owner = Owner {
+                        tenant_id: file.tenant_id.clone(),
+                        owner_id: file.owner_id.clone(),
+                    };
+                    let kind = JobKind::ReadMetadata;
+                    let fresh = enqueue(tx, &context, kind, &owner, &file.blob_id).await?;
+                    asked += usize::from(fresh);
+                }
+                Ok::<_, CatalogError>(asked)
+            })
+        })
+        .await
+}
+
+/// Runs the job up to its results.
+///
+/// # Errors
+/// Why it was not done.
+pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Results, JobError> {
+    let mut reader = context.catalog.reader().await?;
+    let blob = blobs::find(&mut reader.tx(), &job.tenant_id, &job.subject_id).await?;
+    drop(reader);
+    let Some(blob) = blob.filter(|b| b.state == "live" && b.verdict == "clean") else {
+        return Ok(results(|_| Box::pin(async { Ok(()) })));
+    };
+    let media = blob.mime.as_deref().and_then(MediaType::of_mime);
+    let is_readable = media.is_some_and(MediaType::is_readable);
+    let mut found = None;
+    // What would tell nothing is not fetched.
+    if is_readable && blob.size_bytes <= limits::MAX_READ_BYTES {
+        let fetched = fetch_kinds(context, &blob, MediaType::is_readable).await?;
+        if let Some(file) = fetched.file {
+            found = match sandbox.read_metadata(file).await {
+                Ok(said) => {
+                    let policy = context.settings.metadata_policies.of(&job.tenant_id);
+                    kept(&believed(*said), policy)
+                }
+                Err(error) if error.retryable() => {
+                    tracing::warn!(%error, blob_id = blob.blob_id, "the sandbox failed");
+                    return Err(JobError::Retry {
+                        after: None,
+                        code: error.code(),
+                        detail: "the decoder could not be run".to_owned(),
+                    });
+                }
+                // A machine may have been too busy for a file that it could read: once more.
+                Err(error) if error.code() == Code::DecodeTimeout && job.attempts < 2 => {
+                    return Err(JobError::Retry {
+                        after: None,
+                        code: error.code(),
+                        detail: error.to_string(),
+                    });
+                }
+                Err(error) => {
+                    tracing::debug!(%error, blob_id = blob.blob_id, "a file tells nothing");
+                    None
+                }
+            };
+        }
+    }
+    let (context, job) = (context.clone(), job.clone());
+    Ok(results(move |tx| {
+        Box::pin(async move { Ok(note(tx, &context, &job, found.as_ref()).await?) })
+    }))
+}
+
+async fn note(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    job: &Job,
+    found: Option<&Kept>,
+) -> Result<(), CatalogError> {
+    let (blob_id, now) = (&job.subject_id, context.now());
+    file_metadata::write_later(tx, &job.tenant_id, blob_id, found, now).await?;
+    Ok(())
+}
+
+/// The job is dead: the file tells nothing, and is not asked for again.
+///
+/// # Errors
+/// What the catalog says.
+pub async fn buried(tx: &mut Tx<'_>, context: &Context, job: &Job) -> Result<(), CatalogError> {
+    note(tx, context, job, None).await
+}
