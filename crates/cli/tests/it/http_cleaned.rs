@@ -202,11 +202,6 @@ async fn it_goes_with_its_asset(database: Database) {
     })
     .await
     .unwrap();
-    let left = "SELECT COUNT(*) FROM renditions";
-    let catalog = rig.catalog().await;
-    wait::until(PATIENCE, async || number(&catalog, left).await == 0)
-        .await
-        .unwrap();
 }
 
 async fn what_failed_for_want_of_the_store_is_tried_again(database: Database) {
