@@ -33,8 +33,9 @@ async fn check(catalog: &Catalog) {
     let on_postgres = catalog.backend() == Backend::Postgres;
     let mut reader = catalog.reader().await.unwrap();
     let tx = &mut reader.tx();
-    let plan = explain::plan(tx, &question(on_postgres), values![100_i64]);
-    let plan = plan.await.unwrap();
+    let plan = explain::plan(tx, &question(on_postgres), values![100_i64])
+        .await
+        .unwrap();
     assert!(plan.contains("blobs_unread"), "{plan}");
     for whose in [Whose::Of(&["ten", "other"]), Whose::OfAllBut(&["other"])] {
         let (sql, mut values) = forgotten(whose, on_postgres);
