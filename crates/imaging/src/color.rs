@@ -33,6 +33,11 @@ pub(crate) fn to_srgb(pixels: Pixels, profile: Option<&Profile>) -> Result<Pixel
     }
 }
 
+/// Whether pixels of red, green and blue with this profile are sRGB as they are.
+pub(crate) fn is_srgb(profile: Option<&Profile>) -> bool {
+    transform(Kind::Rgb, profile).is_none()
+}
+
 /// Without a profile: gray is gray, and ink takes light away.
 fn plain(pixels: Pixels) -> Result<Pixels, ImagingError> {
     if matches!(pixels.kind, Kind::Rgb | Kind::Rgba) {

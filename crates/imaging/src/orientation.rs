@@ -130,6 +130,12 @@ impl Orientation {
         (self.swaps_sides(), x == 1, y == 1)
     }
 
+    /// Whether stored columns and stored rows count backwards.
+    pub(crate) fn mirrors(self) -> (bool, bool) {
+        let (_, mirrors_x, mirrors_y) = self.parts();
+        (mirrors_x, mirrors_y)
+    }
+
     /// Reads the orientation from a TIFF structure. Whatever is wrong with it, the picture can
     /// still be shown: then it is upright.
     pub(crate) fn from_tiff(tiff: &[u8]) -> Self {

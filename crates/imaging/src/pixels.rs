@@ -3,6 +3,7 @@
 use std::alloc::{Layout, alloc_zeroed};
 
 use crate::ImagingError;
+use crate::picture::Picture;
 
 /// What the bytes of a pixel mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +77,10 @@ pub(crate) fn zeroed(len: usize) -> Result<Vec<u8>, ImagingError> {
 /// A decoded picture, possibly smaller than the file's, in the file's own colours.
 #[derive(Debug)]
 pub(crate) struct Decoded {
-    pub pixels: Pixels,
+    pub picture: Picture,
     /// Which of the decoded columns and rows the picture covers.
     pub extent: Extent,
-    /// What its colours mean, where the file says so.
+    /// What its colours mean, where the file says so and it is still to be converted.
     pub profile: Option<Profile>,
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn decode(
             width: scaled(place.width),
             height: scaled(place.height),
         },
-        pixels,
+        picture: crate::picture::Picture::Packed(pixels),
         profile: Some(profile),
     })
 }

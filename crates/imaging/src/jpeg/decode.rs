@@ -2,11 +2,15 @@
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_int};
+use std::ptr;
 
 use turbojpeg::raw;
 
 use super::structure::{Structure, walk};
+use crate::color::is_srgb;
+use crate::picture::Picture;
 use crate::pixels::{Decoded, Extent, Kind, Pixels, Profile};
+use crate::planes::Planes;
 use crate::{ImagingError, Limits};
 
 /// Baseline, extended sequential and progressive, Huffman or arithmetic. The rest is lossless or
@@ -76,6 +80,9 @@ pub(crate) fn decode(
     } else {
         0
     };
+    let profile = structure.icc(bytes).map(Profile::Icc);
+    // Only what is in sRGB already can go without red, green and blue.
+    let sampling = luma_for_chroma(&frame.sampling).filter(|_| is_srgb(profile.as_ref()));
     let scaled = |side: u32| (u64::from(side) * u64::from(eighths)).div_ceil(8);
     let needed = coefficients + scaled(frame.width) * scaled(frame.height) * kind.channels() as u64;
     if needed > limits.max_decode_bytes {
@@ -92,19 +99,40 @@ pub(crate) fn decode(
     let fast = u64::from(long) * u64::from(eighths) / 8 * 2
         >= u64::from(long_edge) * u64::from(FAST_UPSAMPLE_HALVES);
     decoder.set(raw::TJPARAM_TJPARAM_FASTUPSAMPLE, c_int::from(fast))?;
-    let mut pixels = decoder.decode(&stream, (frame.width, frame.height), eighths, kind)?;
+    let size = (frame.width, frame.height);
+    decoder.read_header(&stream, size, eighths)?;
+    let extent = |side: u32| (f64::from(side) * f64::from(eighths) / 8.0).max(1.0);
+    let extent = Extent::from_corner(extent(frame.width), extent(frame.height));
+    if let Some(sampling) = sampling
+        && decoder.get(raw::TJPARAM_TJPARAM_COLORSPACE) == raw::TJCS_TJCS_YCbCr
+    {
+        let planes = decoder.planes(&stream, size, eighths, sampling)?;
+        return Ok(Decoded {
+            picture: Picture::Planar(planes),
+            extent,
+            profile: None,
+        });
+    }
+    let mut pixels = decoder.pixels(&stream, size, eighths, kind)?;
     if kind == Kind::Cmyk && structure.adobe {
         // Adobe stores ink inverted, and everybody follows.
         for ink in &mut pixels.bytes {
             *ink = 255 - *ink;
         }
     }
-    let extent = |side: u32| (f64::from(side) * f64::from(eighths) / 8.0).max(1.0);
     Ok(Decoded {
-        extent: Extent::from_corner(extent(frame.width), extent(frame.height)),
-        pixels,
-        profile: structure.icc(bytes).map(Profile::Icc),
+        picture: Picture::Packed(pixels),
+        extent,
+        profile,
     })
+}
+
+/// Samples of luma for one of chroma, across and down, where they are as cameras have them.
+fn luma_for_chroma(sampling: &[(u8, u8)]) -> Option<(u32, u32)> {
+    match sampling {
+        [luma @ ((1, 1) | (2, 1) | (2, 2)), (1, 1), (1, 1)] => Some((luma.0.into(), luma.1.into())),
+        _ => None,
+    }
 }
 
 /// The fewest eighths that serve a longer edge of `long_edge`, or of `least_edge` without a resize.
@@ -194,18 +222,18 @@ impl Decoder {
         Err(ImagingError::corrupt(detail))
     }
 
-    fn decode(
+    /// Reads the header of a picture of this size, and sets the scale.
+    fn read_header(
         &mut self,
         stream: &[u8],
         size: (u32, u32),
         eighths: u32,
-        kind: Kind,
-    ) -> Result<Pixels, ImagingError> {
+    ) -> Result<(), ImagingError> {
         // SAFETY: pointer and length are those of a live slice.
         let status =
             unsafe { raw::tj3DecompressHeader(self.0, stream.as_ptr(), stream.len() as _) };
         self.check(status)?;
-        // The buffer below is sized by what the decoder itself read.
+        // Buffers are sized by what the decoder itself read.
         let width = self.get(raw::TJPARAM_TJPARAM_JPEGWIDTH);
         let height = self.get(raw::TJPARAM_TJPARAM_JPEGHEIGHT);
         if (width, height) != size || width == 0 || height == 0 {
@@ -218,7 +246,17 @@ impl Decoder {
         };
         // SAFETY: the handle is alive.
         let status = unsafe { raw::tj3SetScalingFactor(self.0, factor) };
-        self.check(status)?;
+        self.check(status)
+    }
+
+    /// The picture whose header was read, with all channels side by side.
+    fn pixels(
+        &mut self,
+        stream: &[u8],
+        (width, height): (u32, u32),
+        eighths: u32,
+        kind: Kind,
+    ) -> Result<Pixels, ImagingError> {
         let (format, pixel_format) = match kind {
             Kind::Gray => (Kind::Gray, raw::TJPF_TJPF_GRAY),
             Kind::Cmyk => (Kind::Cmyk, raw::TJPF_TJPF_CMYK),
@@ -244,6 +282,65 @@ impl Decoder {
         self.check(status)?;
         Ok(pixels)
     }
+
+    /// The picture whose header was read, as it is coded.
+    fn planes(
+        &mut self,
+        stream: &[u8],
+        (width, height): (u32, u32),
+        eighths: u32,
+        sampling: (u32, u32),
+    ) -> Result<Planes, ImagingError> {
+        let name = match sampling {
+            (1, 1) => raw::TJSAMP_TJSAMP_444,
+            (2, 1) => raw::TJSAMP_TJSAMP_422,
+            _ => raw::TJSAMP_TJSAMP_420,
+        };
+        if self.get(raw::TJPARAM_TJPARAM_SUBSAMP) != name.cast_unsigned() {
+            return Err(ImagingError::corrupt("two readings of the sampling"));
+        }
+        let scaled = |side: u32| (side * eighths).div_ceil(8);
+        let (width, height) = (scaled(width), scaled(height));
+        // The library rounds luma up to whole samples of chroma.
+        let (columns, rows) = (width.div_ceil(sampling.0), height.div_ceil(sampling.1));
+        let mut luma = Pixels::zeroed(columns * sampling.0, rows * sampling.1, Kind::Gray)?;
+        let mut blue = Pixels::zeroed(columns, rows, Kind::Gray)?;
+        let mut red = Pixels::zeroed(columns, rows, Kind::Gray)?;
+        let mut starts = [&mut luma, &mut blue, &mut red].map(|plane| plane.bytes.as_mut_ptr());
+        // SAFETY: the stream is a live slice; the header was read, and its size and sampling compared, so that each
+        // buffer holds what the library writes for this scaling factor: rows without padding, of luma rounded up to
+        // whole samples of chroma.
+        let status = unsafe {
+            raw::tj3DecompressToYUVPlanes8(
+                self.0,
+                stream.as_ptr(),
+                stream.len() as _,
+                starts.as_mut_ptr(),
+                ptr::null_mut(),
+            )
+        };
+        self.check(status)?;
+        cut(&mut luma, width, height);
+        Ok(Planes {
+            luma,
+            chroma: [blue, red],
+            sampling,
+        })
+    }
+}
+
+/// Drops columns and rows behind the last of the picture.
+fn cut(plane: &mut Pixels, width: u32, height: u32) {
+    if plane.width != width {
+        let (from, to) = (plane.width as usize, width as usize);
+        for row in 1..height as usize {
+            plane
+                .bytes
+                .copy_within(row * from..row * from + to, row * to);
+        }
+    }
+    plane.bytes.truncate(width as usize * height as usize);
+    (plane.width, plane.height) = (width, height);
 }
 
 impl Drop for Decoder {

@@ -4,6 +4,7 @@ use std::io::Cursor;
 
 use png::{BitDepth, ColorType, Decoder, DecodingError, Reader, Transformations};
 
+use crate::picture::Picture;
 use crate::pixels::{Decoded, Kind, Profile, zeroed};
 use crate::shrink::{Shrinker, factor};
 use crate::{ImagingError, Limits};
@@ -76,7 +77,7 @@ pub(crate) fn decode(
     }
     let (pixels, extent) = shrinker.finish(height);
     Ok(Decoded {
-        pixels,
+        picture: Picture::Packed(pixels),
         extent,
         profile: icc.map(Profile::Icc),
     })

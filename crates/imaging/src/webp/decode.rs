@@ -6,6 +6,7 @@ use std::ptr;
 use libwebp_sys as sys;
 
 use super::chunks::Chunks;
+use crate::picture::Picture;
 use crate::pixels::{Decoded, Extent, Kind, Pixels, Profile};
 use crate::shrink::factor;
 use crate::{ImagingError, Limits};
@@ -83,7 +84,7 @@ pub(crate) fn decode(
     };
     Ok(Decoded {
         extent: Extent::whole(pixels.width, pixels.height),
-        pixels,
+        picture: Picture::Packed(pixels),
         profile: chunks
             .icc
             .clone()

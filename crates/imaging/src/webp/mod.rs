@@ -9,3 +9,4 @@ pub(crate) use chunks::read;
 pub(crate) use clean::clean;
 pub(crate) use decode::decode;
 pub use encode::encode_webp;
+pub(crate) use encode::encode_webp_planes;

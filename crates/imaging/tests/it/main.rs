@@ -22,6 +22,7 @@ mod limits;
 mod memory;
 mod metadata;
 mod never_panics;
+mod planes;
 mod real_files;
 mod seeds;
 mod upright;

@@ -18,6 +18,8 @@ const SAME_PICTURE_BITS: u32 = 26;
 const SAME_PICTURE_SIMILARITY: f64 = 0.89;
 /// Of 255: how far the means of a channel may be apart.
 const SAME_COLOR: f64 = 2.0;
+/// The same of ink, where two engines weigh what no screen shows differently.
+const SAME_INK: f64 = 4.0;
 
 fn media() -> Option<PathBuf> {
     let folder = std::env::var_os("SAFELIGHT_MEDIA").map(PathBuf::from);
@@ -53,27 +55,47 @@ fn heif_files(media: &Path) -> Vec<PathBuf> {
 }
 
 /// Pixel by pixel, in the structure of each block, and in every rendition's own size.
+fn check_likeness(path: &Path, most_apart: f64) {
+    for rendition in render_file(path).renditions {
+        let (name, preset) = (path.display(), rendition.preset.name);
+        let long = rendition.width.max(rendition.height);
+        let (got, expected) = (seen(&rendition), reference(path, long));
+        let alike = similarity(&got, &expected);
+        let mean = |seen: &Seen, channel: usize| {
+            let values = seen.rgba.iter().skip(channel).step_by(4);
+            values.map(|v| f64::from(*v)).sum::<f64>() / f64::from(seen.width * seen.height)
+        };
+        let apart = (0..3).map(|channel| mean(&got, channel) - mean(&expected, channel));
+        let apart = apart.map(f64::abs).fold(0.0, f64::max);
+        println!("{name} {preset}: similarity {alike:.4}, mean colour {apart:.2} apart");
+        assert!(alike >= SAME_PICTURE_SIMILARITY, "{name} {preset}: {alike}");
+        assert!(apart <= most_apart, "{name} {preset}: {apart}");
+    }
+}
+
 #[test]
 fn heic_and_avif_are_decoded_like_the_reference() {
     let Some(media) = media() else { return };
     for path in heif_files(&media) {
-        for rendition in render_file(&path).renditions {
-            let (name, preset) = (path.display(), rendition.preset.name);
-            let (got, expected) = (
-                seen(&rendition),
-                reference(&path, rendition.preset.long_edge),
-            );
-            let alike = similarity(&got, &expected);
-            let mean = |seen: &Seen, channel: usize| {
-                let values = seen.rgba.iter().skip(channel).step_by(4);
-                values.map(|v| f64::from(*v)).sum::<f64>() / f64::from(seen.width * seen.height)
-            };
-            let apart = (0..3).map(|channel| mean(&got, channel) - mean(&expected, channel));
-            let apart = apart.map(f64::abs).fold(0.0, f64::max);
-            println!("{name} {preset}: similarity {alike:.4}, mean colour {apart:.2} apart");
-            assert!(alike >= SAME_PICTURE_SIMILARITY, "{name} {preset}: {alike}");
-            assert!(apart <= SAME_COLOR, "{name} {preset}: {apart}");
-        }
+        check_likeness(&path, SAME_COLOR);
+    }
+}
+
+/// Every way that colours take from a JPEG: as they are with chroma halved, half halved and whole, turned, by a profile that
+/// is sRGB's, from Display P3, from ink.
+#[test]
+fn jpegs_are_decoded_like_the_reference() {
+    let Some(media) = media() else { return };
+    for (name, most_apart) in [
+        ("photos/iphone6_hdr_off.jpg", SAME_COLOR),
+        ("photos/samsung_galaxy_s7edge_12mp_gps.jpg", SAME_COLOR),
+        ("photos/samsung_s9plus_12mp.jpg", SAME_COLOR),
+        ("photos/xiaomi_mi9t_12mp_orient6.jpg", SAME_COLOR),
+        ("motion/pixel3axl_12mp.MP.jpg", SAME_COLOR),
+        ("hdr/iphone13mini_gainmap_apple.jpg", SAME_COLOR),
+        ("formats/cmyk.jpg", SAME_INK),
+    ] {
+        check_likeness(&media.join(name), most_apart);
     }
 }
 

@@ -1,0 +1,160 @@
+//! A picture on its way from the decoder to the encoders, in whichever form serves it best.
+
+use fast_image_resize::Resizer;
+use safelight_model::preset::{Format, Preset};
+
+use crate::ImagingError;
+use crate::color::to_srgb;
+use crate::encode_jpeg::{encode_jpeg, encode_jpeg_planes};
+use crate::orientation::Orientation;
+use crate::pixels::{Extent, Kind, Pixels, Profile};
+use crate::planes::Planes;
+use crate::resize::resize;
+use crate::webp::{encode_webp, encode_webp_planes};
+
+/// As it was stored: not turned upright yet.
+#[derive(Clone, Debug)]
+pub(crate) enum Picture {
+    /// All of a pixel's channels side by side.
+    Packed(Pixels),
+    /// Lightness and colour apart, in sRGB's colours.
+    Planar(Planes),
+}
+
+impl Picture {
+    /// Columns and rows.
+    pub(crate) fn size(&self) -> (u32, u32) {
+        let pixels = match self {
+            Self::Packed(pixels) => pixels,
+            Self::Planar(planes) => &planes.luma,
+        };
+        (pixels.width, pixels.height)
+    }
+
+    /// The part that `extent` covers, at exactly `width` by `height`.
+    pub(crate) fn resize(
+        self,
+        resizer: &mut Resizer,
+        extent: Extent,
+        (width, height): (u32, u32),
+    ) -> Result<Self, ImagingError> {
+        match self {
+            Self::Packed(pixels) => {
+                let whole = Extent::whole(width, height);
+                if extent == whole && Extent::whole(pixels.width, pixels.height) == whole {
+                    return Ok(Self::Packed(pixels));
+                }
+                let resized = resize(resizer, &pixels, extent, width, height)?;
+                Ok(Self::Packed(resized))
+            }
+            Self::Planar(planes) => {
+                let resized = planes.resize(resizer, extent, width, height)?;
+                Ok(Self::Planar(resized))
+            }
+        }
+    }
+
+    /// All of it at exactly this size.
+    pub(crate) fn shrink_to(
+        self,
+        resizer: &mut Resizer,
+        size: (u32, u32),
+    ) -> Result<Self, ImagingError> {
+        let (width, height) = self.size();
+        self.resize(resizer, Extent::whole(width, height), size)
+    }
+
+    /// In sRGB, and without alpha where all of it is opaque.
+    pub(crate) fn srgb(self, profile: Option<&Profile>) -> Result<Self, ImagingError> {
+        let Self::Packed(pixels) = self else {
+            return Ok(self);
+        };
+        let pixels = to_srgb(pixels, profile)?;
+        if pixels.kind == Kind::Rgba && pixels.bytes.as_chunks::<4>().0.iter().all(|p| p[3] == 255)
+        {
+            return Ok(Self::Packed(without_alpha(&pixels)?));
+        }
+        Ok(Self::Packed(pixels))
+    }
+
+    /// Red, green and blue, with alpha if there is any, upright, at a size that is given as it is stored.
+    pub(crate) fn upright_pixels(
+        self,
+        resizer: &mut Resizer,
+        (width, height): (u32, u32),
+        orientation: Orientation,
+    ) -> Result<Pixels, ImagingError> {
+        let pixels = match self {
+            Self::Packed(pixels) if (pixels.width, pixels.height) == (width, height) => pixels,
+            Self::Packed(pixels) => {
+                let whole = Extent::whole(pixels.width, pixels.height);
+                resize(resizer, &pixels, whole, width, height)?
+            }
+            Self::Planar(planes) => planes.rgb(resizer, width, height)?,
+        };
+        Ok(orientation.apply(&pixels))
+    }
+
+    /// The file that a preset makes of it, turned upright, and its columns and rows.
+    pub(crate) fn encode(
+        &self,
+        preset: Preset,
+        orientation: Orientation,
+    ) -> Result<(u32, u32, Vec<u8>), ImagingError> {
+        let (width, height) = self.size();
+        let (width, height) = orientation.upright_size(width, height);
+        let turns = orientation != Orientation::Upright;
+        let bytes = match self {
+            Self::Packed(stored) => {
+                let turned = turns.then(|| orientation.apply(stored));
+                encode_packed(preset, turned.as_ref().unwrap_or(stored))?
+            }
+            Self::Planar(stored) => {
+                let turned = turns.then(|| stored.upright(orientation));
+                let upright = turned.as_ref().unwrap_or(stored);
+                match preset.format {
+                    Format::Webp => encode_webp_planes(upright, preset.quality)?,
+                    Format::Jpeg => encode_jpeg_planes(upright, preset.quality)?,
+                }
+            }
+        };
+        Ok((width, height, bytes))
+    }
+}
+
+fn encode_packed(preset: Preset, upright: &Pixels) -> Result<Vec<u8>, ImagingError> {
+    let (width, height) = (upright.width, upright.height);
+    let alpha = upright.kind == Kind::Rgba;
+    match preset.format {
+        Format::Webp => encode_webp(width, height, &upright.bytes, alpha, preset.quality),
+        Format::Jpeg if alpha => {
+            let flat = on_white(upright)?;
+            encode_jpeg(width, height, &flat.bytes, preset.quality)
+        }
+        Format::Jpeg => encode_jpeg(width, height, &upright.bytes, preset.quality),
+    }
+}
+
+fn without_alpha(from: &Pixels) -> Result<Pixels, ImagingError> {
+    per_pixel(from, |[r, g, b, _]| [r, g, b])
+}
+
+fn on_white(from: &Pixels) -> Result<Pixels, ImagingError> {
+    per_pixel(from, |[r, g, b, a]| {
+        let over = |colour: u8| {
+            let sum = u32::from(colour) * u32::from(a) + 255 * u32::from(255 - a);
+            u8::try_from((sum + 127) / 255).unwrap_or(u8::MAX)
+        };
+        [over(r), over(g), over(b)]
+    })
+}
+
+fn per_pixel(from: &Pixels, f: impl Fn([u8; 4]) -> [u8; 3]) -> Result<Pixels, ImagingError> {
+    let mut to = Pixels::zeroed(from.width, from.height, Kind::Rgb)?;
+    let (rgba, _) = from.bytes.as_chunks::<4>();
+    let (rgb, _) = to.bytes.as_chunks_mut::<3>();
+    for (to, from) in rgb.iter_mut().zip(rgba) {
+        *to = f(*from);
+    }
+    Ok(to)
+}
