@@ -50,6 +50,11 @@ fn main() -> anyhow::Result<()> {
     {
         std::process::exit(safelight_service::processing::sandbox::child_main());
     }
+    if let [first, rest @ ..] = arguments.as_slice()
+        && first == groups::imaging::used::MEASURED
+    {
+        return groups::imaging::used::run_and_say(rest);
+    }
     if let Some(served) = floor::serve(&arguments) {
         return served;
     }

@@ -64,9 +64,9 @@ impl Row {
     }
 }
 
-/// Digits beyond a thousandth are noise.
+/// Digits beyond a ten-thousandth are noise.
 fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
+    (value * 10_000.0).round() / 10_000.0
 }
 
 /// The rows for people.
@@ -97,6 +97,8 @@ pub fn table(rows: &[Row]) -> String {
 fn digits(value: f64) -> String {
     if value.abs() >= 100.0 {
         format!("{value:.0}")
+    } else if value.abs() < 1.0 {
+        format!("{value:.4}")
     } else {
         format!("{value:.2}")
     }

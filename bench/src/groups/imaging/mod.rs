@@ -10,7 +10,7 @@
 mod likeness;
 pub mod ours;
 mod peers;
-mod used;
+pub mod used;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -72,17 +72,11 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         }
     };
     let peers = Peers::find();
-    let (mut rows, mut ratios) = (Vec::new(), Vec::new());
+    let (mut rows, mut compared) = (Vec::new(), Vec::new());
     for file in &files {
-        let times = photo(file, &peers, &folder, &mut rows).await?;
-        ratios.extend(times.map(f64::ln));
+        compared.extend(photo(file, &peers, &folder, &mut rows).await?);
     }
-    if !ratios.is_empty() {
-        let mean = (ratios.iter().sum::<f64>() / ratios.len() as f64).exp();
-        rows.push(
-            Row::plain("imaging.mean.set_times_sharp", mean, "times").at_least(GOAL_TIMES_SHARP),
-        );
-    }
+    means(&compared, &mut rows);
     for name in OTHER_KINDS {
         let Some(file) = media.as_ref().map(|m| m.join(name)) else {
             println!("imaging: {name} is left out: SAFELIGHT_MEDIA not set");
@@ -152,13 +146,54 @@ fn push(rows: &mut Vec<Row>, photo: &str, what: &str, cost: &Cost) {
     rows.push(Row::plain(name("memory"), cost.peak_mb, "MB"));
 }
 
-/// Everybody's pictures of one photo. Answers how many times ours sharp's processor time is.
+/// One photo's pictures beside sharp's.
+struct Compared {
+    /// Sharp's processor time in units of ours.
+    times: f64,
+    pictures: Vec<Beside>,
+}
+
+/// A picture beside sharp's.
+struct Beside {
+    preset: &'static str,
+    /// Our SSIM less sharp's.
+    ssim: f64,
+    /// Our bytes in units of sharp's.
+    bytes: f64,
+}
+
+/// Rows of all photos together: geometric means, of SSIM the mean difference.
+fn means(compared: &[Compared], rows: &mut Vec<Row>) {
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let geometric = |values: &[f64]| mean(&values.iter().map(|v| v.ln()).collect::<Vec<_>>()).exp();
+    if compared.is_empty() {
+        return;
+    }
+    let times: Vec<f64> = compared.iter().map(|c| c.times).collect();
+    let row = Row::plain("imaging.mean.set_times_sharp", geometric(&times), "times");
+    rows.push(row.at_least(GOAL_TIMES_SHARP));
+    for preset in ALL.map(|p| p.name) {
+        let pictures = compared.iter().flat_map(|c| &c.pictures);
+        let pictures: Vec<&Beside> = pictures.filter(|p| p.preset == preset).collect();
+        if pictures.is_empty() {
+            continue;
+        }
+        let ssim: Vec<f64> = pictures.iter().map(|p| p.ssim).collect();
+        let name = format!("imaging.mean.{preset}_ssim_above_sharp");
+        rows.push(Row::plain(name, mean(&ssim), "of 1").at_least(-GOAL_SSIM));
+        let bytes: Vec<f64> = pictures.iter().map(|p| p.bytes).collect();
+        let name = format!("imaging.mean.{preset}_bytes_of_sharp");
+        rows.push(Row::plain(name, geometric(&bytes), "times").at_most(GOAL_BYTES));
+    }
+}
+
+/// Everybody's pictures of one photo.
 async fn photo(
     file: &Path,
     peers: &Peers,
     folder: &Path,
     rows: &mut Vec<Row>,
-) -> anyhow::Result<Option<f64>> {
+) -> anyhow::Result<Option<Compared>> {
     let photo = stem(file);
     println!("imaging: {photo}");
     let main = photo == MAIN;
@@ -217,7 +252,7 @@ async fn photo(
         Some((_, goal)) => row.at_most(*goal),
         None => row,
     });
-    likenesses(
+    let pictures = likenesses(
         file,
         folder,
         &reply.renditions,
@@ -225,7 +260,10 @@ async fn photo(
         sharp.is_some(),
         rows,
     )?;
-    Ok(sharp.map(|sharp| sharp.cpu_ms / set.cpu_ms))
+    Ok(sharp.map(|sharp| Compared {
+        times: sharp.cpu_ms / set.cpu_ms,
+        pictures,
+    }))
 }
 
 fn to_make(rendition: &Rendition) -> Wanted {
@@ -257,29 +295,35 @@ fn likenesses(
     [own, calls]: [&Path; 2],
     with_sharp: bool,
     rows: &mut Vec<Row>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<Beside>> {
     let original = match Original::decode(file, folder) {
         Ok(original) => original,
         Err(error) => {
             println!("imaging: no likeness of {}: {error:#}", file.display());
-            return Ok(());
+            return Ok(Vec::new());
         }
     };
+    let mut beside = Vec::new();
     for rendition in renditions {
         let preset = rendition.preset.name;
-        let (ssim, bytes) = original.compare(&own.join(preset))?;
+        let (own_ssim, own_bytes) = original.compare(&own.join(preset))?;
         let name = |value: &str| format!("imaging.{}.{preset}_{value}", stem(file));
-        let ssim = Row::plain(name("ssim"), ssim, "of 1");
-        let bytes = Row::plain(name("bytes"), bytes, "bytes");
+        let ssim = Row::plain(name("ssim"), own_ssim, "of 1");
+        let bytes = Row::plain(name("bytes"), own_bytes, "bytes");
         if !with_sharp {
             rows.extend([ssim, bytes]);
             continue;
         }
         let (peer_ssim, peer_bytes) = original.compare(&calls.join(preset))?;
+        beside.push(Beside {
+            preset,
+            ssim: own_ssim - peer_ssim,
+            bytes: own_bytes / peer_bytes,
+        });
         let goal = peer_ssim - GOAL_SSIM;
         rows.push(ssim.against(SHARP, peer_ssim).at_least(goal));
         let goal = peer_bytes * GOAL_BYTES;
         rows.push(bytes.against(SHARP, peer_bytes).at_most(goal));
     }
-    Ok(())
+    Ok(beside)
 }

@@ -98,13 +98,12 @@ impl Peers {
                 for one in wanted {
                     let mut out = folder.join(&one.name).into_os_string();
                     out.push(format!("[Q={},strip]", one.quality));
-                    let mut command = Command::new("vipsthumbnail");
                     let size = format!("{}x{}>", one.width, one.height);
-                    let command = command.arg(file).args(["--size", &size, "-o"]).arg(out);
-                    let (cpu_ms, peak_mb) = run(command)?;
+                    let size = [file.into(), "--size".into(), size.into(), "-o".into(), out];
+                    let cost = run("vipsthumbnail", &size)?;
                     let mut sum = sum.lock().map_err(|_| anyhow::anyhow!("a lane broke"))?;
-                    sum.cpu_ms += cpu_ms;
-                    sum.peak_mb = sum.peak_mb.max(peak_mb);
+                    sum.cpu_ms += cost.cpu_ms;
+                    sum.peak_mb = sum.peak_mb.max(cost.peak_mb);
                 }
             }
             Ok(())

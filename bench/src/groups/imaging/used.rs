@@ -1,14 +1,14 @@
 //! What processes used, from the kernel's own counts.
 
-use std::io;
+use std::ffi::OsString;
 use std::mem::MaybeUninit;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, bail};
-use serde::Deserialize;
+use anyhow::{Context as _, bail, ensure};
+use serde::{Deserialize, Serialize};
 
 /// What one photo took.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub struct Cost {
     /// Processor time, user and system.
     pub cpu_ms: f64,
@@ -23,40 +23,57 @@ fn cpu_ms(usage: &libc::rusage) -> f64 {
     ms(usage.ru_utime) + ms(usage.ru_stime)
 }
 
-/// Processor time of this process and of all its children that have ended.
-pub fn own_and_ended_ms() -> f64 {
-    [libc::RUSAGE_SELF, libc::RUSAGE_CHILDREN]
-        .into_iter()
-        .map(|who| {
-            let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-            // SAFETY: the pointer is valid; zeros are a valid value where the call fails.
-            let usage = unsafe {
-                libc::getrusage(who, usage.as_mut_ptr());
-                usage.assume_init()
-            };
-            cpu_ms(&usage)
-        })
-        .sum()
+fn usage(who: libc::c_int) -> libc::rusage {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the pointer is valid; zeros are a valid value where the call fails.
+    unsafe {
+        libc::getrusage(who, usage.as_mut_ptr());
+        usage.assume_init()
+    }
 }
 
+/// Processor time of this process and of all its children that have ended.
+pub fn own_and_ended_ms() -> f64 {
+    let both = [libc::RUSAGE_SELF, libc::RUSAGE_CHILDREN];
+    both.map(|who| cpu_ms(&usage(who))).iter().sum()
+}
+
+/// How this program is told to run another one and to say what it used.
+pub const MEASURED: &str = "measured";
+
 /// Runs a program to its end. Answers its processor time in ms and the most memory that it had.
-// It is waited for below, where the kernel says what it used.
-#[allow(clippy::zombie_processes)]
-pub fn run(command: &mut Command) -> anyhow::Result<(f64, f64)> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let child = command.spawn().with_context(|| name.clone())?;
-    let pid = libc::pid_t::try_from(child.id())?;
-    let mut status = 0;
-    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: both pointers are valid, and nothing else waits for this child.
-    let usage = unsafe {
-        if libc::wait4(pid, &mut status, 0, usage.as_mut_ptr()) != pid {
-            return Err(io::Error::last_os_error()).context(name);
-        }
-        usage.assume_init()
+///
+/// The kernel begins a process's peak with what its parent has when it is started, and this one may have had photos
+/// in memory. So a small one starts it: this program anew.
+pub fn run(program: &str, arguments: &[OsString]) -> anyhow::Result<Cost> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let output = command
+        .arg(MEASURED)
+        .arg(program)
+        .args(arguments)
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{program}: {said}");
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// The other side of [`run`]: prints what was used.
+pub fn run_and_say(command: &[String]) -> anyhow::Result<()> {
+    let [program, arguments @ ..] = command else {
+        bail!("nothing to run");
     };
-    if status != 0 {
-        bail!("{name} ended with {status}");
-    }
-    Ok((cpu_ms(&usage), usage.ru_maxrss as f64 / 1024.0))
+    let status = Command::new(program)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .status();
+    let status = status.with_context(|| program.clone())?;
+    ensure!(status.success(), "{program} ended with {status}");
+    let usage = usage(libc::RUSAGE_CHILDREN);
+    let cost = Cost {
+        cpu_ms: cpu_ms(&usage),
+        wall_ms: 0.0,
+        peak_mb: usage.ru_maxrss as f64 / 1024.0,
+    };
+    println!("{}", serde_json::to_string(&cost)?);
+    Ok(())
 }

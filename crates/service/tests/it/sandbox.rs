@@ -188,6 +188,19 @@ async fn the_copy_of_what_breaks_a_child_fails_alone() {
     moody.shutdown().await;
 }
 
+/// The kernel begins a child's peak with its parent's memory.
+#[tokio::test]
+async fn memory_is_the_childs_own() {
+    let held = std::hint::black_box(vec![1_u8; 300 << 20]);
+    let sandbox = Sandbox::start(settings("child_serves")).unwrap();
+    let task = task(&ALL);
+    let reply = sandbox.render(file(&picture(640, 480)), task).await;
+    let peak = reply.unwrap().max_rss_bytes;
+    assert!((1 << 20..150 << 20).contains(&peak), "{peak}");
+    assert_eq!(std::hint::black_box(held).len(), 300 << 20);
+    sandbox.shutdown().await;
+}
+
 #[tokio::test]
 async fn the_child_answers_what_imaging_renders() {
     let sandbox = Sandbox::start(settings("child_serves")).unwrap();

@@ -285,7 +285,10 @@ impl Sandbox {
             }
         }
         match tokio::time::timeout(wall_clock, worker.receive(&frame)).await {
-            Ok(Ok(answer)) => {
+            Ok(Ok(mut answer)) => {
+                if let Some(peak) = worker.peak_bytes() {
+                    answer.frame.max_rss_bytes = peak;
+                }
                 self.put_back(worker).await;
                 Ok(answer)
             }

@@ -84,7 +84,7 @@ pub(super) struct AnswerFrame {
     pub outcome: Outcome,
     /// Processor time that the task took, user and system.
     pub cpu_us: u64,
-    /// The most memory that the child ever had resident.
+    /// The most memory that the child ever had resident, as it knows: at least what its parent had when it was started.
     pub max_rss_bytes: u64,
 }
 

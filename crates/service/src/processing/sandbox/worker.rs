@@ -150,6 +150,16 @@ impl Worker {
         Some(pages.saturating_mul(u64::try_from(page_bytes).ok()?))
     }
 
+    /// The most that the child ever held in memory, by the kernel's account; `None` where it does not tell. What the child
+    /// itself could ask for (`getrusage`) begins with what this process held when it was started.
+    pub(super) fn peak_bytes(&self) -> Option<u64> {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.id()?)).ok()?;
+        let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+        let kilobytes: u64 = peak.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kilobytes.saturating_mul(1024))
+    }
+
     /// Sends a task. An error means that the child was gone before it got any of it.
     pub(super) async fn send(&mut self, task: &TaskFrame, original: &OwnedFd) -> io::Result<()> {
         let framed = frame(task)?;
