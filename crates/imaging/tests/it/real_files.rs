@@ -19,7 +19,7 @@ const SAME_PICTURE_SIMILARITY: f64 = 0.89;
 /// Of 255: how far the means of a channel may be apart.
 const SAME_COLOR: f64 = 2.0;
 /// The same of ink, where two engines weigh what no screen shows differently.
-const SAME_INK: f64 = 4.0;
+const SAME_INK: f64 = 5.0;
 
 fn media() -> Option<PathBuf> {
     let folder = std::env::var_os("SAFELIGHT_MEDIA").map(PathBuf::from);
