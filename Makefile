@@ -40,7 +40,7 @@ fuzz: deps ## Fuzz what reads untrusted bytes (TARGET=name, SECONDS_EACH=n, MEDI
 lint: deps ## Check format, lints, licences and sources of dependencies
 	@scripts/lint.sh
 
-bench: deps deps-test ## Measure, into target/bench/results.json (ONLY=group for one)
+bench: deps deps-test ## Measure, into target/bench/results.json (ONLY=group for one; PHOTOS=n for lanes)
 	@scripts/peers.sh install
 	@SAFELIGHT_GARAGE="$$(scripts/stores.sh cached garage && scripts/stores.sh path garage)" \
 		SAFELIGHT_TOOLS="$$(scripts/test-tools.sh path)" SAFELIGHT_PEERS="$$(scripts/peers.sh path)" \

@@ -31,9 +31,10 @@ pub struct Bench {
     pub scratch: PathBuf,
 }
 
-const GROUPS: [&str; 7] = [
+const GROUPS: [&str; 8] = [
     "intake",
     "cover",
+    "lanes",
     "imaging",
     "diskstore",
     "wire",
@@ -100,6 +101,7 @@ async fn run(groups: &[String]) -> anyhow::Result<()> {
         let measured = match name {
             "intake" => groups::intake::run(&bench).await,
             "cover" => groups::cover::run(&bench).await,
+            "lanes" => groups::lanes::run(&bench).await,
             "imaging" => groups::imaging::run(&bench).await,
             "diskstore" => groups::diskstore::run(&bench).await,
             "wire" => groups::wire::run(&bench).await,

@@ -8,6 +8,7 @@ use safelight_api::assets::{Asset, AssetPage};
 use safelight_api::captures::{CaptureInitiated, InitiateAsset, InitiateCapture, InitiateResource};
 use safelight_api::paths;
 use safelight_api::uploads::SignedUrl;
+use safelight_model::clock::{Clock as _, Micros, SystemClock};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
@@ -32,6 +33,8 @@ pub struct Sent {
     pub asset_id: String,
     /// When the store had said that it has the last byte.
     pub last_byte: Instant,
+    /// The same by the clock on the wall, which the server goes by too.
+    pub last_byte_at: Micros,
 }
 
 impl Phone {
@@ -68,7 +71,7 @@ impl Phone {
                 role: "still".to_owned(),
                 resources: vec![InitiateResource {
                     kind: "primary".to_owned(),
-                    mime: Some("image/jpeg".to_owned()),
+                    mime: Some(photo.mime.to_owned()),
                     size_bytes: i64::try_from(photo.size_bytes())?,
                     sha256: Some(photo.sha256.clone()),
                     ..InitiateResource::default()
@@ -83,13 +86,14 @@ impl Phone {
         let upload = asset.uploads.first().context("an upload")?;
         let url = upload.urls.first().context("a URL: the photo is small")?;
         self.put(url, photo).await?;
-        let last_byte = Instant::now();
+        let (last_byte, last_byte_at) = (Instant::now(), SystemClock.now());
         let path = paths::fill(paths::UPLOAD_COMPLETE, &upload.upload_id);
         let key = format!("complete {}", upload.upload_id);
         let _: serde_json::Value = self.call(("POST", &path, Some(&key)), b"{}", 200).await?;
         Ok(Sent {
             asset_id: asset.asset_id.clone(),
             last_byte,
+            last_byte_at,
         })
     }
 

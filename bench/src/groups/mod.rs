@@ -5,5 +5,6 @@ pub mod diskstore;
 pub mod gateway;
 pub mod imaging;
 pub mod intake;
+pub mod lanes;
 pub mod weaknet;
 pub mod wire;

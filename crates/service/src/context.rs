@@ -35,6 +35,8 @@ pub struct ServiceSettings {
     pub max_file_bytes: i64,
     /// Largest picture taken, in pixels.
     pub max_pixels: u64,
+    /// Whether jobs wait in lanes; in one, where not, owners in turn.
+    pub lanes: bool,
     /// Where originals are put while they are read, in files without a name.
     pub scratch_dir: std::path::PathBuf,
     /// What the store sends with its events; they are refused where there is none.

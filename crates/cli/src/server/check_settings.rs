@@ -97,6 +97,7 @@ impl Resolved {
             return Err(self.wrong("upload_life_hours", "168 (7 days) at most"));
         }
         for key in [
+            "lanes",
             "length_only_urls",
             "sandbox_allow_open",
             "sweep_removes",

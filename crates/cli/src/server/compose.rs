@@ -174,6 +174,7 @@ pub async fn share(
             length_only_urls: settings.text("length_only_urls") == "yes",
             max_file_bytes: i64::try_from(number("max_file_bytes")?)?,
             max_pixels: number("max_pixels")?,
+            lanes: settings.text("lanes") == "yes",
             scratch_dir: settings.path("scratch_dir"),
             store_events_secret: Secret::of(settings.text("store_events_secret")),
             sweep_every: Some(number("sweep_hours")?)

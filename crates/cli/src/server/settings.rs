@@ -81,6 +81,8 @@ settings! {
         |_| (2_u64 * 1024 * 1024 * 1024).to_string();
     gateway_idle_seconds: "How long a client of the gateway may send nothing in the midst of a request" = |_| "30".into();
     workers: "Jobs done at once" = |_| std::thread::available_parallelism().map_or(2, usize::from).max(2).to_string();
+    lanes: "Whether what somebody looks at goes before what can wait: yes or no; no has all jobs wait in one lane, which is there to measure what lanes are worth" =
+        |_| "yes".into();
     max_requests: "API requests under way at once; further ones are answered 503" = |_| "256".into();
     max_waiting: "Requests that wait for a change, and open streams of events, at once" = |_| "4096".into();
     event_retention_days: "Days that events are kept, for those who come back and go on where they were" = |_| "7".into();

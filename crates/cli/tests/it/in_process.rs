@@ -175,6 +175,7 @@ pub async fn context(objects: Objects, catalog_url: &str, clock: &Arc<ManualCloc
             length_only_urls: true,
             max_file_bytes: 1 << 30,
             max_pixels: 200_000_000,
+            lanes: true,
             scratch_dir: std::env::temp_dir(),
             store_events_secret: None,
             quiet: Duration::from_secs(60),

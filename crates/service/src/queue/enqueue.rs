@@ -8,6 +8,9 @@ use safelight_model::lane::Lane;
 
 use crate::context::{Context, Owner};
 
+/// Where everything waits in a server that is to do without lanes: no worker is kept free from it.
+const ONE_LANE: Lane = Lane::Interactive;
+
 /// Asks that `kind` be done to `subject_id`, in the lane where that kind waits. Workers are woken
 /// after the caller's commit. `false`: it is asked for already and not done yet.
 ///
@@ -36,6 +39,11 @@ pub async fn enqueue_in(
     subject_id: &str,
 ) -> Result<bool, CatalogError> {
     let now = tx.now().await?;
+    let lane = if context.settings.lanes {
+        lane
+    } else {
+        ONE_LANE
+    };
     let job = NewJob {
         tenant_id: &owner.tenant_id,
         job_id: &context.fresh_id(ids::JOB),
