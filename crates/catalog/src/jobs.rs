@@ -14,6 +14,7 @@
 use std::sync::LazyLock;
 
 use safelight_model::clock::Micros;
+use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
 use safelight_model::lane::Lane;
 
@@ -46,6 +47,8 @@ pub struct Job {
     pub kind: JobKind,
     /// Where it waits.
     pub lane: Lane,
+    /// What it costs: which workers do it.
+    pub class: CostClass,
     /// For whom it is done; owners share a lane fairly.
     pub owner_id: String,
     /// What it is done to.
@@ -67,7 +70,9 @@ pub struct Job {
 }
 
 const COLUMNS: &str = "tenant_id, job_id, kind, lane, owner_id, subject_id, run_at, attempts, fence, \
-     enqueued_at, updated_at, error_code, error_detail";
+     enqueued_at, updated_at, error_code, error_detail, class";
+/// How many these are.
+const COLUMN_COUNT: usize = 14;
 
 /// Narrows a query to the kinds that this version knows: a newer version beside it may have added some.
 static KNOWN_KINDS: LazyLock<String> = LazyLock::new(|| {
@@ -93,6 +98,7 @@ fn read(row: &Row) -> Result<Job, CatalogError> {
         updated_at: row.at(10)?,
         error_code: row.maybe_text(11)?,
         error_detail: row.maybe_text(12)?,
+        class: class(&row.text(13)?),
     })
 }
 
@@ -108,6 +114,11 @@ fn lane(text: String) -> Result<Lane, CatalogError> {
         column: "jobs.lane",
         value: text,
     })
+}
+
+/// What only a newer version knows is nothing light.
+fn class(text: &str) -> CostClass {
+    CostClass::parse(text).unwrap_or(CostClass::Heavy)
 }
 
 /// Leaves the rows alone that another transaction holds. SQLite has one writer, and no need for it.

@@ -19,7 +19,7 @@ fn parts(column: &str) -> u64 {
     match column {
         // One tenant may have all.
         "tenant_id" => 1,
-        "lane" | "kind" | "way" | "preset" | "tag" => 10,
+        "lane" | "class" | "kind" | "way" | "preset" | "tag" => 10,
         "owner_id" | "scope" | "caller" | "album_id" => 1_000,
         _ => 100_000,
     }

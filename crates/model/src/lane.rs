@@ -1,8 +1,9 @@
-//! Lanes, their weights, the turn of a job within its lane, leases and back-off.
+//! Lanes, the order in which they are served, the turn of a job within its lane, leases and back-off.
 //!
-//! A claim picks the lane first (weights, with a guard against starvation) and then the job with
-//! the smallest *turn* in it. The turn is a virtual finish time given at enqueue, as in start-time
-//! fair queueing (Goyal, Vin and Cheng 1996): every job of an owner is one step after that owner's
+//! A claim takes from the most urgent lane that has something due, so that every waiting photo has its cover before any has its
+//! other renditions, and these before any backfill; only a lane that has not been served for long goes before its turn. In the
+//! lane it takes the job with the smallest *turn*: a virtual finish time given at enqueue, as in start-time
+//! fair queueing (Goyal, Vin and Cheng 1996). Every job of an owner is one step after that owner's
 //! last, or at the lane's present turn if the owner was idle. So an owner with one job goes ahead
 //! of the 499 others that another owner still has waiting.
 
@@ -41,21 +42,11 @@ impl Lane {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|lane| lane.as_str() == text)
     }
-
-    /// Its share of the claims while all lanes have work.
-    #[must_use]
-    pub fn weight(self) -> u32 {
-        match self {
-            Self::Interactive => 8,
-            Self::Standard => 3,
-            Self::Bulk => 1,
-        }
-    }
 }
 
-/// A lane that has had work due for so long without being served is served next, whatever the
-/// weights say. It counts from the lane's last service, not from its oldest job's due time: else a
-/// long backlog of bulk work would go before everything else until it is gone.
+/// A lane that has had work due for so long without being served is served next, once. It counts from the
+/// lane's last service, not from its oldest job's due time: else a long backlog of bulk work would go before everything
+/// else until it is gone.
 pub const STARVATION_GUARD: Duration = Duration::from_secs(60);
 /// How long a worker holds a job without a heartbeat.
 pub const LEASE: Duration = Duration::from_secs(30);
@@ -87,11 +78,9 @@ pub struct Waiting {
     pub oldest_due: Option<Micros>,
 }
 
-/// Smooth weighted round robin over the lanes (the algorithm of nginx's upstream balancer), with
-/// the starvation guard on top.
+/// Which lane is served next: the most urgent one that has work, but for those that starve.
 #[derive(Clone, Debug)]
 pub struct Rota {
-    credit: [i64; 3],
     served_at: [Micros; 3],
 }
 
@@ -100,13 +89,12 @@ impl Rota {
     #[must_use]
     pub fn starting(now: Micros) -> Self {
         Self {
-            credit: [0; 3],
             served_at: [now; 3],
         }
     }
 
-    /// The order in which the lanes should be tried now: first the starving, then by credit.
-    /// Lanes that have nothing due are left out. `reserved` keeps only the interactive lane: this is
+    /// The order in which the lanes should be tried now: first the starving, the longest of them before the rest; then the
+    /// most urgent. Lanes that have nothing due are left out. `reserved` keeps only the interactive lane: this is
     /// the worker slot kept free for it.
     #[must_use]
     pub fn order(&self, waiting: &[Waiting], now: Micros, reserved: bool) -> Vec<Lane> {
@@ -119,27 +107,13 @@ impl Rota {
                 Some((w.lane, starving.then_some(since)))
             })
             .collect();
-        // Starving first, the longest waiting of them before the rest; then the highest credit.
-        due.sort_by_key(|(lane, since)| {
-            let credit = self.credit[*lane as usize] + i64::from(lane.weight());
-            (since.is_none(), *since, -credit, *lane)
-        });
+        due.sort_by_key(|(lane, since)| (since.is_none(), *since, *lane));
         due.into_iter().map(|(lane, _)| lane).collect()
     }
 
-    /// Notes that `lane` was served while all of `due` had work.
-    pub fn served(&mut self, lane: Lane, due: &[Lane], now: Micros) {
-        let total: i64 = due.iter().map(|l| i64::from(l.weight())).sum();
-        for other in due {
-            self.credit[*other as usize] += i64::from(other.weight());
-        }
-        self.credit[lane as usize] -= total;
+    /// Notes that `lane` was served.
+    pub fn served(&mut self, lane: Lane, now: Micros) {
         self.served_at[lane as usize] = now;
-        // Services by the guard must not pile up a debt that the weights then pay off for hours.
-        let bound: i64 = Lane::ALL.iter().map(|l| i64::from(l.weight())).sum();
-        for credit in &mut self.credit {
-            *credit = (*credit).clamp(-bound, bound);
-        }
     }
 }
 
@@ -170,15 +144,18 @@ mod tests {
     }
 
     #[test]
-    fn lanes_get_their_weights() {
+    fn the_most_urgent_lane_goes_first_until_it_is_empty() {
         let mut rota = Rota::starting(Micros(0));
-        let mut served = [0_u32; 3];
-        for _ in 0..1_200 {
-            let order = rota.order(&all_due(Micros(0)), Micros(1), false);
-            rota.served(order[0], &order, Micros(1));
-            served[order[0] as usize] += 1;
+        let mut waiting = all_due(Micros(0));
+        for left in (0..Lane::ALL.len()).rev() {
+            for _ in 0..100 {
+                let order = rota.order(&waiting, Micros(1), false);
+                assert_eq!(order, Lane::ALL[Lane::ALL.len() - 1 - left..]);
+                rota.served(order[0], Micros(1));
+            }
+            waiting[Lane::ALL.len() - 1 - left].oldest_due = None;
         }
-        assert_eq!(served, [800, 300, 100]);
+        assert!(rota.order(&waiting, Micros(1), false).is_empty());
     }
 
     #[test]
@@ -191,27 +168,30 @@ mod tests {
         assert_eq!(order[0], Lane::Bulk);
         assert_eq!(rota.order(&waiting, now, true), [Lane::Interactive]);
         // Served once it waits its turn again, however old its backlog is.
-        rota.served(Lane::Bulk, &order, now);
+        rota.served(Lane::Bulk, now);
         assert_eq!(rota.order(&waiting, now, false)[0], Lane::Interactive);
         waiting[0].oldest_due = None;
         assert!(rota.order(&waiting, now, true).is_empty());
     }
 
     #[test]
-    fn the_guard_leaves_no_debt_behind() {
+    fn lanes_that_starve_together_are_served_in_turn() {
         let mut rota = Rota::starting(Micros(0));
         let mut now = Micros(0);
-        for _ in 0..1_000 {
+        let mut served = Vec::new();
+        for _ in 0..4 {
             now = now.plus(STARVATION_GUARD);
-            let order = rota.order(&all_due(Micros(0)), now, false);
-            rota.served(Lane::Bulk, &order, now);
+            for _ in 0..3 {
+                let order = rota.order(&all_due(Micros(0)), now, false);
+                rota.served(order[0], now);
+                served.push(order[0]);
+            }
         }
-        let served_after = (0..40).position(|_| {
-            let order = rota.order(&all_due(now), now, false);
-            rota.served(order[0], &order, now);
-            order[0] == Lane::Bulk
-        });
-        assert!(served_after.is_some());
+        for round in served.chunks(3) {
+            let mut round = round.to_vec();
+            round.sort_unstable();
+            assert_eq!(round, Lane::ALL);
+        }
     }
 
     #[test]

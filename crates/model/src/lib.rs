@@ -6,6 +6,7 @@
 pub mod address;
 pub mod clock;
 pub mod codes;
+pub mod cost_class;
 pub mod duplicates;
 pub mod entropy;
 pub mod file_metadata;

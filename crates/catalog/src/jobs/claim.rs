@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use safelight_model::cost_class::CostClass;
 use safelight_model::lane::Lane;
 
 use super::enqueue::turn;
-use super::{COLUMNS, Job, KNOWN_KINDS, read, skip_locked};
+use super::{COLUMN_COUNT, COLUMNS, Job, KNOWN_KINDS, read, skip_locked};
 use crate::error::CatalogError;
 use crate::transaction::Tx;
 use crate::values;
@@ -27,7 +28,7 @@ pub async fn promote(tx: &mut Tx<'_>) -> Result<usize, CatalogError> {
     let due = tx
         .rows(
             &format!(
-                "SELECT tenant_id, job_id, lane, owner_id FROM jobs WHERE state = 'scheduled' AND run_at <= $1 \
+                "SELECT tenant_id, job_id, lane, owner_id, class FROM jobs WHERE state = 'scheduled' AND run_at <= $1 \
                  ORDER BY run_at, tenant_id, job_id LIMIT {PROMOTED_AT_ONCE} {}",
                 skip_locked(tx)
             ),
@@ -36,7 +37,8 @@ pub async fn promote(tx: &mut Tx<'_>) -> Result<usize, CatalogError> {
         .await?;
     for row in &due {
         let (tenant_id, job_id) = (row.text(0)?, row.text(1)?);
-        let turn = turn(tx, &row.text(2)?, &tenant_id, &row.text(3)?).await?;
+        let (lane, owner_id, class) = (row.text(2)?, row.text(3)?, row.text(4)?);
+        let turn = turn(tx, (&lane, &class), &tenant_id, &owner_id).await?;
         tx.exec(
             "UPDATE jobs SET state = 'queued', turn = $3, updated_at = $4 \
              WHERE tenant_id = $1 AND job_id = $2 AND state = 'scheduled'",
@@ -50,7 +52,7 @@ pub async fn promote(tx: &mut Tx<'_>) -> Result<usize, CatalogError> {
     Ok(due.len())
 }
 
-/// Leases the next jobs of `lane` to a worker, at most `limit` (and never more than 64), in the
+/// Leases the next jobs of `lane` that are of `class` to a worker, at most `limit` (and never more than 64), in the
 /// order of their turns. Those that another transaction is just taking are passed over.
 ///
 /// # Errors
@@ -58,6 +60,7 @@ pub async fn promote(tx: &mut Tx<'_>) -> Result<usize, CatalogError> {
 pub async fn claim(
     tx: &mut Tx<'_>,
     lane: Lane,
+    class: CostClass,
     worker_id: &str,
     limit: usize,
     lease: Duration,
@@ -67,13 +70,13 @@ pub async fn claim(
     let rows = tx
         .rows(
             &sql,
-            values![lane.as_str(), worker_id, now.plus(lease), now],
+            values![lane.as_str(), worker_id, now.plus(lease), now, class.as_str()],
         )
         .await?;
     // Neither database returns them in the order of the subquery.
     let mut jobs = Vec::with_capacity(rows.len());
     for row in &rows {
-        jobs.push((row.int(13)?, read(row)?));
+        jobs.push((row.int(COLUMN_COUNT)?, read(row)?));
     }
     jobs.sort_by(|(a_turn, a), (b_turn, b)| (a_turn, &a.job_id).cmp(&(b_turn, &b.job_id)));
     Ok(jobs.into_iter().map(|(_, job)| job).collect())
@@ -83,7 +86,7 @@ pub async fn claim(
 pub(super) fn claim_sql(limit: usize, skip_locked: &str) -> String {
     format!(
         "WITH next (t, j) AS (SELECT tenant_id, job_id FROM jobs \
-         WHERE state = 'queued' AND job_id <> '' AND lane = $1 AND {known} \
+         WHERE state = 'queued' AND job_id <> '' AND lane = $1 AND class = $5 AND {known} \
          ORDER BY turn, job_id LIMIT {limit} {skip_locked}) \
          UPDATE jobs SET state = 'leased', worker_id = $2, lease_until = $3, fence = fence + 1, \
          attempts = attempts + 1, updated_at = $4 FROM next WHERE tenant_id = t AND job_id = j \

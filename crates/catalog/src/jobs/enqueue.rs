@@ -1,6 +1,7 @@
 //! Adding a job.
 
 use safelight_model::clock::Micros;
+use safelight_model::cost_class::CostClass;
 use safelight_model::job::{JobKind, JobState};
 use safelight_model::lane::{self, Lane};
 
@@ -19,6 +20,8 @@ pub struct NewJob<'a> {
     pub kind: JobKind,
     /// Where it waits.
     pub lane: Lane,
+    /// What it costs.
+    pub class: CostClass,
     /// For whom it is done.
     pub owner_id: &'a str,
     /// What it is done to.
@@ -39,7 +42,7 @@ pub struct NewJob<'a> {
 pub async fn enqueue(tx: &mut Tx<'_>, job: &NewJob<'_>) -> Result<bool, CatalogError> {
     let due = job.run_at <= job.now;
     let (state, turn, run_at) = if due {
-        let turn = turn(tx, job.lane.as_str(), job.tenant_id, job.owner_id).await?;
+        let turn = turn(tx, (job.lane.as_str(), job.class.as_str()), job.tenant_id, job.owner_id).await?;
         (JobState::Queued, turn, job.now)
     } else {
         (JobState::Scheduled, 0, job.run_at)
@@ -47,8 +50,8 @@ pub async fn enqueue(tx: &mut Tx<'_>, job: &NewJob<'_>) -> Result<bool, CatalogE
     let added = tx
         .exec(
             "INSERT INTO jobs (tenant_id, job_id, kind, lane, owner_id, subject_id, unique_key, state, turn, \
-             run_at, attempts, fence, enqueued_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, $11, $11) \
+             run_at, attempts, fence, enqueued_at, updated_at, class) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, $11, $11, $12) \
              ON CONFLICT (tenant_id, unique_key) WHERE state <> 'dead' DO NOTHING",
             values![
                 job.tenant_id,
@@ -62,6 +65,7 @@ pub async fn enqueue(tx: &mut Tx<'_>, job: &NewJob<'_>) -> Result<bool, CatalogE
                 turn,
                 run_at,
                 job.now,
+                job.class.as_str(),
             ],
         )
         .await?
@@ -72,24 +76,25 @@ pub async fn enqueue(tx: &mut Tx<'_>, job: &NewJob<'_>) -> Result<bool, CatalogE
     Ok(added)
 }
 
-/// The smallest turn that waits in a lane, and the largest of an owner's. Not by MIN and MAX: without
+/// The smallest turn that waits in a lane in a class, and the largest of an owner's. Not by MIN and MAX: without
 /// statistics PostgreSQL would read the whole lane for them.
 pub(super) const TURN_SQL: &str = "\
-    SELECT (SELECT turn FROM jobs WHERE state = 'queued' AND job_id <> '' AND lane = $1 \
+    SELECT (SELECT turn FROM jobs WHERE state = 'queued' AND job_id <> '' AND lane = $1 AND class = $4 \
     ORDER BY turn LIMIT 1), \
-    (SELECT turn FROM jobs WHERE state = 'queued' AND owner_id <> '' AND lane = $1 \
+    (SELECT turn FROM jobs WHERE state = 'queued' AND owner_id <> '' AND lane = $1 AND class = $4 \
     AND tenant_id = $2 AND owner_id = $3 ORDER BY turn DESC LIMIT 1)";
 
-/// The turn for a job of this owner that joins the lane now: two looks at the ends of an index, and
+/// The turn for a job of this owner that joins the lane and class now: two looks at the ends of an index, and
 /// no row that others wait for. Transactions that overlap may give the same turn twice, which is
 /// harmless.
 pub(super) async fn turn(
     tx: &mut Tx<'_>,
-    lane: &str,
+    (lane, class): (&str, &str),
     tenant_id: &str,
     owner_id: &str,
 ) -> Result<i64, CatalogError> {
-    let row = tx.row(TURN_SQL, values![lane, tenant_id, owner_id]).await?;
+    let args = values![lane, tenant_id, owner_id, class];
+    let row = tx.row(TURN_SQL, args).await?;
     let (lane_turn, owner_turn) = match row {
         Some(row) => (row.maybe_int(0)?, row.maybe_int(1)?),
         None => (None, None),

@@ -1,15 +1,16 @@
 //! What stands in the queue.
 
 use safelight_model::clock::Micros;
+use safelight_model::cost_class::CostClass;
 use safelight_model::job::{JobKind, JobState};
 use safelight_model::lane::{Lane, Waiting};
 
-use super::{COLUMNS, Job, KNOWN_KINDS, NewJob, enqueue, kind, lane, read};
+use super::{COLUMN_COUNT, COLUMNS, Job, KNOWN_KINDS, NewJob, class, enqueue, kind, lane, read};
 use crate::error::CatalogError;
 use crate::transaction::Tx;
 use crate::values;
 
-/// What there is to do, by three looks at the ends of indexes.
+/// What there is to do of one class, by three looks at the ends of indexes.
 #[derive(Clone, Copy, Debug)]
 pub struct Outlook {
     /// The moment it was taken.
@@ -29,13 +30,13 @@ impl Outlook {
     }
 }
 
-/// What there is to do.
+/// What there is to do of this class. Scheduled jobs are those of every class: whoever looks makes them due.
 ///
 /// # Errors
 /// What the database says.
-pub async fn outlook(tx: &mut Tx<'_>) -> Result<Outlook, CatalogError> {
+pub async fn outlook(tx: &mut Tx<'_>, class: CostClass) -> Result<Outlook, CatalogError> {
     let now = tx.now().await?;
-    let row = tx.row(&outlook_sql(), &[]).await?;
+    let row = tx.row(&outlook_sql(class), &[]).await?;
     let at = |i: usize| row.as_ref().map_or(Ok(None), |r| r.maybe_at(i));
     let [first, second, third] = Lane::ALL;
     Ok(Outlook {
@@ -58,12 +59,13 @@ pub async fn outlook(tx: &mut Tx<'_>) -> Result<Outlook, CatalogError> {
     })
 }
 
-pub(super) fn outlook_sql() -> String {
+pub(super) fn outlook_sql(class: CostClass) -> String {
     let oldest = Lane::ALL.map(|lane| {
         format!(
             "(SELECT run_at FROM jobs WHERE state = 'queued' AND run_at >= 0 AND lane = '{}' \
-             ORDER BY run_at LIMIT 1)",
-            lane.as_str()
+             AND class = '{}' ORDER BY run_at LIMIT 1)",
+            lane.as_str(),
+            class.as_str()
         )
     });
     let next = "(SELECT run_at FROM jobs WHERE state = 'scheduled' ORDER BY run_at LIMIT 1)";
@@ -105,7 +107,7 @@ pub async fn find(
     let Some(row) = tx.row(&sql, values![tenant_id, job_id]).await? else {
         return Ok(None);
     };
-    Ok(Some((read(&row)?, state(row.text(13)?)?)))
+    Ok(Some((read(&row)?, state(row.text(COLUMN_COUNT)?)?)))
 }
 
 /// Dead jobs of a tenant after the id `after`, by id, at most `limit`.
@@ -140,7 +142,7 @@ pub async fn revive(tx: &mut Tx<'_>, tenant_id: &str, job_id: &str) -> Result<bo
     let row = tx
         .row(
             "DELETE FROM jobs WHERE tenant_id = $1 AND job_id = $2 AND state = 'dead' \
-             RETURNING kind, lane, owner_id, subject_id, unique_key, fence",
+             RETURNING kind, lane, owner_id, subject_id, unique_key, fence, class",
             values![tenant_id, job_id],
         )
         .await?;
@@ -150,6 +152,7 @@ pub async fn revive(tx: &mut Tx<'_>, tenant_id: &str, job_id: &str) -> Result<bo
         job_id,
         kind: kind(row.text(0)?)?,
         lane: lane(row.text(1)?)?,
+        class: class(&row.text(6)?),
         owner_id: &row.text(2)?,
         subject_id: &row.text(3)?,
         unique_key: &row.text(4)?,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use safelight_model::cost_class::CostClass;
 use safelight_model::lane::Lane;
 
 use super::claim::{claim, claim_sql, promote};
@@ -37,8 +38,8 @@ async fn take_many(catalog: &Catalog) {
             .write::<_, CatalogError, _>(|tx| {
                 Box::pin(async move {
                     promote(tx).await?;
-                    outlook(tx).await?;
-                    claim(tx, Lane::Standard, "wrk_1", 10, Duration::from_secs(30)).await
+                    outlook(tx, CostClass::Light).await?;
+                    claim(tx, Lane::Standard, CostClass::Light, "wrk_1", 10, Duration::from_secs(30)).await
                 })
             })
             .await
@@ -52,12 +53,12 @@ async fn plans(catalog: &Catalog) -> [String; 3] {
     catalog
         .write::<_, CatalogError, _>(move |tx| {
             Box::pin(async move {
-                let claim: Vec<Value> = values!["standard", "wrk_1", 1, 1].to_vec();
-                let turn: Vec<Value> = values!["standard", "ten_1", "owner_7"].to_vec();
+                let claim: Vec<Value> = values!["standard", "wrk_1", 1, 1, "light"].to_vec();
+                let turn: Vec<Value> = values!["standard", "ten_1", "owner_7", "light"].to_vec();
                 let asked = [
                     (claim_sql(2, skip_locked(tx)), claim),
                     (TURN_SQL.to_owned(), turn),
-                    (outlook_sql(), Vec::new()),
+                    (outlook_sql(CostClass::Light), Vec::new()),
                 ];
                 let mut plans = [String::new(), String::new(), String::new()];
                 for (plan, (sql, args)) in plans.iter_mut().zip(&asked) {
@@ -76,14 +77,14 @@ async fn on_sqlite() {
     fill(&catalog).await;
     take_many(&catalog).await;
     let [claim, turn, outlook] = plans(&catalog).await;
-    assert!(claim.contains("INDEX jobs_waiting (lane=?)"), "{claim}");
-    assert!(turn.contains("INDEX jobs_waiting (lane=?)"), "{turn}");
+    assert!(claim.contains("INDEX jobs_waiting (lane=? AND class=?)"), "{claim}");
+    assert!(turn.contains("INDEX jobs_waiting (lane=? AND class=?)"), "{turn}");
     assert!(
-        turn.contains("INDEX jobs_by_owner (lane=? AND tenant_id=? AND owner_id=?)"),
+        turn.contains("INDEX jobs_by_owner (lane=? AND class=? AND tenant_id=? AND owner_id=?)"),
         "{turn}"
     );
     assert_eq!(
-        outlook.matches("INDEX jobs_due (lane=?").count(),
+        outlook.matches("INDEX jobs_due (lane=? AND class=?").count(),
         3,
         "{outlook}"
     );

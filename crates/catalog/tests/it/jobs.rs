@@ -6,6 +6,7 @@ use std::time::Duration;
 use safelight_catalog::jobs::{self, Job, NewJob, Rescue};
 use safelight_catalog::{Catalog, CatalogError};
 use safelight_model::codes::Code;
+use safelight_model::cost_class::CostClass;
 use safelight_model::ids;
 use safelight_model::job::{JobKind, JobState};
 use safelight_model::lane::{LEASE, Lane, MAX_ATTEMPTS};
@@ -52,6 +53,7 @@ async fn add_to(
             job_id: &job_id,
             kind: JobKind::Derive,
             lane,
+            class: CostClass::Light,
             owner_id: &owner,
             subject_id: &key,
             unique_key: &key,
@@ -65,7 +67,7 @@ async fn add_to(
 async fn claim(catalog: &Catalog, lane: Lane, limit: usize) -> Vec<Job> {
     in_tx!(catalog, |tx| {
         jobs::promote(tx).await?;
-        jobs::claim(tx, lane, "wrk_1", limit, LEASE).await
+        jobs::claim(tx, lane, CostClass::Light, "wrk_1", limit, LEASE).await
     })
     .unwrap()
 }
@@ -117,7 +119,7 @@ async fn every_job_is_given_to_one_claimer(f: Fixture) {
                         assert!(!finish(&catalog, job).await, "a job was finished twice");
                     }
                     // Empty-handed once may mean that others held the head of the line.
-                    let outlook = jobs::outlook(&mut catalog.reader().await.unwrap().tx())
+                    let outlook = jobs::outlook(&mut catalog.reader().await.unwrap().tx(), CostClass::Light)
                         .await
                         .unwrap();
                     if got.is_empty() && !outlook.has_work() {
@@ -305,14 +307,14 @@ async fn jobs_that_come_back_together_do_not_pass_others(f: Fixture) {
 async fn a_later_job_waits_for_its_time(f: Fixture) {
     add(&f, Lane::Bulk, "a", "later", Duration::from_secs(60)).await;
     assert!(claim(&f.catalog, Lane::Bulk, 1).await.is_empty());
-    let outlook = in_tx!(f.catalog, |tx| jobs::outlook(tx).await).unwrap();
+    let outlook = in_tx!(f.catalog, |tx| jobs::outlook(tx, CostClass::Light).await).unwrap();
     assert!(!outlook.has_work());
     assert_eq!(
         outlook.next_run_at,
         Some(outlook.now.plus(Duration::from_secs(60)))
     );
     f.clock.advance(Duration::from_secs(60));
-    let outlook = in_tx!(f.catalog, |tx| jobs::outlook(tx).await).unwrap();
+    let outlook = in_tx!(f.catalog, |tx| jobs::outlook(tx, CostClass::Light).await).unwrap();
     assert!(outlook.has_work());
     assert_eq!(claim(&f.catalog, Lane::Bulk, 1).await.len(), 1);
 }
@@ -410,6 +412,7 @@ async fn an_enqueue_is_part_of_its_transaction(f: Fixture) {
             job_id: &id,
             kind: JobKind::Inspect,
             lane: Lane::Interactive,
+            class: CostClass::Light,
             owner_id: "a",
             subject_id: "s",
             unique_key: "k",

@@ -7,6 +7,7 @@ use safelight_catalog::jobs::{self, Job, NewJob, Rescue};
 use safelight_catalog::{Backend, Catalog};
 use safelight_model::clock::{Clock, Micros};
 use safelight_model::codes::Code;
+use safelight_model::cost_class::CostClass;
 use safelight_model::job::{JobKind, JobState};
 use safelight_model::lane::{LEASE, Lane, MAX_ATTEMPTS, next_turn};
 
@@ -197,6 +198,7 @@ async fn step(catalog: &Catalog, f: &Fixture, model: &mut Model, leases: &mut Ve
                     job_id: &id,
                     kind: JobKind::Derive,
                     lane,
+                    class: CostClass::Light,
                     owner_id: &owner,
                     subject_id: "s",
                     unique_key: &key,
@@ -211,7 +213,7 @@ async fn step(catalog: &Catalog, f: &Fixture, model: &mut Model, leases: &mut Ve
             let lane = Lane::ALL[lane];
             let got = in_tx!(catalog, |tx| {
                 jobs::promote(tx).await?;
-                jobs::claim(tx, lane, "wrk_1", limit, LEASE).await
+                jobs::claim(tx, lane, CostClass::Light, "wrk_1", limit, LEASE).await
             })
             .unwrap();
             let ids: Vec<String> = got.iter().map(|job| job.job_id.clone()).collect();

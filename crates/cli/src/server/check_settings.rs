@@ -60,6 +60,8 @@ impl Resolved {
         for (key, least) in [
             ("catalog_connections", 2),
             ("workers", 1),
+            ("heavy_workers", 1),
+            ("video_workers", 1),
             ("max_requests", 1),
             ("max_waiting", 0),
             ("event_retention_days", 1),

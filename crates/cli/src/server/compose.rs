@@ -70,10 +70,20 @@ pub async fn open_catalog(settings: &Resolved, schema: Schema) -> anyhow::Result
     Ok(Catalog::open(catalog).await?)
 }
 
+/// Jobs of each class done at once, the lightest first.
+fn workers(settings: &Resolved) -> anyhow::Result<[usize; 3]> {
+    let number = |key| anyhow::Ok(usize::try_from(settings.number(key, 1)?)?);
+    Ok([
+        number("workers")?,
+        number("heavy_workers")?,
+        number("video_workers")?,
+    ])
+}
+
 /// The settings of the sandbox.
 pub fn sandbox_settings(settings: &Resolved) -> anyhow::Result<SandboxSettings> {
     Ok(SandboxSettings {
-        processes: usize::try_from(settings.number("workers", 1)?)?,
+        processes: workers(settings)?.into_iter().sum(),
         memory_bytes: settings.number("sandbox_memory_bytes", 1)?,
         wall_clock: Duration::from_secs(settings.number("sandbox_seconds", 1)?),
         may_be_open: settings.text("sandbox_allow_open") == "yes",
@@ -293,7 +303,12 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
     first_start(&context, &keys).await?;
     let work = if settings.has_role("worker") {
         let sandbox = start_sandbox(settings).await?;
-        let workers = usize::try_from(settings.number("workers", 1)?)?;
+        let [light, heavy_workers, video_workers] = workers(settings)?;
+        let executor = ExecutorSettings {
+            heavy_workers,
+            video_workers,
+            ..ExecutorSettings::for_workers(light, context.fresh_id(ids::WORKER))
+        };
         let worker = Worker {
             context: context.clone(),
             sandbox: sandbox.clone(),
@@ -302,7 +317,7 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
             context.catalog.clone(),
             Arc::new(worker),
             context.entropy.clone(),
-            ExecutorSettings::for_workers(workers, context.fresh_id(ids::WORKER)),
+            executor,
             stop_work.clone(),
         );
         Some((executor, sandbox))

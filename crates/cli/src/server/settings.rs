@@ -80,7 +80,9 @@ settings! {
     gateway_scratch_bytes: "What uploads through the gateway may take of the scratch directory; further ones are answered 503" =
         |_| (2_u64 * 1024 * 1024 * 1024).to_string();
     gateway_idle_seconds: "How long a client of the gateway may send nothing in the midst of a request" = |_| "30".into();
-    workers: "Jobs done at once" = |_| std::thread::available_parallelism().map_or(2, usize::from).max(2).to_string();
+    workers: "Light jobs done at once: most photos, and what decodes nothing" = |_| std::thread::available_parallelism().map_or(2, usize::from).max(2).to_string();
+    heavy_workers: "Heavy jobs done at once beside these: pictures of 50 megapixels and more" = |of| half(&of("workers"));
+    video_workers: "Clips that something is done to at once beside these" = |of| half(&of("workers"));
     lanes: "Whether what somebody looks at goes before what can wait: yes or no; no has all jobs wait in one lane, which is there to measure what lanes are worth" =
         |_| "yes".into();
     max_requests: "API requests under way at once; further ones are answered 503" = |_| "256".into();
@@ -319,6 +321,11 @@ impl Resolved {
             })
             .collect()
     }
+}
+
+/// Half of a number, rounded up.
+fn half(number: &str) -> String {
+    number.parse::<usize>().unwrap_or(1).div_ceil(2).to_string()
 }
 
 /// The name of a URL's host; `localhost` where that is an address, before which no bucket can stand.

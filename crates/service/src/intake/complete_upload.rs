@@ -13,6 +13,7 @@ use safelight_api::uploads::UploadCompleted;
 use safelight_catalog::uploads::{self, Upload, UploadState};
 use safelight_catalog::{CatalogError, appends, assets, blobs};
 use safelight_model::codes::Code;
+use safelight_model::cost_class::CostClass;
 use safelight_model::duplicates::DedupScope;
 use safelight_model::ids;
 use safelight_model::job::JobKind;
@@ -28,7 +29,7 @@ use super::read_upload::arrived;
 use super::sign_urls::{SignError, find, is_deleted};
 use crate::context::{Context, Owner};
 use crate::insights::record::{Told, record_with};
-use crate::queue::enqueue::enqueue;
+use crate::queue::enqueue::enqueue_costing;
 
 /// Why an asset is expired whose bytes the store lost.
 pub(super) const LOST: &str = "the store lost the bytes that it had of this upload";
@@ -416,7 +417,9 @@ async fn commit(
                 if upload.transport == Transport::Append {
                     appends::forget(tx, &upload).await?;
                 }
+                let mut class = CostClass::declared(None, upload.size_bytes);
                 if let Some(asset) = assets::find(tx, &upload.tenant_id, &upload.asset_id).await? {
+                    class = CostClass::declared(asset.mime.as_deref(), upload.size_bytes);
                     let event_id = context.fresh_id(ids::EVENT);
                     let change = assets::Transition {
                         event: Event::BytesComplete,
@@ -443,7 +446,8 @@ async fn commit(
                     ..EventFacts::default()
                 };
                 record_with(tx, &context, told, &facts).await?;
-                enqueue(tx, &context, JobKind::Inspect, &owner, &blob_id).await?;
+                let kind = JobKind::Inspect;
+                enqueue_costing(tx, &context, class, kind, &owner, &blob_id).await?;
                 Ok(())
             })
         })

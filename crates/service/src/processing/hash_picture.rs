@@ -8,13 +8,14 @@ use safelight_catalog::jobs::Job;
 use safelight_catalog::{CatalogError, Tx, blobs, near};
 use safelight_imaging::Limits;
 use safelight_model::codes::Code;
+use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
 use safelight_model::near::PictureHash;
 
 use super::fetch_original::fetch_original;
 use super::sandbox::{RenderTask, Sandbox};
 use crate::context::{Context, Owner};
-use crate::queue::enqueue::enqueue;
+use crate::queue::enqueue::enqueue_costing;
 use crate::work::{JobError, Results, results};
 
 /// So many wait at most.
@@ -42,8 +43,11 @@ pub async fn schedule(context: &Context) -> Result<usize, CatalogError> {
                         tenant_id: picture.tenant_id.clone(),
                         owner_id: picture.owner_id.clone(),
                     };
-                    let blob_id = &picture.blob_id;
-                    let fresh = enqueue(tx, &context, JobKind::Hash, &owner, blob_id).await?;
+                    let mime = picture.mime.as_deref();
+                    let class = CostClass::of_picture(mime, picture.width, picture.height);
+                    let (kind, blob_id) = (JobKind::Hash, &picture.blob_id);
+                    let fresh =
+                        enqueue_costing(tx, &context, class, kind, &owner, blob_id).await?;
                     asked += usize::from(fresh);
                 }
                 Ok::<_, CatalogError>(asked)

@@ -10,6 +10,7 @@ use safelight_catalog::renditions::{self, Stored};
 use safelight_catalog::{CatalogError, Tx, captures};
 use safelight_imaging::{Limits, MediaType};
 use safelight_model::codes::Code;
+use safelight_model::cost_class::CostClass;
 use safelight_model::duplicates::{DedupScope, Duplicates};
 use safelight_model::job::JobKind;
 use safelight_model::lifecycle::{Event, State};
@@ -24,7 +25,7 @@ use super::sandbox::{RenderTask, Sandbox, SandboxError};
 use super::store_rendition::{store_rendition, tell_of_rendition};
 use crate::context::{Context, Owner};
 use crate::insights::record::{Told, record};
-use crate::queue::enqueue::enqueue;
+use crate::queue::enqueue::{enqueue, enqueue_costing};
 use crate::work::{JobError, Results, results};
 
 /// What an empty chain of scanners concludes.
@@ -394,7 +395,9 @@ async fn pass(
         None,
     )
     .await?;
-    enqueue(tx, context, JobKind::Derive, &owner, &blob.blob_id).await?;
+    let class = CostClass::of_picture(found.mime.as_deref(), found.width, found.height);
+    let (kind, blob_id) = (JobKind::Derive, &blob.blob_id);
+    enqueue_costing(tx, context, class, kind, &owner, blob_id).await?;
     Ok(())
 }
 

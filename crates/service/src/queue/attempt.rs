@@ -28,7 +28,7 @@ pub(super) struct Crew {
 pub(super) async fn attempt(crew: Arc<Crew>, job: Job, claimed: Instant) {
     let begun = Instant::now();
     let waited = job.updated_at.since(job.run_at);
-    metrics::histogram!("safelight_job_wait_seconds", "lane" => job.lane.as_str())
+    metrics::histogram!("safelight_job_wait_seconds", "lane" => job.lane.as_str(), "class" => job.class.as_str())
         .record(waited.as_secs_f64());
 
     let lease = Lease {

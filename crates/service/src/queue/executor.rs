@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use safelight_catalog::jobs::{self, Job, Outlook};
 use safelight_catalog::{Catalog, CatalogError, Tx};
+use safelight_model::cost_class::CostClass;
 use safelight_model::entropy::{self, Entropy};
 use safelight_model::lane::{HEARTBEAT, LEASE, Lane, Rota};
 use tokio::task::{JoinHandle, JoinSet};
@@ -19,8 +20,12 @@ use crate::work::Handler;
 /// How an executor works.
 #[derive(Clone, Debug)]
 pub struct ExecutorSettings {
-    /// Jobs done at once. If more than one, one of them is always an interactive one, or none.
+    /// Light jobs done at once. If more than one, one of them is always an interactive one, or none.
     pub workers: usize,
+    /// Heavy ones done at once beside them; the same holds for these.
+    pub heavy_workers: usize,
+    /// Clips that something is done to at once beside these.
+    pub video_workers: usize,
     /// The name that stands in the rows it has leased.
     pub worker_id: String,
     /// How long a lease lasts without a heartbeat.
@@ -41,6 +46,8 @@ impl ExecutorSettings {
     pub fn for_workers(workers: usize, worker_id: String) -> Self {
         Self {
             workers: workers.max(1),
+            heavy_workers: workers.div_ceil(2).max(1),
+            video_workers: workers.div_ceil(2).max(1),
             worker_id,
             lease: LEASE,
             heartbeat: HEARTBEAT,
@@ -49,11 +56,22 @@ impl ExecutorSettings {
             drain: Duration::from_secs(20),
         }
     }
+
+    /// Jobs of this class done at once. There is one always: what nobody does waits for ever.
+    fn workers_for(&self, class: CostClass) -> usize {
+        match class {
+            CostClass::Light => self.workers,
+            CostClass::Heavy => self.heavy_workers,
+            CostClass::Video => self.video_workers,
+        }
+        .max(1)
+    }
 }
 
-/// Workers that run in the background until their token is cancelled.
+/// Workers that run in the background until their token is cancelled: a floor for each class of jobs, so that none takes a
+/// place that another's job could have.
 pub struct Executor {
-    working: JoinHandle<()>,
+    working: Vec<JoinHandle<()>>,
 }
 
 impl Executor {
@@ -74,28 +92,35 @@ impl Executor {
             heartbeat: settings.heartbeat,
             give_back: CancellationToken::new(),
         });
-        let floor = Floor {
-            crew,
-            settings,
+        let sweeping = tokio::spawn(sweep(crew.clone(), settings.rescue, stop.clone()));
+        let floors = CostClass::ALL.map(|class| Floor {
+            crew: crew.clone(),
+            class,
+            settings: settings.clone(),
             ordinary: Arc::default(),
             running: JoinSet::new(),
             rota: None,
-        };
+        });
+        let working = floors.map(|floor| tokio::spawn(floor.work(stop.clone())));
         Self {
-            working: tokio::spawn(floor.work(stop)),
+            working: working.into_iter().chain([sweeping]).collect(),
         }
     }
 
     /// Returns when everything is done or given back.
     pub async fn drained(self) {
-        if let Err(error) = self.working.await {
-            tracing::error!(%error, "the executor broke");
+        for working in self.working {
+            if let Err(error) = working.await {
+                tracing::error!(%error, "the executor broke");
+            }
         }
     }
 }
 
 struct Floor {
     crew: Arc<Crew>,
+    /// What is done here.
+    class: CostClass,
     settings: ExecutorSettings,
     /// Jobs of the other lanes that run: they leave one slot to the interactive lane.
     ordinary: Arc<AtomicUsize>,
@@ -125,7 +150,6 @@ impl Free {
 
 impl Floor {
     async fn work(mut self, stop: CancellationToken) {
-        let sweeping = tokio::spawn(sweep(self.crew.clone(), self.settings.rescue, stop.clone()));
         let bell = self.crew.catalog.bell();
         while !stop.is_cancelled() {
             // Listen before looking: what is rung in between is heard.
@@ -146,11 +170,10 @@ impl Floor {
             }
         }
         self.drain().await;
-        let _ = sweeping.await;
     }
 
     fn free(&self) -> Free {
-        let workers = self.settings.workers;
+        let workers = self.settings.workers_for(self.class);
         let ordinary = if workers > 1 { workers - 1 } else { 1 };
         Free {
             any: workers.saturating_sub(self.running.len()),
@@ -166,7 +189,7 @@ impl Floor {
             return Ok(poll);
         }
         // Looking is cheap; only with a prospect is a transaction begun.
-        let outlook = jobs::outlook(&mut self.crew.catalog.reader().await?.tx()).await?;
+        let outlook = jobs::outlook(&mut self.crew.catalog.reader().await?.tx(), self.class).await?;
         if !free.may_find(&outlook) {
             let next = outlook.next_run_at.filter(|at| *at > outlook.now);
             return Ok(next.map_or(poll, |at| at.since(outlook.now).min(poll)));
@@ -175,15 +198,12 @@ impl Floor {
             .rota
             .clone()
             .unwrap_or_else(|| Rota::starting(outlook.now));
-        let (worker_id, lease, claimed) = (
-            self.settings.worker_id.clone(),
-            self.settings.lease,
-            Instant::now(),
-        );
+        let (worker, claimed) = (self.settings.clone(), Instant::now());
+        let class = self.class;
         let (taken, rota) = self
             .crew
             .catalog
-            .write(move |tx| Box::pin(async move { take(tx, rota, free, &worker_id, lease).await }))
+            .write(move |tx| Box::pin(async move { take(tx, class, rota, free, &worker).await }))
             .await?;
         self.rota = Some(rota);
         for job in taken {
@@ -225,23 +245,23 @@ impl Drop for Seat {
     }
 }
 
-/// Leases a job for every free slot, as the rota says.
+/// Leases a job of this class for every free slot, as the rota says.
 async fn take(
     tx: &mut Tx<'_>,
+    class: CostClass,
     mut rota: Rota,
     mut free: Free,
-    worker_id: &str,
-    lease: Duration,
+    worker: &ExecutorSettings,
 ) -> Result<(Vec<Job>, Rota), CatalogError> {
     jobs::promote(tx).await?;
     let mut taken = Vec::new();
     while free.any > 0 {
-        let outlook = jobs::outlook(tx).await?;
+        let outlook = jobs::outlook(tx, class).await?;
         let order = rota.order(&outlook.waiting, outlook.now, free.ordinary == 0);
-        let Some(job) = first(tx, &order, worker_id, lease).await? else {
+        let Some(job) = first(tx, &order, class, worker).await? else {
             break;
         };
-        rota.served(job.lane, &order, outlook.now);
+        rota.served(job.lane, outlook.now);
         free.any -= 1;
         if job.lane != Lane::Interactive {
             free.ordinary -= 1;
@@ -254,11 +274,12 @@ async fn take(
 async fn first(
     tx: &mut Tx<'_>,
     order: &[Lane],
-    worker_id: &str,
-    lease: Duration,
+    class: CostClass,
+    worker: &ExecutorSettings,
 ) -> Result<Option<Job>, CatalogError> {
     for lane in order {
-        if let Some(job) = jobs::claim(tx, *lane, worker_id, 1, lease).await?.pop() {
+        let claimed = jobs::claim(tx, *lane, class, &worker.worker_id, 1, worker.lease).await?;
+        if let Some(job) = claimed.into_iter().next() {
             return Ok(Some(job));
         }
     }

@@ -8,8 +8,9 @@
 use std::time::Duration;
 
 use safelight_catalog::sweeps::{self, Finding, FindingKind, KeyRow, Sweep};
-use safelight_catalog::{CatalogError, Tx, failed_removals};
+use safelight_catalog::{CatalogError, Tx, blobs, failed_removals};
 use safelight_model::codes::Code;
+use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
 use safelight_objects::keys::KeyKind;
 use safelight_objects::{ObjectKey, StoreError};
@@ -19,7 +20,7 @@ use super::find_orphans::{Found, objects, store_uploads};
 use super::remove_orphans;
 pub use super::remove_orphans::due_at;
 use crate::context::{Context, Owner};
-use crate::queue::enqueue::enqueue;
+use crate::queue::enqueue::{enqueue, enqueue_costing};
 use crate::work::{JobError, Results, results};
 
 /// Pages in one go of the job: then others have their turn.
@@ -338,7 +339,11 @@ async fn make_again(
             true => JobKind::Clean,
             false => JobKind::Derive,
         };
-        enqueue(tx, context, kind, owner, &row.blob_id).await?;
+        let blob = blobs::find(tx, &owner.tenant_id, &row.blob_id).await?;
+        let class = blob.map_or_else(CostClass::default, |b| {
+            CostClass::of_picture(b.mime.as_deref(), b.width, b.height)
+        });
+        enqueue_costing(tx, context, class, kind, owner, &row.blob_id).await?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use safelight_catalog::jobs::{self, Job, NewJob};
 use safelight_catalog::{Backend, Catalog, CatalogError, CatalogSettings, Tx};
 use safelight_model::clock::{Clock, ManualClock, Micros};
 use safelight_model::codes::Code;
+use safelight_model::cost_class::CostClass;
 use safelight_model::entropy::SeededEntropy;
 use safelight_model::ids;
 use safelight_model::job::{JobKind, JobState};
@@ -48,6 +49,10 @@ on_both!(
     a_cancelled_job_dies_with_its_handler_told,
     the_last_attempt_buries,
     an_interactive_job_finds_its_slot_free,
+    an_import_delays_anothers_single_photo_by_one_job_per_worker,
+    covers_before_renditions_before_backfill,
+    bulk_yields_as_soon_as_anything_else_waits,
+    what_is_heavy_holds_up_its_like_alone,
     a_lost_bell_is_made_good_by_polling,
     stopping_lets_jobs_finish_and_takes_no_more,
     what_does_not_finish_in_time_is_given_back,
@@ -91,8 +96,25 @@ impl Fixture {
 
     /// Adds a job for `subject` through `catalog`.
     async fn add_through(&self, catalog: &Catalog, lane: Lane, subject: &str) {
+        self.add_job(catalog, lane, CostClass::Light, "o", subject)
+            .await;
+    }
+
+    async fn add_of(&self, owner: &str, lane: Lane, class: CostClass, subject: &str) {
+        self.add_job(&self.catalog, lane, class, owner, subject)
+            .await;
+    }
+
+    async fn add_job(
+        &self,
+        catalog: &Catalog,
+        lane: Lane,
+        class: CostClass,
+        owner: &str,
+        subject: &str,
+    ) {
         let id = ids::fresh(ids::JOB, self.clock.now(), &*self.entropy);
-        let subject = subject.to_owned();
+        let (subject, owner) = (subject.to_owned(), owner.to_owned());
         let added = catalog
             .write::<_, CatalogError, _>(move |tx| {
                 Box::pin(async move {
@@ -102,7 +124,8 @@ impl Fixture {
                         job_id: &id,
                         kind: JobKind::Derive,
                         lane,
-                        owner_id: "o",
+                        class,
+                        owner_id: &owner,
                         subject_id: &subject,
                         unique_key: &subject,
                         run_at: now,
@@ -377,6 +400,125 @@ async fn an_interactive_job_finds_its_slot_free(f: Fixture) {
     assert_eq!(f.written().await.len(), 22);
 }
 
+async fn an_import_delays_anothers_single_photo_by_one_job_per_worker(f: Fixture) {
+    const WORKERS: usize = 2;
+    let (lane, class) = (Lane::Interactive, CostClass::Light);
+    for n in 0..500 {
+        f.add_of("importer", lane, class, &format!("i{n}")).await;
+    }
+    let mut working = f.start(WORKERS, |_| {});
+    let mut running = Vec::new();
+    for _ in 0..WORKERS {
+        running.push(working.next().await);
+    }
+    f.add_of("another", lane, class, "single").await;
+    // Each worker ends the job it has, and begins one more at most before the single one.
+    let mut begun = Vec::new();
+    for run in running {
+        run.answer(Answer::Done);
+        let next = working.next().await;
+        begun.push(next.subject().to_owned());
+        next.answer(Answer::Done);
+    }
+    while !begun.iter().any(|subject| subject == "single") {
+        assert!(begun.len() < 2 * WORKERS, "{begun:?}");
+        let next = working.next().await;
+        begun.push(next.subject().to_owned());
+        next.answer(Answer::Done);
+    }
+    let before = begun.iter().position(|subject| subject == "single");
+    assert!(before.unwrap() <= WORKERS, "{begun:?}");
+    // The importer goes on; there is no need to see all of it.
+    assert!(working.next().await.subject().starts_with('i'));
+    working.stop.cancel();
+}
+
+async fn covers_before_renditions_before_backfill(f: Fixture) {
+    let lanes = [Lane::Bulk, Lane::Standard, Lane::Interactive];
+    for lane in lanes {
+        for n in 0..7 {
+            f.add(lane, &format!("{} {n}", lane.as_str())).await;
+        }
+    }
+    let mut working = f.start(1, |_| {});
+    let mut begun = Vec::new();
+    for _ in 0..lanes.len() * 7 {
+        begun.push(working.next().await.answer(Answer::Done).lane);
+    }
+    assert!(begun.is_sorted(), "{begun:?}");
+    working.stop().await;
+}
+
+async fn bulk_yields_as_soon_as_anything_else_waits(f: Fixture) {
+    for n in 0..20 {
+        f.add(Lane::Bulk, &format!("b{n}")).await;
+    }
+    let mut working = f.start(2, |_| {});
+    let backfill = working.next().await;
+    assert_eq!(backfill.lease.job.lane, Lane::Bulk);
+    f.add(Lane::Interactive, "i0").await;
+    let interactive = working.next().await;
+    assert_eq!(interactive.subject(), "i0");
+    // Both are busy. What arrives now goes before all the backfill that waits.
+    f.add(Lane::Standard, "s0").await;
+    f.add(Lane::Interactive, "i1").await;
+    backfill.answer(Answer::Done);
+    let second = working.next().await;
+    assert_eq!(second.subject(), "i1");
+    interactive.answer(Answer::Done);
+    let standard = working.next().await;
+    assert_eq!(standard.subject(), "s0");
+    second.answer(Answer::Done);
+    // One slot is kept free for what is urgent; the other has something that is not backfill.
+    standard.answer(Answer::Done);
+    assert_eq!(working.next().await.answer(Answer::Done).lane, Lane::Bulk);
+    working.stop.cancel();
+}
+
+async fn what_is_heavy_holds_up_its_like_alone(f: Fixture) {
+    for n in 0..3 {
+        let (heavy, clip) = (format!("heavy{n}"), format!("clip{n}"));
+        f.add_of("o", Lane::Interactive, CostClass::Heavy, &heavy)
+            .await;
+        f.add_of("o", Lane::Interactive, CostClass::Video, &clip)
+            .await;
+    }
+    let mut working = f.start(2, |settings| {
+        (settings.heavy_workers, settings.video_workers) = (1, 1);
+    });
+    let mut held = [working.next().await, working.next().await];
+    held.sort_by(|a, b| a.subject().cmp(b.subject()));
+    assert_eq!(held.each_ref().map(Run::subject), ["clip0", "heavy0"]);
+    // As many light ones go at once as if there were nothing else, of every lane.
+    f.add(Lane::Standard, "s0").await;
+    let standard = working.next().await;
+    f.add(Lane::Interactive, "i0").await;
+    let interactive = working.next().await;
+    assert_eq!(
+        [standard.subject(), interactive.subject()],
+        ["s0", "i0"]
+    );
+    standard.answer(Answer::Done);
+    interactive.answer(Answer::Done);
+    for n in 1..20 {
+        f.add(Lane::Interactive, &format!("i{n}")).await;
+        let run = working.next().await;
+        assert_eq!(run.subject(), format!("i{n}"));
+        run.answer(Answer::Done);
+    }
+    let [clip, heavy] = held;
+    heavy.answer(Answer::Done);
+    let next = working.next().await;
+    assert_eq!(next.subject(), "heavy1");
+    clip.answer(Answer::Done);
+    assert_eq!(working.next().await.answer(Answer::Done).subject_id, "clip1");
+    next.answer(Answer::Done);
+    for _ in 0..2 {
+        working.next().await.answer(Answer::Done);
+    }
+    working.stop().await;
+}
+
 async fn a_lost_bell_is_made_good_by_polling(f: Fixture) {
     let mut working = f.start(1, |_| {});
     // A row that nobody rang for.
@@ -518,7 +660,7 @@ async fn steal(f: &Fixture) {
                     jobs::rescue(tx, &job).await?;
                 }
                 jobs::promote(tx).await?;
-                let stolen = jobs::claim(tx, Lane::Standard, "wrk_2", 1, NEVER).await?;
+                let stolen = jobs::claim(tx, Lane::Standard, CostClass::Light, "wrk_2", 1, NEVER).await?;
                 assert_eq!(stolen.len(), 1);
                 Ok(())
             })
