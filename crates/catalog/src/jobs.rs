@@ -30,11 +30,11 @@ mod plans;
 mod rescue;
 mod settle;
 
-pub use claim::{claim, heartbeat, promote};
+pub use claim::{claim, claim_next_of, heartbeat, promote};
 pub use enqueue::{NewJob, enqueue};
 pub use look::{Depth, Outlook, dead, depth, find, is_leased, outlook, revive};
 pub use rescue::{LOST_DETAIL, Rescue, expired, rescue};
-pub use settle::{bury, finish, retry, snooze};
+pub use settle::{bury, finish, retry, snooze, spent};
 
 /// A job as it stands in its row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub struct Job {
     pub enqueued_at: Micros,
     /// When it was last changed: for a job just claimed, when.
     pub updated_at: Micros,
+    /// Processor time that decoding took in its attempts so far, in microseconds, as far as it was counted.
+    pub cpu_us: i64,
     /// The code of its latest failure.
     pub error_code: Option<String>,
     /// What is known of its latest failure.
@@ -70,9 +72,9 @@ pub struct Job {
 }
 
 const COLUMNS: &str = "tenant_id, job_id, kind, lane, owner_id, subject_id, run_at, attempts, fence, \
-     enqueued_at, updated_at, error_code, error_detail, class";
+     enqueued_at, updated_at, error_code, error_detail, class, cpu_us";
 /// How many these are.
-const COLUMN_COUNT: usize = 14;
+const COLUMN_COUNT: usize = 15;
 
 /// Narrows a query to the kinds that this version knows: a newer version beside it may have added some.
 static KNOWN_KINDS: LazyLock<String> = LazyLock::new(|| {
@@ -99,6 +101,7 @@ fn read(row: &Row) -> Result<Job, CatalogError> {
         error_code: row.maybe_text(11)?,
         error_detail: row.maybe_text(12)?,
         class: class(&row.text(13)?),
+        cpu_us: row.int(14)?,
     })
 }
 

@@ -44,9 +44,7 @@ impl CostClass {
     /// The class of this text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|class| class.as_str() == text)
+        Self::ALL.into_iter().find(|class| class.as_str() == text)
     }
 
     /// What a file is expected to cost by what its client says of it.
@@ -116,7 +114,11 @@ mod tests {
             (None, 1, CostClass::Light),
             (None, i64::MAX, CostClass::Heavy),
         ] {
-            assert_eq!(CostClass::declared(mime, size_bytes), class, "{mime:?} {size_bytes}");
+            assert_eq!(
+                CostClass::declared(mime, size_bytes),
+                class,
+                "{mime:?} {size_bytes}"
+            );
         }
         for (mime, width, height, class) in [
             ("image/jpeg", 4032, 3024, CostClass::Light),
@@ -125,7 +127,11 @@ mod tests {
             ("image/heic", 8064, 6048, CostClass::Heavy),
             ("image/jpeg", i64::MAX, 2, CostClass::Heavy),
         ] {
-            assert_eq!(CostClass::of_picture(Some(mime), Some(width), Some(height)), class, "{mime} {width}");
+            assert_eq!(
+                CostClass::of_picture(Some(mime), Some(width), Some(height)),
+                class,
+                "{mime} {width}"
+            );
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What does a job, and how it answers: shared by the stages that do jobs and the queue that gives
 //! them out.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,6 +10,7 @@ use futures::future::BoxFuture;
 use safelight_catalog::jobs::Job;
 use safelight_catalog::{CatalogError, Tx};
 use safelight_model::codes::Code;
+use safelight_model::job::JobKind;
 use safelight_objects::StoreError;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Lease {
     /// The job.
     pub job: Job,
+    /// Processor time that was spent on it in this attempt, in microseconds, as far as it was counted.
+    pub cpu_us: Arc<AtomicU64>,
     /// Fires when the lease is lost. The handler's future is dropped then; this is for what runs
     /// outside of it, such as blocking threads.
     pub cancelled: CancellationToken,
@@ -104,6 +109,18 @@ pub trait Handler: Send + Sync + 'static {
     /// # Errors
     /// Why it was not done, and what is to become of it.
     async fn run(&self, lease: &Lease) -> Result<Results, JobError>;
+
+    /// What is to be done next to the same subject, and goes quicker now, since what it needs is still at hand. Asked for once `job`
+    /// was run; [`Handler::put_down`] follows in any case.
+    fn goes_on_with(&self, job: &Job) -> Option<JobKind> {
+        let _ = job;
+        None
+    }
+
+    /// What is at hand of this job's subject is needed no longer.
+    fn put_down(&self, job: &Job) {
+        let _ = job;
+    }
 
     /// The job is dead: called in the transaction that buries it, so that what waits for it can
     /// show the reason at once.

@@ -8,7 +8,7 @@ use safelight_model::job::JobKind;
 
 use crate::context::Context;
 use crate::processing::sandbox::Sandbox;
-use crate::processing::{clean_original, derive, hash_picture, inspect, read_metadata};
+use crate::processing::{AtHand, clean_original, derive, hash_picture, inspect, read_metadata};
 use crate::retention::{purge_blob, sweep};
 use crate::work::{Handler, JobError, Lease, Results};
 
@@ -18,21 +18,33 @@ pub struct Worker {
     pub context: Context,
     /// Where bytes are decoded.
     pub sandbox: Sandbox,
+    /// What was just fetched.
+    pub at_hand: AtHand,
 }
 
 #[async_trait]
 impl Handler for Worker {
     async fn run(&self, lease: &Lease) -> Result<Results, JobError> {
         let job = &lease.job;
+        let sandbox = self.sandbox.metered(lease.cpu_us.clone());
         match job.kind {
-            JobKind::Inspect => inspect::run(&self.context, &self.sandbox, job).await,
-            JobKind::Derive => derive::run(&self.context, &self.sandbox, job).await,
-            JobKind::Hash => hash_picture::run(&self.context, &self.sandbox, job).await,
-            JobKind::ReadMetadata => read_metadata::run(&self.context, &self.sandbox, job).await,
-            JobKind::Clean => clean_original::run(&self.context, &self.sandbox, job).await,
+            JobKind::Inspect => inspect::run(&self.context, &sandbox, &self.at_hand, job).await,
+            JobKind::Derive => derive::run(&self.context, &sandbox, &self.at_hand, job).await,
+            JobKind::Hash => hash_picture::run(&self.context, &sandbox, job).await,
+            JobKind::ReadMetadata => read_metadata::run(&self.context, &sandbox, job).await,
+            JobKind::Clean => clean_original::run(&self.context, &sandbox, job).await,
             JobKind::Purge => purge_blob::run(&self.context, job).await,
             JobKind::Sweep => sweep::run(&self.context).await,
         }
+    }
+
+    fn goes_on_with(&self, job: &Job) -> Option<JobKind> {
+        let is_cover = job.kind == JobKind::Inspect;
+        (is_cover && self.at_hand.has(job)).then_some(JobKind::Derive)
+    }
+
+    fn put_down(&self, job: &Job) {
+        self.at_hand.put_down(job);
     }
 
     async fn buried(

@@ -80,10 +80,12 @@ pub async fn arrive(server: &Server, load: &Load) -> anyhow::Result<Singles> {
     let began = Instant::now();
     let imported = load.count / IMPORTED_SHARE;
     let mut senders = Vec::new();
+    let importer = server.token("importer").await?;
     for lane in 0..IMPORTED_AT_ONCE {
         let numbers = (lane..imported).step_by(IMPORTED_AT_ONCE as usize);
         let due = numbers.map(|n| (began, load.photos.photo(n))).collect();
-        senders.push(send(phone(server, "importer").await?, Kind::Import, due));
+        let phone = Phone::connect(server.api, &importer).await?;
+        senders.push(send(phone, Kind::Import, due));
     }
     let spread = load.count - imported;
     let at = |n: u64, of: u64| began + load.span.mul_f64(n as f64 / of as f64);

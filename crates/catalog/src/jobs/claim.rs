@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use safelight_model::cost_class::CostClass;
+use safelight_model::job::JobKind;
 use safelight_model::lane::Lane;
 
 use super::enqueue::turn;
@@ -46,7 +47,8 @@ pub async fn promote(tx: &mut Tx<'_>) -> Result<usize, CatalogError> {
         )
         .await?;
     }
-    if due.len() > 1 {
+    // Others may be the ones who do them: more workers, or those of another class.
+    if !due.is_empty() {
         tx.ring().await?;
     }
     Ok(due.len())
@@ -70,7 +72,13 @@ pub async fn claim(
     let rows = tx
         .rows(
             &sql,
-            values![lane.as_str(), worker_id, now.plus(lease), now, class.as_str()],
+            values![
+                lane.as_str(),
+                worker_id,
+                now.plus(lease),
+                now,
+                class.as_str()
+            ],
         )
         .await?;
     // Neither database returns them in the order of the subquery.
@@ -93,6 +101,39 @@ pub(super) fn claim_sql(limit: usize, skip_locked: &str) -> String {
          RETURNING {COLUMNS}, turn",
         known = *KNOWN_KINDS,
     )
+}
+
+/// Leases the job of this kind that is done to the subject of `after` and is of its class, if it waits and nothing of that class
+/// waits in the interactive lane. For who has at hand what the job needs, since he has just done `after`.
+///
+/// # Errors
+/// What the database says.
+pub async fn claim_next_of(
+    tx: &mut Tx<'_>,
+    after: &Job,
+    kind: JobKind,
+    worker_id: &str,
+    lease: Duration,
+) -> Result<Option<Job>, CatalogError> {
+    let now = tx.now().await?;
+    let sql = format!(
+        "UPDATE jobs SET state = 'leased', worker_id = $4, lease_until = $5, fence = fence + 1, \
+         attempts = attempts + 1, updated_at = $6 \
+         WHERE tenant_id = $1 AND subject_id = $2 AND kind = $3 AND state = 'queued' AND class = $7 \
+         AND NOT EXISTS (SELECT 1 FROM jobs i WHERE i.state = 'queued' AND i.run_at >= 0 \
+         AND i.lane = '{}' AND i.class = $7) RETURNING {COLUMNS}",
+        Lane::Interactive.as_str()
+    );
+    let args = values![
+        &after.tenant_id,
+        &after.subject_id,
+        kind.as_str(),
+        worker_id,
+        now.plus(lease),
+        now,
+        after.class.as_str()
+    ];
+    tx.row(&sql, args).await?.as_ref().map(read).transpose()
 }
 
 /// Renews the lease that `job` was claimed with. `false`: it is not ours any more.

@@ -42,7 +42,13 @@ pub struct NewJob<'a> {
 pub async fn enqueue(tx: &mut Tx<'_>, job: &NewJob<'_>) -> Result<bool, CatalogError> {
     let due = job.run_at <= job.now;
     let (state, turn, run_at) = if due {
-        let turn = turn(tx, (job.lane.as_str(), job.class.as_str()), job.tenant_id, job.owner_id).await?;
+        let turn = turn(
+            tx,
+            (job.lane.as_str(), job.class.as_str()),
+            job.tenant_id,
+            job.owner_id,
+        )
+        .await?;
         (JobState::Queued, turn, job.now)
     } else {
         (JobState::Scheduled, 0, job.run_at)

@@ -39,7 +39,15 @@ async fn take_many(catalog: &Catalog) {
                 Box::pin(async move {
                     promote(tx).await?;
                     outlook(tx, CostClass::Light).await?;
-                    claim(tx, Lane::Standard, CostClass::Light, "wrk_1", 10, Duration::from_secs(30)).await
+                    claim(
+                        tx,
+                        Lane::Standard,
+                        CostClass::Light,
+                        "wrk_1",
+                        10,
+                        Duration::from_secs(30),
+                    )
+                    .await
                 })
             })
             .await
@@ -77,14 +85,22 @@ async fn on_sqlite() {
     fill(&catalog).await;
     take_many(&catalog).await;
     let [claim, turn, outlook] = plans(&catalog).await;
-    assert!(claim.contains("INDEX jobs_waiting (lane=? AND class=?)"), "{claim}");
-    assert!(turn.contains("INDEX jobs_waiting (lane=? AND class=?)"), "{turn}");
+    assert!(
+        claim.contains("INDEX jobs_waiting (lane=? AND class=?)"),
+        "{claim}"
+    );
+    assert!(
+        turn.contains("INDEX jobs_waiting (lane=? AND class=?)"),
+        "{turn}"
+    );
     assert!(
         turn.contains("INDEX jobs_by_owner (lane=? AND class=? AND tenant_id=? AND owner_id=?)"),
         "{turn}"
     );
     assert_eq!(
-        outlook.matches("INDEX jobs_due (lane=? AND class=?").count(),
+        outlook
+            .matches("INDEX jobs_due (lane=? AND class=?")
+            .count(),
         3,
         "{outlook}"
     );

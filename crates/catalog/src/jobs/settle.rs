@@ -83,6 +83,21 @@ pub async fn bury(
     end(tx, job, set, values![code.as_str(), shortened(detail)]).await
 }
 
+/// Writes down what processor time an attempt took that did not end its job well, before its end is written. What is done has
+/// no row. Changes nothing where the job was given to somebody else.
+///
+/// # Errors
+/// What the database says.
+pub async fn spent(tx: &mut Tx<'_>, job: &Job, cpu_us: i64) -> Result<(), CatalogError> {
+    tx.exec(
+        "UPDATE jobs SET cpu_us = cpu_us + $4 \
+         WHERE tenant_id = $1 AND job_id = $2 AND state = 'leased' AND fence = $3",
+        values![&job.tenant_id, &job.job_id, job.fence, cpu_us],
+    )
+    .await
+    .map(|_| ())
+}
+
 async fn end(tx: &mut Tx<'_>, job: &Job, set: &str, more: &[Value]) -> Result<bool, CatalogError> {
     let now = tx.now().await?;
     let mut args = values![&job.tenant_id, &job.job_id, job.fence, now].to_vec();

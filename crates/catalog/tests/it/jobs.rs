@@ -119,9 +119,10 @@ async fn every_job_is_given_to_one_claimer(f: Fixture) {
                         assert!(!finish(&catalog, job).await, "a job was finished twice");
                     }
                     // Empty-handed once may mean that others held the head of the line.
-                    let outlook = jobs::outlook(&mut catalog.reader().await.unwrap().tx(), CostClass::Light)
-                        .await
-                        .unwrap();
+                    let outlook =
+                        jobs::outlook(&mut catalog.reader().await.unwrap().tx(), CostClass::Light)
+                            .await
+                            .unwrap();
                     if got.is_empty() && !outlook.has_work() {
                         return mine;
                     }

@@ -3,6 +3,7 @@
 use safelight_model::duplicates::DedupScope;
 use safelight_model::file_metadata::MetadataPolicies;
 use safelight_model::limits;
+use safelight_service::processing::sandbox::KEPT_BYTES;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::filter::targets::Targets;
 
@@ -72,6 +73,7 @@ impl Resolved {
             ("max_file_bytes", 1),
             ("max_pixels", 1),
             ("sandbox_memory_bytes", 256 * 1024 * 1024),
+            ("decode_budget_bytes", 0),
             ("sandbox_seconds", 1),
             ("upload_quiet_seconds", 1),
             ("upload_life_hours", 1),
@@ -92,6 +94,18 @@ impl Resolved {
                 "single_max_bytes",
                 "5368709120 (5 GiB, what S3 takes at once) at most",
             ));
+        }
+        // So much each decoder may keep; a budget below that would be one in name only.
+        let processes = ["workers", "heavy_workers", "video_workers"]
+            .into_iter()
+            .map(|key| self.number(key, 1))
+            .sum::<anyhow::Result<u64>>()?;
+        let least = processes.saturating_mul(KEPT_BYTES);
+        let budget = self.number("decode_budget_bytes", 0)?;
+        if budget > 0 && budget < least {
+            let wanted =
+                format!("0, or {least} at least (160 MiB for each of {processes} decoders)");
+            return Err(self.wrong("decode_budget_bytes", &wanted));
         }
         // What outlives that is removed by rules of buckets, as doctor recommends them.
         let longest_hours = limits::UPLOAD.as_secs() / 3600;

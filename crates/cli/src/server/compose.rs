@@ -18,6 +18,7 @@ use safelight_service::context::{Context, Secret, ServiceSettings, WebhookRules}
 use safelight_service::governance::api_keys;
 use safelight_service::http::{AppState, Roles, listen::listen, router};
 use safelight_service::intake::append::Gateway;
+use safelight_service::processing::AtHand;
 use safelight_service::processing::sandbox::{Sandbox, SandboxSettings};
 use safelight_service::queue::{Executor, ExecutorSettings};
 use safelight_service::retention::{catalog_mark, keep_mark};
@@ -85,6 +86,10 @@ pub fn sandbox_settings(settings: &Resolved) -> anyhow::Result<SandboxSettings> 
     Ok(SandboxSettings {
         processes: workers(settings)?.into_iter().sum(),
         memory_bytes: settings.number("sandbox_memory_bytes", 1)?,
+        budget_bytes: match settings.number("decode_budget_bytes", 0)? {
+            0 => u64::MAX,
+            bytes => bytes,
+        },
         wall_clock: Duration::from_secs(settings.number("sandbox_seconds", 1)?),
         may_be_open: settings.text("sandbox_allow_open") == "yes",
         ..SandboxSettings::own_program()
@@ -312,6 +317,7 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
         let worker = Worker {
             context: context.clone(),
             sandbox: sandbox.clone(),
+            at_hand: AtHand::default(),
         };
         let executor = queue::Executor::start(
             context.catalog.clone(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use safelight_model::limits;
+use safelight_service::processing::sandbox::KEPT_BYTES;
 use safelight_service::retention::hear_others;
 
 /// A default that may depend on settings before it.
@@ -119,6 +120,11 @@ settings! {
     upload_quiet_seconds: "Seconds of a client's silence after which the store is asked whether its bytes are there" =
         |_| limits::QUIET.as_secs().to_string();
     sandbox_memory_bytes: "Address space of a decoding process" = |_| (1024_u64 * 1024 * 1024).to_string();
+    decode_budget_bytes: "What all decoding processes together may hold in memory; 0 for no bound" = |of| {
+        let each = |key: &str| of(key).parse::<u64>().unwrap_or(1);
+        let processes = each("workers") + each("heavy_workers") + each("video_workers");
+        (processes.saturating_mul(KEPT_BYTES).saturating_add(each("sandbox_memory_bytes"))).to_string()
+    };
     sandbox_seconds: "Longest time to decode one picture" = |_| "20".into();
     sandbox_allow_open: "Whether pictures may be decoded where the kernel does not confine the decoders: yes or no" = |_| "no".into();
     log: "What is logged: error, warn, info, debug, or a filter such as safelight_service=debug" = |_| "info".into();

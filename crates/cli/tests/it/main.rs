@@ -19,6 +19,7 @@ mod event_stream;
 mod http_albums;
 mod http_deleted_captures;
 mod http_cleaned;
+mod http_at_hand;
 mod http_classes;
 mod http_deletion;
 mod http_delivery;

@@ -9,6 +9,7 @@ use axum::body::Bytes;
 use safelight_catalog::jobs::Job;
 use safelight_catalog::{blobs, sweeps};
 use safelight_model::clock::Micros;
+use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
 use safelight_model::lane::Lane;
 use safelight_model::limits;
@@ -46,6 +47,8 @@ fn purge(blob_id: &str) -> Job {
         job_id: "job_purge".to_owned(),
         kind: JobKind::Purge,
         lane: Lane::Bulk,
+        class: CostClass::Light,
+        cpu_us: 0,
         owner_id: "ann".to_owned(),
         subject_id: blob_id.to_owned(),
         run_at: Micros(0),

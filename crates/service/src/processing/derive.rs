@@ -10,6 +10,7 @@ use safelight_imaging::Limits;
 use safelight_model::codes::Code;
 use safelight_model::preset::{self, Preset};
 
+use super::AtHand;
 use super::fetch_original::fetch_original;
 use super::sandbox::{RenderTask, Sandbox};
 use super::store_rendition::{store_rendition, tell_of_rendition};
@@ -21,7 +22,12 @@ use crate::work::{JobError, Results, results};
 ///
 /// # Errors
 /// Why it was not done.
-pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Results, JobError> {
+pub async fn run(
+    context: &Context,
+    sandbox: &Sandbox,
+    at_hand: &AtHand,
+    job: &Job,
+) -> Result<Results, JobError> {
     let (tenant_id, blob_id) = (job.tenant_id.as_str(), job.subject_id.as_str());
     let mut reader = context.catalog.reader().await?;
     let blob = blobs::find(&mut reader.tx(), tenant_id, blob_id).await?;
@@ -31,7 +37,10 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     let Some(blob) = blob.filter(|b| b.state == "live" && b.reason_code.is_none()) else {
         return Ok(results(|_| Box::pin(async { Ok(()) })));
     };
-    let fetched = fetch_original(context, &blob).await?;
+    let fetched = match at_hand.take(job) {
+        Some(fetched) => fetched,
+        None => fetch_original(context, &blob).await?,
+    };
     // The cover, which inspection made, is to be made again if the store has lost it.
     let is_lost = |p: &Preset| {
         let version = i64::from(p.version);

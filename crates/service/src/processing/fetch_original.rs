@@ -32,6 +32,22 @@ pub(super) struct Fetched {
     pub(super) sha256: String,
 }
 
+impl Fetched {
+    /// The same once more, if the system gives another descriptor for the file.
+    pub(super) fn again(&self) -> Option<Self> {
+        let file = match &self.file {
+            Some(file) => Some(file.try_clone().ok()?),
+            None => None,
+        };
+        Some(Self {
+            media: self.media,
+            file,
+            size_bytes: self.size_bytes,
+            sha256: self.sha256.clone(),
+        })
+    }
+}
+
 /// A failure of the store, where somebody waits for the picture.
 pub(super) fn store_failed(error: &StoreError) -> JobError {
     JobError::of_store(error, STORE_AWAY)

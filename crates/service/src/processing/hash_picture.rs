@@ -46,8 +46,7 @@ pub async fn schedule(context: &Context) -> Result<usize, CatalogError> {
                     let mime = picture.mime.as_deref();
                     let class = CostClass::of_picture(mime, picture.width, picture.height);
                     let (kind, blob_id) = (JobKind::Hash, &picture.blob_id);
-                    let fresh =
-                        enqueue_costing(tx, &context, class, kind, &owner, blob_id).await?;
+                    let fresh = enqueue_costing(tx, &context, class, kind, &owner, blob_id).await?;
                     asked += usize::from(fresh);
                 }
                 Ok::<_, CatalogError>(asked)

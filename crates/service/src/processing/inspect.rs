@@ -18,6 +18,7 @@ use safelight_model::preset;
 use safelight_model::{ids, limits};
 use safelight_objects::ObjectKey;
 
+use super::AtHand;
 use super::fetch_original::{Fetched, fetch_kinds};
 use super::file_metadata::{believed, kept};
 use super::replace_lost::replace_lost;
@@ -35,7 +36,12 @@ const NO_SCANNER: &str = "clean";
 ///
 /// # Errors
 /// Why it was not done.
-pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Results, JobError> {
+pub async fn run(
+    context: &Context,
+    sandbox: &Sandbox,
+    at_hand: &AtHand,
+    job: &Job,
+) -> Result<Results, JobError> {
     let Some((blob, holders)) = begin(context, job).await? else {
         return Ok(results(|_| Box::pin(async { Ok(()) })));
     };
@@ -44,7 +50,11 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
         kind.is_decodable() || (kind.is_readable() && is_small)
     })
     .await?;
+    let again = fetched.again();
     let (outcome, lost) = examine(context, sandbox, job, &holders, &blob, fetched).await?;
+    if let (Outcome::Cover(..), Some(again)) = (&outcome, again) {
+        at_hand.keep(job, again);
+    }
     let (context, job) = (context.clone(), job.clone());
     Ok(results(move |tx| {
         Box::pin(async move { conclude(tx, &context, &job, &blob, outcome, lost).await })

@@ -1,5 +1,6 @@
 //! What is done with originals: inspected once, then derived from. Bytes are decoded in the sandbox only.
 
+mod at_hand;
 pub mod clean_original;
 pub mod derive;
 mod fetch_original;
@@ -10,3 +11,5 @@ pub mod read_metadata;
 mod replace_lost;
 pub mod sandbox;
 mod store_rendition;
+
+pub use at_hand::AtHand;

@@ -1,16 +1,20 @@
 //! One attempt at one job: run it, keep its lease, and see to its end.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use safelight_catalog::jobs::{self, Job};
 use safelight_catalog::{Catalog, CatalogError};
 use safelight_model::entropy::Entropy;
+use safelight_model::job::JobKind;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::settle::{Ending, commit, fail, panicked, snooze};
+use super::executor::Seat;
+use super::settle::{Ending, Onward, commit, fail, panicked, snooze};
 use crate::work::{Handler, JobError, Lease, Results};
 
 /// What all attempts of an executor share.
@@ -20,12 +24,40 @@ pub(super) struct Crew {
     pub handler: Arc<dyn Handler>,
     pub lease: Duration,
     pub heartbeat: Duration,
+    /// The name that stands in the rows it has leased.
+    pub worker_id: String,
+    /// Fires when no more jobs are to be begun.
+    pub stop: CancellationToken,
     /// Fires when jobs that still run are to be given back.
     pub give_back: CancellationToken,
 }
 
-/// Sees `job`, which was claimed no earlier than `claimed`, to its end.
-pub(super) async fn attempt(crew: Arc<Crew>, job: Job, claimed: Instant) {
+/// Where a worker sits.
+pub(super) struct Place {
+    /// Seats for jobs of other lanes than the interactive one.
+    pub ordinary: Arc<Semaphore>,
+    /// The one that is taken.
+    pub seat: Option<Seat>,
+}
+
+/// Sees `job`, which was claimed no earlier than `claimed`, to its end; and then the one that goes on with what it leaves at
+/// hand, if there is a seat for that and nobody waits for something more urgent.
+pub(super) async fn attempts(crew: Arc<Crew>, mut place: Place, job: Job, claimed: Instant) {
+    let first = job.clone();
+    let mut next = attempt(&crew, &mut place, job, claimed).await;
+    while let Some((job, claimed)) = next {
+        next = attempt(&crew, &mut place, job, claimed).await;
+    }
+    crew.handler.put_down(&first);
+}
+
+/// Sees one job to its end; the one that was taken on with that.
+async fn attempt(
+    crew: &Crew,
+    place: &mut Place,
+    job: Job,
+    claimed: Instant,
+) -> Option<(Job, Instant)> {
     let begun = Instant::now();
     let waited = job.updated_at.since(job.run_at);
     metrics::histogram!("safelight_job_wait_seconds", "lane" => job.lane.as_str(), "class" => job.class.as_str())
@@ -33,14 +65,19 @@ pub(super) async fn attempt(crew: Arc<Crew>, job: Job, claimed: Instant) {
 
     let lease = Lease {
         job,
+        cpu_us: Arc::default(),
         cancelled: CancellationToken::new(),
     };
-    let ending = end(&crew, &lease, claimed).await;
+    let mut next = None;
+    let ending = end(crew, place, &lease, claimed, &mut next).await;
     lease.cancelled.cancel();
 
     let kind = lease.job.kind.as_str();
     metrics::histogram!("safelight_job_run_seconds", "kind" => kind)
         .record(begun.elapsed().as_secs_f64());
+    let cpu = Duration::from_micros(lease.cpu_us.load(Ordering::SeqCst));
+    metrics::histogram!("safelight_job_cpu_seconds", "kind" => kind, "class" => lease.job.class.as_str())
+        .record(cpu.as_secs_f64());
     let outcome = match ending {
         Ok(ending) => ending.as_str(),
         Err(error) => {
@@ -50,9 +87,28 @@ pub(super) async fn attempt(crew: Arc<Crew>, job: Job, claimed: Instant) {
     };
     metrics::counter!("safelight_jobs_total", "kind" => kind, "lane" => lease.job.lane.as_str(), "outcome" => outcome)
         .increment(1);
+    next
 }
 
-async fn end(crew: &Crew, lease: &Lease, claimed: Instant) -> Result<Ending, JobError> {
+/// The kind of the job to go on with, once there is a seat for it.
+fn onward(crew: &Crew, place: &mut Place, job: &Job) -> Option<JobKind> {
+    let kind = crew.handler.goes_on_with(job)?;
+    if crew.stop.is_cancelled() {
+        return None;
+    }
+    if place.seat.is_none() {
+        place.seat = Some(place.ordinary.clone().try_acquire_owned().ok()?);
+    }
+    Some(kind)
+}
+
+async fn end(
+    crew: &Crew,
+    place: &mut Place,
+    lease: &Lease,
+    claimed: Instant,
+    next: &mut Option<(Job, Instant)>,
+) -> Result<Ending, JobError> {
     let (handler, given) = (crew.handler.clone(), lease.clone());
     // A task of its own: a panic ends only it, and it cannot keep the heartbeat from being sent.
     let mut running =
@@ -74,10 +130,22 @@ async fn end(crew: &Crew, lease: &Lease, claimed: Instant) -> Result<Ending, Job
         }
     };
     let error = match answer {
-        Ok(results) => match commit(&crew.catalog, &lease.job, results).await {
-            Ok(ending) => return Ok(ending),
-            Err(error) => error,
-        },
+        Ok(results) => {
+            let onward = onward(crew, place, &lease.job);
+            let onward = onward.map(|kind| Onward {
+                kind,
+                worker_id: crew.worker_id.clone(),
+                lease: crew.lease,
+            });
+            let asked = Instant::now();
+            match commit(&crew.catalog, &lease.job, results, onward).await {
+                Ok((ending, taken)) => {
+                    *next = taken.map(|job| (job, asked));
+                    return Ok(ending);
+                }
+                Err(error) => error,
+            }
+        }
         Err(error) => error,
     };
     fail(
@@ -85,6 +153,7 @@ async fn end(crew: &Crew, lease: &Lease, claimed: Instant) -> Result<Ending, Job
         &crew.handler,
         crew.entropy.as_ref(),
         &lease.job,
+        i64::try_from(lease.cpu_us.load(Ordering::SeqCst)).unwrap_or(i64::MAX),
         error,
     )
     .await

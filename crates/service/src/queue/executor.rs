@@ -1,7 +1,6 @@
 //! Workers: they take jobs as slots become free, and drain when they are told to stop.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use safelight_catalog::jobs::{self, Job, Outlook};
@@ -9,11 +8,12 @@ use safelight_catalog::{Catalog, CatalogError, Tx};
 use safelight_model::cost_class::CostClass;
 use safelight_model::entropy::{self, Entropy};
 use safelight_model::lane::{HEARTBEAT, LEASE, Lane, Rota};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{Crew, attempt};
+use super::attempt::{Crew, Place, attempts};
 use super::rescue;
 use crate::work::Handler;
 
@@ -90,6 +90,8 @@ impl Executor {
             handler,
             lease: settings.lease,
             heartbeat: settings.heartbeat,
+            worker_id: settings.worker_id.clone(),
+            stop: stop.clone(),
             give_back: CancellationToken::new(),
         });
         let sweeping = tokio::spawn(sweep(crew.clone(), settings.rescue, stop.clone()));
@@ -97,7 +99,7 @@ impl Executor {
             crew: crew.clone(),
             class,
             settings: settings.clone(),
-            ordinary: Arc::default(),
+            ordinary: Arc::new(Semaphore::new(ordinary_seats(settings.workers_for(class)))),
             running: JoinSet::new(),
             rota: None,
         });
@@ -122,8 +124,8 @@ struct Floor {
     /// What is done here.
     class: CostClass,
     settings: ExecutorSettings,
-    /// Jobs of the other lanes that run: they leave one slot to the interactive lane.
-    ordinary: Arc<AtomicUsize>,
+    /// Seats for jobs of the other lanes: they leave one slot to the interactive lane.
+    ordinary: Arc<Semaphore>,
     running: JoinSet<()>,
     rota: Option<Rota>,
 }
@@ -172,28 +174,28 @@ impl Floor {
         self.drain().await;
     }
 
-    fn free(&self) -> Free {
-        let workers = self.settings.workers_for(self.class);
-        let ordinary = if workers > 1 { workers - 1 } else { 1 };
-        Free {
-            any: workers.saturating_sub(self.running.len()),
-            ordinary: ordinary.saturating_sub(self.ordinary.load(Ordering::SeqCst)),
-        }
-    }
-
     /// Takes as many jobs as there are slots for; how long to wait if no bell rings.
     async fn fill(&mut self) -> Result<Duration, CatalogError> {
         let poll = self.settings.poll;
-        let free = self.free();
+        let workers = self.settings.workers_for(self.class);
+        let mut free = Free {
+            any: workers.saturating_sub(self.running.len()),
+            ordinary: self.ordinary.available_permits(),
+        };
         if free.any == 0 {
             return Ok(poll);
         }
         // Looking is cheap; only with a prospect is a transaction begun.
-        let outlook = jobs::outlook(&mut self.crew.catalog.reader().await?.tx(), self.class).await?;
+        let outlook =
+            jobs::outlook(&mut self.crew.catalog.reader().await?.tx(), self.class).await?;
         if !free.may_find(&outlook) {
             let next = outlook.next_run_at.filter(|at| *at > outlook.now);
             return Ok(next.map_or(poll, |at| at.since(outlook.now).min(poll)));
         }
+        // Held until it is known which of them are needed: who goes on with another job may not take one meanwhile.
+        let seat = || self.ordinary.clone().try_acquire_owned().ok();
+        let mut seats: Vec<Seat> = std::iter::from_fn(seat).collect();
+        free.ordinary = seats.len();
         let rota = self
             .rota
             .clone()
@@ -207,12 +209,16 @@ impl Floor {
             .await?;
         self.rota = Some(rota);
         for job in taken {
-            let seat = (job.lane != Lane::Interactive).then(|| Seat::taken(&self.ordinary));
-            let crew = self.crew.clone();
-            self.running.spawn(async move {
-                attempt(crew, job, claimed).await;
-                drop(seat);
-            });
+            let seat = match job.lane {
+                Lane::Interactive => None,
+                Lane::Standard | Lane::Bulk => seats.pop(),
+            };
+            let place = Place {
+                ordinary: self.ordinary.clone(),
+                seat,
+            };
+            self.running
+                .spawn(attempts(self.crew.clone(), place, job, claimed));
         }
         Ok(poll)
     }
@@ -229,21 +235,13 @@ impl Floor {
     }
 }
 
+/// Of so many workers, those that may do jobs of the other lanes.
+fn ordinary_seats(workers: usize) -> usize {
+    if workers > 1 { workers - 1 } else { 1 }
+}
+
 /// A slot that a job of the other lanes sits in.
-struct Seat(Arc<AtomicUsize>);
-
-impl Seat {
-    fn taken(ordinary: &Arc<AtomicUsize>) -> Self {
-        ordinary.fetch_add(1, Ordering::SeqCst);
-        Self(ordinary.clone())
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
+pub(super) type Seat = OwnedSemaphorePermit;
 
 /// Leases a job of this class for every free slot, as the rota says.
 async fn take(

@@ -10,6 +10,7 @@ use safelight_catalog::jobs::{self, Job};
 use safelight_catalog::{Catalog, CatalogError, Tx};
 use safelight_model::codes::Code;
 use safelight_model::entropy::Entropy;
+use safelight_model::job::JobKind;
 use safelight_model::lane::back_off;
 
 use crate::work::{Handler, JobError, Results};
@@ -55,7 +56,18 @@ impl From<JobError> for Undone {
     }
 }
 
-/// The job's end and its results, or neither.
+/// A job to go on with.
+pub(super) struct Onward {
+    /// What is done to the same subject.
+    pub kind: JobKind,
+    /// Who leases it.
+    pub worker_id: String,
+    /// For how long.
+    pub lease: Duration,
+}
+
+/// The job's end and its results, or neither. With them the next job is leased, if it is there and nothing more urgent waits: nobody
+/// else sees it in between.
 ///
 /// # Errors
 /// Why the results could not be written.
@@ -63,7 +75,8 @@ pub(super) async fn commit(
     catalog: &Catalog,
     job: &Job,
     results: Results,
-) -> Result<Ending, JobError> {
+    onward: Option<Onward>,
+) -> Result<(Ending, Option<Job>), JobError> {
     let job = job.clone();
     let outcome = catalog
         .write::<_, Undone, _>(move |tx| {
@@ -76,15 +89,24 @@ pub(super) async fn commit(
                     .catch_unwind()
                     .await
                 {
-                    Ok(written) => Ok(written?),
-                    Err(panic) => Err(panicked(panic.as_ref()).into()),
+                    Ok(written) => written?,
+                    Err(panic) => return Err(panicked(panic.as_ref()).into()),
                 }
+                let Some(Onward {
+                    kind,
+                    worker_id,
+                    lease,
+                }) = onward
+                else {
+                    return Ok(None);
+                };
+                Ok(jobs::claim_next_of(tx, &job, kind, &worker_id, lease).await?)
             })
         })
         .await;
     match outcome {
-        Ok(()) => Ok(Ending::Done),
-        Err(Undone::Lost) => Ok(Ending::Lost),
+        Ok(next) => Ok((Ending::Done, next)),
+        Err(Undone::Lost) => Ok((Ending::Lost, None)),
         Err(Undone::Failed(error)) => Err(error),
     }
 }
@@ -98,6 +120,7 @@ pub(super) async fn fail(
     handler: &Arc<dyn Handler>,
     entropy: &dyn Entropy,
     job: &Job,
+    cpu_us: i64,
     error: JobError,
 ) -> Result<Ending, JobError> {
     let (held, kind, attempt) = (job.clone(), job.kind.as_str(), job.attempts);
@@ -112,7 +135,10 @@ pub(super) async fn fail(
             tracing::warn!(job = job.job_id, kind, attempt, %code, detail, ?after, "a job failed and will be tried again");
             let held = catalog
                 .write::<_, CatalogError, _>(move |tx| {
-                    Box::pin(async move { jobs::retry(tx, &held, after, code, &detail).await })
+                    Box::pin(async move {
+                        jobs::spent(tx, &held, cpu_us).await?;
+                        jobs::retry(tx, &held, after, code, &detail).await
+                    })
                 })
                 .await?;
             Ok(if held { Ending::Retried } else { Ending::Lost })
@@ -123,6 +149,7 @@ pub(super) async fn fail(
             let buried = catalog
                 .write::<_, Undone, _>(move |tx| {
                     Box::pin(async move {
+                        jobs::spent(tx, &held, cpu_us).await?;
                         if !jobs::bury(tx, &held, code, &detail).await? {
                             return Err(Undone::Lost);
                         }

@@ -8,6 +8,7 @@
 )]
 
 mod attempts;
+mod budget;
 mod confinement;
 mod queue;
 mod sandbox;

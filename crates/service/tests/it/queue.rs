@@ -1,6 +1,7 @@
 //! The executor, with a handler that does as the test says.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -53,6 +54,9 @@ on_both!(
     covers_before_renditions_before_backfill,
     bulk_yields_as_soon_as_anything_else_waits,
     what_is_heavy_holds_up_its_like_alone,
+    who_made_a_cover_goes_on_with_the_same_photo_unless_somebody_waits,
+    going_on_leaves_the_reserved_slot_alone,
+    what_failed_attempts_cost_is_added_up,
     a_lost_bell_is_made_good_by_polling,
     stopping_lets_jobs_finish_and_takes_no_more,
     what_does_not_finish_in_time_is_given_back,
@@ -115,6 +119,7 @@ impl Fixture {
     ) {
         let id = ids::fresh(ids::JOB, self.clock.now(), &*self.entropy);
         let (subject, owner) = (subject.to_owned(), owner.to_owned());
+        let unique_key = format!("{} {subject}", lane.as_str());
         let added = catalog
             .write::<_, CatalogError, _>(move |tx| {
                 Box::pin(async move {
@@ -127,7 +132,7 @@ impl Fixture {
                         class,
                         owner_id: &owner,
                         subject_id: &subject,
-                        unique_key: &subject,
+                        unique_key: &unique_key,
                         run_at: now,
                         now,
                     };
@@ -286,6 +291,11 @@ impl Handler for Toy {
                 }))
             }
         }
+    }
+
+    fn goes_on_with(&self, job: &Job) -> Option<JobKind> {
+        let is_cover = job.lane == Lane::Interactive && job.subject_id.starts_with("photo");
+        is_cover.then_some(JobKind::Derive)
     }
 
     async fn buried(
@@ -494,10 +504,7 @@ async fn what_is_heavy_holds_up_its_like_alone(f: Fixture) {
     let standard = working.next().await;
     f.add(Lane::Interactive, "i0").await;
     let interactive = working.next().await;
-    assert_eq!(
-        [standard.subject(), interactive.subject()],
-        ["s0", "i0"]
-    );
+    assert_eq!([standard.subject(), interactive.subject()], ["s0", "i0"]);
     standard.answer(Answer::Done);
     interactive.answer(Answer::Done);
     for n in 1..20 {
@@ -511,11 +518,90 @@ async fn what_is_heavy_holds_up_its_like_alone(f: Fixture) {
     let next = working.next().await;
     assert_eq!(next.subject(), "heavy1");
     clip.answer(Answer::Done);
-    assert_eq!(working.next().await.answer(Answer::Done).subject_id, "clip1");
+    assert_eq!(
+        working.next().await.answer(Answer::Done).subject_id,
+        "clip1"
+    );
     next.answer(Answer::Done);
     for _ in 0..2 {
         working.next().await.answer(Answer::Done);
     }
+    working.stop().await;
+}
+
+async fn who_made_a_cover_goes_on_with_the_same_photo_unless_somebody_waits(f: Fixture) {
+    for n in 0..3 {
+        f.add(Lane::Standard, &format!("s{n}")).await;
+    }
+    f.add(Lane::Standard, "photo0").await;
+    f.add(Lane::Interactive, "photo0").await;
+    let mut working = f.start(1, |_| {});
+    let cover = working.next().await.answer(Answer::Done);
+    assert_eq!(
+        (&*cover.subject_id, cover.lane),
+        ("photo0", Lane::Interactive)
+    );
+    let same = working.next().await;
+    let job = &same.lease.job;
+    assert_eq!((same.subject(), job.lane), ("photo0", Lane::Standard));
+    assert_eq!((job.attempts, job.fence), (1, 1));
+    // It is leased as any other.
+    assert_eq!(f.find(job).await.unwrap().1, JobState::Leased);
+
+    f.add(Lane::Interactive, "photo1").await;
+    f.add(Lane::Standard, "photo1").await;
+    same.answer(Answer::Done);
+    let cover = working.next().await;
+    f.add(Lane::Interactive, "i0").await;
+    assert_eq!(cover.answer(Answer::Done).subject_id, "photo1");
+    assert_eq!(working.next().await.answer(Answer::Done).subject_id, "i0");
+    // Nothing is at hand any more: the lane has its order.
+    for subject in ["s0", "s1", "s2", "photo1"] {
+        assert_eq!(
+            working.next().await.answer(Answer::Done).subject_id,
+            subject
+        );
+    }
+    working.stop().await;
+    assert_eq!(f.written().await.len(), 8);
+}
+
+async fn going_on_leaves_the_reserved_slot_alone(f: Fixture) {
+    f.add(Lane::Standard, "s0").await;
+    let mut working = f.start(2, |_| {});
+    let standard = working.next().await;
+    f.add(Lane::Interactive, "photo0").await;
+    f.add(Lane::Standard, "photo0").await;
+    let cover = working.next().await.answer(Answer::Done);
+    assert_eq!(cover.lane, Lane::Interactive);
+    f.stands(&cover, None).await;
+    // The only seat for others is taken, so the slot is there for this one.
+    f.add(Lane::Interactive, "i0").await;
+    assert_eq!(working.next().await.answer(Answer::Done).subject_id, "i0");
+    standard.answer(Answer::Done);
+    let same = working.next().await.answer(Answer::Done);
+    assert_eq!((&*same.subject_id, same.lane), ("photo0", Lane::Standard));
+    working.stop().await;
+}
+
+async fn what_failed_attempts_cost_is_added_up(f: Fixture) {
+    let mut working = f.start(1, |_| {});
+    f.add(Lane::Standard, "s").await;
+    for cpu_us in [1_500, 20] {
+        let run = working.next().await;
+        run.lease.cpu_us.fetch_add(cpu_us, Ordering::SeqCst);
+        run.answer(retry(Duration::ZERO));
+    }
+    let run = working.next().await;
+    assert_eq!(run.lease.job.cpu_us, 1_520);
+    run.lease.cpu_us.fetch_add(7, Ordering::SeqCst);
+    let error = JobError::Cancel {
+        code: Code::MediaCorrupt,
+        detail: "cut off".to_owned(),
+    };
+    let job = run.answer(Answer::Fail(error));
+    let dead = f.stands(&job, Some(JobState::Dead)).await.unwrap();
+    assert_eq!(dead.cpu_us, 1_527);
     working.stop().await;
 }
 
@@ -660,7 +746,8 @@ async fn steal(f: &Fixture) {
                     jobs::rescue(tx, &job).await?;
                 }
                 jobs::promote(tx).await?;
-                let stolen = jobs::claim(tx, Lane::Standard, CostClass::Light, "wrk_2", 1, NEVER).await?;
+                let stolen =
+                    jobs::claim(tx, Lane::Standard, CostClass::Light, "wrk_2", 1, NEVER).await?;
                 assert_eq!(stolen.len(), 1);
                 Ok(())
             })

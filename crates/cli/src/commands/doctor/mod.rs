@@ -2,6 +2,7 @@
 
 mod confinement;
 mod finding;
+mod memory;
 mod scrub;
 mod store;
 mod upkeep;
@@ -89,6 +90,7 @@ pub async fn run(args: DoctorArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
     }
     findings.extend(scrub::damage(&settings));
     findings.push(confinement::confinement(&settings).await);
+    findings.push(memory::memory(&settings));
     findings.push(finding(
         "codecs",
         codecs(&settings).await,

@@ -7,6 +7,7 @@
 //! answers is believed: lengths, counts, sizes and the kind of every picture are checked. What
 //! kills a child, or makes it hang, fails the task it had, and no other.
 
+mod budget;
 mod child;
 mod confine;
 mod confinement;
@@ -17,10 +18,11 @@ mod protocol;
 mod seccomp;
 mod worker;
 
+pub use budget::expected_of;
 pub use child::{child_main, serve_tasks};
 pub use confine::confine;
 pub use confinement::{Confinement, Landlock, Seccomp};
 pub use error::SandboxError;
-pub use pool::{CopyTask, RenderReply, RenderTask, Sandbox, SandboxSettings};
+pub use pool::{CopyTask, KEPT_BYTES, RenderReply, RenderTask, Sandbox, SandboxSettings};
 #[cfg(fuzzing)]
 pub use protocol::{answers_to_fuzz, fuzz_answer};

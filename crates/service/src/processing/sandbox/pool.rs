@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,10 +13,16 @@ use safelight_model::near::PictureHash;
 use safelight_model::preset::Preset;
 use tokio::sync::Semaphore;
 
+use super::budget::Budget;
 use super::confinement::Confinement;
 use super::error::SandboxError;
 use super::protocol::{Only, Outcome, TaskFrame, child_code, tame};
 use super::worker::{Answer, Silence, Worker, read_only};
+
+/// Address space of a child by default.
+const MEMORY_BYTES: u64 = 1024 * 1024 * 1024;
+/// What a child may keep between tasks by default: what an ordinary photo takes.
+pub const KEPT_BYTES: u64 = 160 * 1024 * 1024;
 
 /// How children are started and what each may take.
 #[derive(Clone, Debug)]
@@ -33,8 +40,11 @@ pub struct SandboxSettings {
     pub wall_clock: Duration,
     /// After so many tasks a child is replaced, so that nothing grows in it for ever.
     pub tasks_per_process: u32,
-    /// A child that holds more than this between tasks is replaced as well.
+    /// A child that holds more than this between tasks is replaced as well. So much of the budget is each child's own.
     pub kept_bytes: u64,
+    /// What all children together may hold, in bytes. Pictures that take more than a child may keep wait until there
+    /// is enough; one that takes more than there is is decoded when no other such is.
+    pub budget_bytes: u64,
     /// Whether children may decode although the kernel does not filter their system calls.
     pub may_be_open: bool,
 }
@@ -48,10 +58,11 @@ impl SandboxSettings {
             program: PathBuf::from("/proc/self/exe"),
             args: vec![OsString::from("sandbox")],
             processes: std::thread::available_parallelism().map_or(2, usize::from),
-            memory_bytes: 1024 * 1024 * 1024,
+            memory_bytes: MEMORY_BYTES,
             wall_clock: Duration::from_secs(20),
             tasks_per_process: 500,
-            kept_bytes: 256 * 1024 * 1024,
+            kept_bytes: KEPT_BYTES,
+            budget_bytes: u64::MAX,
             may_be_open: false,
         }
     }
@@ -107,10 +118,13 @@ pub struct RenderReply {
 #[derive(Clone)]
 pub struct Sandbox {
     shared: Arc<Shared>,
+    /// Microseconds of processor time that tasks of this clone took.
+    cpu_us: Arc<AtomicU64>,
 }
 
 struct Shared {
     settings: SandboxSettings,
+    budget: Budget,
     /// One for each child that may be busy; waiters are served in the order they came.
     turns: Semaphore,
     /// Taken all of it when nothing runs any more.
@@ -128,14 +142,27 @@ impl Sandbox {
         let idle = (0..processes)
             .map(|_| Worker::start(&settings))
             .collect::<Result<Vec<_>, _>>()?;
+        let (kept, most) = (settings.kept_bytes, settings.memory_bytes);
         Ok(Self {
+            cpu_us: Arc::default(),
             shared: Arc::new(Shared {
+                budget: Budget::of(settings.budget_bytes, processes, kept, most),
                 settings,
                 turns: Semaphore::new(processes),
                 running: Semaphore::new(processes),
                 idle: Mutex::new(idle),
             }),
         })
+    }
+
+    /// The same pool, that adds up in `cpu_us` how much processor time tasks take in the children, in microseconds, whatever
+    /// comes of them. A child that dies takes its count with it.
+    #[must_use]
+    pub fn metered(&self, cpu_us: Arc<AtomicU64>) -> Self {
+        Self {
+            shared: self.shared.clone(),
+            cpu_us,
+        }
     }
 
     /// Makes renditions of the whole file behind `original`, which nobody may change meanwhile.
@@ -258,6 +285,14 @@ impl Sandbox {
     async fn run(&self, original: OwnedFd, frame: TaskFrame) -> Result<Answer, SandboxError> {
         let wall_clock = self.shared.settings.wall_clock;
         let original = read_only(&original)?;
+        let _share = match &frame.only {
+            // Nothing is decoded, and the file is mapped: that takes no memory that the kernel could not take back.
+            Some(_) => None,
+            None => {
+                let share = self.shared.budget.take(&original, &frame.limits).await;
+                share.map_err(|_| SandboxError::Closed)?
+            }
+        };
         let _turn = self
             .shared
             .turns
@@ -289,6 +324,7 @@ impl Sandbox {
                 if let Some(peak) = worker.peak_bytes() {
                     answer.frame.max_rss_bytes = peak;
                 }
+                self.cpu_us.fetch_add(answer.frame.cpu_us, Ordering::SeqCst);
                 self.put_back(worker).await;
                 Ok(answer)
             }
@@ -340,6 +376,7 @@ impl Sandbox {
 
     /// Waits for the tasks that run, turns away those that wait, and ends all children.
     pub async fn shutdown(&self) {
+        self.shared.budget.close();
         self.shared.turns.close();
         let all = u32::try_from(self.shared.settings.processes.max(1)).unwrap_or(u32::MAX);
         let _running = self.shared.running.acquire_many(all).await;

@@ -1,0 +1,208 @@
+//! What all children together may hold in memory.
+//!
+//! Every child may keep so much for itself ([`SandboxSettings::kept_bytes`](super::SandboxSettings::kept_bytes)), and that is what
+//! an ordinary photo takes: it waits for nobody. What is expected to take more, by its header, takes the rest from a pool, in
+//! the order of coming, and waits until there is enough. One that is larger than the pool takes all of it, and so is alone.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+
+use safelight_imaging::{Header, Limits, MediaType, header};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+
+const MIB: u64 = 1024 * 1024;
+/// The header of nearly every file is in its first mebibyte.
+const HEAD_BYTES: u64 = MIB;
+/// Where it is not, files up to this size are read whole to find it.
+const WHOLE_BYTES: u64 = 64 * MIB;
+/// The program with its codecs warmed up, and the renditions of any picture.
+const BASE_BYTES: u64 = 40 * MIB;
+
+/// The pool of memory that children take what they may not keep from.
+pub(super) struct Budget {
+    is_endless: bool,
+    kept_bytes: u64,
+    most_bytes: u64,
+    pool_mib: u32,
+    pool: Semaphore,
+}
+
+impl Budget {
+    /// Of `budget_bytes` (`u64::MAX`: without end) for `processes` children, each of which may keep `kept_bytes`, and have `most_bytes` at most.
+    pub(super) fn of(
+        budget_bytes: u64,
+        processes: usize,
+        kept_bytes: u64,
+        most_bytes: u64,
+    ) -> Self {
+        let kept = kept_bytes.saturating_mul(processes as u64);
+        let pool_mib = u32::try_from(budget_bytes.saturating_sub(kept) / MIB).unwrap_or(u32::MAX);
+        // A pool of nothing would let nothing large through: one at a time then.
+        let most_mib = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
+        let pool_mib = pool_mib.clamp(1, most_mib);
+        Self {
+            is_endless: budget_bytes == u64::MAX,
+            kept_bytes,
+            most_bytes,
+            pool_mib,
+            pool: Semaphore::new(pool_mib as usize),
+        }
+    }
+
+    /// Waits until this file can be decoded within the budget; what is answered keeps its share.
+    ///
+    /// # Errors
+    /// After [`Budget::close`].
+    pub(super) async fn take(
+        &self,
+        original: &OwnedFd,
+        limits: &Limits,
+    ) -> Result<Option<SemaphorePermit<'_>>, AcquireError> {
+        if self.is_endless {
+            return Ok(None);
+        }
+        let beyond = self.beyond_mib(expected_bytes(original, limits));
+        if beyond == 0 {
+            return Ok(None);
+        }
+        if let Ok(share) = self.pool.try_acquire_many(beyond) {
+            return Ok(Some(share));
+        }
+        metrics::counter!("safelight_decode_memory_waits_total").increment(1);
+        Ok(Some(self.pool.acquire_many(beyond).await?))
+    }
+
+    /// Turns away those who wait.
+    pub(super) fn close(&self) {
+        self.pool.close();
+    }
+
+    /// What a task of so many bytes takes from the pool.
+    fn beyond_mib(&self, expected_bytes: u64) -> u32 {
+        let beyond = expected_bytes
+            .min(self.most_bytes)
+            .saturating_sub(self.kept_bytes);
+        let mib = u32::try_from(beyond.div_ceil(MIB)).unwrap_or(u32::MAX);
+        mib.min(self.pool_mib)
+    }
+}
+
+/// The memory that a child is expected to have resident when it decodes this file: the most there is if its header is nowhere near
+/// its beginning. What has no sound header is refused by the child before it decodes anything.
+fn expected_bytes(original: &OwnedFd, limits: &Limits) -> u64 {
+    let read = || -> std::io::Result<u64> {
+        let file = File::from(original.try_clone()?);
+        let file_bytes = file.metadata()?.len();
+        for bytes in [HEAD_BYTES.min(file_bytes), file_bytes] {
+            if bytes > WHOLE_BYTES {
+                return Ok(u64::MAX);
+            }
+            let mut head = vec![0; usize::try_from(bytes).map_err(std::io::Error::other)?];
+            file.read_exact_at(&mut head, 0)?;
+            if let Ok(found) = header(&head, limits) {
+                return Ok(expected_of(&found, file_bytes));
+            }
+        }
+        Ok(0)
+    };
+    // The child says why, if it cannot be read.
+    read().unwrap_or(0)
+}
+
+/// The most that was seen, with something on top (`tests/it/budget.rs` holds it against what decoding takes).
+#[must_use]
+pub fn expected_of(header: &Header, file_bytes: u64) -> u64 {
+    let pixels = u64::from(header.width).saturating_mul(u64::from(header.height));
+    let bytes_per_pixel = match header.media {
+        // Coefficients, if it is progressive: two bytes of each sample.
+        MediaType::Jpeg => 4,
+        // Its pixels with alpha, and a row of filters.
+        MediaType::Png => 6,
+        // Planes, pixels with alpha, and what is read of them.
+        _ => 8,
+    };
+    BASE_BYTES
+        .saturating_add(file_bytes)
+        .saturating_add(pixels.saturating_mul(bytes_per_pixel))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    fn jpeg(width: u32, height: u32) -> OwnedFd {
+        let grey = vec![128; width as usize * height as usize * 3];
+        let jpeg = safelight_imaging::encode_jpeg(width, height, &grey, 50).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&jpeg).unwrap();
+        file.into()
+    }
+
+    #[tokio::test]
+    async fn the_second_large_picture_waits_for_the_first() {
+        let limits = Limits::default();
+        let (large, small) = (jpeg(7000, 7000), jpeg(400, 300));
+        let budget = Budget::of(1024 * MIB, 6, 160 * MIB, 900 * MIB);
+        assert_eq!(budget.pool_mib, 64);
+        let first = budget.take(&large, &limits).await.unwrap().unwrap();
+        assert_eq!(first.num_permits(), 64);
+        let mut second = Box::pin(budget.take(&large, &limits));
+        assert!(second.as_mut().now_or_never().is_none());
+        // Whoever takes only what every child may keep does not stand behind it.
+        assert!(
+            budget
+                .take(&small, &limits)
+                .now_or_never()
+                .unwrap()
+                .unwrap()
+                .is_none()
+        );
+        drop(first);
+        let second = second.now_or_never().unwrap().unwrap();
+        assert!(second.is_some());
+        let third = budget.take(&large, &limits);
+        budget.close();
+        assert!(third.await.is_err());
+        let endless = Budget::of(u64::MAX, 6, 160 * MIB, 900 * MIB);
+        assert!(endless.take(&large, &limits).await.unwrap().is_none());
+    }
+
+    #[test]
+    fn an_ordinary_photo_waits_for_nobody_and_a_large_one_takes_a_share() {
+        let budget = Budget::of(1024 * MIB, 4, 128 * MIB, 900 * MIB);
+        assert_eq!(budget.pool_mib, 512);
+        assert_eq!(budget.beyond_mib(128 * MIB), 0);
+        assert_eq!(budget.beyond_mib(128 * MIB + 1), 1);
+        assert_eq!(budget.beyond_mib(400 * MIB), 272);
+        // More than there is: all of it, alone.
+        assert_eq!(budget.beyond_mib(u64::MAX), 512);
+    }
+
+    #[test]
+    fn a_pool_of_nothing_lets_one_through_at_a_time() {
+        let budget = Budget::of(0, 4, 128 * MIB, 900 * MIB);
+        assert_eq!((budget.pool_mib, budget.beyond_mib(u64::MAX)), (1, 1));
+        assert_eq!(Budget::of(u64::MAX, 1, 0, u64::MAX).beyond_mib(0), 0);
+    }
+
+    #[test]
+    fn what_is_expected_goes_by_pixels() {
+        let header = |media, width, height| Header {
+            media,
+            width,
+            height,
+            orientation: safelight_imaging::Orientation::Upright,
+        };
+        let ordinary = expected_of(&header(MediaType::Jpeg, 4032, 3024), 8_000_000);
+        assert!(ordinary < 128 * MIB, "{ordinary}");
+        let large = expected_of(&header(MediaType::Jpeg, 12_000, 9_000), 40_000_000);
+        assert!(large > 400 * MIB, "{large}");
+        let most = expected_of(&header(MediaType::Webp, u32::MAX, u32::MAX), u64::MAX);
+        assert_eq!(most, u64::MAX);
+    }
+}
