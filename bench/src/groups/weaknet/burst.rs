@@ -81,6 +81,7 @@ impl Photos {
                 frame,
                 tail: *tail,
                 sha256: hex::encode(Sha256::digest(&bytes)),
+                mime: "image/jpeg",
             })
             .await?;
         }

@@ -55,6 +55,7 @@ async fn a_running_server_is_examined(database: Database) {
     // Without landlock it is a warning.
     assert_ne!(of("sandbox")["verdict"], "wrong");
     assert!(text(&of("sandbox")["found"]).starts_with("system calls are filtered, "));
+    assert!(text(&of("memory")["found"]).starts_with("decoders may hold "));
 
     let examined = [&["store"], args.as_slice()].concat();
     let report = json(&doctor(dir, &examined).await);
