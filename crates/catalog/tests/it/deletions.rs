@@ -305,8 +305,9 @@ async fn of_two_captures_with_one_asset_the_later_takes_it(f: Fixture) {
         Ok(done)
     );
     let (event_id, id) = (f.id(ids::EVENT), asset_id.clone());
+    let capture_id = again.capture_id.clone();
     let later = in_tx!(f.catalog, |tx| {
-        Ok(bury!(tx, &again.capture_id, &id, &event_id, at))
+        Ok(bury!(tx, &capture_id, &id, &event_id, at))
     });
     assert_eq!(
         first.await.unwrap().unwrap(),

@@ -272,8 +272,10 @@ async fn a_pause_of_everything_holds_what_waits_in_line_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_cancelled_while_it_is_asked_for_leaves_nothing_open() {
-    let ways: [(fn(&str) -> Stops, usize); 2] =
-        [(burst_is_not_asked_for, 0), (burst_is_not_answered, 3)];
+    let ways = [
+        (burst_is_not_asked_for as fn(&str) -> Stops, 0),
+        (burst_is_not_answered, 3),
+    ];
     for (stops, known) in ways {
         let rig = Rig::start().await;
         let run = Run::begin(&rig, settings(), stops);

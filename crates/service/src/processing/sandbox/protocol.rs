@@ -246,12 +246,18 @@ pub(super) fn tame(text: &str) -> String {
 }
 
 #[cfg(fuzzing)]
-fn fuzz_task() -> TaskFrame {
+fn fuzz_task(outcome: &Outcome) -> TaskFrame {
     TaskFrame {
         presets: vec![(preset::COVER.name.to_owned(), preset::COVER.version)],
         copy: Some((1600, 80)),
         limits: Limits::default(),
         want_hashes: true,
+        want_metadata: true,
+        only: match outcome {
+            Outcome::Done { .. } | Outcome::Refused { .. } => None,
+            Outcome::Read { .. } => Some(Only::Metadata),
+            Outcome::Cleaned { .. } => Some(Only::Cleaned),
+        },
         cpu_seconds: 1,
     }
 }
@@ -262,39 +268,46 @@ pub fn fuzz_answer(bytes: &[u8]) {
     let Some((head, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
         return;
     };
-    let Some((json, mut pictures)) = frame_length(*head).and_then(|n| rest.split_at_checked(n))
-    else {
+    let Some((json, mut behind)) = frame_length(*head).and_then(|n| rest.split_at_checked(n)) else {
         return;
     };
     let _ = serde_json::from_slice::<super::confinement::Confinement>(json);
     let Ok(answer) = serde_json::from_slice::<AnswerFrame>(json) else {
         return;
     };
-    let task = fuzz_task();
+    let task = fuzz_task(&answer.outcome);
     if check_answer(&answer, &task).is_err() {
         return;
     }
-    match &answer.outcome {
+    let believed = crate::processing::file_metadata::believed;
+    match answer.outcome {
         Outcome::Refused { code, detail } => {
-            let _ = child_code(code);
-            assert!(tame(detail).chars().count() <= MAX_DETAIL_CHARS);
+            let _ = child_code(&code);
+            assert!(tame(&detail).chars().count() <= MAX_DETAIL_CHARS);
+        }
+        Outcome::Read { metadata } => assert!(serde_json::to_string(&believed(*metadata).harmless).is_ok()),
+        Outcome::Cleaned { .. } => {
+            let _ = serde_json::from_slice::<Vec<safelight_imaging::Segment>>(behind);
         }
         Outcome::Done {
-            pictures: frames, ..
+            pictures, metadata, ..
         } => {
-            for (frame, preset) in frames.iter().zip(task.presets().unwrap_or_default()) {
+            if let Some(metadata) = metadata {
+                assert!(serde_json::to_string(&believed(*metadata).harmless).is_ok());
+            }
+            for (frame, preset) in pictures.iter().zip(task.presets().unwrap_or_default()) {
                 let size = usize::try_from(frame.size_bytes).unwrap_or(usize::MAX);
-                let Some((picture, behind)) = pictures.split_at_checked(size) else {
+                let Some((picture, rest)) = behind.split_at_checked(size) else {
                     return;
                 };
-                pictures = behind;
+                behind = rest;
                 let _ = check_picture(picture, frame, &preset);
             }
         }
     }
 }
 
-/// Answers as a child gives them: a refusal, and pictures.
+/// Answers as a child gives them: a refusal, metadata, and pictures.
 #[cfg(fuzzing)]
 pub fn answers_to_fuzz() -> Vec<Vec<u8>> {
     let webp = safelight_imaging::encode_webp(4, 3, &[7; 36], false, 75).unwrap_or_default();
@@ -309,12 +322,17 @@ pub fn answers_to_fuzz() -> Vec<Vec<u8>> {
             code: Code::MediaCorrupt.as_str().to_owned(),
             detail: "cut off".to_owned(),
         },
+        Outcome::Read {
+            metadata: Box::default(),
+        },
+        Outcome::Cleaned { list_bytes: 2 },
         Outcome::Done {
             media: MediaType::Jpeg,
             width: 40,
             height: 30,
             thumbhash: Some(vec![1; 20]),
             picture_hash: Some(7),
+            metadata: Some(Box::default()),
             pictures: pictures.into(),
         },
     ];
