@@ -268,7 +268,8 @@ pub fn fuzz_answer(bytes: &[u8]) {
     let Some((head, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
         return;
     };
-    let Some((json, mut behind)) = frame_length(*head).and_then(|n| rest.split_at_checked(n)) else {
+    let Some((json, mut behind)) = frame_length(*head).and_then(|n| rest.split_at_checked(n))
+    else {
         return;
     };
     let _ = serde_json::from_slice::<super::confinement::Confinement>(json);
@@ -285,7 +286,9 @@ pub fn fuzz_answer(bytes: &[u8]) {
             let _ = child_code(&code);
             assert!(tame(&detail).chars().count() <= MAX_DETAIL_CHARS);
         }
-        Outcome::Read { metadata } => assert!(serde_json::to_string(&believed(*metadata).harmless).is_ok()),
+        Outcome::Read { metadata } => {
+            assert!(serde_json::to_string(&believed(*metadata).harmless).is_ok())
+        }
         Outcome::Cleaned { .. } => {
             let _ = serde_json::from_slice::<Vec<safelight_imaging::Segment>>(behind);
         }
