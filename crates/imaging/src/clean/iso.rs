@@ -47,18 +47,28 @@ impl Blanker {
         file: &[u8],
         part: Range<usize>,
     ) -> Result<Vec<Placed>, ImagingError> {
+        let (found, rest) = self.split(file, part)?;
+        self.edits.zero(rest);
+        Ok(found)
+    }
+
+    /// The boxes in `part`, and what follows the last whole one.
+    fn split(
+        &mut self,
+        file: &[u8],
+        part: Range<usize>,
+    ) -> Result<(Vec<Placed>, Range<usize>), ImagingError> {
         let mut boxes = Boxes::new(file, part);
         let found: Vec<Placed> = boxes.by_ref().take(MAX_BOXES + 1 - self.boxes).collect();
         self.boxes += found.len();
         if self.boxes > MAX_BOXES {
             return Err(ImagingError::corrupt("too many boxes"));
         }
-        self.edits.zero(boxes.rest());
-        Ok(found)
+        Ok((found, boxes.rest()))
     }
 
     /// Goes through the boxes in `part`, keeps those of `kinds` and overwrites the others. Answers
-    /// those that were kept.
+    /// those that were kept. What follows the last whole one becomes a box that is read over, if it is long enough for one.
     ///
     /// # Errors
     /// See [`Self::boxes`].
@@ -68,7 +78,16 @@ impl Blanker {
         part: Range<usize>,
         kinds: &[&[u8; 4]],
     ) -> Result<Vec<Placed>, ImagingError> {
-        let mut found = self.boxes(file, part)?;
+        let (mut found, rest) = self.split(file, part)?;
+        let (length, kind) = (rest.start + 4, rest.start + 8);
+        match u32::try_from(rest.len()) {
+            Ok(bytes @ 8..) => {
+                self.edits.write(rest.start..length, bytes.to_be_bytes());
+                self.edits.write(length..kind, *b"free");
+                self.edits.zero(kind..rest.end);
+            }
+            _ => self.edits.zero(rest),
+        }
         found.retain(|found| {
             let stays = kinds.contains(&&found.kind);
             if !stays {

@@ -458,7 +458,8 @@ fn say_one_length(input: &mut [u8], lengths: [u32; 2], one_bytes: u32) {
 
 /// Has the description of the first track of sound be one of QuickTime's of this kind.
 fn describe_sound(input: &mut [u8], kind: &[u8; 4], channels: u16, bits: u16) {
-    let handler = input.windows(4).position(|w| w == b"soun").unwrap();
+    // Samples say so too.
+    let handler = input.windows(4).rposition(|w| w == b"soun").unwrap();
     let at = handler
         + input[handler..]
             .windows(4)
