@@ -29,7 +29,9 @@ pub(super) fn metadata(
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
     let (captured_at, captured_local) = match said.captured_at {
-        Some(said) => (Some(said.rfc3339()), None),
+        // Clients say the moment that they read in the file, and may leave out its zone.
+        Some(said) if Some(said.at) != told.at => (Some(said.rfc3339()), None),
+        Some(_) => captured(&told),
         None => captured(&told),
     };
     Some(wire::FileMetadata {
@@ -118,13 +120,13 @@ mod tests {
             burst_id: Some("burst".into()),
             live_id: None,
         };
-        let kept = kept(&told, Some(&private));
+        let whole = kept(&told, Some(&private));
         let said = Metadata {
             captured_at: Moment::parse("2021-01-01T00:00:00+01:00"),
             location: place(1.0),
             ..Metadata::default()
         };
-        let shown = metadata(Some(&kept), &said, true).unwrap();
+        let shown = metadata(Some(&whole), &said, true).unwrap();
         assert_eq!(
             shown.captured_at.as_deref(),
             Some("2021-01-01T00:00:00+01:00")
@@ -132,15 +134,28 @@ mod tests {
         assert_eq!(shown.captured_local, None);
         assert_eq!(shown.location.map(|l| l.latitude), Some(1.0));
         assert_eq!(shown.burst_id.as_deref(), Some("burst"));
-        let silent = metadata(Some(&kept), &Metadata::default(), true).unwrap();
+        // The same moment, said without the zone that the file has.
+        let told = Harmless {
+            local: at("2020-05-04T18:39:11Z"),
+            at: at("2020-05-04T22:39:11Z"),
+            ..Harmless::default()
+        };
+        let same = Metadata {
+            captured_at: Moment::parse("2020-05-04T22:39:11Z"),
+            ..Metadata::default()
+        };
+        let shown = metadata(Some(&kept(&told, None)), &same, true).unwrap();
+        let captured_at = shown.captured_at.as_deref();
+        assert_eq!(captured_at, Some("2020-05-04T18:39:11-04:00"));
+        let silent = metadata(Some(&whole), &Metadata::default(), true).unwrap();
         assert_eq!(silent.location.map(|l| l.latitude), Some(54.0));
         // What is private is the policy's to show; what the owner says is his.
-        let stripped = metadata(Some(&kept), &said, false).unwrap();
+        let stripped = metadata(Some(&whole), &said, false).unwrap();
         assert_eq!(
             (stripped.location.map(|l| l.latitude), stripped.burst_id),
             (Some(1.0), None)
         );
-        let stripped = metadata(Some(&kept), &Metadata::default(), false).unwrap();
+        let stripped = metadata(Some(&whole), &Metadata::default(), false).unwrap();
         assert_eq!(stripped.location, None);
         assert!(metadata(None, &said, true).is_none());
     }
