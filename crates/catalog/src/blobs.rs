@@ -269,6 +269,12 @@ pub async fn merge(
         return Ok(false);
     }
     near::joining(tx, tenant_id, from, to).await?;
+    // The bytes that came tell the same, and have a row of their own.
+    tx.exec(
+        "DELETE FROM blob_metadata WHERE tenant_id = $1 AND blob_id = $2",
+        values![tenant_id, from],
+    )
+    .await?;
     tx.exec(
         // What comes from an owner's own blob to a shared one is that owner's.
         "UPDATE resources SET blob_id = $3, owner_id = COALESCE(owner_id,

@@ -135,6 +135,19 @@ fn forgotten(whose: Whose<'_>, on_postgres: bool) -> (String, Vec<Value>) {
     (sql, values)
 }
 
+/// Forgets what was told of bytes that are gone: a version that knows nothing of metadata leaves it; of how many it was.
+///
+/// # Errors
+/// What the database says.
+pub async fn forget_gone(tx: &mut Tx<'_>) -> Result<u64, CatalogError> {
+    tx.exec(
+        "DELETE FROM blob_metadata WHERE EXISTS (SELECT 1 FROM blobs b
+          WHERE b.tenant_id = blob_metadata.tenant_id AND b.blob_id = blob_metadata.blob_id AND b.state = 'gone')",
+        values![],
+    )
+    .await
+}
+
 /// Forgets what is private of at most `limit` blobs whose tenant's policy does not keep it; of how many it was.
 ///
 /// # Errors
@@ -166,6 +179,10 @@ pub struct Unread {
     pub blob_id: String,
     /// An owner of it; empty if nothing holds it any more.
     pub owner_id: String,
+    /// What it is by content.
+    pub mime: String,
+    /// How large it is.
+    pub size_bytes: i64,
 }
 
 /// The question, of which SQLite is told the index: it has no reason to think that so few are left.
@@ -178,7 +195,8 @@ fn question(on_postgres: bool) -> String {
         "SELECT b.tenant_id, b.blob_id,
                 CASE WHEN b.scope <> '' THEN b.scope
                      ELSE COALESCE((SELECT r.owner_id FROM resources r
-                                     WHERE r.tenant_id = b.tenant_id AND r.blob_id = b.blob_id LIMIT 1), '') END
+                                     WHERE r.tenant_id = b.tenant_id AND r.blob_id = b.blob_id LIMIT 1), '') END,
+                b.mime, b.size_bytes
            FROM blobs b {by}
           WHERE b.metadata_sought_at IS NULL AND b.state = 'live' AND b.verdict = 'clean' AND b.mime IS NOT NULL
           ORDER BY b.tenant_id, b.blob_id LIMIT $1"
@@ -200,6 +218,8 @@ pub async fn unread(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Unread>, CatalogE
                 tenant_id: row.text(0)?,
                 blob_id: row.text(1)?,
                 owner_id: row.text(2)?,
+                mime: row.text(3)?,
+                size_bytes: row.int(4)?,
             })
         })
         .collect()

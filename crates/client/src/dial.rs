@@ -38,6 +38,9 @@ const MUCH: u32 = 512 * 1024;
 /// A link that takes so much so soon is quick.
 const QUICK_BYTES: usize = 512 * 1024;
 const QUICK: Duration = Duration::from_millis(250);
+/// Said of a proxy that is itself spoken to over TLS or SOCKS.
+const NO_SUCH_PROXY: &str =
+    "the environment names a proxy of another kind than http://, and no other is spoken to";
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -67,13 +70,21 @@ impl Dial {
         if url.scheme_str() != Some("http") {
             return None;
         }
-        self.proxies.intercept(url)?.basic_auth().cloned()
+        let proxy = self.proxies.intercept(url)?;
+        proxy
+            .basic_auth()
+            .filter(|_| is_spoken(proxy.uri()))
+            .cloned()
     }
 
     async fn dial(mut self, url: Uri) -> Result<Wire, BoxError> {
         let Some(proxy) = self.proxies.intercept(&url) else {
             return Ok(Wire::over(self.tcp.call(url).await?, false));
         };
+        if !is_spoken(proxy.uri()) {
+            // Another kind would be told in clear what is meant for it alone.
+            return Err(NO_SUCH_PROXY.into());
+        }
         if url.scheme_str() != Some("https") {
             return Ok(Wire::over(self.tcp.call(proxy.uri().clone()).await?, true));
         }
@@ -83,6 +94,11 @@ impl Dial {
         }
         Ok(Wire::over(tunnel.call(url).await?, false))
     }
+}
+
+/// Whether this kind of proxy is spoken to.
+fn is_spoken(proxy: &Uri) -> bool {
+    proxy.scheme_str() == Some("http")
 }
 
 impl Service<Uri> for Dial {

@@ -71,6 +71,10 @@ pub enum DownloadError {
     Write(#[source] std::io::Error),
 }
 
+fn is_this_machine(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || matches!(host, "127.0.0.1" | "[::1]")
+}
+
 impl HttpTransport {
     /// A transport to the server at `base_url` (without a slash at its end) and to whatever URLs
     /// that server gives out. Proxies of the environment are used, except for a server on this machine.
@@ -85,7 +89,7 @@ impl HttpTransport {
         // Only the first call in a process takes effect; a provider that an app installed stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let proxies = match url.host() {
-            Some("localhost" | "127.0.0.1" | "[::1]") => Matcher::builder().build(),
+            Some(host) if is_this_machine(host) => Matcher::builder().build(),
             _ => Matcher::from_env(),
         };
         let dial = Dial::through(Arc::new(proxies));
@@ -96,6 +100,8 @@ impl HttpTransport {
             .enable_http1()
             .wrap_connector(dial.clone());
         let client = Client::builder(TokioExecutor::new())
+            // What hyper holds counts as moved.
+            .http1_max_buf_size(64 * 1024)
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .build(InTime(connector));

@@ -13,6 +13,10 @@ pub struct Header {
     pub width: u32,
     /// Rows as stored.
     pub height: u32,
+    /// Columns and rows that have to be decoded: of HEIF, what a crop leaves may be far less.
+    pub coded: (u32, u32),
+    /// Bytes of a JPEG's coefficients, which a decoder holds all at once if there is more than one scan; 0 of other kinds.
+    pub coefficient_bytes: u64,
     /// How to turn what is stored upright. Upright where it cannot be read.
     pub orientation: Orientation,
 }
@@ -32,6 +36,8 @@ impl Header {
 /// header is not whole, [`ImagingError::PixelLimit`] when it claims too many pixels.
 pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
     let media = sniff(bytes).ok_or_else(|| ImagingError::unsupported("a file of unknown type"))?;
+    let mut coded = None;
+    let mut coefficient_bytes = 0;
     let (width, height, orientation) = match media {
         MediaType::Jpeg => {
             let found = jpeg::walk(bytes, limits.max_scans)?;
@@ -39,6 +45,7 @@ pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
                 .frame
                 .ok_or_else(|| ImagingError::corrupt("no frame header"))?;
             let orientation = found.orientation.unwrap_or(Orientation::Upright);
+            coefficient_bytes = frame.coefficient_bytes();
             (frame.width, frame.height, orientation)
         }
         MediaType::Png => {
@@ -53,6 +60,7 @@ pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
             let found = heif::read(bytes)?;
             // What is cut off has to be decoded as well.
             check_pixels(found.coded, limits)?;
+            coded = Some(found.coded);
             (found.width, found.height, found.orientation)
         }
         MediaType::Gif
@@ -68,6 +76,8 @@ pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
         media,
         width,
         height,
+        coded: coded.unwrap_or((width, height)),
+        coefficient_bytes,
         orientation,
     })
 }

@@ -46,8 +46,14 @@ impl Lane {
 
 /// A lane that has had work due for so long without being served is served next, once. It counts from the
 /// lane's last service, not from its oldest job's due time: else a long backlog of bulk work would go before everything
-/// else until it is gone.
-pub const STARVATION_GUARD: Duration = Duration::from_secs(60);
+/// else until it is gone. What others wait for, larger pictures and deletions, goes on under lasting load too, if slowly.
+#[must_use]
+pub const fn starvation_guard(lane: Lane) -> Duration {
+    match lane {
+        Lane::Interactive | Lane::Standard => Duration::from_secs(5),
+        Lane::Bulk => Duration::from_secs(60),
+    }
+}
 /// How long a worker holds a job without a heartbeat.
 pub const LEASE: Duration = Duration::from_secs(30);
 /// How often a worker renews its leases.
@@ -103,7 +109,7 @@ impl Rota {
             .filter(|w| !reserved || w.lane == Lane::Interactive)
             .filter_map(|w| {
                 let since = w.oldest_due?.max(self.served_at[w.lane as usize]);
-                let starving = now.since(since) >= STARVATION_GUARD;
+                let starving = now.since(since) >= starvation_guard(w.lane);
                 Some((w.lane, starving.then_some(since)))
             })
             .collect();
@@ -161,7 +167,7 @@ mod tests {
     #[test]
     fn a_starving_lane_goes_first_and_the_reserved_slot_never_takes_it() {
         let mut rota = Rota::starting(Micros(0));
-        let now = Micros(0).plus(STARVATION_GUARD);
+        let now = Micros(0).plus(starvation_guard(Lane::Bulk));
         let mut waiting = all_due(now);
         waiting[2].oldest_due = Some(Micros(0));
         let order = rota.order(&waiting, now, false);
@@ -180,7 +186,7 @@ mod tests {
         let mut now = Micros(0);
         let mut served = Vec::new();
         for _ in 0..4 {
-            now = now.plus(STARVATION_GUARD);
+            now = now.plus(starvation_guard(Lane::Bulk));
             for _ in 0..3 {
                 let order = rota.order(&all_due(Micros(0)), now, false);
                 rota.served(order[0], now);

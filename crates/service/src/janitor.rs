@@ -11,6 +11,9 @@ use crate::{insights, look_after, processing, retention};
 
 /// How often it looks.
 const ROUND: Duration = Duration::from_secs(15);
+/// In which of its rounds it forgets private metadata. Policies change with a start, but servers with the policy before may still
+/// write what theirs keeps, and those of a version before may delete without it.
+const FORGETS_EVERY: u32 = 40;
 /// Rows that are adopted in one transaction.
 const ADOPTED: i64 = 500;
 /// A version that knows no times for looking gave up a completion after so long.
@@ -20,8 +23,12 @@ const GIVEN_UP: Duration = Duration::from_secs(45);
 pub async fn run(context: Context, stop: CancellationToken) {
     let looking = look_after::run(context.clone(), stop.clone());
     let rounds = async {
-        forget_private(&context).await;
+        let mut rounds: u32 = 0;
         while !stop.is_cancelled() {
+            if rounds.is_multiple_of(FORGETS_EVERY) {
+                forget_private(&context).await;
+            }
+            rounds = rounds.wrapping_add(1);
             round(&context).await;
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -32,7 +39,7 @@ pub async fn run(context: Context, stop: CancellationToken) {
     tokio::join!(looking, rounds);
 }
 
-/// Once: policies change with a start.
+/// What policies do not keep, and what was told of bytes that are gone.
 async fn forget_private(context: &Context) {
     match retention::forget_metadata::forget_metadata(context).await {
         Ok(0) => {}
@@ -41,7 +48,7 @@ async fn forget_private(context: &Context) {
             "private metadata forgotten that the policy does not keep"
         ),
         Err(error) => {
-            tracing::warn!(%error, "private metadata was not forgotten; it is shown to nobody, and tried again at the next start")
+            tracing::warn!(%error, "private metadata was not forgotten; it is shown to nobody, and tried again in ten minutes")
         }
     }
 }

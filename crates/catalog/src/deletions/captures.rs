@@ -103,7 +103,11 @@ pub async fn bury_capture(
 ) -> Result<bool, CatalogError> {
     let buried = tx
         .exec(
-            "UPDATE captures SET deleted_at = $3, captured_at = NULL, device = NULL, network = NULL, battery = NULL
+            // No earlier than the deletions of its assets, whatever the clocks of those who noted them: that tells them from later ones.
+            "UPDATE captures SET captured_at = NULL, device = NULL, network = NULL, battery = NULL, purpose = NULL,
+                    deleted_at = (SELECT COALESCE(MAX(CASE WHEN d.deleted_at > $3 THEN d.deleted_at END), $3)
+                                    FROM capture_assets m CROSS JOIN deletions d
+                                   WHERE m.tenant_id = $1 AND m.capture_id = $2 AND d.tenant_id = m.tenant_id AND d.asset_id = m.asset_id)
               WHERE tenant_id = $1 AND capture_id = $2 AND deleted_at IS NULL",
             values![tenant_id, capture_id, at],
         )

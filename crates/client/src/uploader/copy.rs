@@ -84,10 +84,7 @@ impl Uploader {
     ) -> Result<Initiated, InitiateError> {
         self.reload(known).await?;
         let initiated = self.initiate_ending(known, errand).await?;
-        // Made anew, a capture would keep once more what it keeps already.
-        let keeps = self.settings.duplicates == Duplicates::Keep
-            && initiated.outcomes.iter().any(|o| o.already_there);
-        if keeps
+        if !self.may_be_renewed(known, &initiated).await?
             || !self
                 .copy(known.seq, errand.place(), &initiated.jobs)
                 .await?
@@ -124,6 +121,41 @@ impl Uploader {
             }
         }
         Ok(())
+    }
+
+    /// Whether a capture may be made anew: not if it would keep once more what it keeps already, by what was asked for when it was
+    /// first made, and not if it has files that are not in this run, of which what an earlier one has sent would be lost unseen.
+    async fn may_be_renewed(
+        &self,
+        known: &Known,
+        initiated: &Initiated,
+    ) -> Result<bool, InitiateError> {
+        if self.settings.encode.is_none() {
+            return Ok(false);
+        }
+        let seq = known.seq;
+        let (capture, rows) = self
+            .journal(move |journal| Ok((journal.capture(seq)?, journal.files_of(seq)?)))
+            .await?;
+        let request = serde_json::from_str::<InitiateCapture>(&capture.request).ok();
+        let keeps =
+            request.is_some_and(|r| r.duplicates.as_deref() == Some(Duplicates::Keep.as_str()));
+        let keeps = keeps && initiated.outcomes.iter().any(|o| o.already_there);
+        let is_whole = rows
+            .iter()
+            .all(|row| row.is_deleted || known.files.iter().any(|f| f.row.seq == row.seq));
+        Ok(!keeps && is_whole)
+    }
+
+    /// Whether nothing of these has arrived, and nobody has said anything else of them: deleted meanwhile, or there by another way.
+    async fn are_untouched(&self, jobs: &[FileJob]) -> Result<bool, InitiateError> {
+        for job in jobs {
+            let upload = self.session.upload(&job.upload.upload_id).await?;
+            if upload.state != "open" || upload.received_bytes > 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Makes copies of those of a capture's files for which there is advice, in its turn by its `place` in the queue. Whether there
@@ -178,6 +210,10 @@ impl Uploader {
             }
         }
         drop(turn);
+        // Encoding takes long. What was deleted meanwhile must not come back as a copy: sending the first ones shows what became of them.
+        if !made.is_empty() && !self.are_untouched(jobs).await? {
+            return Ok(false);
+        }
         let key = ids::public_id(&*self.patience.entropy);
         let is_copied = self
             .journal(move |journal| {

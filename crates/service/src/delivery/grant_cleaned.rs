@@ -6,13 +6,14 @@ use safelight_api::assets::OriginalGranted;
 use safelight_catalog::{CatalogError, Tx, blobs, cleaned};
 use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
+use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
 use safelight_model::limits;
 
 use super::grant_original::{GrantError, asset_of, granted, life_of};
 use super::links::File;
 use crate::context::{Context, Owner};
-use crate::queue::enqueue::enqueue;
+use crate::queue::enqueue::enqueue_costing;
 
 /// Access to a cleaned original.
 #[derive(Clone, Debug)]
@@ -70,9 +71,10 @@ pub async fn grant_cleaned(
         }
     }
     let (asked, of, blob_id) = (context.clone(), owner.clone(), blob.blob_id.clone());
-    let is_asked = context
-        .catalog
-        .write(move |tx| Box::pin(async move { ask(tx, &asked, &of, &blob_id, media).await }));
+    let class = CostClass::declared(Some(media.mime()), blob.size_bytes);
+    let is_asked = context.catalog.write(move |tx| {
+        Box::pin(async move { ask(tx, &asked, &of, &blob_id, media, class).await })
+    });
     match is_asked.await? {
         true => Ok(Cleaned::Pending(asset.asset_id)),
         // Deleted in this instant.
@@ -95,12 +97,14 @@ async fn ask(
     owner: &Owner,
     blob_id: &str,
     media: MediaType,
+    class: CostClass,
 ) -> Result<bool, CatalogError> {
     let tenant_id = &owner.tenant_id;
+    // The job first, as a worker's end has them: else the two could wait for one another. It does nothing where the original is gone.
+    enqueue_costing(tx, context, class, JobKind::Clean, owner, blob_id).await?;
     if blobs::hold(tx, tenant_id, blob_id).await?.is_none() {
         return Ok(false);
     }
     cleaned::expect(tx, tenant_id, blob_id, media.extension(), context.now()).await?;
-    enqueue(tx, context, JobKind::Clean, owner, blob_id).await?;
     Ok(true)
 }

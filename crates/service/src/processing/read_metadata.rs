@@ -8,6 +8,7 @@ use safelight_catalog::jobs::Job;
 use safelight_catalog::{CatalogError, Tx, blobs, file_metadata};
 use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
+use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
 use safelight_model::limits;
 
@@ -15,7 +16,7 @@ use super::fetch_original::fetch_kinds;
 use super::file_metadata::{believed, kept};
 use super::sandbox::Sandbox;
 use crate::context::{Context, Owner};
-use crate::queue::enqueue::enqueue;
+use crate::queue::enqueue::enqueue_costing;
 use crate::work::{JobError, Results, results};
 
 /// So many wait at most.
@@ -44,7 +45,9 @@ pub async fn schedule(context: &Context) -> Result<usize, CatalogError> {
                         owner_id: file.owner_id.clone(),
                     };
                     let kind = JobKind::ReadMetadata;
-                    let fresh = enqueue(tx, &context, kind, &owner, &file.blob_id).await?;
+                    let class = CostClass::declared(Some(&file.mime), file.size_bytes);
+                    let blob_id = &file.blob_id;
+                    let fresh = enqueue_costing(tx, &context, class, kind, &owner, blob_id).await?;
                     asked += usize::from(fresh);
                 }
                 Ok::<_, CatalogError>(asked)

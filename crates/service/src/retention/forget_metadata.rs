@@ -1,7 +1,7 @@
-//! Forgets what is private of files' metadata where the tenant's policy no longer keeps it.
+//! Forgets what is private of files' metadata where the tenant's policy no longer keeps it, and what was told of bytes that are gone.
 
 use safelight_catalog::CatalogError;
-use safelight_catalog::file_metadata::{Whose, forget_private};
+use safelight_catalog::file_metadata::{Whose, forget_gone, forget_private};
 
 use crate::context::Context;
 
@@ -21,7 +21,10 @@ pub async fn forget_metadata(context: &Context) -> Result<usize, CatalogError> {
         .filter(|(_, policy)| policy.keeps_private() != keeps_others)
         .map(|(tenant_id, _)| tenant_id.clone())
         .collect();
-    let mut forgotten = 0;
+    let gone = context
+        .catalog
+        .write(|tx| Box::pin(async move { forget_gone(tx).await }));
+    let mut forgotten = usize::try_from(gone.await?).unwrap_or(usize::MAX);
     loop {
         let tenants = tenants.clone();
         let done = context.catalog.write(move |tx| {
@@ -35,7 +38,7 @@ pub async fn forget_metadata(context: &Context) -> Result<usize, CatalogError> {
             })
         });
         let done = done.await?;
-        forgotten += done;
+        forgotten = forgotten.saturating_add(done);
         if done == 0 {
             return Ok(forgotten);
         }

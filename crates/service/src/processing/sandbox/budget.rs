@@ -3,6 +3,7 @@
 //! Every child may keep so much for itself ([`SandboxSettings::kept_bytes`](super::SandboxSettings::kept_bytes)), and that is what
 //! an ordinary photo takes: it waits for nobody. What is expected to take more, by its header, takes the rest from a pool, in
 //! the order of coming, and waits until there is enough. One that is larger than the pool takes all of it, and so is alone.
+//! A part of the pool is for what takes little more than a child may keep: that does not stand behind the very large.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -15,7 +16,7 @@ const MIB: u64 = 1024 * 1024;
 /// The header of nearly every file is in its first mebibyte.
 const HEAD_BYTES: u64 = MIB;
 /// Where it is not, files up to this size are read whole to find it.
-const WHOLE_BYTES: u64 = 64 * MIB;
+const WHOLE_BYTES: u64 = 8 * MIB;
 /// The program with its codecs warmed up, and the renditions of any picture.
 const BASE_BYTES: u64 = 40 * MIB;
 
@@ -24,9 +25,31 @@ pub(super) struct Budget {
     is_endless: bool,
     kept_bytes: u64,
     most_bytes: u64,
-    pool_mib: u32,
-    pool: Semaphore,
+    /// For what takes up to twice what a child may keep.
+    medium: Pool,
+    /// For what takes more.
+    large: Pool,
 }
+
+struct Pool {
+    mib: u32,
+    free: Semaphore,
+}
+
+impl Pool {
+    /// A pool of nothing would let nothing through: one at a time then.
+    fn of(mib: u64) -> Self {
+        let most_mib = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
+        let mib = u32::try_from(mib).unwrap_or(u32::MAX).clamp(1, most_mib);
+        Self {
+            mib,
+            free: Semaphore::new(mib as usize),
+        }
+    }
+}
+
+/// The part of the pool that is for what takes little more than a child may keep.
+const MEDIUM_PART: u64 = 4;
 
 impl Budget {
     /// Of `budget_bytes` (`u64::MAX`: without end) for `processes` children, each of which may keep `kept_bytes`, and have `most_bytes` at most.
@@ -37,16 +60,14 @@ impl Budget {
         most_bytes: u64,
     ) -> Self {
         let kept = kept_bytes.saturating_mul(processes as u64);
-        let pool_mib = u32::try_from(budget_bytes.saturating_sub(kept) / MIB).unwrap_or(u32::MAX);
-        // A pool of nothing would let nothing large through: one at a time then.
-        let most_mib = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
-        let pool_mib = pool_mib.clamp(1, most_mib);
+        let pool_mib = budget_bytes.saturating_sub(kept) / MIB;
+        let medium_mib = pool_mib / MEDIUM_PART;
         Self {
             is_endless: budget_bytes == u64::MAX,
             kept_bytes,
             most_bytes,
-            pool_mib,
-            pool: Semaphore::new(pool_mib as usize),
+            medium: Pool::of(medium_mib),
+            large: Pool::of(pool_mib - medium_mib),
         }
     }
 
@@ -62,30 +83,45 @@ impl Budget {
         if self.is_endless {
             return Ok(None);
         }
-        let beyond = self.beyond_mib(expected_bytes(original, limits));
+        let (pool, beyond) = self.beyond(look(original, limits).await);
         if beyond == 0 {
             return Ok(None);
         }
-        if let Ok(share) = self.pool.try_acquire_many(beyond) {
+        if let Ok(share) = pool.free.try_acquire_many(beyond) {
             return Ok(Some(share));
         }
         metrics::counter!("safelight_decode_memory_waits_total").increment(1);
-        Ok(Some(self.pool.acquire_many(beyond).await?))
+        Ok(Some(pool.free.acquire_many(beyond).await?))
     }
 
     /// Turns away those who wait.
     pub(super) fn close(&self) {
-        self.pool.close();
+        self.medium.free.close();
+        self.large.free.close();
     }
 
-    /// What a task of so many bytes takes from the pool.
-    fn beyond_mib(&self, expected_bytes: u64) -> u32 {
+    /// What a task of so many bytes takes, in mebibytes, and from which pool.
+    fn beyond(&self, expected_bytes: u64) -> (&Pool, u32) {
         let beyond = expected_bytes
             .min(self.most_bytes)
             .saturating_sub(self.kept_bytes);
+        let pool = match beyond <= self.kept_bytes {
+            true => &self.medium,
+            false => &self.large,
+        };
         let mib = u32::try_from(beyond.div_ceil(MIB)).unwrap_or(u32::MAX);
-        mib.min(self.pool_mib)
+        (pool, mib.min(pool.mib))
     }
+}
+
+/// As [`expected_bytes`], on a thread that may wait for a disk.
+async fn look(original: &OwnedFd, limits: &Limits) -> u64 {
+    let Ok(file) = original.try_clone() else {
+        return 0;
+    };
+    let limits = *limits;
+    let looked = tokio::task::spawn_blocking(move || expected_bytes(&file, &limits)).await;
+    looked.unwrap_or(u64::MAX)
 }
 
 /// The memory that a child is expected to have resident when it decodes this file: the most there is if its header is nowhere near
@@ -113,10 +149,11 @@ fn expected_bytes(original: &OwnedFd, limits: &Limits) -> u64 {
 /// The most that was seen, with something on top (`tests/it/budget.rs` holds it against what decoding takes).
 #[must_use]
 pub fn expected_of(header: &Header, file_bytes: u64) -> u64 {
-    let pixels = u64::from(header.width).saturating_mul(u64::from(header.height));
+    let (width, height) = header.coded;
+    let pixels = u64::from(width).saturating_mul(u64::from(height));
     let bytes_per_pixel = match header.media {
-        // Coefficients, if it is progressive: two bytes of each sample.
-        MediaType::Jpeg => 4,
+        // What is read of them; coefficients are added.
+        MediaType::Jpeg => 1,
         // Its pixels with alpha, and a row of filters.
         MediaType::Png => 6,
         // Planes, pixels with alpha, and what is read of them.
@@ -124,6 +161,7 @@ pub fn expected_of(header: &Header, file_bytes: u64) -> u64 {
     };
     BASE_BYTES
         .saturating_add(file_bytes)
+        .saturating_add(header.coefficient_bytes)
         .saturating_add(pixels.saturating_mul(bytes_per_pixel))
 }
 
@@ -146,62 +184,74 @@ mod tests {
     #[tokio::test]
     async fn the_second_large_picture_waits_for_the_first() {
         let limits = Limits::default();
-        let (large, small) = (jpeg(7000, 7000), jpeg(400, 300));
-        let budget = Budget::of(1024 * MIB, 6, 160 * MIB, 900 * MIB);
-        assert_eq!(budget.pool_mib, 64);
+        let (large, medium, small) = (jpeg(9000, 8000), jpeg(7000, 7000), jpeg(400, 300));
+        let budget = Budget::of(1120 * MIB, 6, 160 * MIB, 900 * MIB);
+        assert_eq!((budget.medium.mib, budget.large.mib), (40, 120));
         let first = budget.take(&large, &limits).await.unwrap().unwrap();
-        assert_eq!(first.num_permits(), 64);
+        assert_eq!(first.num_permits(), 120);
         let mut second = Box::pin(budget.take(&large, &limits));
+        assert_eq!(budget.large.free.available_permits(), 0);
         assert!(second.as_mut().now_or_never().is_none());
-        // Whoever takes only what every child may keep does not stand behind it.
-        assert!(
-            budget
-                .take(&small, &limits)
-                .now_or_never()
-                .unwrap()
-                .unwrap()
-                .is_none()
-        );
+        // Neither what takes little more than every child may keep stands behind it, nor what takes no more.
+        let third = budget.take(&medium, &limits).await.unwrap().unwrap();
+        assert_eq!(third.num_permits(), 40);
+        assert!(budget.take(&small, &limits).await.unwrap().is_none());
         drop(first);
-        let second = second.now_or_never().unwrap().unwrap();
-        assert!(second.is_some());
-        let third = budget.take(&large, &limits);
+        assert!(second.await.unwrap().is_some());
+        let fourth = budget.take(&large, &limits);
         budget.close();
-        assert!(third.await.is_err());
+        assert!(fourth.await.is_err());
         let endless = Budget::of(u64::MAX, 6, 160 * MIB, 900 * MIB);
         assert!(endless.take(&large, &limits).await.unwrap().is_none());
+    }
+
+    fn beyond_mib(budget: &Budget, expected_bytes: u64) -> u32 {
+        budget.beyond(expected_bytes).1
     }
 
     #[test]
     fn an_ordinary_photo_waits_for_nobody_and_a_large_one_takes_a_share() {
         let budget = Budget::of(1024 * MIB, 4, 128 * MIB, 900 * MIB);
-        assert_eq!(budget.pool_mib, 512);
-        assert_eq!(budget.beyond_mib(128 * MIB), 0);
-        assert_eq!(budget.beyond_mib(128 * MIB + 1), 1);
-        assert_eq!(budget.beyond_mib(400 * MIB), 272);
+        assert_eq!((budget.medium.mib, budget.large.mib), (128, 384));
+        assert_eq!(beyond_mib(&budget, 128 * MIB), 0);
+        assert_eq!(beyond_mib(&budget, 128 * MIB + 1), 1);
+        assert_eq!(beyond_mib(&budget, 400 * MIB), 272);
         // More than there is: all of it, alone.
-        assert_eq!(budget.beyond_mib(u64::MAX), 512);
+        assert_eq!(beyond_mib(&budget, u64::MAX), 384);
     }
 
     #[test]
     fn a_pool_of_nothing_lets_one_through_at_a_time() {
         let budget = Budget::of(0, 4, 128 * MIB, 900 * MIB);
-        assert_eq!((budget.pool_mib, budget.beyond_mib(u64::MAX)), (1, 1));
-        assert_eq!(Budget::of(u64::MAX, 1, 0, u64::MAX).beyond_mib(0), 0);
+        assert_eq!((budget.medium.mib, budget.large.mib), (1, 1));
+        assert_eq!(beyond_mib(&budget, u64::MAX), 1);
+        assert_eq!(beyond_mib(&Budget::of(u64::MAX, 1, 0, u64::MAX), 0), 0);
     }
 
     #[test]
     fn what_is_expected_goes_by_pixels() {
-        let header = |media, width, height| Header {
+        let header = |media, width: u32, height: u32| Header {
             media,
             width,
             height,
+            coded: (width, height),
+            coefficient_bytes: match media {
+                MediaType::Jpeg => u64::from(width) * u64::from(height) * 3,
+                _ => 0,
+            },
             orientation: safelight_imaging::Orientation::Upright,
         };
         let ordinary = expected_of(&header(MediaType::Jpeg, 4032, 3024), 8_000_000);
         assert!(ordinary < 128 * MIB, "{ordinary}");
         let large = expected_of(&header(MediaType::Jpeg, 12_000, 9_000), 40_000_000);
         assert!(large > 400 * MIB, "{large}");
+        // What a crop leaves says nothing of what is decoded.
+        let cropped = Header {
+            width: 16,
+            height: 16,
+            ..header(MediaType::Heic, 14_000, 14_000)
+        };
+        assert!(expected_of(&cropped, 1_000_000) > 1024 * MIB);
         let most = expected_of(&header(MediaType::Webp, u32::MAX, u32::MAX), u64::MAX);
         assert_eq!(most, u64::MAX);
     }

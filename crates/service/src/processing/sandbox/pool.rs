@@ -324,6 +324,9 @@ impl Sandbox {
                 if let Some(peak) = worker.peak_bytes() {
                     answer.frame.max_rss_bytes = peak;
                 }
+                // It may say what it likes, but not that it took longer than it had.
+                let most_us = u64::try_from(wall_clock.as_micros()).unwrap_or(u64::MAX);
+                answer.frame.cpu_us = answer.frame.cpu_us.min(most_us);
                 self.cpu_us.fetch_add(answer.frame.cpu_us, Ordering::SeqCst);
                 self.put_back(worker).await;
                 Ok(answer)
