@@ -147,15 +147,21 @@ impl Uploader {
         Ok(!keeps && is_whole)
     }
 
-    /// Whether nothing of these has arrived, and nobody has said anything else of them: deleted meanwhile, or there by another way.
-    async fn are_untouched(&self, jobs: &[FileJob]) -> Result<bool, InitiateError> {
-        for job in jobs {
-            let upload = self.session.upload(&job.upload.upload_id).await?;
-            if upload.state != "open" || upload.received_bytes > 0 {
-                return Ok(false);
+    /// Whether these are still to come: neither deleted meanwhile, nor there by another way.
+    async fn are_awaited(&self, seq: i64, jobs: &[FileJob]) -> Result<bool, InitiateError> {
+        let capture = self.journal(move |journal| journal.capture(seq)).await?;
+        let Some(capture_id) = capture.capture_id else {
+            return Ok(false);
+        };
+        match self.session.capture(&capture_id).await {
+            Ok(capture) => {
+                let open: Vec<String> =
+                    capture.assets.into_iter().flat_map(|a| a.uploads).collect();
+                Ok(jobs.iter().all(|job| open.contains(&job.upload.upload_id)))
             }
+            Err(error) if error.is_passing() => Err(error.into()),
+            Err(_) => Ok(false),
         }
-        Ok(true)
     }
 
     /// Makes copies of those of a capture's files for which there is advice, in its turn by its `place` in the queue. Whether there
@@ -211,7 +217,7 @@ impl Uploader {
         }
         drop(turn);
         // Encoding takes long. What was deleted meanwhile must not come back as a copy: sending the first ones shows what became of them.
-        if !made.is_empty() && !self.are_untouched(jobs).await? {
+        if !made.is_empty() && !self.are_awaited(seq, jobs).await? {
             return Ok(false);
         }
         let key = ids::public_id(&*self.patience.entropy);

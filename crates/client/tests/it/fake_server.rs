@@ -901,6 +901,12 @@ impl World {
         }
     }
 
+    fn open_uploads(&self, asset_id: &str) -> Vec<String> {
+        let open = self.uploads.iter();
+        let open = open.filter(|(_, u)| u.asset_id == asset_id && u.state == "open");
+        open.map(|(id, _)| id.clone()).collect()
+    }
+
     fn capture(&self, asked: &Asked<'_>) -> Response {
         let id = asked.segments[2];
         let Some(capture) = self.captures.values().find(|c| c.capture_id == id) else {
@@ -917,7 +923,7 @@ impl World {
                 role: a.role.clone(),
                 state: self.assets[id].state.to_owned(),
                 reason: None,
-                uploads: vec![],
+                uploads: self.open_uploads(id),
             });
         ok(&Capture {
             capture_id: id.to_owned(),

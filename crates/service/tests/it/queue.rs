@@ -673,7 +673,8 @@ async fn what_does_not_finish_in_time_is_given_back(f: Fixture) {
     assert!(run.lease.cancelled.is_cancelled());
     timeout(DEADLINE, run.answer.closed()).await.unwrap();
     let (job, state) = f.find(&run.lease.job).await.unwrap();
-    assert_eq!((job.attempts, state), (0, JobState::Scheduled));
+    // The workers of another class may have queued it again before they stopped.
+    assert!(job.attempts == 0 && matches!(state, JobState::Scheduled | JobState::Queued));
     let mut working = f.start(1, |_| {});
     assert_eq!(working.next().await.answer(Answer::Done).attempts, 1);
     working.stop().await;
