@@ -19,10 +19,15 @@ use crate::wire::{Connection, head};
 const LOOK: Duration = Duration::from_millis(5);
 /// How long anything may take before it is given up.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// A connection that was quiet for so long is not used again: servers close such connections.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// A phone with its open connections.
 pub struct Phone {
+    at: SocketAddr,
     api: Connection,
+    /// When something last came over `api`.
+    heard: Instant,
     store: Option<Connection>,
     token: String,
 }
@@ -41,7 +46,9 @@ impl Phone {
     /// A phone of the token's owner.
     pub async fn connect(api: SocketAddr, token: &str) -> anyhow::Result<Self> {
         Ok(Self {
+            at: api,
             api: Connection::open(api).await?,
+            heard: Instant::now(),
             store: None,
             token: token.to_owned(),
         })
@@ -55,7 +62,11 @@ impl Phone {
     ) -> anyhow::Result<T> {
         let key = key.map_or_else(String::new, |k| format!("idempotency-key: \"{k}\"\r\n"));
         let head = head(method, path, &self.token, &key, body.len());
+        if self.heard.elapsed() > QUIET {
+            self.api = Connection::open(self.at).await?;
+        }
         let answer = self.api.exchange(&[head.as_bytes(), body]).await?;
+        self.heard = Instant::now();
         answer
             .json(wanted)
             .with_context(|| format!("{method} {path}"))

@@ -9,10 +9,11 @@ use safelight_testkit::link::Link;
 use safelight_testkit::ports;
 use tokio::time::{Instant, sleep};
 
-use super::Emulated;
+use super::{Emulated, setting};
 use crate::Bench;
 use crate::server::Server;
 
+/// Which packets are lost, unless `SEED` says otherwise.
 const SEED: u64 = 7;
 /// How often it is looked at how much has passed.
 pub const LOOK: Duration = Duration::from_millis(5);
@@ -31,7 +32,8 @@ impl Scene {
     pub async fn start(bench: &Bench, emulated: Emulated) -> anyhow::Result<Self> {
         let dir = bench.scratch.join(emulated.name);
         let (api, store) = (ports::free()?, ports::free()?);
-        let to_api = Link::start(api, emulated.weather(), SEED).await?;
+        let seed = setting("SEED", SEED)?;
+        let to_api = Link::start(api, emulated.weather(), seed).await?;
         let to_store = to_api.beside(store).await?;
         let ports = (api, store);
         Ok(Self {

@@ -154,6 +154,36 @@ async fn smaller_copies_are_uploaded_only_where_that_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_no_smaller_copies_are_advised_it_says_why() {
+    let rig = Rig::start().await;
+    let path = rig.dir.path().join("photos/real.jpg");
+    std::fs::write(&path, camera::photo(&Scene::default())).unwrap();
+    let runs: [(&[&str], Option<&str>); 4] = [
+        (&["photos/A_BURST001.jpg"], Some("say by --purpose")),
+        (
+            &["photos/b.jpg", "--purpose", "post"],
+            Some("the server advised no copies"),
+        ),
+        (&["photos/real.jpg", "--purpose", "post"], None),
+        // Nothing is sent, so there is nothing to say.
+        (&["photos/A_BURST001.jpg"], None),
+    ];
+    for (args, why) in runs {
+        rig.server.world().advises = args[0].ends_with("real.jpg").then(|| Compress {
+            format: "image/jpeg".to_owned(),
+            quality: 60,
+            max_edge_px: Some(320),
+        });
+        let output = rig.run(&[&["upload", "--compress"], args].concat()).await;
+        let err = text(&output.stderr);
+        assert!(output.status.success(), "{err}");
+        let told = err.contains("--compress: files went as they are");
+        assert_eq!(told, why.is_some(), "{args:?}: {err}");
+        assert!(why.is_none_or(|why| err.contains(why)), "{args:?}: {err}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_are_there_become_another_asset_only_where_that_is_asked_for() {
     let rig = Rig::start().await;
     let photos = rig.dir.path().join("photos");

@@ -8,12 +8,32 @@ use std::path::Path;
 use std::sync::Arc;
 
 use safelight_client::encode::{Compress, Encode};
+use safelight_client::uploader::FileOutcome;
 use safelight_imaging::Limits;
 use safelight_model::preset::Format;
 use safelight_service::processing::sandbox::CopyTask;
 use tokio::runtime::Handle;
 
 use super::preview::Sandboxed;
+
+/// Why not one smaller copy was sent, if files were sent.
+pub fn why_none(outcomes: &[FileOutcome], purpose: Option<&str>) -> Option<&'static str> {
+    let is_sent = |o: &&FileOutcome| o.failure.is_none() && !o.already_there;
+    let mut sent = outcomes.iter().filter(is_sent).peekable();
+    sent.peek()?;
+    if sent.any(|o| o.copy_sha256.is_some()) {
+        return None;
+    }
+    // The policy gives advice for these alone, whatever an operator has set.
+    match purpose {
+        Some("profile" | "post" | "message") => {
+            Some("the server advised no copies, or none came out smaller")
+        }
+        _ => Some(
+            "copies are advised for profile, post and message alone; say by --purpose which it is",
+        ),
+    }
+}
 
 /// Larger files are sent as they are.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;

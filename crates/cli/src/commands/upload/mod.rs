@@ -86,6 +86,7 @@ pub async fn run(args: UploadArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
         true => encoder(&previews).await,
         false => None,
     };
+    let makes_copies = encode.is_some();
     let uploader = open(&args, global, &connection, previews.clone(), encode)?;
     if args.cancel {
         return cancel(&uploader, &files, global).await;
@@ -109,6 +110,9 @@ pub async fn run(args: UploadArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
         Waited::default()
     };
     bars.end();
+    if makes_copies && let Some(why) = compress::why_none(&outcomes, args.purpose.as_deref()) {
+        eprintln!("--compress: files went as they are: {why}");
+    }
     let report = Report::of(&outcomes, &waited, args.wait);
     report.print(global)?;
     Ok(report.exit_code())
