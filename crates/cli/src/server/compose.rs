@@ -71,13 +71,14 @@ pub async fn open_catalog(settings: &Resolved, schema: Schema) -> anyhow::Result
     Ok(Catalog::open(catalog).await?)
 }
 
-/// Jobs of each class done at once, the lightest first.
-fn workers(settings: &Resolved) -> anyhow::Result<[usize; 3]> {
-    let number = |key| anyhow::Ok(usize::try_from(settings.number(key, 1)?)?);
+/// Jobs of each class done at once, the lightest first, and behind them the covers that are made beside the light ones.
+fn workers(settings: &Resolved) -> anyhow::Result<[usize; 4]> {
+    let number = |key, least| anyhow::Ok(usize::try_from(settings.number(key, least)?)?);
     Ok([
-        number("workers")?,
-        number("heavy_workers")?,
-        number("video_workers")?,
+        number("workers", 1)?,
+        number("heavy_workers", 1)?,
+        number("video_workers", 1)?,
+        number("cover_workers", 0)?,
     ])
 }
 
@@ -308,8 +309,9 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
     first_start(&context, &keys).await?;
     let work = if settings.has_role("worker") {
         let sandbox = start_sandbox(settings).await?;
-        let [light, heavy_workers, video_workers] = workers(settings)?;
+        let [light, heavy_workers, video_workers, cover_workers] = workers(settings)?;
         let executor = ExecutorSettings {
+            cover_workers,
             heavy_workers,
             video_workers,
             ..ExecutorSettings::for_workers(light, context.fresh_id(ids::WORKER))

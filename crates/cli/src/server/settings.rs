@@ -82,6 +82,7 @@ settings! {
         |_| (2_u64 * 1024 * 1024 * 1024).to_string();
     gateway_idle_seconds: "How long a client of the gateway may send nothing in the midst of a request" = |_| "30".into();
     workers: "Light jobs done at once: most photos, and what decodes nothing" = |_| std::thread::available_parallelism().map_or(2, usize::from).max(2).to_string();
+    cover_workers: "Light jobs done at once beside these that somebody waits for: covers wait for nothing else" = |_| "1".into();
     heavy_workers: "Heavy jobs done at once beside these: pictures of 50 megapixels and more" = |of| half(&of("workers"));
     video_workers: "Clips that something is done to at once beside these" = |of| half(&of("workers"));
     lanes: "Whether what somebody looks at goes before what can wait: yes or no; no has all jobs wait in one lane, which is there to measure what lanes are worth" =
@@ -122,7 +123,7 @@ settings! {
     sandbox_memory_bytes: "Address space of a decoding process" = |_| (1024_u64 * 1024 * 1024).to_string();
     decode_budget_bytes: "What all decoding processes together may hold in memory; 0 for no bound" = |of| {
         let each = |key: &str| of(key).parse::<u64>().unwrap_or(1);
-        let processes = each("workers") + each("heavy_workers") + each("video_workers");
+        let processes: u64 = DECODING.into_iter().map(each).fold(0, u64::saturating_add);
         (processes.saturating_mul(KEPT_BYTES).saturating_add(each("sandbox_memory_bytes"))).to_string()
     };
     sandbox_seconds: "Longest time to decode one picture" = |_| "20".into();
@@ -131,6 +132,9 @@ settings! {
     log_format: "How it is logged: text or json" = |_| "text".into();
 }
 
+/// The settings that say how many jobs are done at once: there is a decoding process for each.
+pub(super) const DECODING: [&str; 4] =
+    ["workers", "cover_workers", "heavy_workers", "video_workers"];
 /// Whence a setting comes that nobody has set.
 const DEFAULT: &str = "default";
 
