@@ -26,7 +26,7 @@ pub struct Worker {
 impl Handler for Worker {
     async fn run(&self, lease: &Lease) -> Result<Results, JobError> {
         let job = &lease.job;
-        let sandbox = self.sandbox.metered(lease.cpu_us.clone());
+        let sandbox = self.sandbox.serving(&job.tenant_id, lease.cpu_us.clone());
         match job.kind {
             JobKind::Inspect => inspect::run(&self.context, &sandbox, &self.at_hand, job).await,
             JobKind::Derive => derive::run(&self.context, &sandbox, &self.at_hand, job).await,

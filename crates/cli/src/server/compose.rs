@@ -84,8 +84,11 @@ fn workers(settings: &Resolved) -> anyhow::Result<[usize; 4]> {
 
 /// The settings of the sandbox.
 pub fn sandbox_settings(settings: &Resolved) -> anyhow::Result<SandboxSettings> {
+    let processes: usize = workers(settings)?.into_iter().sum();
     Ok(SandboxSettings {
-        processes: workers(settings)?.into_iter().sum(),
+        processes,
+        // Half of those that may turn to another tenant at once: they do not all do so in the moment that a start takes.
+        spares: processes.div_ceil(2),
         memory_bytes: settings.number("sandbox_memory_bytes", 1)?,
         budget_bytes: match settings.number("decode_budget_bytes", 0)? {
             0 => u64::MAX,

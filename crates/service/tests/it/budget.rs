@@ -80,7 +80,7 @@ async fn one_larger_than_the_budget_is_decoded_all_the_same() {
 async fn processor_time_is_added_up_whatever_comes_of_it() {
     let sandbox = pool(1, u64::MAX);
     let cpu_us = Arc::new(AtomicU64::new(0));
-    let metered = sandbox.metered(cpu_us.clone());
+    let metered = sandbox.serving("ten_1", cpu_us.clone());
     let reply = render_good(&metered).await.unwrap();
     assert!(reply.cpu_us > 0);
     assert_eq!(cpu_us.load(Ordering::SeqCst), reply.cpu_us);

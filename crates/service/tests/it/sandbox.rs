@@ -3,8 +3,10 @@
 //! The children are this test program itself, started again with the name of one of the ignored
 //! tests at the end of this file.
 
+use std::collections::HashMap;
 use std::io::{Read, Seek, Write};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use safelight_imaging::{Limits, encode_jpeg, render};
@@ -241,6 +243,77 @@ async fn many_tasks_share_few_children_that_are_replaced() {
     }
     // The kernel shows a program's name an instant after it has begun.
     wait_until(|| children("child_shares").len() == 2).await;
+    sandbox.shutdown().await;
+}
+
+/// The child that a task of this tenant was given to.
+async fn served_by(sandbox: &Sandbox, tenant_id: &str) -> String {
+    let sandbox = sandbox.serving(tenant_id, Arc::default());
+    let error = sandbox
+        .render(file(&picture(40, 30)), task(&ALL))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Code::MediaCorrupt, "{error}");
+    error.to_string()
+}
+
+#[tokio::test]
+async fn no_child_sees_the_files_of_two_tenants() {
+    for (processes, spares) in [(1, 0), (1, 1), (2, 1)] {
+        let sandbox = Sandbox::start(SandboxSettings {
+            processes,
+            spares,
+            ..settings("child_tells_who_it_is")
+        })
+        .unwrap();
+        let mut whose = HashMap::new();
+        for _ in 0..3 {
+            for tenant in ["ten_a", "ten_b", "ten_c"] {
+                let child = served_by(&sandbox, tenant).await;
+                // Who comes again is not given another for nothing.
+                assert_eq!(served_by(&sandbox, tenant).await, child);
+                assert_eq!(*whose.entry(child).or_insert(tenant), tenant);
+            }
+        }
+        // Tasks at once, of tenants that come and go.
+        let tasks: Vec<_> = (0..12)
+            .map(|n| {
+                let sandbox = sandbox.clone();
+                tokio::spawn(async move {
+                    let tenant = ["ten_a", "ten_b", "ten_c"][n % 3];
+                    (served_by(&sandbox, tenant).await, tenant)
+                })
+            })
+            .collect();
+        for task in tasks {
+            let (child, tenant) = task.await.unwrap();
+            assert_eq!(*whose.entry(child).or_insert(tenant), tenant);
+        }
+        wait_until(|| children("child_tells_who_it_is").len() == processes + spares).await;
+        sandbox.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn as_many_tenants_as_there_may_be_children_keep_theirs() {
+    let sandbox = Sandbox::start(SandboxSettings {
+        processes: 2,
+        spares: 1,
+        ..settings("child_stays")
+    })
+    .unwrap();
+    let first = [
+        served_by(&sandbox, "ten_a").await,
+        served_by(&sandbox, "ten_b").await,
+    ];
+    for _ in 0..3 {
+        assert_eq!(served_by(&sandbox, "ten_a").await, first[0]);
+        assert_eq!(served_by(&sandbox, "ten_b").await, first[1]);
+    }
+    // The one that was idle for longest makes room.
+    served_by(&sandbox, "ten_c").await;
+    assert_eq!(served_by(&sandbox, "ten_b").await, first[1]);
+    assert_ne!(served_by(&sandbox, "ten_a").await, first[0]);
     sandbox.shutdown().await;
 }
 
@@ -544,6 +617,40 @@ fn child_serves_all() {
     if is_child() {
         std::process::exit(child_main());
     }
+}
+
+/// Refuses every task by its own number.
+fn tell_who_it_is() {
+    if !is_child() {
+        return;
+    }
+    let pid = std::process::id();
+    confine().unwrap();
+    let mut task = [0; 4096];
+    let take = |task: &mut [u8]| {
+        let into = &mut [std::io::IoSliceMut::new(task)];
+        let control = &mut rustix::net::RecvAncillaryBuffer::default();
+        let flags = rustix::net::RecvFlags::empty();
+        rustix::net::recvmsg(std::io::stdin(), into, control, flags).map_or(0, |got| got.bytes)
+    };
+    while take(&mut task) > 0 {
+        say_frame(&format!(
+            r#"{{"outcome":{{"refused":{{"code":"media_corrupt","detail":"{pid}"}}}},"cpu_us":1,"max_rss_bytes":1}}"#
+        ));
+    }
+    std::process::exit(0);
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_tells_who_it_is() {
+    tell_who_it_is();
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_stays() {
+    tell_who_it_is();
 }
 
 #[test]

@@ -1,4 +1,8 @@
 //! The pool of children, and the door through which the rest of the service uses them.
+//!
+//! A child serves one tenant: who takes it over sees nothing of another's. It becomes a tenant's with the first task it is given
+//! of his. One who has none gets a child that has seen nothing yet; some are kept ready, so that nobody waits for a start. The
+//! others' child that was idle for longest makes room for it.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -31,14 +35,16 @@ pub struct SandboxSettings {
     pub program: PathBuf,
     /// Its arguments, after which it calls [`super::child_main`].
     pub args: Vec<OsString>,
-    /// How many children there are at most, and tasks at a time.
+    /// How many children have seen something at most, and tasks at a time.
     pub processes: usize,
+    /// How many children beside these are kept ready that have seen nothing.
+    pub spares: usize,
     /// Address space of a child. It holds the program (60 MiB), the mapped original, and what
     /// [`Limits::max_decode_bytes`] allows.
     pub memory_bytes: u64,
     /// The longest that a task may take, also in processor time.
     pub wall_clock: Duration,
-    /// After so many tasks a child is replaced, so that nothing grows in it for ever.
+    /// After so many tasks a child is replaced, so that nothing grows in it for ever, and who takes it over sees no more than these.
     pub tasks_per_process: u32,
     /// A child that holds more than this between tasks is replaced as well. So much of the budget is each child's own.
     pub kept_bytes: u64,
@@ -58,9 +64,10 @@ impl SandboxSettings {
             program: PathBuf::from("/proc/self/exe"),
             args: vec![OsString::from("sandbox")],
             processes: std::thread::available_parallelism().map_or(2, usize::from),
+            spares: 0,
             memory_bytes: MEMORY_BYTES,
             wall_clock: Duration::from_secs(20),
-            tasks_per_process: 500,
+            tasks_per_process: 100,
             kept_bytes: KEPT_BYTES,
             budget_bytes: u64::MAX,
             may_be_open: false,
@@ -118,6 +125,8 @@ pub struct RenderReply {
 #[derive(Clone)]
 pub struct Sandbox {
     shared: Arc<Shared>,
+    /// Whose files tasks of this clone are about.
+    tenant_id: Arc<str>,
     /// Microseconds of processor time that tasks of this clone took.
     cpu_us: Arc<AtomicU64>,
 }
@@ -144,6 +153,7 @@ impl Sandbox {
             .collect::<Result<Vec<_>, _>>()?;
         let (kept, most) = (settings.kept_bytes, settings.memory_bytes);
         Ok(Self {
+            tenant_id: Arc::from(""),
             cpu_us: Arc::default(),
             shared: Arc::new(Shared {
                 budget: Budget::of(settings.budget_bytes, processes, kept, most),
@@ -155,12 +165,14 @@ impl Sandbox {
         })
     }
 
-    /// The same pool, that adds up in `cpu_us` how much processor time tasks take in the children, in microseconds, whatever
-    /// comes of them. A child that dies takes its count with it.
+    /// The same pool for the files of a tenant: no child that is given one is given another tenant's. It adds up in `cpu_us` how much
+    /// processor time tasks take in the children, in microseconds, whatever comes of them. A child that dies takes its count
+    /// with it.
     #[must_use]
-    pub fn metered(&self, cpu_us: Arc<AtomicU64>) -> Self {
+    pub fn serving(&self, tenant_id: &str, cpu_us: Arc<AtomicU64>) -> Self {
         Self {
             shared: self.shared.clone(),
+            tenant_id: Arc::from(tenant_id),
             cpu_us,
         }
     }
@@ -306,6 +318,7 @@ impl Sandbox {
             .await
             .map_err(|_| SandboxError::Closed)?;
         let mut worker = self.take()?;
+        worker.tenant_id = Some(self.tenant_id.clone());
         match self.hand_over(&mut worker, &frame, &original).await {
             Ok(()) => {}
             Err(SandboxError::Open(open)) => {
@@ -316,9 +329,11 @@ impl Sandbox {
                 // It died while idle, which is nobody's fault: once more with a fresh one.
                 worker.kill().await;
                 worker = Worker::start(&self.shared.settings)?;
+                worker.tenant_id = Some(self.tenant_id.clone());
                 self.hand_over(&mut worker, &frame, &original).await?;
             }
         }
+        self.keep_ready();
         match tokio::time::timeout(wall_clock, worker.receive(&frame)).await {
             Ok(Ok(mut answer)) => {
                 if let Some(peak) = worker.peak_bytes() {
@@ -354,7 +369,7 @@ impl Sandbox {
         let closed = |_| SandboxError::Closed;
         let _turn = self.shared.turns.acquire().await.map_err(closed)?;
         let _running = self.shared.running.acquire().await.map_err(closed)?;
-        let mut worker = self.take()?;
+        let mut worker = self.take_fresh()?;
         let confinement = worker.ready().await?.clone();
         self.idle().push(worker);
         Ok(confinement)
@@ -397,12 +412,49 @@ impl Sandbox {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A child that waits, or a fresh one where the last one died.
+    /// A child that is this tenant's already, or nobody's.
     fn take(&self) -> Result<Worker, SandboxError> {
-        let idle = self.idle().pop();
-        match idle {
+        let mine = |w: &Worker| w.tenant_id.as_deref() == Some(&*self.tenant_id);
+        let mut idle = self.idle();
+        if let Some(at) = idle.iter().rposition(mine) {
+            return Ok(idle.remove(at));
+        }
+        drop(idle);
+        self.take_fresh()
+    }
+
+    /// A child that has seen nothing. Of those that have, as many go as there would be too many then, the longest idle first.
+    fn take_fresh(&self) -> Result<Worker, SandboxError> {
+        let settings = &self.shared.settings;
+        let mut idle = self.idle();
+        let fresh = idle.iter().rposition(|w| w.tenant_id.is_none());
+        let fresh = fresh.map(|at| idle.remove(at));
+        let busy = settings.processes.max(1) - self.shared.running.available_permits();
+        let used = idle.iter().filter(|w| w.tenant_id.is_some()).count();
+        for _ in settings.processes.max(1)..used.saturating_add(busy) {
+            if let Some(at) = idle.iter().position(|w| w.tenant_id.is_some()) {
+                metrics::counter!("safelight_decoders_changed_total").increment(1);
+                // Killed as it is dropped.
+                idle.remove(at);
+            }
+        }
+        drop(idle);
+        match fresh {
             Some(worker) => Ok(worker),
-            None => Ok(Worker::start(&self.shared.settings)?),
+            None => Ok(Worker::start(settings)?),
+        }
+    }
+
+    /// Starts what is missing of the children that are kept ready.
+    fn keep_ready(&self) {
+        let settings = &self.shared.settings;
+        let mut idle = self.idle();
+        let ready = idle.iter().filter(|w| w.tenant_id.is_none()).count();
+        for _ in ready..settings.spares {
+            // Where it fails, who needs one tries again and says so.
+            if let Ok(fresh) = Worker::start(settings) {
+                idle.push(fresh);
+            }
         }
     }
 

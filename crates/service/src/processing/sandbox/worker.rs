@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::{
@@ -40,6 +41,8 @@ pub(super) struct Worker {
     stderr: Option<ChildStderr>,
     /// What it said when it was ready.
     confinement: Option<Confinement>,
+    /// Whose files it has seen, or is to see; nobody's yet where there is none.
+    pub tenant_id: Option<Arc<str>>,
     /// Tasks it may still be given.
     pub tasks_left: u32,
 }
@@ -91,6 +94,7 @@ impl Worker {
             confinement: None,
             process,
             socket: UnixStream::from_std(socket)?,
+            tenant_id: None,
             tasks_left: settings.tasks_per_process.max(1),
         })
     }
