@@ -71,9 +71,6 @@ impl Resolved {
             ("single_max_bytes", 0),
             ("open_uploads", 0),
             ("open_uploads_bytes", 0),
-            ("max_file_bytes", 1),
-            ("max_pixels", 1),
-            ("sandbox_memory_bytes", 256 * 1024 * 1024),
             ("decode_budget_bytes", 0),
             ("sandbox_seconds", 1),
             ("upload_quiet_seconds", 1),
@@ -87,6 +84,7 @@ impl Resolved {
         ] {
             self.number(key, least)?;
         }
+        self.media_limits()?;
         if !["text", "json"].contains(&self.text("log_format")) {
             return Err(self.wrong("log_format", "text or json"));
         }

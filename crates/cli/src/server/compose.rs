@@ -85,11 +85,13 @@ fn workers(settings: &Resolved) -> anyhow::Result<[usize; 4]> {
 /// The settings of the sandbox.
 pub fn sandbox_settings(settings: &Resolved) -> anyhow::Result<SandboxSettings> {
     let processes: usize = workers(settings)?.into_iter().sum();
+    let memory_of_tenants = settings.media_limits()?.sandbox_memory_bytes;
     Ok(SandboxSettings {
         processes,
         // Half of those that may turn to another tenant at once: they do not all do so in the moment that a start takes.
         spares: processes.div_ceil(2),
-        memory_bytes: settings.number("sandbox_memory_bytes", 1)?,
+        memory_bytes: memory_of_tenants.most(),
+        memory_of_tenants,
         budget_bytes: match settings.number("decode_budget_bytes", 0)? {
             0 => u64::MAX,
             bytes => bytes,
@@ -191,8 +193,7 @@ pub async fn share(
                 size_bytes: i64::try_from(number("open_uploads_bytes")?)?,
             },
             length_only_urls: settings.text("length_only_urls") == "yes",
-            max_file_bytes: i64::try_from(number("max_file_bytes")?)?,
-            max_pixels: number("max_pixels")?,
+            media: settings.media_limits()?,
             lanes: settings.text("lanes") == "yes",
             scratch_dir: settings.path("scratch_dir"),
             store_events_secret: Secret::of(settings.text("store_events_secret")),

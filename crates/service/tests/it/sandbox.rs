@@ -242,7 +242,7 @@ async fn many_tasks_share_few_children_that_are_replaced() {
         assert_eq!(task.await.unwrap().unwrap().renditions.len(), 3);
     }
     // The kernel shows a program's name an instant after it has begun.
-    wait_until(|| children("child_shares").len() == 2).await;
+    wait_until(|| children("sandbox::child_shares").len() == 2).await;
     sandbox.shutdown().await;
 }
 
@@ -289,7 +289,7 @@ async fn no_child_sees_the_files_of_two_tenants() {
             let (child, tenant) = task.await.unwrap();
             assert_eq!(*whose.entry(child).or_insert(tenant), tenant);
         }
-        wait_until(|| children("child_tells_who_it_is").len() == processes + spares).await;
+        wait_until(|| children("sandbox::child_tells_who_it_is").len() == processes + spares).await;
         sandbox.shutdown().await;
     }
 }
@@ -328,14 +328,14 @@ async fn a_child_that_has_grown_is_replaced() {
         render_good(&sandbox).await.unwrap();
         let mut before = Vec::new();
         wait_until(|| {
-            before = children("child_grows");
+            before = children("sandbox::child_grows");
             before.len() == 1
         })
         .await;
         render_good(&sandbox).await.unwrap();
         let mut after = Vec::new();
         wait_until(|| {
-            after = children("child_grows");
+            after = children("sandbox::child_grows");
             after.len() == 1
         })
         .await;
@@ -463,21 +463,17 @@ async fn an_abandoned_task_takes_its_child_with_it() {
     let sandbox = Sandbox::start(settings("child_waits_for_ever")).unwrap();
     {
         let mut task = Box::pin(sandbox.render(file(&picture(40, 30)), bad_task()));
-        let busy = |pid: i32| {
-            let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
-            threads.into_iter().flatten().flatten().any(|thread| {
-                let name = std::fs::read_to_string(thread.path().join("comm"));
-                name.is_ok_and(|name| name.trim() == BUSY.to_string_lossy())
-            })
-        };
         let started = Instant::now();
-        while !children("child_waits_for_ever").into_iter().any(busy) {
+        while !children("sandbox::child_waits_for_ever")
+            .into_iter()
+            .any(is_busy)
+        {
             assert!(started.elapsed() < DEADLINE);
             let polled = tokio::time::timeout(Duration::from_millis(1), &mut task).await;
             assert!(polled.is_err(), "{polled:?}");
         }
     }
-    wait_until(|| children("child_waits_for_ever").is_empty()).await;
+    wait_until(|| children("sandbox::child_waits_for_ever").is_empty()).await;
     render_good(&sandbox).await.unwrap();
     sandbox.shutdown().await;
 }
@@ -486,7 +482,7 @@ async fn an_abandoned_task_takes_its_child_with_it() {
 async fn a_child_that_died_idle_is_nobodys_fault() {
     let sandbox = Sandbox::start(settings("child_is_shot")).unwrap();
     render_good(&sandbox).await.unwrap();
-    let pids = children("child_is_shot");
+    let pids = children("sandbox::child_is_shot");
     assert_eq!(pids.len(), 1);
     for pid in pids {
         let target = rustix::process::Pid::from_raw(pid).unwrap();
@@ -523,7 +519,7 @@ async fn no_program_is_retryable() {
     );
 }
 
-async fn wait_until(mut condition: impl FnMut() -> bool) {
+pub(super) async fn wait_until(mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
         assert!(started.elapsed() < DEADLINE);
@@ -545,16 +541,15 @@ fn is_gone(pid: i32) -> bool {
     state(pid).is_none_or(|(state, _)| (state == 'Z' || state == 'X') && threads <= 1)
 }
 
-/// Living children of this process that were started under this name.
-fn children(name: &str) -> Vec<i32> {
-    let wanted = format!("sandbox::{name}");
+/// Living children of this process that run the test of this name.
+pub(super) fn children(name: &str) -> Vec<i32> {
     let pids = std::fs::read_dir("/proc").unwrap().flatten();
     pids.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok())
         .filter(|pid| {
             let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             state(*pid).is_some_and(|(_, parent)| parent == std::process::id())
                 && !is_gone(*pid)
-                && arguments.split(|b| *b == 0).any(|a| a == wanted.as_bytes())
+                && arguments.split(|b| *b == 0).any(|a| a == name.as_bytes())
         })
         .collect()
 }
@@ -597,6 +592,22 @@ fn say(bytes: &[u8]) {
 fn say_frame(json: &str) {
     say(&u32::try_from(json.len()).unwrap().to_le_bytes());
     say(json.as_bytes());
+}
+
+/// Says that it has a task, and never ends it.
+pub(super) fn be_busy() -> ! {
+    // SAFETY: a zero-ended text of less than 16 bytes.
+    unsafe { libc::prctl(libc::PR_SET_NAME, BUSY.as_ptr()) };
+    wait_for_ever()
+}
+
+/// Whether a child says so.
+pub(super) fn is_busy(pid: i32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    threads.into_iter().flatten().flatten().any(|thread| {
+        let name = std::fs::read_to_string(thread.path().join("comm"));
+        name.is_ok_and(|name| name.trim() == BUSY.to_string_lossy())
+    })
 }
 
 fn wait_for_ever() -> ! {
@@ -680,11 +691,7 @@ fn child_hangs() {
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_waits_for_ever() {
-    moody(|_| {
-        // SAFETY: a zero-ended text of less than 16 bytes.
-        unsafe { libc::prctl(libc::PR_SET_NAME, BUSY.as_ptr()) };
-        wait_for_ever();
-    });
+    moody(|_| be_busy());
 }
 
 #[test]

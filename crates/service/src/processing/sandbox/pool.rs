@@ -7,19 +7,21 @@
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use safelight_imaging::{Limits, MediaType, Metadata, Rendition, Segment};
 use safelight_model::codes::Code;
 use safelight_model::near::PictureHash;
+use safelight_model::per_tenant::PerTenant;
 use safelight_model::preset::Preset;
 use tokio::sync::Semaphore;
 
 use super::budget::Budget;
 use super::confinement::Confinement;
 use super::error::SandboxError;
+use super::idle::Idle;
 use super::protocol::{Only, Outcome, TaskFrame, child_code, tame};
 use super::worker::{Answer, Silence, Worker, read_only};
 
@@ -42,6 +44,8 @@ pub struct SandboxSettings {
     /// Address space of a child. It holds the program (60 MiB), the mapped original, and what
     /// [`Limits::max_decode_bytes`] allows.
     pub memory_bytes: u64,
+    /// What a tenant's children have of that, where it is less.
+    pub memory_of_tenants: PerTenant<u64>,
     /// The longest that a task may take, also in processor time.
     pub wall_clock: Duration,
     /// After so many tasks a child is replaced, so that nothing grows in it for ever, and who takes it over sees no more than these.
@@ -66,6 +70,7 @@ impl SandboxSettings {
             processes: std::thread::available_parallelism().map_or(2, usize::from),
             spares: 0,
             memory_bytes: MEMORY_BYTES,
+            memory_of_tenants: PerTenant::all(u64::MAX),
             wall_clock: Duration::from_secs(20),
             tasks_per_process: 100,
             kept_bytes: KEPT_BYTES,
@@ -138,7 +143,7 @@ struct Shared {
     turns: Semaphore,
     /// Taken all of it when nothing runs any more.
     running: Semaphore,
-    idle: Mutex<Vec<Worker>>,
+    idle: Idle,
 }
 
 impl Sandbox {
@@ -160,7 +165,7 @@ impl Sandbox {
                 settings,
                 turns: Semaphore::new(processes),
                 running: Semaphore::new(processes),
-                idle: Mutex::new(idle),
+                idle: Idle::of(idle),
             }),
         })
     }
@@ -318,18 +323,16 @@ impl Sandbox {
             .await
             .map_err(|_| SandboxError::Closed)?;
         let mut worker = self.take()?;
-        worker.tenant_id = Some(self.tenant_id.clone());
         match self.hand_over(&mut worker, &frame, &original).await {
             Ok(()) => {}
             Err(SandboxError::Open(open)) => {
-                self.idle().push(worker);
+                self.shared.idle.put(worker);
                 return Err(SandboxError::Open(open));
             }
             Err(_) => {
                 // It died while idle, which is nobody's fault: once more with a fresh one.
                 worker.kill().await;
                 worker = Worker::start(&self.shared.settings)?;
-                worker.tenant_id = Some(self.tenant_id.clone());
                 self.hand_over(&mut worker, &frame, &original).await?;
             }
         }
@@ -371,7 +374,7 @@ impl Sandbox {
         let _running = self.shared.running.acquire().await.map_err(closed)?;
         let mut worker = self.take_fresh()?;
         let confinement = worker.ready().await?.clone();
-        self.idle().push(worker);
+        self.shared.idle.put(worker);
         Ok(confinement)
     }
 
@@ -386,6 +389,12 @@ impl Sandbox {
         if confinement.is_open() && !self.shared.settings.may_be_open {
             return Err(SandboxError::Open(confinement.clone()));
         }
+        if worker.tenant_id.is_none() {
+            let settings = &self.shared.settings;
+            let own = settings.memory_of_tenants.of(&self.tenant_id);
+            let less = Some(own).filter(|own| *own < settings.memory_bytes);
+            worker.belong_to(self.tenant_id.clone(), less)?;
+        }
         // Who does not read what he is sent is no better than who does not answer.
         let sent = worker.send(frame, original);
         let sent = tokio::time::timeout(self.shared.settings.wall_clock, sent).await;
@@ -398,47 +407,27 @@ impl Sandbox {
         self.shared.turns.close();
         let all = u32::try_from(self.shared.settings.processes.max(1)).unwrap_or(u32::MAX);
         let _running = self.shared.running.acquire_many(all).await;
-        let idle = std::mem::take(&mut *self.idle());
+        let idle = self.shared.idle.take_all();
         for worker in idle {
             worker.kill().await;
         }
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Worker>> {
-        // Nothing that holds the lock can panic half-way.
-        self.shared
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A child that is this tenant's already, or nobody's.
     fn take(&self) -> Result<Worker, SandboxError> {
-        let mine = |w: &Worker| w.tenant_id.as_deref() == Some(&*self.tenant_id);
-        let mut idle = self.idle();
-        if let Some(at) = idle.iter().rposition(mine) {
-            return Ok(idle.remove(at));
+        match self.shared.idle.take_of(&self.tenant_id) {
+            Some(worker) => Ok(worker),
+            None => self.take_fresh(),
         }
-        drop(idle);
-        self.take_fresh()
     }
 
-    /// A child that has seen nothing. Of those that have, as many go as there would be too many then, the longest idle first.
+    /// A child that has seen nothing; others make room for it.
     fn take_fresh(&self) -> Result<Worker, SandboxError> {
         let settings = &self.shared.settings;
-        let mut idle = self.idle();
-        let fresh = idle.iter().rposition(|w| w.tenant_id.is_none());
-        let fresh = fresh.map(|at| idle.remove(at));
-        let busy = settings.processes.max(1) - self.shared.running.available_permits();
-        let used = idle.iter().filter(|w| w.tenant_id.is_some()).count();
-        for _ in settings.processes.max(1)..used.saturating_add(busy) {
-            if let Some(at) = idle.iter().position(|w| w.tenant_id.is_some()) {
-                metrics::counter!("safelight_decoders_changed_total").increment(1);
-                // Killed as it is dropped.
-                idle.remove(at);
-            }
-        }
-        drop(idle);
+        let fresh = self.shared.idle.take_fresh();
+        // Who asks has taken his turn: as many more may be a tenant's as there are turns left.
+        let turns_left = self.shared.running.available_permits();
+        self.shared.idle.keep_of_tenants(turns_left);
         match fresh {
             Some(worker) => Ok(worker),
             None => Ok(Worker::start(settings)?),
@@ -448,12 +437,10 @@ impl Sandbox {
     /// Starts what is missing of the children that are kept ready.
     fn keep_ready(&self) {
         let settings = &self.shared.settings;
-        let mut idle = self.idle();
-        let ready = idle.iter().filter(|w| w.tenant_id.is_none()).count();
-        for _ in ready..settings.spares {
+        for _ in self.shared.idle.fresh()..settings.spares {
             // Where it fails, who needs one tries again and says so.
             if let Ok(fresh) = Worker::start(settings) {
-                idle.push(fresh);
+                self.shared.idle.put(fresh);
             }
         }
     }
@@ -461,13 +448,13 @@ impl Sandbox {
     async fn put_back(&self, worker: Worker) {
         let kept_bytes = worker.resident_bytes().unwrap_or(0);
         if worker.tasks_left > 0 && kept_bytes <= self.shared.settings.kept_bytes {
-            self.idle().push(worker);
+            self.shared.idle.put(worker);
             return;
         }
         worker.kill().await;
         // Ready for the next task. Where it fails, that task tries again and says so.
         if let Ok(fresh) = Worker::start(&self.shared.settings) {
-            self.idle().push(fresh);
+            self.shared.idle.put(fresh);
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, Command};
@@ -162,6 +163,26 @@ impl Worker {
         let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
         let kilobytes: u64 = peak.trim().strip_suffix(" kB")?.parse().ok()?;
         Some(kilobytes.saturating_mul(1024))
+    }
+
+    /// Makes the child this tenant's for good, who lets it have so much address space if less than others.
+    pub(super) fn belong_to(
+        &mut self,
+        tenant_id: Arc<str>,
+        memory_bytes: Option<u64>,
+    ) -> io::Result<()> {
+        if let Some(bytes) = memory_bytes {
+            let pid = self.process.id().and_then(|id| i32::try_from(id).ok());
+            let pid = pid.and_then(Pid::from_raw);
+            let pid = pid.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+            let limit = Rlimit {
+                current: Some(bytes),
+                maximum: Some(bytes),
+            };
+            prlimit(Some(pid), Resource::As, limit)?;
+        }
+        self.tenant_id = Some(tenant_id);
+        Ok(())
     }
 
     /// Sends a task. An error means that the child was gone before it got any of it.
