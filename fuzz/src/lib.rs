@@ -24,6 +24,7 @@ const SEEDS: &str = "SAFELIGHT_SEEDS";
 /// Bounds under which an input takes little time and memory: what is looked for is no size.
 pub const LIMITS: Limits = Limits {
     max_pixels: 1_000_000,
+    max_frames: 1000,
     max_scans: 20,
     max_decode_bytes: 64 * 1024 * 1024,
 };

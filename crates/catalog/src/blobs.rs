@@ -53,14 +53,16 @@ pub struct Blob {
     pub inspected_at: Option<Micros>,
     /// The perceptual hash of its pixels, where there is one.
     pub picture_hash: Option<PictureHash>,
+    /// Processor time that decoding took for it, in microseconds, as far as it was counted: of all attempts at jobs that were done.
+    pub cpu_us: i64,
 }
 
 pub(crate) const COLUMNS: &str =
     "b.blob_id, b.scope, b.object_key, b.etag, b.size_bytes, b.sha256, b.state, b.verdict, b.mime, b.width, b.height,
-     b.thumbhash, b.reason_code, b.reason_detail, b.inspected_at, b.picture_hash";
+     b.thumbhash, b.reason_code, b.reason_detail, b.inspected_at, b.picture_hash, b.cpu_us";
 
 /// How many those are.
-pub(crate) const COLUMN_COUNT: usize = 16;
+pub(crate) const COLUMN_COUNT: usize = 17;
 
 pub(crate) fn read(r: &Row, first: usize) -> Result<Blob, CatalogError> {
     Ok(Blob {
@@ -80,6 +82,7 @@ pub(crate) fn read(r: &Row, first: usize) -> Result<Blob, CatalogError> {
         reason_detail: r.maybe_text(first + 13)?,
         inspected_at: r.maybe_at(first + 14)?,
         picture_hash: r.maybe_int(first + 15)?.map(PictureHash::from_stored),
+        cpu_us: r.int(first + 16)?,
     })
 }
 
@@ -362,6 +365,24 @@ pub async fn inspected(
         file_metadata::write(tx, tenant_id, blob_id, kept, at).await?;
     }
     Ok(changed == 1)
+}
+
+/// Adds up processor time that decoding took for a blob, in microseconds. Changes nothing where there is no such blob.
+///
+/// # Errors
+/// What the database says.
+pub async fn spent(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+    cpu_us: i64,
+) -> Result<(), CatalogError> {
+    tx.exec(
+        "UPDATE blobs SET cpu_us = cpu_us + $3 WHERE tenant_id = $1 AND blob_id = $2",
+        values![tenant_id, blob_id, cpu_us],
+    )
+    .await
+    .map(|_| ())
 }
 
 /// Records that a doomed blob's bytes and those of its renditions are gone from the store, and erases what was known of

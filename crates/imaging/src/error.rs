@@ -27,6 +27,14 @@ pub enum ImagingError {
         /// The limit.
         max_pixels: u64,
     },
+    /// There are more pictures in the file than allowed.
+    #[error("{frames} pictures are more than {max_frames}")]
+    FrameLimit {
+        /// Pictures that the file has.
+        frames: u32,
+        /// The limit.
+        max_frames: u32,
+    },
     /// Decoding needs, or tried to take, more memory than allowed.
     #[error("decoding needs more memory than allowed: {detail}")]
     Memory {
@@ -49,6 +57,7 @@ impl ImagingError {
             Self::Unsupported { .. } => Code::UnsupportedMediaType,
             Self::Corrupt { .. } => Code::MediaCorrupt,
             Self::PixelLimit { .. } => Code::PixelLimitExceeded,
+            Self::FrameLimit { .. } => Code::FrameLimitExceeded,
             Self::Memory { .. } => Code::DecodeMemory,
             Self::Encode { .. } => Code::Internal,
         }

@@ -17,6 +17,8 @@ pub struct Header {
     pub coded: (u32, u32),
     /// Bytes of a JPEG's coefficients, which a decoder holds all at once if there is more than one scan; 0 of other kinds.
     pub coefficient_bytes: u64,
+    /// Whether a plane of alpha is decoded by itself, as that of HEIF is.
+    pub has_alpha_plane: bool,
     /// How to turn what is stored upright. Upright where it cannot be read.
     pub orientation: Orientation,
 }
@@ -33,11 +35,13 @@ impl Header {
 ///
 /// # Errors
 /// [`ImagingError::Unsupported`] for every other kind of file, [`ImagingError::Corrupt`] when the
-/// header is not whole, [`ImagingError::PixelLimit`] when it claims too many pixels.
+/// header is not whole, [`ImagingError::PixelLimit`] and [`ImagingError::FrameLimit`] when it claims too many pixels, or there are too
+/// many pictures.
 pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
     let media = sniff(bytes).ok_or_else(|| ImagingError::unsupported("a file of unknown type"))?;
     let mut coded = None;
     let mut coefficient_bytes = 0;
+    let mut has_alpha_plane = false;
     let (width, height, orientation) = match media {
         MediaType::Jpeg => {
             let found = jpeg::walk(bytes, limits.max_scans)?;
@@ -54,6 +58,12 @@ pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
         }
         MediaType::Webp => {
             let found = webp::read(bytes)?;
+            if found.frames > limits.max_frames {
+                return Err(ImagingError::FrameLimit {
+                    frames: found.frames,
+                    max_frames: limits.max_frames,
+                });
+            }
             (found.width, found.height, found.orientation)
         }
         MediaType::Heic | MediaType::Avif => {
@@ -61,6 +71,7 @@ pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
             // What is cut off has to be decoded as well.
             check_pixels(found.coded, limits)?;
             coded = Some(found.coded);
+            has_alpha_plane = found.has_alpha;
             (found.width, found.height, found.orientation)
         }
         MediaType::Gif
@@ -78,6 +89,7 @@ pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
         height,
         coded: coded.unwrap_or((width, height)),
         coefficient_bytes,
+        has_alpha_plane,
         orientation,
     })
 }

@@ -43,6 +43,10 @@ pub enum Code {
     MediaCorrupt,
     /// The picture has more pixels than allowed.
     PixelLimitExceeded,
+    /// The animation has more pictures than allowed.
+    FrameLimitExceeded,
+    /// The clip is longer than allowed.
+    DurationLimitExceeded,
     /// The file or body is larger than allowed.
     ByteLimitExceeded,
     /// Decoding took longer than allowed.
@@ -85,7 +89,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 41] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
@@ -106,6 +110,8 @@ impl Code {
         Self::NotCleanable,
         Self::MediaCorrupt,
         Self::PixelLimitExceeded,
+        Self::FrameLimitExceeded,
+        Self::DurationLimitExceeded,
         Self::ByteLimitExceeded,
         Self::DecodeTimeout,
         Self::DecodeMemory,
@@ -151,6 +157,8 @@ impl Code {
             Self::NotCleanable => "not_cleanable",
             Self::MediaCorrupt => "media_corrupt",
             Self::PixelLimitExceeded => "pixel_limit_exceeded",
+            Self::FrameLimitExceeded => "frame_limit_exceeded",
+            Self::DurationLimitExceeded => "duration_limit_exceeded",
             Self::ByteLimitExceeded => "byte_limit_exceeded",
             Self::DecodeTimeout => "decode_timeout",
             Self::DecodeMemory => "decode_memory",
@@ -197,6 +205,8 @@ impl Code {
             Self::NotCleanable => "No cleaned original can be made of this file",
             Self::MediaCorrupt => "The file is damaged",
             Self::PixelLimitExceeded => "The picture has more pixels than allowed",
+            Self::FrameLimitExceeded => "The animation has more pictures than allowed",
+            Self::DurationLimitExceeded => "The clip is longer than allowed",
             Self::ByteLimitExceeded => "The file or body is larger than allowed",
             Self::DecodeTimeout => "Decoding took longer than allowed",
             Self::DecodeMemory => "Decoding took more memory than allowed",

@@ -3,12 +3,11 @@
 //! Nothing here has been proven: anybody can write it into a file. What tells of a place or joins pictures to one another is
 //! [`Private`]; the rest, [`Harmless`], tells how a picture was made and when.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Micros;
 use crate::metadata::Location;
+use crate::per_tenant::PerTenant;
 
 /// What every policy keeps and shows: it tells of the moment and the camera, not of the place or the people.
 ///
@@ -128,45 +127,13 @@ impl MetadataPolicy {
 }
 
 /// The policy of each tenant.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MetadataPolicies {
-    /// That of tenants which have none of their own.
-    pub of_others: MetadataPolicy,
-    /// Those of single tenants, by id.
-    pub of_tenants: BTreeMap<String, MetadataPolicy>,
-}
+pub type MetadataPolicies = PerTenant<MetadataPolicy>;
 
 impl MetadataPolicies {
-    /// Reads `strip`, or `strip,ten_a=keep,ten_b=owner-only`: what has no tenant before it holds for all others, and stands
-    /// there once at most.
+    /// Reads `strip`, or `strip,ten_a=keep,ten_b=owner-only`, as [`PerTenant::read`] does.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut read = Self::default();
-        let mut has_default = false;
-        for part in text.split(',').map(str::trim) {
-            match part.split_once('=') {
-                None if has_default => return None,
-                None => {
-                    read.of_others = MetadataPolicy::parse(part)?;
-                    has_default = true;
-                }
-                Some((tenant, policy)) => {
-                    let (tenant, policy) = (tenant.trim(), MetadataPolicy::parse(policy.trim())?);
-                    let before = read.of_tenants.insert(tenant.to_owned(), policy);
-                    if tenant.is_empty() || before.is_some() {
-                        return None;
-                    }
-                }
-            }
-        }
-        Some(read)
-    }
-
-    /// The policy of a tenant.
-    #[must_use]
-    pub fn of(&self, tenant_id: &str) -> MetadataPolicy {
-        let own = self.of_tenants.get(tenant_id).copied();
-        own.unwrap_or(self.of_others)
+        Self::read(text, MetadataPolicy::default(), MetadataPolicy::parse)
     }
 }
 

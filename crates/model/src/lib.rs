@@ -19,6 +19,7 @@ pub mod link;
 pub mod look;
 pub mod metadata;
 pub mod near;
+pub mod per_tenant;
 pub mod plan;
 pub mod preset;
 pub mod tags;

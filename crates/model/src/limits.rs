@@ -48,6 +48,10 @@ pub const MAX_IDEMPOTENCY_KEY: usize = 255;
 pub const MAX_FILE_BYTES: i64 = 10 * 1024 * 1024 * 1024;
 /// Largest picture, in pixels: 200 megapixels, as today's largest phone sensors give.
 pub const MAX_PIXELS: u64 = 200_000_000;
+/// Most pictures of an animation: of its length in time, more than half an hour of what is passed around as such.
+pub const MAX_FRAMES: u32 = 10_000;
+/// Longest clip, in seconds: four hours, more than a phone films at a stretch.
+pub const MAX_CLIP_SECONDS: u64 = 4 * 3600;
 /// Largest file that is read for what it tells, or cleaned, without being decoded, in bytes: it has to find room in a
 /// sandbox's memory, 1 GiB by default. Clips alone are larger.
 pub const MAX_READ_BYTES: i64 = 512 * 1024 * 1024;

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use safelight_catalog::Catalog;
+use safelight_imaging::Limits;
 use safelight_model::clock::{Clock, Micros};
 use safelight_model::entropy::Entropy;
 use safelight_model::ids;
+use safelight_model::per_tenant::PerTenant;
 use safelight_objects::Objects;
 
 use crate::governance::keyring::Keyring;
@@ -31,10 +33,8 @@ pub struct ServiceSettings {
     pub open_limit: safelight_catalog::initiate::OpenLimit,
     /// Whether clients that give no SHA-256 get URLs that are bound to a length alone.
     pub length_only_urls: bool,
-    /// Largest file taken.
-    pub max_file_bytes: i64,
-    /// Largest picture taken, in pixels.
-    pub max_pixels: u64,
+    /// What files may be at most.
+    pub media: MediaLimits,
     /// Whether jobs wait in lanes; in one, where not, owners in turn.
     pub lanes: bool,
     /// Where originals are put while they are read, in files without a name.
@@ -65,6 +65,41 @@ pub struct ServiceSettings {
     pub event_retention: Duration,
     /// After so long without an event a stream says that it is still there.
     pub event_heartbeat: Duration,
+}
+
+/// What the address space of a decoding process holds beside what decoding takes: the program, and the original.
+const BESIDE_DECODING_BYTES: u64 = 128 * 1024 * 1024;
+
+/// What files may be at most, by tenant.
+#[derive(Clone, Debug)]
+pub struct MediaLimits {
+    /// Largest file taken.
+    pub max_file_bytes: PerTenant<i64>,
+    /// Largest picture taken, in pixels.
+    pub max_pixels: PerTenant<u64>,
+    /// Most pictures of an animation that is taken.
+    pub max_frames: PerTenant<u32>,
+    /// Longest clip taken, in seconds; 0 takes every one.
+    pub max_clip_seconds: PerTenant<u64>,
+    /// What a decoding process may take of memory.
+    pub sandbox_memory_bytes: PerTenant<u64>,
+}
+
+impl MediaLimits {
+    /// What a picture of this tenant's may cost. What would take more than his decoding process has, by its header, is refused before
+    /// it is begun.
+    #[must_use]
+    pub fn decoding(&self, tenant_id: &str) -> Limits {
+        let usual = Limits::default();
+        let has_bytes = self.sandbox_memory_bytes.of(tenant_id);
+        let for_decoding = has_bytes.saturating_sub(BESIDE_DECODING_BYTES);
+        Limits {
+            max_pixels: self.max_pixels.of(tenant_id),
+            max_frames: self.max_frames.of(tenant_id),
+            max_decode_bytes: usual.max_decode_bytes.min(for_decoding),
+            ..usual
+        }
+    }
 }
 
 /// Where webhooks may lead: by default to the public internet, over TLS.

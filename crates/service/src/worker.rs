@@ -1,6 +1,9 @@
 //! The worker: the role that does jobs. Which handler does which kind stands here and nowhere else.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
+use safelight_catalog::blobs;
 use safelight_catalog::jobs::Job;
 use safelight_catalog::{CatalogError, Tx};
 use safelight_model::codes::Code;
@@ -10,7 +13,7 @@ use crate::context::Context;
 use crate::processing::sandbox::Sandbox;
 use crate::processing::{AtHand, clean_original, derive, hash_picture, inspect, read_metadata};
 use crate::retention::{purge_blob, sweep};
-use crate::work::{Handler, JobError, Lease, Results};
+use crate::work::{Handler, JobError, Lease, Results, results};
 
 /// Does every kind of job.
 pub struct Worker {
@@ -26,8 +29,8 @@ pub struct Worker {
 impl Handler for Worker {
     async fn run(&self, lease: &Lease) -> Result<Results, JobError> {
         let job = &lease.job;
-        let sandbox = self.sandbox.metered(lease.cpu_us.clone());
-        match job.kind {
+        let sandbox = self.sandbox.serving(&job.tenant_id, lease.cpu_us.clone());
+        let done = match job.kind {
             JobKind::Inspect => inspect::run(&self.context, &sandbox, &self.at_hand, job).await,
             JobKind::Derive => derive::run(&self.context, &sandbox, &self.at_hand, job).await,
             JobKind::Hash => hash_picture::run(&self.context, &sandbox, job).await,
@@ -35,7 +38,21 @@ impl Handler for Worker {
             JobKind::Clean => clean_original::run(&self.context, &sandbox, job).await,
             JobKind::Purge => purge_blob::run(&self.context, job).await,
             JobKind::Sweep => sweep::run(&self.context).await,
+        }?;
+        // The row of a job that is done goes, with what its attempts took.
+        let this_time = i64::try_from(lease.cpu_us.load(Ordering::SeqCst)).unwrap_or(i64::MAX);
+        let cpu_us = job.cpu_us.saturating_add(this_time);
+        if cpu_us == 0 {
+            return Ok(done);
         }
+        let job = job.clone();
+        Ok(results(move |tx| {
+            Box::pin(async move {
+                // First, as whoever deletes holds the blob first.
+                blobs::spent(tx, &job.tenant_id, &job.subject_id, cpu_us).await?;
+                done(tx).await
+            })
+        }))
     }
 
     fn goes_on_with(&self, job: &Job) -> Option<JobKind> {

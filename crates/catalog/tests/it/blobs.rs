@@ -15,6 +15,7 @@ use crate::samples::*;
 on_both!(
     bytes_that_arrived_are_a_live_blob,
     an_inspection_is_recorded_on_live_blobs_only,
+    what_decoding_took_is_added_up,
     a_blob_without_a_settled_hash_is_nobodys_twin,
     of_two_twins_inspected_at_once_one_is_recorded,
     a_twin_is_another_live_blob_of_the_same_owner_and_bytes,
@@ -114,6 +115,16 @@ async fn an_inspection_is_recorded_on_live_blobs_only(f: Fixture) {
     assert!(merge(&f.catalog, &blob_id, &other).await.unwrap());
     assert!(!inspect(&f, TENANT, &blob_id, &hash(2)).await.unwrap());
     assert_eq!(find_blob(&f.catalog, &blob_id).await.sha256, Some(hash(1)));
+}
+
+async fn what_decoding_took_is_added_up(f: Fixture) {
+    let (_, blob_id) = arrived(&f, "IMG_1").await;
+    assert_eq!(find_blob(&f.catalog, &blob_id).await.cpu_us, 0);
+    for (tenant, cpu_us) in [(TENANT, 40_000), (TENANT, 2), ("ten_2", 9)] {
+        let id = blob_id.clone();
+        in_tx!(f.catalog, |tx| blobs::spent(tx, tenant, &id, cpu_us).await).unwrap();
+    }
+    assert_eq!(find_blob(&f.catalog, &blob_id).await.cpu_us, 40_002);
 }
 
 /// Whatever a blob without a settled hash holds, it is nobody's twin, and no hash excludes it.

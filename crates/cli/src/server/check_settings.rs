@@ -7,7 +7,7 @@ use safelight_service::processing::sandbox::KEPT_BYTES;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::filter::targets::Targets;
 
-use super::settings::Resolved;
+use super::settings::{DECODING, Resolved};
 
 /// What S3 takes by one PUT, in bytes: 5 GiB.
 const MOST_SINGLE_BYTES: u64 = 5 << 30;
@@ -61,6 +61,7 @@ impl Resolved {
         for (key, least) in [
             ("catalog_connections", 2),
             ("workers", 1),
+            ("cover_workers", 0),
             ("heavy_workers", 1),
             ("video_workers", 1),
             ("max_requests", 1),
@@ -70,9 +71,6 @@ impl Resolved {
             ("single_max_bytes", 0),
             ("open_uploads", 0),
             ("open_uploads_bytes", 0),
-            ("max_file_bytes", 1),
-            ("max_pixels", 1),
-            ("sandbox_memory_bytes", 256 * 1024 * 1024),
             ("decode_budget_bytes", 0),
             ("sandbox_seconds", 1),
             ("upload_quiet_seconds", 1),
@@ -86,6 +84,7 @@ impl Resolved {
         ] {
             self.number(key, least)?;
         }
+        self.media_limits()?;
         if !["text", "json"].contains(&self.text("log_format")) {
             return Err(self.wrong("log_format", "text or json"));
         }
@@ -96,9 +95,9 @@ impl Resolved {
             ));
         }
         // So much each decoder may keep; a budget below that would be one in name only.
-        let processes = ["workers", "heavy_workers", "video_workers"]
+        let processes = DECODING
             .into_iter()
-            .map(|key| self.number(key, 1))
+            .map(|key| self.number(key, 0))
             .sum::<anyhow::Result<u64>>()?;
         let least = processes.saturating_mul(KEPT_BYTES);
         let budget = self.number("decode_budget_bytes", 0)?;

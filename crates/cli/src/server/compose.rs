@@ -71,21 +71,27 @@ pub async fn open_catalog(settings: &Resolved, schema: Schema) -> anyhow::Result
     Ok(Catalog::open(catalog).await?)
 }
 
-/// Jobs of each class done at once, the lightest first.
-fn workers(settings: &Resolved) -> anyhow::Result<[usize; 3]> {
-    let number = |key| anyhow::Ok(usize::try_from(settings.number(key, 1)?)?);
+/// Jobs of each class done at once, the lightest first, and behind them the covers that are made beside the light ones.
+fn workers(settings: &Resolved) -> anyhow::Result<[usize; 4]> {
+    let number = |key, least| anyhow::Ok(usize::try_from(settings.number(key, least)?)?);
     Ok([
-        number("workers")?,
-        number("heavy_workers")?,
-        number("video_workers")?,
+        number("workers", 1)?,
+        number("heavy_workers", 1)?,
+        number("video_workers", 1)?,
+        number("cover_workers", 0)?,
     ])
 }
 
 /// The settings of the sandbox.
 pub fn sandbox_settings(settings: &Resolved) -> anyhow::Result<SandboxSettings> {
+    let processes: usize = workers(settings)?.into_iter().sum();
+    let memory_of_tenants = settings.media_limits()?.sandbox_memory_bytes;
     Ok(SandboxSettings {
-        processes: workers(settings)?.into_iter().sum(),
-        memory_bytes: settings.number("sandbox_memory_bytes", 1)?,
+        processes,
+        // Half of those that may turn to another tenant at once: they do not all do so in the moment that a start takes.
+        spares: processes.div_ceil(2),
+        memory_bytes: memory_of_tenants.most(),
+        memory_of_tenants,
         budget_bytes: match settings.number("decode_budget_bytes", 0)? {
             0 => u64::MAX,
             bytes => bytes,
@@ -187,8 +193,7 @@ pub async fn share(
                 size_bytes: i64::try_from(number("open_uploads_bytes")?)?,
             },
             length_only_urls: settings.text("length_only_urls") == "yes",
-            max_file_bytes: i64::try_from(number("max_file_bytes")?)?,
-            max_pixels: number("max_pixels")?,
+            media: settings.media_limits()?,
             lanes: settings.text("lanes") == "yes",
             scratch_dir: settings.path("scratch_dir"),
             store_events_secret: Secret::of(settings.text("store_events_secret")),
@@ -308,8 +313,9 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
     first_start(&context, &keys).await?;
     let work = if settings.has_role("worker") {
         let sandbox = start_sandbox(settings).await?;
-        let [light, heavy_workers, video_workers] = workers(settings)?;
+        let [light, heavy_workers, video_workers, cover_workers] = workers(settings)?;
         let executor = ExecutorSettings {
+            cover_workers,
             heavy_workers,
             video_workers,
             ..ExecutorSettings::for_workers(light, context.fresh_id(ids::WORKER))

@@ -5,6 +5,7 @@ pub mod compose;
 mod descriptors;
 pub mod keys;
 pub mod known_store;
+mod media_limits;
 pub mod plan_policy;
 pub mod s3_url;
 pub mod settings;

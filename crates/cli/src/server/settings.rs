@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use safelight_model::limits;
+use safelight_model::per_tenant::PerTenant;
 use safelight_service::processing::sandbox::KEPT_BYTES;
 use safelight_service::retention::hear_others;
+
+use super::media_limits::SANDBOX_BYTES;
 
 /// A default that may depend on settings before it.
 type DefaultOf = fn(&dyn Fn(&str) -> String) -> String;
@@ -82,6 +85,7 @@ settings! {
         |_| (2_u64 * 1024 * 1024 * 1024).to_string();
     gateway_idle_seconds: "How long a client of the gateway may send nothing in the midst of a request" = |_| "30".into();
     workers: "Light jobs done at once: most photos, and what decodes nothing" = |_| std::thread::available_parallelism().map_or(2, usize::from).max(2).to_string();
+    cover_workers: "Light jobs done at once beside these that somebody waits for: covers wait for nothing else" = |_| "1".into();
     heavy_workers: "Heavy jobs done at once beside these: pictures of 50 megapixels and more" = |of| half(&of("workers"));
     video_workers: "Clips that something is done to at once beside these" = |of| half(&of("workers"));
     lanes: "Whether what somebody looks at goes before what can wait: yes or no; no has all jobs wait in one lane, which is there to measure what lanes are worth" =
@@ -107,8 +111,11 @@ settings! {
         |_| limits::OPEN_UPLOADS.to_string();
     open_uploads_bytes: "What the open uploads of one owner may declare together, in bytes; 0 for any number" =
         |_| limits::OPEN_UPLOADS_BYTES.to_string();
-    max_file_bytes: "Largest file taken, in bytes" = |_| limits::MAX_FILE_BYTES.to_string();
+    max_file_bytes: "Largest file taken, in bytes; this and the four below for single tenants: 10737418240,TENANT=1073741824" = |_| limits::MAX_FILE_BYTES.to_string();
     max_pixels: "Largest picture taken, in pixels" = |_| limits::MAX_PIXELS.to_string();
+    max_frames: "Most pictures of an animation that is taken" = |_| limits::MAX_FRAMES.to_string();
+    max_clip_seconds: "Longest clip taken, in seconds; 0 for any" = |_| limits::MAX_CLIP_SECONDS.to_string();
+    sandbox_memory_bytes: "Address space of a decoding process" = |_| SANDBOX_BYTES.to_string();
     sweep_hours: "Hours from one comparison of store and catalog to the next; 0 for none" = |_| "24".into();
     sweep_removes: "Whether sweeps remove orphans once their grace is over: yes or no; what the catalog has lost the row of, or another catalog has, is never removed" = |_| "yes".into();
     orphan_grace_days: "Days that an orphan is kept from when it was first found; more than backups of the catalog live" =
@@ -119,11 +126,11 @@ settings! {
         |_| (limits::UPLOAD.as_secs() / 3600).to_string();
     upload_quiet_seconds: "Seconds of a client's silence after which the store is asked whether its bytes are there" =
         |_| limits::QUIET.as_secs().to_string();
-    sandbox_memory_bytes: "Address space of a decoding process" = |_| (1024_u64 * 1024 * 1024).to_string();
     decode_budget_bytes: "What all decoding processes together may hold in memory; 0 for no bound" = |of| {
         let each = |key: &str| of(key).parse::<u64>().unwrap_or(1);
-        let processes = each("workers") + each("heavy_workers") + each("video_workers");
-        (processes.saturating_mul(KEPT_BYTES).saturating_add(each("sandbox_memory_bytes"))).to_string()
+        let processes: u64 = DECODING.into_iter().map(each).fold(0, u64::saturating_add);
+        let one = PerTenant::read(&of("sandbox_memory_bytes"), 0_u64, |n| n.parse().ok());
+        (processes.saturating_mul(KEPT_BYTES).saturating_add(one.map_or(0, |of| of.most()))).to_string()
     };
     sandbox_seconds: "Longest time to decode one picture" = |_| "20".into();
     sandbox_allow_open: "Whether pictures may be decoded where the kernel does not confine the decoders: yes or no" = |_| "no".into();
@@ -131,6 +138,9 @@ settings! {
     log_format: "How it is logged: text or json" = |_| "text".into();
 }
 
+/// The settings that say how many jobs are done at once: there is a decoding process for each.
+pub(super) const DECODING: [&str; 4] =
+    ["workers", "cover_workers", "heavy_workers", "video_workers"];
 /// Whence a setting comes that nobody has set.
 const DEFAULT: &str = "default";
 
@@ -154,7 +164,7 @@ pub struct Sources<'a> {
     pub environment: &'a dyn Fn(&str) -> Option<String>,
 }
 
-fn variable(key: &str) -> String {
+pub(super) fn variable(key: &str) -> String {
     format!("SAFELIGHT_{}", key.to_uppercase())
 }
 
@@ -364,10 +374,10 @@ fn hide_password(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn resolved(
+    pub(in crate::server) fn resolved(
         flags: SettingArgs,
         env: &[(&str, &str)],
         file: Option<&str>,

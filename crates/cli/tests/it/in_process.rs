@@ -7,6 +7,7 @@ use std::time::Duration;
 use safelight_catalog::{Catalog, CatalogSettings, keys};
 use safelight_diskstore::{DiskStore, Settings as DiskSettings};
 use safelight_model::clock::{Clock as _, ManualClock, SystemClock};
+use safelight_model::per_tenant::PerTenant;
 use safelight_model::{ids, limits};
 use safelight_objects::{Capabilities, Objects, StoreSettings};
 use safelight_service::context::{Context, ServiceSettings};
@@ -173,8 +174,13 @@ pub async fn context(objects: Objects, catalog_url: &str, clock: &Arc<ManualCloc
             metadata_policies: safelight_model::file_metadata::MetadataPolicies::default(),
             open_limit: safelight_catalog::initiate::OpenLimit::default(),
             length_only_urls: true,
-            max_file_bytes: 1 << 30,
-            max_pixels: 200_000_000,
+            media: safelight_service::context::MediaLimits {
+                max_file_bytes: PerTenant::all(1 << 30),
+                max_pixels: PerTenant::all(200_000_000),
+                max_frames: PerTenant::all(10_000),
+                max_clip_seconds: PerTenant::all(0),
+                sandbox_memory_bytes: PerTenant::all(1 << 30),
+            },
             lanes: true,
             scratch_dir: std::env::temp_dir(),
             store_events_secret: None,

@@ -29,6 +29,7 @@ mod http_file_metadata;
 mod http_idempotency;
 mod http_keys;
 mod http_lists;
+mod http_media_limits;
 mod http_metadata;
 mod http_near;
 mod http_open_limit;

@@ -15,6 +15,8 @@ pub(crate) struct Shown {
     pub width: u32,
     pub height: u32,
     pub orientation: Orientation,
+    /// Whether there is a plane of alpha to be decoded as well.
+    pub has_alpha: bool,
 }
 
 /// Reads the size and the orientation of what `bytes` shows. Decodes nothing.
@@ -29,6 +31,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Shown, ImagingError> {
         width: picture.placement.width,
         height: picture.placement.height,
         orientation: picture.placement.orientation,
+        has_alpha: picture.alpha.is_some(),
     })
 }
 

@@ -10,6 +10,8 @@ pub(crate) struct Chunks {
     pub width: u32,
     pub height: u32,
     pub orientation: Orientation,
+    /// Pictures of an animation; 0 where it is none.
+    pub frames: u32,
     /// Where the colour profile lies.
     pub icc: Option<Range<usize>>,
     /// Where the TIFF structure of the last EXIF chunk lies.
@@ -25,6 +27,7 @@ pub(crate) struct Chunks {
 pub(crate) fn read(bytes: &[u8]) -> Result<Chunks, ImagingError> {
     let mut canvas = None;
     let mut frame = None;
+    let mut frames: u32 = 0;
     let mut orientation = Orientation::Upright;
     let (mut icc, mut exif, mut xmp) = (None, None, None);
     let mut at = 12;
@@ -38,6 +41,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Chunks, ImagingError> {
                 };
                 canvas = side(4).zip(side(7));
             }
+            b"ANMF" => frames = frames.saturating_add(1),
             b"VP8 " if frame.is_none() => frame = lossy_size(content),
             b"VP8L" if frame.is_none() => frame = lossless_size(content),
             b"ICCP" if icc.is_none() => icc = Some(range),
@@ -58,6 +62,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Chunks, ImagingError> {
         width,
         height,
         orientation,
+        frames,
         icc,
         exif,
         xmp,

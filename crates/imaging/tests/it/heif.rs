@@ -271,6 +271,11 @@ fn alpha() {
     ] {
         // Clear on the left, opaque on the right.
         let file = heif(brand, &[coded.item(), plane.item().auxiliary(1, URN)]);
+        let has_alpha_plane = |file: &[u8]| {
+            let found = header(file, &Limits::default()).unwrap();
+            found.has_alpha_plane
+        };
+        assert!(has_alpha_plane(&file) && !has_alpha_plane(&heif(brand, &[coded.item()])));
         let out = rendered(&file, &[WHOLE_WEBP, WHOLE_JPEG]);
         let webp = seen(&out.renditions[0]);
         assert!(webp.at(10, 10)[3] < 10 && webp.at(86, 10)[3] > 245);

@@ -1,7 +1,8 @@
 //! Every kind of pixel that PNG and WebP know.
 
 use png::{BitDepth, ColorType};
-use safelight_imaging::encode_webp;
+use safelight_imaging::{Limits, encode_webp, header};
+use safelight_model::codes::Code;
 use safelight_model::preset::Preset;
 
 use crate::fixtures::*;
@@ -276,9 +277,20 @@ fn animated_webp_shows_its_first_frame() {
         (b"ANMF", frame(4, (4, 8), [200, 30, 40])),
         (b"ANMF", frame(0, (8, 8), [20, 60, 220])),
     ];
-    let (left, right, _) = colours(&extended_webp(SIZE, 0x12, &chunks));
+    let animation = extended_webp(SIZE, 0x12, &chunks);
+    let (left, right, _) = colours(&animation);
     assert_eq!(left[3], 0, "{left:?}");
     assert!(near(right, [200, 30, 40, 255], 20), "{right:?}");
+    // Its pictures are counted all the same, before any is decoded.
+    for (max_frames, is_taken) in [(1, false), (2, true)] {
+        let limits = Limits {
+            max_frames,
+            ..Limits::default()
+        };
+        let found = header(&animation, &limits).map_err(|e| e.code());
+        assert_eq!(found.is_ok(), is_taken);
+        assert!(is_taken || found == Err(Code::FrameLimitExceeded));
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::seeds::{clip_seed, heif_seeds, seeds};
 fn try_all(bytes: &[u8]) {
     let limits = Limits {
         max_pixels: 1_000_000,
+        max_frames: 1000,
         max_scans: 20,
         max_decode_bytes: 32 * 1024 * 1024,
     };

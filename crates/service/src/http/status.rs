@@ -28,6 +28,8 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::NotCleanable
         | Code::MediaCorrupt
         | Code::PixelLimitExceeded
+        | Code::FrameLimitExceeded
+        | Code::DurationLimitExceeded
         | Code::DecodeTimeout
         | Code::DecodeMemory
         | Code::DecodeCrashed

@@ -55,9 +55,10 @@ pub(super) fn check_capture(request: &InitiateCapture) -> Result<(), InitiateErr
     Ok(())
 }
 
-/// Checks the asset in place `i`, and gives its one resource.
+/// Checks the asset of this tenant's in place `i`, and gives its one resource.
 pub(super) fn check_asset<'a>(
     context: &Context,
+    tenant_id: &str,
     asset: &'a InitiateAsset,
     i: usize,
 ) -> Result<&'a InitiateResource, InitiateError> {
@@ -93,11 +94,12 @@ pub(super) fn check_asset<'a>(
             "an empty file is not taken: size_bytes must be at least 1",
         ));
     }
-    if resource.size_bytes > context.settings.max_file_bytes {
+    let max_bytes = context.settings.media.max_file_bytes.of(tenant_id);
+    if resource.size_bytes > max_bytes {
         return Err(InitiateError::TooLarge {
             field: at("size_bytes"),
             size_bytes: resource.size_bytes,
-            max_bytes: context.settings.max_file_bytes,
+            max_bytes,
         });
     }
     if resource

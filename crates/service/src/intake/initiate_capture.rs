@@ -221,7 +221,7 @@ pub(super) fn prepare(
     let mut assets = Vec::with_capacity(request.assets.len());
     let mut references = HashSet::new();
     for (i, asset) in request.assets.iter().enumerate() {
-        let resource = check_asset(context, asset, i)?;
+        let resource = check_asset(context, &owner.tenant_id, asset, i)?;
         if !references.insert(asset.client_ref.as_str()) {
             return Err(invalid(
                 format!("assets[{i}].client_ref"),

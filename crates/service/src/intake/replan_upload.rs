@@ -62,7 +62,7 @@ async fn once(
     let policy = &context.settings.plan_policy;
     // Of what is appended to, the length may not be known yet.
     let size_bytes = match upload.size_bytes {
-        0 => context.settings.max_file_bytes,
+        0 => context.settings.media.max_file_bytes.of(&upload.tenant_id),
         known => known,
     };
     let file = File {

@@ -6,7 +6,6 @@ use safelight_catalog::blobs;
 use safelight_catalog::jobs::Job;
 use safelight_catalog::renditions;
 use safelight_catalog::{CatalogError, Tx, near};
-use safelight_imaging::Limits;
 use safelight_model::codes::Code;
 use safelight_model::preset::{self, Preset};
 
@@ -51,10 +50,7 @@ pub async fn run(
     presets.extend(Some(preset::COVER).filter(is_lost));
     let task = RenderTask {
         presets,
-        limits: Limits {
-            max_pixels: context.settings.max_pixels,
-            ..Limits::default()
-        },
+        limits: context.settings.media.decoding(tenant_id),
         // What was inspected before there were picture hashes gets its own whenever it is decoded.
         want_hashes: blob.picture_hash.is_none(),
     };

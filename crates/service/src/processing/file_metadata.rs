@@ -3,6 +3,7 @@
 use safelight_catalog::file_metadata::Kept;
 use safelight_imaging::{Metadata, Place};
 use safelight_model::clock::Micros;
+use safelight_model::codes::Code;
 use safelight_model::file_metadata::{FileMetadata, Harmless, MetadataPolicy, Private};
 use safelight_model::metadata::Location;
 
@@ -69,6 +70,15 @@ fn positive(said: Option<f64>) -> Option<f64> {
 
 fn location(said: Place) -> Option<Location> {
     Location::of_degrees(said.latitude_deg, said.longitude_deg, said.altitude_m)
+}
+
+/// Why a clip is not taken that says that it runs for so long; a number of 0 takes every one.
+pub(super) fn too_long(said: &FileMetadata, most_seconds: u64) -> Option<(Code, String)> {
+    let ms = said.harmless.duration_ms?;
+    (most_seconds > 0 && ms > most_seconds.saturating_mul(1000)).then(|| {
+        let detail = format!("{} seconds are more than {most_seconds}", ms.div_ceil(1000));
+        (Code::DurationLimitExceeded, detail)
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 
 use safelight_catalog::jobs::Job;
 use safelight_catalog::{CatalogError, Tx, blobs, near};
-use safelight_imaging::Limits;
 use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
@@ -70,10 +69,7 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     let fetched = fetch_original(context, &blob).await?;
     let task = RenderTask {
         presets: Vec::new(),
-        limits: Limits {
-            max_pixels: context.settings.max_pixels,
-            ..Limits::default()
-        },
+        limits: context.settings.media.decoding(&job.tenant_id),
         want_hashes: true,
     };
     let hash = match fetched.file {

@@ -8,7 +8,7 @@ use safelight_catalog::jobs::Job;
 use safelight_catalog::merge_asset::{MergeEvents, merge_asset};
 use safelight_catalog::renditions::{self, Stored};
 use safelight_catalog::{CatalogError, Tx, captures};
-use safelight_imaging::{Limits, MediaType};
+use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
 use safelight_model::duplicates::{DedupScope, Duplicates};
@@ -20,7 +20,7 @@ use safelight_objects::ObjectKey;
 
 use super::AtHand;
 use super::fetch_original::{Fetched, fetch_kinds};
-use super::file_metadata::{believed, kept};
+use super::file_metadata::{believed, kept, too_long};
 use super::replace_lost::replace_lost;
 use super::sandbox::{RenderTask, Sandbox, SandboxError};
 use super::store_rendition::{store_rendition, tell_of_rendition};
@@ -170,10 +170,7 @@ async fn render(
 ) -> Result<Outcome, JobError> {
     let task = RenderTask {
         presets: vec![preset::COVER],
-        limits: Limits {
-            max_pixels: context.settings.max_pixels,
-            ..Limits::default()
-        },
+        limits: context.settings.media.decoding(&job.tenant_id),
         want_hashes: true,
     };
     let policy = context.settings.metadata_policies.of(&job.tenant_id);
@@ -184,13 +181,21 @@ async fn render(
     };
     if let Some(clip) = clip {
         match sandbox.read_metadata(clip).await {
-            Ok(said) => found.metadata = kept(&believed(*said), policy),
+            Ok(said) => {
+                let said = believed(*said);
+                let most = &context.settings.media.max_clip_seconds;
+                found.reason = too_long(&said, most.of(&job.tenant_id));
+                found.metadata = kept(&said, policy);
+            }
             Err(error) if error.retryable() => return Err(not_run(&error, blob)),
             Err(error) => tracing::debug!(%error, blob_id = blob.blob_id, "a clip tells nothing"),
         }
     }
     let Some(file) = file else {
         found.mime = fetched.media.map(|media| media.mime().to_owned());
+        if found.reason.is_some() {
+            return Ok(Outcome::Failed(found));
+        }
         let what = found
             .mime
             .clone()
@@ -284,7 +289,11 @@ async fn is_there(context: &Context, blob: &Blob) -> Result<bool, JobError> {
 fn is_of_the_content(code: Code) -> bool {
     matches!(
         code,
-        Code::UnsupportedMediaType | Code::MediaCorrupt | Code::PixelLimitExceeded
+        Code::UnsupportedMediaType
+            | Code::MediaCorrupt
+            | Code::PixelLimitExceeded
+            | Code::FrameLimitExceeded
+            | Code::DurationLimitExceeded
     )
 }
 

@@ -20,11 +20,14 @@ use crate::work::Handler;
 /// How an executor works.
 #[derive(Clone, Debug)]
 pub struct ExecutorSettings {
-    /// Light jobs done at once. If more than one, one of them is always an interactive one, or none.
+    /// Light jobs done at once.
     pub workers: usize,
-    /// Heavy ones done at once beside them; the same holds for these.
+    /// Light jobs of the interactive lane done at once beside them, so that they wait for no others. With those kept free among
+    /// `workers` instead, as many would stand idle whenever nobody waits for a cover.
+    pub cover_workers: usize,
+    /// Heavy jobs done at once beside these. If more than one, one of them is always an interactive one, or none.
     pub heavy_workers: usize,
-    /// Clips that something is done to at once beside these.
+    /// Clips that something is done to at once beside these; the same holds for them.
     pub video_workers: usize,
     /// The name that stands in the rows it has leased.
     pub worker_id: String,
@@ -46,6 +49,7 @@ impl ExecutorSettings {
     pub fn for_workers(workers: usize, worker_id: String) -> Self {
         Self {
             workers: workers.max(1),
+            cover_workers: 1,
             heavy_workers: workers.div_ceil(2).max(1),
             video_workers: workers.div_ceil(2).max(1),
             worker_id,
@@ -57,14 +61,21 @@ impl ExecutorSettings {
         }
     }
 
-    /// Jobs of this class done at once. There is one always: what nobody does waits for ever.
-    fn workers_for(&self, class: CostClass) -> usize {
+    /// Slots for jobs of this class. There is one always: what nobody does waits for ever.
+    fn slots_for(&self, class: CostClass) -> Free {
+        // Of few that take long, none is added: what is kept free is one of them.
+        let few = |workers: usize| Free {
+            any: workers.max(1),
+            ordinary: workers.saturating_sub(1).max(1),
+        };
         match class {
-            CostClass::Light => self.workers,
-            CostClass::Heavy => self.heavy_workers,
-            CostClass::Video => self.video_workers,
+            CostClass::Light => Free {
+                any: self.workers.max(1).saturating_add(self.cover_workers),
+                ordinary: self.workers.max(1),
+            },
+            CostClass::Heavy => few(self.heavy_workers),
+            CostClass::Video => few(self.video_workers),
         }
-        .max(1)
     }
 }
 
@@ -99,7 +110,7 @@ impl Executor {
             crew: crew.clone(),
             class,
             settings: settings.clone(),
-            ordinary: Arc::new(Semaphore::new(ordinary_seats(settings.workers_for(class)))),
+            ordinary: Arc::new(Semaphore::new(settings.slots_for(class).ordinary)),
             running: JoinSet::new(),
             rota: None,
         });
@@ -124,13 +135,13 @@ struct Floor {
     /// What is done here.
     class: CostClass,
     settings: ExecutorSettings,
-    /// Seats for jobs of the other lanes: they leave one slot to the interactive lane.
+    /// Seats for jobs of the other lanes: they leave some slots to the interactive lane.
     ordinary: Arc<Semaphore>,
     running: JoinSet<()>,
     rota: Option<Rota>,
 }
 
-/// Slots that can be filled now: in all, and by other than interactive jobs.
+/// Slots that there are, or that can be filled now: in all, and by other than interactive jobs.
 #[derive(Clone, Copy)]
 struct Free {
     any: usize,
@@ -177,9 +188,9 @@ impl Floor {
     /// Takes as many jobs as there are slots for; how long to wait if no bell rings.
     async fn fill(&mut self) -> Result<Duration, CatalogError> {
         let poll = self.settings.poll;
-        let workers = self.settings.workers_for(self.class);
+        let slots = self.settings.slots_for(self.class);
         let mut free = Free {
-            any: workers.saturating_sub(self.running.len()),
+            any: slots.any.saturating_sub(self.running.len()),
             ordinary: self.ordinary.available_permits(),
         };
         if free.any == 0 {
@@ -233,11 +244,6 @@ impl Floor {
             }
         }
     }
-}
-
-/// Of so many workers, those that may do jobs of the other lanes.
-fn ordinary_seats(workers: usize) -> usize {
-    if workers > 1 { workers - 1 } else { 1 }
 }
 
 /// A slot that a job of the other lanes sits in.

@@ -50,6 +50,7 @@ on_both!(
     a_cancelled_job_dies_with_its_handler_told,
     the_last_attempt_buries,
     an_interactive_job_finds_its_slot_free,
+    of_several_heavy_workers_one_is_kept_free,
     an_import_delays_anothers_single_photo_by_one_job_per_worker,
     covers_before_renditions_before_backfill,
     bulk_yields_as_soon_as_anything_else_waits,
@@ -175,9 +176,11 @@ impl Fixture {
         rows.iter().map(|row| row.text(0).unwrap()).collect()
     }
 
+    /// So many workers, and none that does interactive jobs alone.
     fn start(&self, workers: usize, change: impl FnOnce(&mut ExecutorSettings)) -> Working {
         let (handler, runs) = toy();
         let mut settings = ExecutorSettings::for_workers(workers, "wrk_1".to_owned());
+        settings.cover_workers = 0;
         settings.poll = Duration::from_millis(20);
         settings.rescue = Duration::from_millis(20);
         settings.drain = NEVER;
@@ -382,32 +385,57 @@ async fn an_interactive_job_finds_its_slot_free(f: Fixture) {
     for n in 0..20 {
         f.add(Lane::Standard, &format!("s{n}")).await;
     }
-    let mut working = f.start(2, |_| {});
-    let standard = working.next().await;
-    assert_eq!(standard.lease.job.lane, Lane::Standard);
-    // The other slot is still free: the interactive job is begun while the first one runs.
+    let mut working = f.start(2, |settings| settings.cover_workers = 1);
+    let [first, second] = [working.next().await, working.next().await];
+    assert_eq!([first.subject(), second.subject()], ["s0", "s1"]);
+    // Both workers are busy, and the interactive job is begun all the same.
     f.add(Lane::Interactive, "i0").await;
     let interactive = working.next().await;
     assert_eq!(interactive.subject(), "i0");
-    // Both are busy; whichever slot frees, the next interactive job has it.
+    // Whichever slot frees, the next interactive job has it.
     f.add(Lane::Interactive, "i1").await;
-    standard.answer(Answer::Done);
-    let second = working.next().await;
-    assert_eq!(second.subject(), "i1");
+    first.answer(Answer::Done);
+    let urgent = working.next().await;
+    assert_eq!(urgent.subject(), "i1");
     interactive.answer(Answer::Done);
-    assert_eq!(
-        working.next().await.answer(Answer::Done).lane,
-        Lane::Standard
-    );
+    let third = working.next().await;
+    assert_eq!(third.subject(), "s2");
+    urgent.answer(Answer::Done);
     second.answer(Answer::Done);
-    // The rest; never two at once, as long as one slot is reserved.
-    for _ in 2..20 {
-        let run = working.next().await;
+    // The rest: two at once and never a third, who would take the place kept for what is urgent.
+    let mut held = third;
+    for n in 3..20 {
+        let next = working.next().await;
+        assert_eq!(next.subject(), format!("s{n}"));
         assert!(working.runs.try_recv().is_err());
-        run.answer(Answer::Done);
+        held.answer(Answer::Done);
+        held = next;
     }
+    held.answer(Answer::Done);
     working.stop().await;
     assert_eq!(f.written().await.len(), 22);
+}
+
+async fn of_several_heavy_workers_one_is_kept_free(f: Fixture) {
+    let heavy = CostClass::Heavy;
+    for n in 0..4 {
+        f.add_of("o", Lane::Standard, heavy, &format!("s{n}")).await;
+    }
+    let mut working = f.start(1, |settings| settings.heavy_workers = 2);
+    let standard = working.next().await;
+    f.add_of("o", Lane::Interactive, heavy, "i0").await;
+    let interactive = working.next().await;
+    assert_eq!([standard.subject(), interactive.subject()], ["s0", "i0"]);
+    interactive.answer(Answer::Done);
+    let mut held = standard;
+    for n in 1..4 {
+        assert!(working.runs.try_recv().is_err());
+        held.answer(Answer::Done);
+        held = working.next().await;
+        assert_eq!(held.subject(), format!("s{n}"));
+    }
+    held.answer(Answer::Done);
+    working.stop().await;
 }
 
 async fn an_import_delays_anothers_single_photo_by_one_job_per_worker(f: Fixture) {
@@ -463,7 +491,7 @@ async fn bulk_yields_as_soon_as_anything_else_waits(f: Fixture) {
     for n in 0..20 {
         f.add(Lane::Bulk, &format!("b{n}")).await;
     }
-    let mut working = f.start(2, |_| {});
+    let mut working = f.start(1, |settings| settings.cover_workers = 1);
     let backfill = working.next().await;
     assert_eq!(backfill.lease.job.lane, Lane::Bulk);
     f.add(Lane::Interactive, "i0").await;
@@ -479,7 +507,7 @@ async fn bulk_yields_as_soon_as_anything_else_waits(f: Fixture) {
     let standard = working.next().await;
     assert_eq!(standard.subject(), "s0");
     second.answer(Answer::Done);
-    // One slot is kept free for what is urgent; the other has something that is not backfill.
+    // One slot is there for what is urgent alone; the other had something that is not backfill.
     standard.answer(Answer::Done);
     assert_eq!(working.next().await.answer(Answer::Done).lane, Lane::Bulk);
     working.stop.cancel();
@@ -568,7 +596,7 @@ async fn who_made_a_cover_goes_on_with_the_same_photo_unless_somebody_waits(f: F
 
 async fn going_on_leaves_the_reserved_slot_alone(f: Fixture) {
     f.add(Lane::Standard, "s0").await;
-    let mut working = f.start(2, |_| {});
+    let mut working = f.start(1, |settings| settings.cover_workers = 1);
     let standard = working.next().await;
     f.add(Lane::Interactive, "photo0").await;
     f.add(Lane::Standard, "photo0").await;

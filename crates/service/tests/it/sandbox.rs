@@ -3,8 +3,10 @@
 //! The children are this test program itself, started again with the name of one of the ignored
 //! tests at the end of this file.
 
+use std::collections::HashMap;
 use std::io::{Read, Seek, Write};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use safelight_imaging::{Limits, encode_jpeg, render};
@@ -240,7 +242,78 @@ async fn many_tasks_share_few_children_that_are_replaced() {
         assert_eq!(task.await.unwrap().unwrap().renditions.len(), 3);
     }
     // The kernel shows a program's name an instant after it has begun.
-    wait_until(|| children("child_shares").len() == 2).await;
+    wait_until(|| children("sandbox::child_shares").len() == 2).await;
+    sandbox.shutdown().await;
+}
+
+/// The child that a task of this tenant was given to.
+async fn served_by(sandbox: &Sandbox, tenant_id: &str) -> String {
+    let sandbox = sandbox.serving(tenant_id, Arc::default());
+    let error = sandbox
+        .render(file(&picture(40, 30)), task(&ALL))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Code::MediaCorrupt, "{error}");
+    error.to_string()
+}
+
+#[tokio::test]
+async fn no_child_sees_the_files_of_two_tenants() {
+    for (processes, spares) in [(1, 0), (1, 1), (2, 1)] {
+        let sandbox = Sandbox::start(SandboxSettings {
+            processes,
+            spares,
+            ..settings("child_tells_who_it_is")
+        })
+        .unwrap();
+        let mut whose = HashMap::new();
+        for _ in 0..3 {
+            for tenant in ["ten_a", "ten_b", "ten_c"] {
+                let child = served_by(&sandbox, tenant).await;
+                // Who comes again is not given another for nothing.
+                assert_eq!(served_by(&sandbox, tenant).await, child);
+                assert_eq!(*whose.entry(child).or_insert(tenant), tenant);
+            }
+        }
+        // Tasks at once, of tenants that come and go.
+        let tasks: Vec<_> = (0..12)
+            .map(|n| {
+                let sandbox = sandbox.clone();
+                tokio::spawn(async move {
+                    let tenant = ["ten_a", "ten_b", "ten_c"][n % 3];
+                    (served_by(&sandbox, tenant).await, tenant)
+                })
+            })
+            .collect();
+        for task in tasks {
+            let (child, tenant) = task.await.unwrap();
+            assert_eq!(*whose.entry(child).or_insert(tenant), tenant);
+        }
+        wait_until(|| children("sandbox::child_tells_who_it_is").len() == processes + spares).await;
+        sandbox.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn as_many_tenants_as_there_may_be_children_keep_theirs() {
+    let sandbox = Sandbox::start(SandboxSettings {
+        processes: 2,
+        spares: 1,
+        ..settings("child_stays")
+    })
+    .unwrap();
+    let first = [
+        served_by(&sandbox, "ten_a").await,
+        served_by(&sandbox, "ten_b").await,
+    ];
+    for _ in 0..3 {
+        assert_eq!(served_by(&sandbox, "ten_a").await, first[0]);
+        assert_eq!(served_by(&sandbox, "ten_b").await, first[1]);
+    }
+    // The one that was idle for longest makes room.
+    served_by(&sandbox, "ten_c").await;
+    assert_eq!(served_by(&sandbox, "ten_b").await, first[1]);
+    assert_ne!(served_by(&sandbox, "ten_a").await, first[0]);
     sandbox.shutdown().await;
 }
 
@@ -255,14 +328,14 @@ async fn a_child_that_has_grown_is_replaced() {
         render_good(&sandbox).await.unwrap();
         let mut before = Vec::new();
         wait_until(|| {
-            before = children("child_grows");
+            before = children("sandbox::child_grows");
             before.len() == 1
         })
         .await;
         render_good(&sandbox).await.unwrap();
         let mut after = Vec::new();
         wait_until(|| {
-            after = children("child_grows");
+            after = children("sandbox::child_grows");
             after.len() == 1
         })
         .await;
@@ -390,21 +463,17 @@ async fn an_abandoned_task_takes_its_child_with_it() {
     let sandbox = Sandbox::start(settings("child_waits_for_ever")).unwrap();
     {
         let mut task = Box::pin(sandbox.render(file(&picture(40, 30)), bad_task()));
-        let busy = |pid: i32| {
-            let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
-            threads.into_iter().flatten().flatten().any(|thread| {
-                let name = std::fs::read_to_string(thread.path().join("comm"));
-                name.is_ok_and(|name| name.trim() == BUSY.to_string_lossy())
-            })
-        };
         let started = Instant::now();
-        while !children("child_waits_for_ever").into_iter().any(busy) {
+        while !children("sandbox::child_waits_for_ever")
+            .into_iter()
+            .any(is_busy)
+        {
             assert!(started.elapsed() < DEADLINE);
             let polled = tokio::time::timeout(Duration::from_millis(1), &mut task).await;
             assert!(polled.is_err(), "{polled:?}");
         }
     }
-    wait_until(|| children("child_waits_for_ever").is_empty()).await;
+    wait_until(|| children("sandbox::child_waits_for_ever").is_empty()).await;
     render_good(&sandbox).await.unwrap();
     sandbox.shutdown().await;
 }
@@ -413,7 +482,7 @@ async fn an_abandoned_task_takes_its_child_with_it() {
 async fn a_child_that_died_idle_is_nobodys_fault() {
     let sandbox = Sandbox::start(settings("child_is_shot")).unwrap();
     render_good(&sandbox).await.unwrap();
-    let pids = children("child_is_shot");
+    let pids = children("sandbox::child_is_shot");
     assert_eq!(pids.len(), 1);
     for pid in pids {
         let target = rustix::process::Pid::from_raw(pid).unwrap();
@@ -450,7 +519,7 @@ async fn no_program_is_retryable() {
     );
 }
 
-async fn wait_until(mut condition: impl FnMut() -> bool) {
+pub(super) async fn wait_until(mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
         assert!(started.elapsed() < DEADLINE);
@@ -472,16 +541,15 @@ fn is_gone(pid: i32) -> bool {
     state(pid).is_none_or(|(state, _)| (state == 'Z' || state == 'X') && threads <= 1)
 }
 
-/// Living children of this process that were started under this name.
-fn children(name: &str) -> Vec<i32> {
-    let wanted = format!("sandbox::{name}");
+/// Living children of this process that run the test of this name.
+pub(super) fn children(name: &str) -> Vec<i32> {
     let pids = std::fs::read_dir("/proc").unwrap().flatten();
     pids.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok())
         .filter(|pid| {
             let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             state(*pid).is_some_and(|(_, parent)| parent == std::process::id())
                 && !is_gone(*pid)
-                && arguments.split(|b| *b == 0).any(|a| a == wanted.as_bytes())
+                && arguments.split(|b| *b == 0).any(|a| a == name.as_bytes())
         })
         .collect()
 }
@@ -526,6 +594,22 @@ fn say_frame(json: &str) {
     say(json.as_bytes());
 }
 
+/// Says that it has a task, and never ends it.
+pub(super) fn be_busy() -> ! {
+    // SAFETY: a zero-ended text of less than 16 bytes.
+    unsafe { libc::prctl(libc::PR_SET_NAME, BUSY.as_ptr()) };
+    wait_for_ever()
+}
+
+/// Whether a child says so.
+pub(super) fn is_busy(pid: i32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    threads.into_iter().flatten().flatten().any(|thread| {
+        let name = std::fs::read_to_string(thread.path().join("comm"));
+        name.is_ok_and(|name| name.trim() == BUSY.to_string_lossy())
+    })
+}
+
 fn wait_for_ever() -> ! {
     loop {
         std::thread::park();
@@ -544,6 +628,40 @@ fn child_serves_all() {
     if is_child() {
         std::process::exit(child_main());
     }
+}
+
+/// Refuses every task by its own number.
+fn tell_who_it_is() {
+    if !is_child() {
+        return;
+    }
+    let pid = std::process::id();
+    confine().unwrap();
+    let mut task = [0; 4096];
+    let take = |task: &mut [u8]| {
+        let into = &mut [std::io::IoSliceMut::new(task)];
+        let control = &mut rustix::net::RecvAncillaryBuffer::default();
+        let flags = rustix::net::RecvFlags::empty();
+        rustix::net::recvmsg(std::io::stdin(), into, control, flags).map_or(0, |got| got.bytes)
+    };
+    while take(&mut task) > 0 {
+        say_frame(&format!(
+            r#"{{"outcome":{{"refused":{{"code":"media_corrupt","detail":"{pid}"}}}},"cpu_us":1,"max_rss_bytes":1}}"#
+        ));
+    }
+    std::process::exit(0);
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_tells_who_it_is() {
+    tell_who_it_is();
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_stays() {
+    tell_who_it_is();
 }
 
 #[test]
@@ -573,11 +691,7 @@ fn child_hangs() {
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_waits_for_ever() {
-    moody(|_| {
-        // SAFETY: a zero-ended text of less than 16 bytes.
-        unsafe { libc::prctl(libc::PR_SET_NAME, BUSY.as_ptr()) };
-        wait_for_ever();
-    });
+    moody(|_| be_busy());
 }
 
 #[test]

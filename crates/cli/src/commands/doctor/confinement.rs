@@ -25,7 +25,7 @@ pub async fn confinement(settings: &Resolved) -> Finding {
 
 async fn look(settings: &Resolved) -> anyhow::Result<Confinement> {
     let mut wanted = sandbox_settings(settings)?;
-    wanted.processes = 1;
+    (wanted.processes, wanted.spares) = (1, 0);
     let sandbox = Sandbox::start(wanted)?;
     let confinement = sandbox.confinement().await;
     sandbox.shutdown().await;

@@ -283,7 +283,7 @@ fn capabilities(store: &KnownStore) -> Finding {
 /// Has a picture of each native decoder's kind decoded in the sandbox, and encoded.
 async fn codecs(settings: &Resolved) -> anyhow::Result<String> {
     let mut confined = sandbox_settings(settings)?;
-    confined.processes = 1;
+    (confined.processes, confined.spares) = (1, 0);
     let sandbox = Sandbox::start(confined)?;
     let jpeg = encode_jpeg(64, 48, &[128; 64 * 48 * 3], 90)?;
     let samples = [

@@ -77,6 +77,8 @@ pages! {
     NotCleanable "not_cleanable",
     MediaCorrupt "media_corrupt",
     PixelLimitExceeded "pixel_limit_exceeded",
+    FrameLimitExceeded "frame_limit_exceeded",
+    DurationLimitExceeded "duration_limit_exceeded",
     ByteLimitExceeded "byte_limit_exceeded",
     DecodeTimeout "decode_timeout",
     DecodeMemory "decode_memory",

@@ -64,7 +64,7 @@ pub async fn create(
                 // Without a length, parts are planned for the longest file that is taken.
                 size_bytes: creation
                     .size_bytes
-                    .unwrap_or(context.settings.max_file_bytes),
+                    .unwrap_or(context.settings.media.max_file_bytes.of(&owner.tenant_id)),
                 sha256: creation.sha256,
                 ..InitiateResource::default()
             }],

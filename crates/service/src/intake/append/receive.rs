@@ -175,10 +175,11 @@ pub async fn receive<E>(
 
 impl Receiver<'_> {
     fn exceeds(&self, more: usize) -> bool {
+        let tenant_id = &self.held.upload.tenant_id;
         let most = self
             .held
             .length_bytes()
-            .unwrap_or(self.context.settings.max_file_bytes);
+            .unwrap_or(self.context.settings.media.max_file_bytes.of(tenant_id));
         self.received
             .saturating_add(i64::try_from(more).unwrap_or(i64::MAX))
             > most

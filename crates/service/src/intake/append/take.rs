@@ -125,7 +125,11 @@ pub async fn fix_length(
     held: &mut Held,
     size_bytes: i64,
 ) -> Result<(), AppendError> {
-    let max_bytes = context.settings.max_file_bytes;
+    let max_bytes = context
+        .settings
+        .media
+        .max_file_bytes
+        .of(&held.upload.tenant_id);
     match held.length_bytes() {
         Some(declared) if declared == size_bytes => return Ok(()),
         Some(declared_bytes) => {

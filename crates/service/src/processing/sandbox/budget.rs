@@ -156,6 +156,8 @@ pub fn expected_of(header: &Header, file_bytes: u64) -> u64 {
         MediaType::Jpeg => 1,
         // Its pixels with alpha, and a row of filters.
         MediaType::Png => 6,
+        // Planes; pixels, alpha and both together.
+        _ if header.has_alpha_plane => 13,
         // Planes, pixels with alpha, and what is read of them.
         _ => 8,
     };
@@ -239,6 +241,7 @@ mod tests {
                 MediaType::Jpeg => u64::from(width) * u64::from(height) * 3,
                 _ => 0,
             },
+            has_alpha_plane: false,
             orientation: safelight_imaging::Orientation::Upright,
         };
         let ordinary = expected_of(&header(MediaType::Jpeg, 4032, 3024), 8_000_000);
@@ -252,6 +255,13 @@ mod tests {
             ..header(MediaType::Heic, 14_000, 14_000)
         };
         assert!(expected_of(&cropped, 1_000_000) > 1024 * MIB);
+        let opaque = header(MediaType::Heic, 4000, 3000);
+        let translucent = Header {
+            has_alpha_plane: true,
+            ..opaque
+        };
+        let more = expected_of(&translucent, 0) - expected_of(&opaque, 0);
+        assert_eq!(more, 5 * 4000 * 3000);
         let most = expected_of(&header(MediaType::Webp, u32::MAX, u32::MAX), u64::MAX);
         assert_eq!(most, u64::MAX);
     }

@@ -1,6 +1,6 @@
 //! The sandbox: untrusted bytes are decoded in child processes only.
 //!
-//! The server keeps a pool of children, each the same program under another subcommand. A child
+//! The server keeps a pool of children, each the same program under another subcommand, and each for one tenant. A child
 //! has one socket, no environment, no other descriptor, bounded memory and bounded time. The kernel
 //! lets it make no system call but those that decoding takes, and landlock stands behind that. It says
 //! how tightly it is closed, and only then is sent an open file and the names of presets, and answers with encoded pictures. Nothing that it
@@ -12,6 +12,7 @@ mod child;
 mod confine;
 mod confinement;
 mod error;
+mod idle;
 mod landlock;
 mod pool;
 mod protocol;

@@ -1,21 +1,27 @@
 //! The pool of children, and the door through which the rest of the service uses them.
+//!
+//! A child serves one tenant: who takes it over sees nothing of another's. It becomes a tenant's with the first task it is given
+//! of his. One who has none gets a child that has seen nothing yet; some are kept ready, so that nobody waits for a start. The
+//! others' child that was idle for longest makes room for it.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use safelight_imaging::{Limits, MediaType, Metadata, Rendition, Segment};
 use safelight_model::codes::Code;
 use safelight_model::near::PictureHash;
+use safelight_model::per_tenant::PerTenant;
 use safelight_model::preset::Preset;
 use tokio::sync::Semaphore;
 
 use super::budget::Budget;
 use super::confinement::Confinement;
 use super::error::SandboxError;
+use super::idle::Idle;
 use super::protocol::{Only, Outcome, TaskFrame, child_code, tame};
 use super::worker::{Answer, Silence, Worker, read_only};
 
@@ -31,14 +37,18 @@ pub struct SandboxSettings {
     pub program: PathBuf,
     /// Its arguments, after which it calls [`super::child_main`].
     pub args: Vec<OsString>,
-    /// How many children there are at most, and tasks at a time.
+    /// How many children have seen something at most, and tasks at a time.
     pub processes: usize,
+    /// How many children beside these are kept ready that have seen nothing.
+    pub spares: usize,
     /// Address space of a child. It holds the program (60 MiB), the mapped original, and what
     /// [`Limits::max_decode_bytes`] allows.
     pub memory_bytes: u64,
+    /// What a tenant's children have of that, where it is less.
+    pub memory_of_tenants: PerTenant<u64>,
     /// The longest that a task may take, also in processor time.
     pub wall_clock: Duration,
-    /// After so many tasks a child is replaced, so that nothing grows in it for ever.
+    /// After so many tasks a child is replaced, so that nothing grows in it for ever, and who takes it over sees no more than these.
     pub tasks_per_process: u32,
     /// A child that holds more than this between tasks is replaced as well. So much of the budget is each child's own.
     pub kept_bytes: u64,
@@ -58,9 +68,11 @@ impl SandboxSettings {
             program: PathBuf::from("/proc/self/exe"),
             args: vec![OsString::from("sandbox")],
             processes: std::thread::available_parallelism().map_or(2, usize::from),
+            spares: 0,
             memory_bytes: MEMORY_BYTES,
+            memory_of_tenants: PerTenant::all(u64::MAX),
             wall_clock: Duration::from_secs(20),
-            tasks_per_process: 500,
+            tasks_per_process: 100,
             kept_bytes: KEPT_BYTES,
             budget_bytes: u64::MAX,
             may_be_open: false,
@@ -118,6 +130,8 @@ pub struct RenderReply {
 #[derive(Clone)]
 pub struct Sandbox {
     shared: Arc<Shared>,
+    /// Whose files tasks of this clone are about.
+    tenant_id: Arc<str>,
     /// Microseconds of processor time that tasks of this clone took.
     cpu_us: Arc<AtomicU64>,
 }
@@ -129,7 +143,7 @@ struct Shared {
     turns: Semaphore,
     /// Taken all of it when nothing runs any more.
     running: Semaphore,
-    idle: Mutex<Vec<Worker>>,
+    idle: Idle,
 }
 
 impl Sandbox {
@@ -144,23 +158,26 @@ impl Sandbox {
             .collect::<Result<Vec<_>, _>>()?;
         let (kept, most) = (settings.kept_bytes, settings.memory_bytes);
         Ok(Self {
+            tenant_id: Arc::from(""),
             cpu_us: Arc::default(),
             shared: Arc::new(Shared {
                 budget: Budget::of(settings.budget_bytes, processes, kept, most),
                 settings,
                 turns: Semaphore::new(processes),
                 running: Semaphore::new(processes),
-                idle: Mutex::new(idle),
+                idle: Idle::of(idle),
             }),
         })
     }
 
-    /// The same pool, that adds up in `cpu_us` how much processor time tasks take in the children, in microseconds, whatever
-    /// comes of them. A child that dies takes its count with it.
+    /// The same pool for the files of a tenant: no child that is given one is given another tenant's. It adds up in `cpu_us` how much
+    /// processor time tasks take in the children, in microseconds, whatever comes of them. A child that dies takes its count
+    /// with it.
     #[must_use]
-    pub fn metered(&self, cpu_us: Arc<AtomicU64>) -> Self {
+    pub fn serving(&self, tenant_id: &str, cpu_us: Arc<AtomicU64>) -> Self {
         Self {
             shared: self.shared.clone(),
+            tenant_id: Arc::from(tenant_id),
             cpu_us,
         }
     }
@@ -309,7 +326,7 @@ impl Sandbox {
         match self.hand_over(&mut worker, &frame, &original).await {
             Ok(()) => {}
             Err(SandboxError::Open(open)) => {
-                self.idle().push(worker);
+                self.shared.idle.put(worker);
                 return Err(SandboxError::Open(open));
             }
             Err(_) => {
@@ -319,6 +336,7 @@ impl Sandbox {
                 self.hand_over(&mut worker, &frame, &original).await?;
             }
         }
+        self.keep_ready();
         match tokio::time::timeout(wall_clock, worker.receive(&frame)).await {
             Ok(Ok(mut answer)) => {
                 if let Some(peak) = worker.peak_bytes() {
@@ -354,9 +372,9 @@ impl Sandbox {
         let closed = |_| SandboxError::Closed;
         let _turn = self.shared.turns.acquire().await.map_err(closed)?;
         let _running = self.shared.running.acquire().await.map_err(closed)?;
-        let mut worker = self.take()?;
+        let mut worker = self.take_fresh()?;
         let confinement = worker.ready().await?.clone();
-        self.idle().push(worker);
+        self.shared.idle.put(worker);
         Ok(confinement)
     }
 
@@ -371,6 +389,12 @@ impl Sandbox {
         if confinement.is_open() && !self.shared.settings.may_be_open {
             return Err(SandboxError::Open(confinement.clone()));
         }
+        if worker.tenant_id.is_none() {
+            let settings = &self.shared.settings;
+            let own = settings.memory_of_tenants.of(&self.tenant_id);
+            let less = Some(own).filter(|own| *own < settings.memory_bytes);
+            worker.belong_to(self.tenant_id.clone(), less)?;
+        }
         // Who does not read what he is sent is no better than who does not answer.
         let sent = worker.send(frame, original);
         let sent = tokio::time::timeout(self.shared.settings.wall_clock, sent).await;
@@ -383,39 +407,54 @@ impl Sandbox {
         self.shared.turns.close();
         let all = u32::try_from(self.shared.settings.processes.max(1)).unwrap_or(u32::MAX);
         let _running = self.shared.running.acquire_many(all).await;
-        let idle = std::mem::take(&mut *self.idle());
+        let idle = self.shared.idle.take_all();
         for worker in idle {
             worker.kill().await;
         }
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Worker>> {
-        // Nothing that holds the lock can panic half-way.
-        self.shared
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// A child that is this tenant's already, or nobody's.
+    fn take(&self) -> Result<Worker, SandboxError> {
+        match self.shared.idle.take_of(&self.tenant_id) {
+            Some(worker) => Ok(worker),
+            None => self.take_fresh(),
+        }
     }
 
-    /// A child that waits, or a fresh one where the last one died.
-    fn take(&self) -> Result<Worker, SandboxError> {
-        let idle = self.idle().pop();
-        match idle {
+    /// A child that has seen nothing; others make room for it.
+    fn take_fresh(&self) -> Result<Worker, SandboxError> {
+        let settings = &self.shared.settings;
+        let fresh = self.shared.idle.take_fresh();
+        // Who asks has taken his turn: as many more may be a tenant's as there are turns left.
+        let turns_left = self.shared.running.available_permits();
+        self.shared.idle.keep_of_tenants(turns_left);
+        match fresh {
             Some(worker) => Ok(worker),
-            None => Ok(Worker::start(&self.shared.settings)?),
+            None => Ok(Worker::start(settings)?),
+        }
+    }
+
+    /// Starts what is missing of the children that are kept ready.
+    fn keep_ready(&self) {
+        let settings = &self.shared.settings;
+        for _ in self.shared.idle.fresh()..settings.spares {
+            // Where it fails, who needs one tries again and says so.
+            if let Ok(fresh) = Worker::start(settings) {
+                self.shared.idle.put(fresh);
+            }
         }
     }
 
     async fn put_back(&self, worker: Worker) {
         let kept_bytes = worker.resident_bytes().unwrap_or(0);
         if worker.tasks_left > 0 && kept_bytes <= self.shared.settings.kept_bytes {
-            self.idle().push(worker);
+            self.shared.idle.put(worker);
             return;
         }
         worker.kill().await;
         // Ready for the next task. Where it fails, that task tries again and says so.
         if let Ok(fresh) = Worker::start(&self.shared.settings) {
-            self.idle().push(fresh);
+            self.shared.idle.put(fresh);
         }
     }
 }

@@ -21,10 +21,11 @@ pub(super) const MAX_DETAIL_CHARS: usize = 300;
 /// The longest thumbhash there is (with alpha) has 25 bytes.
 const MAX_THUMBHASH_BYTES: usize = 32;
 /// The codes that a child may answer with.
-const CHILD_CODES: [Code; 5] = [
+const CHILD_CODES: [Code; 6] = [
     Code::UnsupportedMediaType,
     Code::MediaCorrupt,
     Code::PixelLimitExceeded,
+    Code::FrameLimitExceeded,
     Code::DecodeMemory,
     Code::Internal,
 ];

@@ -5,11 +5,13 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, Command};
@@ -40,6 +42,8 @@ pub(super) struct Worker {
     stderr: Option<ChildStderr>,
     /// What it said when it was ready.
     confinement: Option<Confinement>,
+    /// Whose files it has seen, or is to see; nobody's yet where there is none.
+    pub tenant_id: Option<Arc<str>>,
     /// Tasks it may still be given.
     pub tasks_left: u32,
 }
@@ -91,6 +95,7 @@ impl Worker {
             confinement: None,
             process,
             socket: UnixStream::from_std(socket)?,
+            tenant_id: None,
             tasks_left: settings.tasks_per_process.max(1),
         })
     }
@@ -158,6 +163,26 @@ impl Worker {
         let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
         let kilobytes: u64 = peak.trim().strip_suffix(" kB")?.parse().ok()?;
         Some(kilobytes.saturating_mul(1024))
+    }
+
+    /// Makes the child this tenant's for good, who lets it have so much address space if less than others.
+    pub(super) fn belong_to(
+        &mut self,
+        tenant_id: Arc<str>,
+        memory_bytes: Option<u64>,
+    ) -> io::Result<()> {
+        if let Some(bytes) = memory_bytes {
+            let pid = self.process.id().and_then(|id| i32::try_from(id).ok());
+            let pid = pid.and_then(Pid::from_raw);
+            let pid = pid.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+            let limit = Rlimit {
+                current: Some(bytes),
+                maximum: Some(bytes),
+            };
+            prlimit(Some(pid), Resource::As, limit)?;
+        }
+        self.tenant_id = Some(tenant_id);
+        Ok(())
     }
 
     /// Sends a task. An error means that the child was gone before it got any of it.

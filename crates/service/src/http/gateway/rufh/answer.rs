@@ -3,7 +3,6 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use safelight_catalog::uploads::Upload;
-use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
 
 use super::head::{WITH_LENGTH, completeness};
@@ -78,17 +77,17 @@ pub(super) fn versioned(mut response: Response, version: Option<u8>) -> Response
     response
 }
 
-/// The limits of an upload that ends at `expires_at`, or of one to be.
-pub(super) fn limits(context: &Context, expires_at: Option<Micros>) -> HeaderValue {
-    let life = match expires_at {
-        Some(end) => end.since(context.now()),
-        None => context.settings.upload_life,
+/// The limits of an upload, or of one to be of whichever tenant.
+pub(super) fn limits(context: &Context, upload: Option<&Upload>) -> HeaderValue {
+    let most = &context.settings.media.max_file_bytes;
+    let (max_bytes, life) = match upload {
+        Some(upload) => (
+            most.of(&upload.tenant_id),
+            upload.expires_at.since(context.now()),
+        ),
+        None => (most.most(), context.settings.upload_life),
     };
-    let text = format!(
-        "max-size={}, max-age={}",
-        context.settings.max_file_bytes,
-        life.as_secs()
-    );
+    let text = format!("max-size={max_bytes}, max-age={}", life.as_secs());
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("max-age=0"))
 }
 
@@ -108,7 +107,7 @@ pub(super) fn stand(
         if let Some(length) = length_bytes(upload) {
             put_count(headers, "upload-length", length);
         }
-        headers.insert("upload-limit", limits(context, Some(upload.expires_at)));
+        headers.insert("upload-limit", limits(context, Some(upload)));
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }

@@ -98,7 +98,8 @@ pub(super) async fn append(
 }
 
 fn too_much(request: &Request<'_>, held: &Held) -> AnsweredBy {
-    let max_bytes = request.state.context.settings.max_file_bytes;
+    let most = &request.state.context.settings.media.max_file_bytes;
+    let max_bytes = most.of(&held.upload.tenant_id);
     match held.length_bytes() {
         Some(_) => Problem::InconsistentLength.into(),
         None => Refused::because(
@@ -127,7 +128,8 @@ impl Request<'_> {
             }
             .into());
         }
-        head.check_length(context.settings.max_file_bytes)?;
+        let most = &context.settings.media.max_file_bytes;
+        head.check_length(most.of(&held.upload.tenant_id))?;
         let comes_to = head
             .content_bytes
             .map(|n| n.saturating_add(head.offset_bytes));
@@ -181,7 +183,7 @@ impl Request<'_> {
         let mut headers = HeaderMap::new();
         self.name(upload, &mut headers);
         if self.head.version.is_some_and(|v| v >= WITH_LENGTH) {
-            let limits = limits(&self.state.context, Some(upload.expires_at));
+            let limits = limits(&self.state.context, Some(upload));
             headers.insert("upload-limit", limits);
         }
         self.interim(headers);

@@ -59,7 +59,8 @@ async fn begin(state: &AppState, parts: &mut Parts) -> Result<(Head, String, Str
     let media = Media::from_request_parts(parts, state).await?;
     let head = Head::of_creation(&parts.headers)?;
     let length = head.length_bytes()?;
-    head.check_length(state.context.settings.max_file_bytes)?;
+    let most = &state.context.settings.media.max_file_bytes;
+    head.check_length(most.of(&media.owner.tenant_id))?;
     let creation = creation_of(&parts.headers, length)?;
     let key = key(state, parts, &media, Protocol::Rufh, &creation).await?;
     let owner = &media.owner;

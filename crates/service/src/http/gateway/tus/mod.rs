@@ -69,7 +69,7 @@ fn options(state: &AppState) -> Response {
     put(
         headers,
         "tus-max-size",
-        state.context.settings.max_file_bytes,
+        state.context.settings.media.max_file_bytes.most(),
     );
     spoken(response)
 }
@@ -145,7 +145,8 @@ async fn begin(
 ) -> Result<(Owner, String, Option<Incoming>), Refused> {
     let media = Media::from_request_parts(parts, state).await?;
     let creation = creation_of(&parts.headers)?;
-    let max_bytes = state.context.settings.max_file_bytes;
+    let most = &state.context.settings.media.max_file_bytes;
+    let max_bytes = most.of(&media.owner.tenant_id);
     if creation.size_bytes.is_some_and(|n| n > max_bytes) {
         return Err(Refused::because(
             Code::ByteLimitExceeded,
