@@ -131,6 +131,7 @@ mod tests {
                 height: None,
                 thumbhash: None,
                 picture_hash: None,
+                scores: None,
                 reason_code: None,
                 reason_detail: None,
                 inspected_at: None,

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use safelight_imaging::{Limits, MediaType, Metadata, Rendition, Segment};
+use safelight_model::best_frame::FrameScores;
 use safelight_model::codes::Code;
 use safelight_model::near::PictureHash;
 use safelight_model::preset::Preset;
@@ -77,6 +78,8 @@ pub struct RenderTask {
     pub limits: Limits,
     /// Whether to make a thumbhash and a perceptual hash too.
     pub want_hashes: bool,
+    /// Whether to measure how sharp and how well exposed it is, too.
+    pub want_scores: bool,
 }
 
 /// A JPEG to make of a file.
@@ -106,6 +109,8 @@ pub struct RenderReply {
     pub thumbhash: Option<Vec<u8>>,
     /// The perceptual hash, if hashes were asked for and the picture is not too plain for one.
     pub picture_hash: Option<PictureHash>,
+    /// How sharp and how well exposed it is, if that was asked for.
+    pub scores: Option<FrameScores>,
     /// What the file tells of how it was taken, as the child says, if that was asked for and could be read.
     pub metadata: Option<Box<Metadata>>,
     /// Processor time that this task took in the child.
@@ -241,6 +246,7 @@ impl Sandbox {
             presets: presets.map(|p| (p.name.to_owned(), p.version)).collect(),
             limits: task.limits,
             want_hashes: task.want_hashes,
+            want_scores: task.want_scores,
             ..self.empty_frame()
         }
     }
@@ -252,6 +258,7 @@ impl Sandbox {
             copy: None,
             limits: Limits::default(),
             want_hashes: false,
+            want_scores: false,
             want_metadata: false,
             only: None,
             cpu_seconds: self.cpu_seconds(),
@@ -445,6 +452,7 @@ fn reply(answer: Answer, task: &RenderTask) -> Result<RenderReply, SandboxError>
             height,
             thumbhash,
             picture_hash,
+            scores,
             metadata,
             pictures,
         } => Ok(RenderReply {
@@ -465,6 +473,7 @@ fn reply(answer: Answer, task: &RenderTask) -> Result<RenderReply, SandboxError>
                 .collect(),
             thumbhash,
             picture_hash: picture_hash.map(PictureHash),
+            scores,
             metadata,
             cpu_us: answer.frame.cpu_us,
             max_rss_bytes: answer.frame.max_rss_bytes,
