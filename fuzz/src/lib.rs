@@ -15,7 +15,7 @@ mod heif_writer;
 #[path = "../../crates/imaging/tests/it/seeds.rs"]
 mod seeds;
 
-use safelight_imaging::{Limits, MediaType, sniff};
+use safelight_imaging::{Limits, MediaType, Wants, sniff};
 use safelight_model::preset::ALL;
 
 /// Names the folder that a target puts its first files into, before it reads it.
@@ -63,9 +63,14 @@ pub fn render(bytes: &[u8], kinds: &[MediaType]) {
     if !sniff(bytes).is_some_and(|kind| kinds.contains(&kind)) {
         return;
     }
-    let Ok(out) = safelight_imaging::render(bytes, &ALL, &LIMITS, true) else {
+    let want = Wants {
+        hashes: true,
+        scores: true,
+    };
+    let Ok(out) = safelight_imaging::render(bytes, &ALL, &LIMITS, want) else {
         return;
     };
+    assert!(out.scores.is_some_and(|scores| scores.is_possible()));
     assert_eq!(out.renditions.len(), ALL.len());
     for (made, preset) in out.renditions.iter().zip(&ALL) {
         assert!(made.width.max(made.height) <= preset.long_edge);

@@ -33,6 +33,9 @@ pub struct Asset {
     /// `fields=renditions`: what was derived, by preset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renditions: Option<BTreeMap<String, Rendition>>,
+    /// `fields=scores`, once they were measured: how sharp and how well exposed it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<FrameScores>,
     /// `fields=times`: when things happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<Times>,
@@ -60,6 +63,32 @@ pub struct Asset {
     /// `fields=revision`: raised by each change of title, capture time, location, tags or visibility; for `If-Match`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,
+}
+
+/// How sharp and how well exposed a picture is, measured on its lightness at the size of `display`, or of the original where that is
+/// smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FrameScores {
+    /// From 0 on; more is sharper. To be compared with pictures of the same scene only: a wall has less than a tree. Contrast and
+    /// exposure do not count.
+    pub sharpness: u32,
+    /// The mean of its lightness, from 0 to 255.
+    pub mean_luma: u8,
+    /// Thousandths of its pixels that are black, or nearly.
+    pub dark_permille: u16,
+    /// Thousandths of its pixels that are white, or nearly.
+    pub bright_permille: u16,
+}
+
+impl From<safelight_model::best_frame::FrameScores> for FrameScores {
+    fn from(measured: safelight_model::best_frame::FrameScores) -> Self {
+        Self {
+            sharpness: measured.sharpness,
+            mean_luma: measured.mean_luma,
+            dark_permille: measured.dark_permille,
+            bright_permille: measured.bright_permille,
+        }
+    }
 }
 
 /// What a file tells of how, when and where it was taken. Nothing of it has been proven: anybody can write it. What the owner has

@@ -244,6 +244,10 @@ pub struct Capture {
     pub mode: String,
     /// When it was initiated.
     pub created_at: String,
+    /// The asset of its best frame, by sharpness and exposure, as far as its frames were measured. Advice: the key frame is what the
+    /// client said. Absent until a frame was measured, and where it has one asset only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_asset_id: Option<String>,
     /// Its assets in order.
     pub assets: Vec<CaptureAsset>,
 }
@@ -262,6 +266,9 @@ pub struct CaptureAsset {
     /// Why, when the state needs a reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How sharp and how well exposed it is, once that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<crate::assets::FrameScores>,
     /// Its open uploads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uploads: Vec<String>,

@@ -9,8 +9,9 @@ pub const SPEC_VERSION: &str = "1.0";
 pub const SOURCE: &str = "/v1/events";
 
 /// All types of events of this version.
-pub const TYPES: [&str; 13] = [
+pub const TYPES: [&str; 14] = [
     "capture.created",
+    "capture.updated",
     "capture.deleted",
     "upload.started",
     "upload.completed",
@@ -34,7 +35,7 @@ pub struct CloudEvent {
     pub id: String,
     /// `/v1/events`.
     pub source: String,
-    /// `capture.created`, `capture.deleted`, `upload.started`, `upload.completed`, `upload.merged`, `asset.state_changed`,
+    /// `capture.created`, `capture.updated`, `capture.deleted`, `upload.started`, `upload.completed`, `upload.merged`, `asset.state_changed`,
     /// `rendition.ready`, `asset.updated`, `asset.deleted`, `deletion.completed`, `album.created`, `album.updated`, `album.deleted`, or one that you do not know.
     #[serde(rename = "type")]
     pub kind: String,
@@ -99,4 +100,7 @@ pub struct EventFacts {
     /// The album (`album.created`, `album.updated`, `album.deleted`; `asset.updated`, if the asset joined or left it).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub album_id: Option<String>,
+    /// The asset of the capture's best frame, as far as its frames were measured (`capture.updated`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_asset_id: Option<String>,
 }

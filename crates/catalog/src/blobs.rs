@@ -3,10 +3,12 @@
 //! References are counted by looking (rows of resources). Attaching to a blob and dooming it change
 //! the same row, so one of the two waits for the other and then sees what it did.
 
+use safelight_model::best_frame::FrameScores;
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
 use safelight_model::near::PictureHash;
 
+use crate::best_frames;
 use crate::error::CatalogError;
 use crate::file_metadata::{self, Kept};
 use crate::near;
@@ -55,14 +57,17 @@ pub struct Blob {
     pub picture_hash: Option<PictureHash>,
     /// Processor time that decoding took for it, in microseconds, as far as it was counted: of all attempts at jobs that were done.
     pub cpu_us: i64,
+    /// How sharp and how well exposed it is, where that was measured.
+    pub scores: Option<FrameScores>,
 }
 
 pub(crate) const COLUMNS: &str =
     "b.blob_id, b.scope, b.object_key, b.etag, b.size_bytes, b.sha256, b.state, b.verdict, b.mime, b.width, b.height,
-     b.thumbhash, b.reason_code, b.reason_detail, b.inspected_at, b.picture_hash, b.cpu_us";
+     b.thumbhash, b.reason_code, b.reason_detail, b.inspected_at, b.picture_hash, b.cpu_us, b.sharpness, b.mean_luma, b.dark_permille,
+     b.bright_permille";
 
 /// How many those are.
-pub(crate) const COLUMN_COUNT: usize = 17;
+pub(crate) const COLUMN_COUNT: usize = 21;
 
 pub(crate) fn read(r: &Row, first: usize) -> Result<Blob, CatalogError> {
     Ok(Blob {
@@ -83,6 +88,7 @@ pub(crate) fn read(r: &Row, first: usize) -> Result<Blob, CatalogError> {
         inspected_at: r.maybe_at(first + 14)?,
         picture_hash: r.maybe_int(first + 15)?.map(PictureHash::from_stored),
         cpu_us: r.int(first + 16)?,
+        scores: best_frames::read(r, first + 17)?,
     })
 }
 
@@ -330,7 +336,7 @@ pub async fn inspected(
         .exec(
             "UPDATE blobs SET sha256 = $3, verdict = $4, mime = $5, width = $6, height = $7, thumbhash = $8,
                     reason_code = $9, reason_detail = $10, inspected_at = $11, picture_hash = $12, hash_sought_at = $11,
-                    metadata_sought_at = $11
+                    metadata_sought_at = $11, scores_sought_at = $11
               WHERE tenant_id = $1 AND blob_id = $2 AND state = 'live'",
             values![
                 tenant_id,
@@ -395,7 +401,8 @@ pub async fn gone(tx: &mut Tx<'_>, tenant_id: &str, blob_id: &str) -> Result<boo
     let changed = tx
         .exec(
             "UPDATE blobs SET state = 'gone', etag = '', sha256 = NULL, mime = NULL, width = NULL, height = NULL, thumbhash = NULL,
-                    picture_hash = NULL, reason_detail = NULL
+                    picture_hash = NULL, reason_detail = NULL, sharpness = NULL, mean_luma = NULL, dark_permille = NULL,
+                    bright_permille = NULL
               WHERE tenant_id = $1 AND blob_id = $2 AND state = 'doomed'
                 AND NOT EXISTS (SELECT 1 FROM resources WHERE tenant_id = $1 AND blob_id = $2)",
             values![tenant_id, blob_id],

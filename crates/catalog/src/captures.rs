@@ -131,6 +131,31 @@ pub async fn duplicates_of(
     }
 }
 
+pub(crate) const MEANT_FOR_SQL: &str = "SELECT 1
+       FROM resources r
+       CROSS JOIN capture_assets m
+       CROSS JOIN captures c
+      WHERE r.tenant_id = $1 AND r.blob_id = $2
+        AND m.tenant_id = $1 AND m.asset_id = r.asset_id AND m.asset_id <> ''
+        AND c.tenant_id = $1 AND c.capture_id = m.capture_id AND c.purpose = $3
+      LIMIT 1";
+
+/// Whether any capture that holds a blob is meant for this.
+///
+/// # Errors
+/// What the database says.
+pub async fn is_meant_for(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+    purpose: &str,
+) -> Result<bool, CatalogError> {
+    let row = tx
+        .row(MEANT_FOR_SQL, values![tenant_id, blob_id, purpose])
+        .await?;
+    Ok(row.is_some())
+}
+
 fn duplicates(text: Option<String>) -> Result<Duplicates, CatalogError> {
     match text {
         None => Ok(Duplicates::Merge),

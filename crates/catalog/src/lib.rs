@@ -15,6 +15,7 @@
 pub mod albums;
 pub mod appends;
 pub mod assets;
+pub mod best_frames;
 pub mod blobs;
 pub mod captures;
 pub mod catalog_mark;

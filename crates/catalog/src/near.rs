@@ -27,7 +27,7 @@ use crate::values;
 mod plans;
 mod unhashed;
 
-pub use unhashed::{Unhashed, unhashed};
+pub use unhashed::{Unhashed, unhashed, unscored};
 
 /// Of pictures with the same quarter so many are looked at.
 pub const ALIKE: usize = 100;

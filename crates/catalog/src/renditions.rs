@@ -38,7 +38,7 @@ pub struct Rendition {
 
 const COLUMNS: &str = "blob_id, preset, version, state, object_key, etag, width, height, size_bytes, reason_code, reason_detail";
 
-/// Announces a rendition that will be made.
+/// Announces a rendition that will be made. `false` if there is a row of it, whatever state it is in.
 ///
 /// # Errors
 /// What the database says.
@@ -48,8 +48,8 @@ pub async fn expect(
     blob_id: &str,
     preset: &Preset,
     at: Micros,
-) -> Result<(), CatalogError> {
-    tx.exec(
+) -> Result<bool, CatalogError> {
+    let added = tx.exec(
         "INSERT INTO renditions (tenant_id, blob_id, preset, version, state, format, updated_at)
          VALUES ($1, $2, $3, $4, 'pending', $5, $6) ON CONFLICT DO NOTHING",
         values![
@@ -62,7 +62,7 @@ pub async fn expect(
         ],
     )
     .await?;
-    Ok(())
+    Ok(added == 1)
 }
 
 /// A rendition whose bytes are in the store.
@@ -138,6 +138,36 @@ pub async fn fail_pending(
         values![tenant_id, blob_id, code.as_str(), detail, at, CLEANED],
     )
     .await
+}
+
+/// Records that one rendition of a blob that is pending will not come, and why.
+///
+/// # Errors
+/// What the database says.
+pub async fn fail_one(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+    preset: &Preset,
+    (code, detail): (Code, &str),
+    at: Micros,
+) -> Result<bool, CatalogError> {
+    let changed = tx
+        .exec(
+            "UPDATE renditions SET state = 'failed', reason_code = $3, reason_detail = $4, updated_at = $5
+              WHERE tenant_id = $1 AND blob_id = $2 AND state = 'pending' AND preset = $6 AND version = $7",
+            values![
+                tenant_id,
+                blob_id,
+                code.as_str(),
+                detail,
+                at,
+                preset.name,
+                i64::from(preset.version)
+            ],
+        )
+        .await?;
+    Ok(changed == 1)
 }
 
 /// All renditions of a blob.

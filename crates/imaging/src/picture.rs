@@ -64,6 +64,14 @@ impl Picture {
         self.resize(resizer, Extent::whole(width, height), size)
     }
 
+    /// A part as it is, beginning at most one column and row before `from`; what lies outside of the picture is left out.
+    pub(crate) fn cut(&self, from: (u32, u32), size: (u32, u32)) -> Self {
+        match self {
+            Self::Packed(pixels) => Self::Packed(pixels.cut(from, size)),
+            Self::Planar(planes) => Self::Planar(planes.cut(from, size)),
+        }
+    }
+
     /// In sRGB, and without alpha where all of it is opaque.
     pub(crate) fn srgb(self, profile: Option<&Profile>) -> Result<Self, ImagingError> {
         let Self::Packed(pixels) = self else {

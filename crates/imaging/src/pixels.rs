@@ -53,6 +53,30 @@ impl Pixels {
         })
     }
 
+    /// A part of them, as far as it is there.
+    pub(crate) fn cut(&self, (left, top): (u32, u32), (width, height): (u32, u32)) -> Self {
+        let left = left.min(self.width.saturating_sub(1));
+        let top = top.min(self.height.saturating_sub(1));
+        let width = width.clamp(1, self.width.max(1) - left);
+        let height = height.clamp(1, self.height.max(1) - top);
+        let channels = self.kind.channels();
+        let (begin, length) = (left as usize * channels, width as usize * channels);
+        let rows = self.bytes.chunks_exact(self.stride().max(1));
+        let bytes = rows
+            .skip(top as usize)
+            .take(height as usize)
+            .filter_map(|row| row.get(begin..begin + length))
+            .flatten()
+            .copied()
+            .collect();
+        Self {
+            width,
+            height,
+            kind: self.kind,
+            bytes,
+        }
+    }
+
     pub(crate) fn stride(&self) -> usize {
         self.width as usize * self.kind.channels()
     }
@@ -75,7 +99,7 @@ pub(crate) fn zeroed(len: usize) -> Result<Vec<u8>, ImagingError> {
 }
 
 /// A decoded picture, possibly smaller than the file's, in the file's own colours.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Decoded {
     pub picture: Picture,
     /// Which of the decoded columns and rows the picture covers.

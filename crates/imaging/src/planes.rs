@@ -106,6 +106,18 @@ impl Planes {
         Ok(self)
     }
 
+    /// A part as it is. It begins at an even column and row, at or before those given; chroma must be halved.
+    pub(crate) fn cut(&self, (left, top): (u32, u32), (width, height): (u32, u32)) -> Self {
+        Self {
+            luma: self.luma.cut((left & !1, top & !1), (width, height)),
+            chroma: self.chroma.each_ref().map(|plane| {
+                let size = (width.div_ceil(2), height.div_ceil(2));
+                plane.cut((left / 2, top / 2), size)
+            }),
+            sampling: self.sampling,
+        }
+    }
+
     /// Turns the picture upright; chroma must be halved.
     pub(crate) fn upright(&self, orientation: Orientation) -> Self {
         let (mirrors_x, mirrors_y) = orientation.mirrors();

@@ -1,12 +1,17 @@
 //! One decode, all renditions.
 
 use fast_image_resize::Resizer;
+use safelight_model::best_frame::FrameScores;
 use safelight_model::near::PictureHash;
-use safelight_model::preset::Preset;
+use safelight_model::preset::{Preset, Shape};
 
-use crate::header::header;
+use crate::crop::{self, SALIENCY_EDGE};
+use crate::frame_scores::{SCORES_EDGE, frame_scores};
+use crate::header::{Header, header};
+use crate::orientation::Orientation;
+use crate::picture::Picture;
 use crate::picture_hash::picture_hash;
-use crate::pixels::Extent;
+use crate::pixels::{Decoded, Extent};
 use crate::resize::fit;
 use crate::sniff::MediaType;
 use crate::thumbhash::{THUMBHASH_EDGE, thumbhash};
@@ -27,6 +32,8 @@ pub struct Rendered {
     pub thumbhash: Option<Vec<u8>>,
     /// The perceptual hash, if hashes were asked for and the picture is not too plain for one.
     pub picture_hash: Option<PictureHash>,
+    /// How sharp and how well exposed it is, if that was asked for.
+    pub scores: Option<FrameScores>,
 }
 
 /// One encoded output: upright, sRGB, without metadata.
@@ -42,6 +49,25 @@ pub struct Rendition {
     pub bytes: Vec<u8>,
 }
 
+/// What is wanted of a picture besides renditions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// Its placeholder and its perceptual hash.
+    pub hashes: bool,
+    /// How sharp and how well exposed it is.
+    pub scores: bool,
+}
+
+impl From<bool> for Wants {
+    /// Hashes, or nothing.
+    fn from(hashes: bool) -> Self {
+        Self {
+            hashes,
+            scores: false,
+        }
+    }
+}
+
 /// Decodes `input` once and makes every preset's rendition of it.
 ///
 /// The pixels come from the main image: never from an embedded thumbnail, never from a trailer.
@@ -53,14 +79,15 @@ pub fn render(
     input: &[u8],
     presets: &[Preset],
     limits: &Limits,
-    want_hashes: bool,
+    want: impl Into<Wants>,
 ) -> Result<Rendered, ImagingError> {
+    let want = want.into();
     let header = header(input, limits)?;
-    let (long_edge, least_edge) = presets
-        .iter()
-        .map(|p| (p.long_edge, p.least_long_edge()))
-        .max()
-        .unwrap_or((THUMBHASH_EDGE, THUMBHASH_EDGE));
+    // Largest first, each made from the one before.
+    let steps = steps(presets, &header, want);
+    let (long_edge, least_edge) = steps
+        .first()
+        .map_or((THUMBHASH_EDGE, THUMBHASH_EDGE), |s| s.edges);
     let decoded = match header.media {
         MediaType::Png => png::decode(input, long_edge, limits)?,
         MediaType::Webp => webp::decode(input, &webp::read(input)?, long_edge, limits)?,
@@ -68,40 +95,46 @@ pub fn render(
         // `header` lets nothing else through but JPEG.
         _ => jpeg::decode(input, long_edge, least_edge, limits)?,
     };
-
-    // Largest first, each made from the one before.
-    let mut order: Vec<usize> = (0..presets.len()).collect();
-    order.sort_by_key(|i| std::cmp::Reverse(presets.get(*i).map_or(0, |p| p.long_edge)));
-    let mut resizer = Resizer::new();
     // A JPEG's decoder may have made what serves as it is; all else is resized from more.
     let long_edge = match header.media {
         MediaType::Jpeg => long_edge.min(longer_side(decoded.extent)),
         _ => long_edge,
     };
-    let target = fit(header.width, header.height, long_edge);
-    let mut current = decoded
-        .picture
-        .resize(&mut resizer, decoded.extent, target)?
-        .srgb(decoded.profile.as_ref())?;
+    let size = |edge: u32| fit(header.width, header.height, edge.min(long_edge));
+    let mut resizer = Resizer::new();
+    let mut stage = Stage::Decoded(decoded);
     let mut made: Vec<Option<Rendition>> = vec![None; presets.len()];
-    for index in order {
-        let (Some(preset), Some(slot)) = (presets.get(index), made.get_mut(index)) else {
-            continue;
-        };
-        let target = fit(header.width, header.height, preset.long_edge.min(long_edge));
-        current = current.shrink_to(&mut resizer, target)?;
-        let (width, height, bytes) = current.encode(*preset, header.orientation)?;
-        *slot = Some(Rendition {
-            preset: *preset,
-            width,
-            height,
-            bytes,
-        });
+    let mut scores = None;
+    for step in steps {
+        match step.of {
+            // What is cut is not made from: others come out as they would without it.
+            Some((slot, preset)) if preset.shape == Shape::Square => {
+                let whole = stage.clone().resize(&mut resizer, size(step.edges.0))?;
+                let (width, height, bytes) =
+                    square(&mut resizer, &whole, preset, header.orientation)?;
+                place(&mut made, slot, (preset, width, height, bytes));
+            }
+            Some((slot, preset)) => {
+                let whole = stage.resize(&mut resizer, size(step.edges.0))?;
+                let (width, height, bytes) = whole.encode(preset, header.orientation)?;
+                place(&mut made, slot, (preset, width, height, bytes));
+                stage = Stage::Resized(whole);
+            }
+            None => {
+                let whole = stage.resize(&mut resizer, size(step.edges.0))?;
+                scores = Some(frame_scores(&whole));
+                stage = Stage::Resized(whole);
+            }
+        }
     }
     let (mut placeholder, mut perceptual) = (None, None);
-    if want_hashes {
+    if want.hashes {
         let target = fit(header.width, header.height, THUMBHASH_EDGE);
-        let upright = current.upright_pixels(&mut resizer, target, header.orientation)?;
+        let last = match stage {
+            Stage::Resized(whole) => whole,
+            decoded => decoded.resize(&mut resizer, target)?,
+        };
+        let upright = last.upright_pixels(&mut resizer, target, header.orientation)?;
         placeholder = Some(thumbhash(&upright));
         perceptual = picture_hash(&mut resizer, &upright)?;
     }
@@ -113,7 +146,111 @@ pub fn render(
         renditions: made.into_iter().flatten().collect(),
         thumbhash: placeholder,
         picture_hash: perceptual,
+        scores,
     })
+}
+
+/// Something that is made of the picture at a size.
+struct Step {
+    /// The longer edge of all of the picture at that size, and the shortest that serves, of an original that is not smaller itself.
+    edges: (u32, u32),
+    /// The preset and its place among those asked for; without one, the scores.
+    of: Option<(usize, Preset)>,
+}
+
+/// What is to be made, from the largest size to the smallest.
+fn steps(presets: &[Preset], header: &Header, want: Wants) -> Vec<Step> {
+    let mut steps: Vec<Step> = presets
+        .iter()
+        .enumerate()
+        .map(|(slot, preset)| Step {
+            edges: match preset.shape {
+                Shape::Whole => (preset.long_edge, preset.least_long_edge()),
+                Shape::Square => {
+                    let edge = edge_for_square(header, preset.long_edge);
+                    (edge, edge)
+                }
+            },
+            of: Some((slot, *preset)),
+        })
+        .collect();
+    steps.extend(want.scores.then_some(Step {
+        edges: (SCORES_EDGE, SCORES_EDGE),
+        of: None,
+    }));
+    steps.sort_by_key(|step| std::cmp::Reverse(step.edges));
+    steps
+}
+
+/// How long the longer edge of all of the picture is where the shorter one is this long.
+fn edge_for_square(header: &Header, side: u32) -> u32 {
+    let long = u64::from(header.width.max(header.height));
+    let short = u64::from(header.width.min(header.height)).max(1);
+    let edge = (u64::from(side) * long).div_ceil(short).min(long);
+    u32::try_from(edge).unwrap_or(u32::MAX)
+}
+
+/// A picture on its way to smaller sizes.
+#[derive(Clone)]
+enum Stage {
+    /// As it was decoded: perhaps in other colours, and of more than is shown.
+    Decoded(Decoded),
+    /// All of it, in sRGB.
+    Resized(Picture),
+}
+
+impl Stage {
+    fn resize(self, resizer: &mut Resizer, size: (u32, u32)) -> Result<Picture, ImagingError> {
+        match self {
+            Self::Resized(picture) => picture.shrink_to(resizer, size),
+            Self::Decoded(decoded) => decoded
+                .picture
+                .resize(resizer, decoded.extent, size)?
+                .srgb(decoded.profile.as_ref()),
+        }
+    }
+}
+
+/// The file that a square preset makes of a picture, and its columns and rows.
+fn square(
+    resizer: &mut Resizer,
+    whole: &Picture,
+    preset: Preset,
+    orientation: Orientation,
+) -> Result<(u32, u32, Vec<u8>), ImagingError> {
+    let (width, height) = whole.size();
+    let side = preset.long_edge.min(width).min(height);
+    let small = fit(width, height, SALIENCY_EDGE);
+    let upright = whole.clone().upright_pixels(resizer, small, orientation)?;
+    let (mirrors_x, mirrors_y) = orientation.mirrors();
+    // It is looked at upright, and cut out as it is stored.
+    let seen = crop::place(&upright);
+    let offset = |room: u32, is_mirrored: bool| {
+        let part = if is_mirrored { 1.0 - seen } else { seen };
+        // Not more than the room.
+        (f64::from(room) * part).round() as u32
+    };
+    let from = if width >= height {
+        (offset(width - side, mirrors_x), (height - side) / 2)
+    } else {
+        ((width - side) / 2, offset(height - side, mirrors_y))
+    };
+    whole.cut(from, (side, side)).encode(preset, orientation)
+}
+
+fn place(
+    made: &mut [Option<Rendition>],
+    slot: usize,
+    (preset, width, height, bytes): (Preset, u32, u32, Vec<u8>),
+) {
+    if let Some(slot) = made.get_mut(slot) {
+        *slot = Some(Rendition {
+            preset,
+            width,
+            height,
+            bytes,
+        });
+    }
 }
 
 /// Whole pixels along the longer side.

@@ -7,9 +7,11 @@ use crate::lane::{Lane, MAX_ATTEMPTS};
 pub enum JobKind {
     /// Read an original once: verify, judge, make its cover.
     Inspect,
+    /// Make the square of a picture that was inspected before it was for a profile.
+    Crop,
     /// Make the renditions beyond the cover.
     Derive,
-    /// Give a picture its perceptual hash that was inspected before there were any.
+    /// Give a picture its perceptual hash and its scores that was inspected before there were any.
     Hash,
     /// Read what a file tells of how it was taken that was inspected before that was read.
     ReadMetadata,
@@ -23,8 +25,9 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Inspect,
+        Self::Crop,
         Self::Derive,
         Self::Hash,
         Self::ReadMetadata,
@@ -38,6 +41,7 @@ impl JobKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Inspect => "inspect",
+            Self::Crop => "crop",
             Self::Derive => "derive",
             Self::Hash => "hash",
             Self::ReadMetadata => "read_metadata",
@@ -58,7 +62,7 @@ impl JobKind {
     #[must_use]
     pub fn lane(self) -> Lane {
         match self {
-            Self::Inspect => Lane::Interactive,
+            Self::Inspect | Self::Crop => Lane::Interactive,
             Self::Derive | Self::Clean => Lane::Standard,
             Self::Hash | Self::ReadMetadata | Self::Purge | Self::Sweep => Lane::Bulk,
         }

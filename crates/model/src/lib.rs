@@ -4,6 +4,7 @@
 //! traits in [`clock`] and [`entropy`], so that a test can fix both.
 
 pub mod address;
+pub mod best_frame;
 pub mod clock;
 pub mod codes;
 pub mod cost_class;

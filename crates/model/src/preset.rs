@@ -36,6 +36,15 @@ impl Format {
 /// (`make bench ONLY=imaging`).
 pub const SIZE_TOLERANCE_PERCENT: u32 = 5;
 
+/// Which part of the original a rendition shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shape {
+    /// All of it.
+    Whole,
+    /// The square of its shorter edge that keeps what matters.
+    Square,
+}
+
 /// A named, versioned recipe for a rendition. A changed recipe gets a new version, never the old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preset {
@@ -50,6 +59,8 @@ pub struct Preset {
     pub format: Format,
     /// The encoder's quality, 1 to 100.
     pub quality: u8,
+    /// Which part of the original it shows.
+    pub shape: Shape,
 }
 
 impl Preset {
@@ -68,6 +79,7 @@ pub const COVER: Preset = Preset {
     long_edge: 320,
     format: Format::Webp,
     quality: 75,
+    shape: Shape::Whole,
 };
 /// A phone's screen; made by `derive`.
 pub const DISPLAY: Preset = Preset {
@@ -76,6 +88,7 @@ pub const DISPLAY: Preset = Preset {
     long_edge: 1080,
     format: Format::Webp,
     quality: 75,
+    shape: Shape::Whole,
 };
 /// Zooming and larger screens; made by `derive`.
 pub const LARGE: Preset = Preset {
@@ -84,7 +97,20 @@ pub const LARGE: Preset = Preset {
     long_edge: 2048,
     format: Format::Jpeg,
     quality: 80,
+    shape: Shape::Whole,
 };
+/// A profile picture; made by `inspect` with the cover where a capture's purpose is [`PROFILE`], else when it first is for one.
+pub const SQUARE: Preset = Preset {
+    name: "square",
+    version: 1,
+    long_edge: 256,
+    format: Format::Webp,
+    quality: 75,
+    shape: Shape::Square,
+};
+
+/// The purpose of captures whose pictures get a [`SQUARE`].
+pub const PROFILE: &str = "profile";
 
 /// The name under which a cleaned original stands beside renditions. It is none of [`ALL`]: it is no picture made by a recipe, but the
 /// original without what it tells of its owner, made when somebody asks for it, and shown to nobody but by a grant.
@@ -94,8 +120,10 @@ pub const CLEANED_VERSION: u32 = 1;
 
 /// What `derive` makes.
 pub const DERIVED: [Preset; 2] = [DISPLAY, LARGE];
+/// What every picture that can be shown has.
+pub const OF_EVERY_PICTURE: [Preset; 3] = [COVER, DISPLAY, LARGE];
 /// Every preset there is.
-pub const ALL: [Preset; 3] = [COVER, DISPLAY, LARGE];
+pub const ALL: [Preset; 4] = [COVER, DISPLAY, LARGE, SQUARE];
 
 /// The preset of this name and version.
 #[must_use]

@@ -16,5 +16,6 @@ pub mod processing;
 pub mod queue;
 pub mod retention;
 pub mod system_entropy;
+pub mod want_square;
 pub mod work;
 pub mod worker;

@@ -11,7 +11,9 @@ use safelight_model::job::JobKind;
 
 use crate::context::Context;
 use crate::processing::sandbox::Sandbox;
-use crate::processing::{AtHand, clean_original, derive, hash_picture, inspect, read_metadata};
+use crate::processing::{
+    AtHand, clean_original, crop_picture, derive, hash_picture, inspect, read_metadata,
+};
 use crate::retention::{purge_blob, sweep};
 use crate::work::{Handler, JobError, Lease, Results, results};
 
@@ -32,6 +34,7 @@ impl Handler for Worker {
         let sandbox = self.sandbox.serving(&job.tenant_id, lease.cpu_us.clone());
         let done = match job.kind {
             JobKind::Inspect => inspect::run(&self.context, &sandbox, &self.at_hand, job).await,
+            JobKind::Crop => crop_picture::run(&self.context, &sandbox, job).await,
             JobKind::Derive => derive::run(&self.context, &sandbox, &self.at_hand, job).await,
             JobKind::Hash => hash_picture::run(&self.context, &sandbox, job).await,
             JobKind::ReadMetadata => read_metadata::run(&self.context, &sandbox, job).await,
@@ -73,6 +76,7 @@ impl Handler for Worker {
     ) -> Result<(), CatalogError> {
         match job.kind {
             JobKind::Inspect => inspect::buried(tx, &self.context, job, code, detail).await,
+            JobKind::Crop => crop_picture::buried(tx, &self.context, job, code, detail).await,
             JobKind::Derive => derive::buried(tx, &self.context, job, code, detail).await,
             JobKind::Hash => hash_picture::buried(tx, &self.context, job).await,
             JobKind::ReadMetadata => read_metadata::buried(tx, &self.context, job).await,

@@ -17,7 +17,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 use safelight_imaging::{Limits, MediaType, Rendition, header};
-use safelight_model::preset::{ALL, COVER, Format};
+use safelight_model::preset::{COVER, Format, OF_EVERY_PICTURE};
 use safelight_testkit::camera::{Burst, shoot};
 
 use crate::Bench;
@@ -83,7 +83,7 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
             continue;
         };
         println!("imaging: {name}");
-        let (set, _) = ours::measure(&file, &ALL, ROUNDS_OF_HUGE).await?;
+        let (set, _) = ours::measure(&file, &OF_EVERY_PICTURE, ROUNDS_OF_HUGE).await?;
         push(&mut rows, &stem(&file), "set", &set);
     }
     Ok(rows)
@@ -172,7 +172,7 @@ fn means(compared: &[Compared], rows: &mut Vec<Row>) {
     let times: Vec<f64> = compared.iter().map(|c| c.times).collect();
     let row = Row::plain("imaging.mean.set_times_sharp", geometric(&times), "times");
     rows.push(row.at_least(GOAL_TIMES_SHARP));
-    for preset in ALL.map(|p| p.name) {
+    for preset in OF_EVERY_PICTURE.map(|p| p.name) {
         let pictures = compared.iter().flat_map(|c| &c.pictures);
         let pictures: Vec<&Beside> = pictures.filter(|p| p.preset == preset).collect();
         if pictures.is_empty() {
@@ -197,7 +197,7 @@ async fn photo(
     let photo = stem(file);
     println!("imaging: {photo}");
     let main = photo == MAIN;
-    let (set, reply) = ours::measure(file, &ALL, ROUNDS).await?;
+    let (set, reply) = ours::measure(file, &OF_EVERY_PICTURE, ROUNDS).await?;
     let pixels = pixels(reply.width, reply.height);
     let rounds = if pixels >= HUGE_PIXELS {
         ROUNDS_OF_HUGE

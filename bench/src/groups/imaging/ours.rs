@@ -38,6 +38,7 @@ pub async fn measure(
                 presets: presets.to_vec(),
                 limits: Limits::default(),
                 want_hashes: false,
+                want_scores: false,
             };
             let reply = sandbox.render(File::open(file)?.into(), task).await?;
             let peak = last.map_or(0, |l| l.max_rss_bytes);

@@ -2,7 +2,7 @@
 
 use safelight_model::near::PictureHash;
 
-use super::unhashed::question;
+use super::unhashed::{Lacking, question};
 use super::{Side, alike, neighbours};
 use crate::assets;
 use crate::connect::{Backend, Catalog, CatalogSettings, Schema};
@@ -22,8 +22,8 @@ async fn fill(catalog: &Catalog) {
             "'ten', 'res' || n, 'ast' || n, 'primary', 1",
         ),
         (
-            "blobs (tenant_id, blob_id, scope, object_key, etag, size_bytes, state, verdict, width, hash_sought_at, created_at)",
-            "'ten', 'blb' || n, 'own', 'o' || n, 'e', 1, 'live', 'clean', 1, CASE WHEN n % 50 = 0 THEN NULL ELSE 1 END, 0",
+            "blobs (tenant_id, blob_id, scope, object_key, etag, size_bytes, state, verdict, width, hash_sought_at, scores_sought_at, created_at)",
+            "'ten', 'blb' || n, 'own', 'o' || n, 'e', 1, 'live', 'clean', 1, CASE WHEN n % 50 = 0 THEN NULL ELSE 1 END, CASE WHEN n % 50 = 0 THEN NULL ELSE 1 END, 0",
         ),
         (
             "asset_hashes (tenant_id, asset_id, owner_id, picture_hash)",
@@ -51,14 +51,19 @@ async fn check(catalog: &Catalog) {
         };
         assert_eq!(plan.matches(&along).count(), 17, "{plan}");
     }
-    let plan = explain::plan(tx, &question(on_postgres), values![100_i64])
-        .await
-        .unwrap();
-    assert!(plan.contains("blobs_unhashed"), "{plan}");
-    assert!(
-        !plan.contains("Sort") && !plan.contains("TEMP B-TREE"),
-        "{plan}"
-    );
+    for (lacking, index) in [
+        (Lacking::Hash, "blobs_unhashed"),
+        (Lacking::Scores, "blobs_unscored"),
+    ] {
+        let plan = explain::plan(tx, &question(lacking, on_postgres), values![100_i64])
+            .await
+            .unwrap();
+        assert!(plan.contains(index), "{plan}");
+        assert!(
+            !plan.contains("Sort") && !plan.contains("TEMP B-TREE"),
+            "{plan}"
+        );
+    }
     for side in [Side::Before, Side::After] {
         let (sql, values) = neighbours(&asset, side, on_postgres);
         let plan = explain::plan(tx, &sql, &values).await.unwrap();

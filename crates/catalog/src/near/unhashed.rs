@@ -1,10 +1,10 @@
-//! Pictures that nobody has looked for a hash of, since they were inspected before there were any.
+//! Pictures that nobody has looked for a hash of, or measured, since they were inspected before that was done.
 
 use crate::error::CatalogError;
 use crate::transaction::Tx;
 use crate::values;
 
-/// A picture without a hash.
+/// A picture without a hash, or without scores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unhashed {
     /// The tenant.
@@ -21,11 +21,25 @@ pub struct Unhashed {
     pub height: Option<i64>,
 }
 
+/// What a picture is to be given later.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lacking {
+    Hash,
+    Scores,
+}
+
 /// The question, of which SQLite is told the index: it has no reason to think that so few are left.
-pub(super) fn question(on_postgres: bool) -> String {
+pub(super) fn question(lacking: Lacking, on_postgres: bool) -> String {
+    let (index, condition) = match lacking {
+        Lacking::Hash => (
+            "blobs_unhashed",
+            "b.hash_sought_at IS NULL AND b.picture_hash IS NULL",
+        ),
+        Lacking::Scores => ("blobs_unscored", "b.scores_sought_at IS NULL"),
+    };
     let by = match on_postgres {
-        true => "",
-        false => "INDEXED BY blobs_unhashed",
+        true => String::new(),
+        false => format!("INDEXED BY {index}"),
     };
     format!(
         "SELECT b.tenant_id, b.blob_id,
@@ -34,8 +48,7 @@ pub(super) fn question(on_postgres: bool) -> String {
                                      WHERE r.tenant_id = b.tenant_id AND r.blob_id = b.blob_id LIMIT 1), '') END,
                 b.mime, b.width, b.height
            FROM blobs b {by}
-          WHERE b.hash_sought_at IS NULL AND b.picture_hash IS NULL AND b.state = 'live' AND b.verdict = 'clean'
-            AND b.width IS NOT NULL
+          WHERE {condition} AND b.state = 'live' AND b.verdict = 'clean' AND b.width IS NOT NULL
           ORDER BY b.tenant_id, b.blob_id LIMIT $1"
     )
 }
@@ -46,7 +59,24 @@ pub(super) fn question(on_postgres: bool) -> String {
 /// # Errors
 /// What the database says.
 pub async fn unhashed(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Unhashed>, CatalogError> {
-    let sql = question(tx.is_postgres());
+    lacking(tx, Lacking::Hash, limit).await
+}
+
+/// Live, clean pictures that nobody has measured; at most `limit`, and the same ones until
+/// [`score`](crate::best_frames::score) says what came of it.
+///
+/// # Errors
+/// What the database says.
+pub async fn unscored(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Unhashed>, CatalogError> {
+    lacking(tx, Lacking::Scores, limit).await
+}
+
+async fn lacking(
+    tx: &mut Tx<'_>,
+    lacking: Lacking,
+    limit: i64,
+) -> Result<Vec<Unhashed>, CatalogError> {
+    let sql = question(lacking, tx.is_postgres());
     tx.rows(&sql, values![limit])
         .await?
         .iter()

@@ -13,6 +13,7 @@
 mod albums;
 mod appends;
 mod assets;
+mod best_frames;
 mod blobs;
 mod catalog_mark;
 mod commits;

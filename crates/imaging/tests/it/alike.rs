@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use safelight_imaging::{encode_jpeg, encode_webp};
 use safelight_model::near::{COPY_DISTANCE, PictureHash, RETAKE_DISTANCE};
-use safelight_model::preset::{COVER, Format, Preset};
+use safelight_model::preset::{COVER, Format, Preset, Shape};
 
 use crate::fixtures::*;
 
@@ -15,6 +15,7 @@ const WORKING: Preset = Preset {
     long_edge: 640,
     format: Format::Jpeg,
     quality: 95,
+    shape: Shape::Whole,
 };
 
 /// The hash that goes with a cover, and the one that goes with a larger rendition.

@@ -1,7 +1,7 @@
 //! Pictures made in code, and readers of what came out.
 
 use safelight_imaging::{Limits, Rendered, Rendition, encode_jpeg, render};
-use safelight_model::preset::{Format, Preset};
+use safelight_model::preset::{Format, Preset, Shape};
 
 /// Large enough that nothing made here is resized.
 pub const WHOLE_WEBP: Preset = Preset {
@@ -10,6 +10,7 @@ pub const WHOLE_WEBP: Preset = Preset {
     long_edge: 4096,
     format: Format::Webp,
     quality: 100,
+    shape: Shape::Whole,
 };
 /// The same as JPEG.
 pub const WHOLE_JPEG: Preset = Preset {

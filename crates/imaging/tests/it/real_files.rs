@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use image_hasher::ImageHash;
 use safelight_imaging::{Limits, Rendered, render};
 use safelight_model::codes::Code;
-use safelight_model::preset::{ALL, COVER};
+use safelight_model::preset::{COVER, OF_EVERY_PICTURE};
 
 use crate::fixtures::*;
 use crate::vips::{hash, reference, similarity};
@@ -41,7 +41,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 fn render_file(path: &Path) -> Rendered {
     let bytes = std::fs::read(path).unwrap();
-    let rendered = render(&bytes, &ALL, &Limits::default(), true);
+    let rendered = render(&bytes, &OF_EVERY_PICTURE, &Limits::default(), true);
     rendered.unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 

@@ -17,11 +17,12 @@ use crate::context::{Context, Owner};
 use crate::governance::decide::{Viewer, Wanted, decide, shows_private};
 
 /// What can be asked for with `fields`.
-pub const FIELDS: [&str; 13] = [
+pub const FIELDS: [&str; 14] = [
     "thumbhash",
     "capture",
     "original",
     "renditions",
+    "scores",
     "times",
     "title",
     "captured_at",
@@ -270,13 +271,16 @@ pub(super) fn render(
     let blob = asset.blob.as_ref();
     let is_counted = |r: &&Rendition| r.state == "ready" && r.preset != preset::CLEANED;
     let ready = made.iter().filter(is_counted).count();
+    // A square is made of profile pictures only.
+    let squares = made.iter().filter(|r| r.preset == preset::SQUARE.name);
+    let total = preset::OF_EVERY_PICTURE.len() + squares.count();
     wire::Asset {
         asset_id: asset.asset_id.clone(),
         state: asset.state.as_str().to_owned(),
         reason: reason(asset.reason_code.as_ref(), asset.reason_detail.as_ref()),
         progress: (!asset.state.is_settled() || viewable).then(|| wire::Progress {
             renditions_ready: u32::try_from(ready).unwrap_or(0),
-            renditions_total: u32::try_from(preset::ALL.len()).unwrap_or(0),
+            renditions_total: u32::try_from(total).unwrap_or(0),
         }),
         cover_url: link(preset::COVER.name, i64::from(preset::COVER.version)),
         thumbhash: fields
@@ -316,6 +320,10 @@ pub(super) fn render(
                 })
                 .collect::<BTreeMap<_, _>>()
         }),
+        scores: blob
+            .and_then(|b| b.scores)
+            .filter(|_| viewable && fields.has("scores"))
+            .map(Into::into),
         times: fields.has("times").then(|| wire::Times {
             created_at: asset.created_at.rfc3339(),
             uploaded_at: asset.uploaded_at.map(|t| t.rfc3339()),

@@ -132,6 +132,7 @@ mod tests {
                 thumbhash: None,
                 picture_hash: None,
                 cpu_us: 0,
+                scores: None,
                 reason_code: None,
                 reason_detail: None,
                 inspected_at: None,

@@ -71,7 +71,7 @@ impl AppState {
                 stop.clone(),
             ),
             stop,
-            initiations: InitiationQueue::start(context.catalog.clone()),
+            initiations: InitiationQueue::start(context.clone()),
             remembered: Arc::default(),
             room: Arc::new(Semaphore::new(context.settings.max_requests)),
             body_room: Arc::new(Semaphore::new(limits::BODIES_AT_ONCE_BYTES)),

@@ -76,6 +76,21 @@ pub async fn record_of_capture(
     owner: &Owner,
     capture_id: &str,
 ) -> Result<(), CatalogError> {
+    record_of_capture_with(tx, context, kind, owner, capture_id, &EventFacts::default()).await
+}
+
+/// As [`record_with`], of a capture.
+///
+/// # Errors
+/// What the catalog says.
+pub async fn record_of_capture_with(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    kind: &str,
+    owner: &Owner,
+    capture_id: &str,
+    facts: &EventFacts,
+) -> Result<(), CatalogError> {
     let event_id = context.fresh_id(ids::EVENT);
     let event = FreshEvent {
         tenant_id: &owner.tenant_id,
@@ -83,7 +98,7 @@ pub async fn record_of_capture(
         kind,
         owner_id: &owner.owner_id,
         asset_id: None,
-        detail: None,
+        detail: detail(facts),
         at: context.now(),
     };
     events::record_of_capture(tx, &event, capture_id).await

@@ -7,9 +7,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use safelight_catalog::initiate::{FreshCapture, Initiated, initiate};
-use safelight_catalog::{Backend, Catalog, CatalogError};
+use safelight_catalog::{Backend, CatalogError, Tx, assets};
 use safelight_model::codes::Code;
+use safelight_model::preset;
 use tokio::sync::{mpsc, oneshot};
+
+use crate::context::{Context, Owner};
+use crate::want_square::want_square;
 
 /// Initiations in one transaction at most.
 const LARGEST_BATCH: usize = 64;
@@ -45,16 +49,16 @@ pub struct InitiationQueue {
 impl InitiationQueue {
     /// Starts taking initiations.
     #[must_use]
-    pub fn start(catalog: Catalog) -> Self {
+    pub fn start(context: Context) -> Self {
         let (waiting, receiver) = mpsc::channel(LONGEST_QUEUE);
         // SQLite has one writer. On PostgreSQL a second batch can be on its way while one is synced.
-        let lines = match catalog.backend() {
+        let lines = match context.catalog.backend() {
             Backend::Sqlite => 1,
             Backend::Postgres => 2,
         };
         let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
         for _ in 0..lines {
-            tokio::spawn(serve(catalog.clone(), receiver.clone()));
+            tokio::spawn(serve(context.clone(), receiver.clone()));
         }
         Self { waiting }
     }
@@ -75,7 +79,7 @@ impl InitiationQueue {
     }
 }
 
-async fn serve(catalog: Catalog, receiver: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>) {
+async fn serve(context: Context, receiver: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>) {
     let mut gathered = Vec::with_capacity(LARGEST_BATCH);
     let mut later = Vec::new();
     loop {
@@ -88,7 +92,7 @@ async fn serve(catalog: Catalog, receiver: Arc<tokio::sync::Mutex<mpsc::Receiver
         }
         let batch;
         (batch, later) = distinct(std::mem::take(&mut gathered));
-        commit(&catalog, batch).await;
+        commit(&context, batch).await;
     }
 }
 
@@ -113,11 +117,11 @@ fn distinct(gathered: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
     })
 }
 
-async fn commit(catalog: &Catalog, batch: Vec<Waiting>) {
+async fn commit(context: &Context, batch: Vec<Waiting>) {
     let (captures, replies): (Vec<FreshCapture>, Vec<Reply>) =
         batch.into_iter().map(|w| (w.capture, w.reply)).unzip();
     let captures = Arc::new(captures);
-    match run(catalog, captures.clone()).await {
+    match run(context, captures.clone()).await {
         Ok(answers) => {
             for (reply, answer) in replies.into_iter().zip(answers) {
                 // The caller may have gone away; what was made stands, and his repetition finds it.
@@ -131,7 +135,7 @@ async fn commit(catalog: &Catalog, batch: Vec<Waiting>) {
                 && matches!(error.code(), Code::Internal | Code::ValidationFailed) =>
         {
             for (reply, capture) in replies.into_iter().zip(captures.iter()) {
-                let alone = run(catalog, Arc::new(vec![capture.clone()])).await;
+                let alone = run(context, Arc::new(vec![capture.clone()])).await;
                 let answer = alone.map_err(Arc::new).map(|mut answers| answers.remove(0));
                 let _ = reply.send(answer);
             }
@@ -146,14 +150,23 @@ async fn commit(catalog: &Catalog, batch: Vec<Waiting>) {
 }
 
 async fn run(
-    catalog: &Catalog,
+    context: &Context,
     captures: Arc<Vec<FreshCapture>>,
 ) -> Result<Vec<Initiated>, CatalogError> {
     let mut tries = 0;
     loop {
-        let captures = captures.clone();
+        let (captures, context) = (captures.clone(), context.clone());
+        let catalog = context.catalog.clone();
         let done = catalog
-            .write(move |tx| Box::pin(async move { initiate(tx, &captures).await }))
+            .write(move |tx| {
+                Box::pin(async move {
+                    let answers = initiate(tx, &captures).await?;
+                    for (capture, answer) in captures.iter().zip(&answers) {
+                        want_squares(tx, &context, capture, answer).await?;
+                    }
+                    Ok::<_, CatalogError>(answers)
+                })
+            })
             .await;
         tries += 1;
         match done {
@@ -161,4 +174,30 @@ async fn run(
             other => return other,
         }
     }
+}
+
+/// Of a capture for a profile: what its owner has already gets a square, if it has none.
+async fn want_squares(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    capture: &FreshCapture,
+    answer: &Initiated,
+) -> Result<(), CatalogError> {
+    let Initiated::Made(held) = answer else {
+        return Ok(());
+    };
+    if capture.purpose.as_deref() != Some(preset::PROFILE) {
+        return Ok(());
+    }
+    let owner = Owner {
+        tenant_id: capture.tenant_id.clone(),
+        owner_id: capture.owner_id.clone(),
+    };
+    for asset_id in held.iter().flatten() {
+        let asset = assets::find(tx, &capture.tenant_id, asset_id).await?;
+        if let Some(blob) = asset.and_then(|asset| asset.blob) {
+            want_square(tx, context, &owner, &blob).await?;
+        }
+    }
+    Ok(())
 }

@@ -10,11 +10,12 @@ use safelight_catalog::owned_bytes::{self, Owned, Wanted};
 use safelight_catalog::uploads::{self, Upload, UploadState};
 use safelight_catalog::{CatalogError, Tx, assets, captures};
 use safelight_model::duplicates::{DedupScope, Duplicates};
-use safelight_model::ids;
+use safelight_model::{ids, preset};
 use safelight_objects::ObjectKey;
 
 use crate::context::{Context, Owner};
 use crate::insights::record::{Told, record, record_with};
+use crate::want_square::want_square;
 
 /// Ends an open upload whose bytes its owner has meanwhile; the upload as it stands then. One of which no hash was
 /// declared, or whose length is not known yet, stays as it is: what it will be nobody knows.
@@ -181,6 +182,11 @@ async fn merge_in(
         asset_id: &into.asset_id,
     };
     record(tx, context, told).await?;
+    if let Some(blob) = &into.blob
+        && captures::is_meant_for(tx, tenant_id, &blob.blob_id, preset::PROFILE).await?
+    {
+        want_square(tx, context, &owner, blob).await?;
+    }
     tx.ring().await?;
     Ok(())
 }

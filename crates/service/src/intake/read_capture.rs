@@ -3,6 +3,7 @@
 use safelight_api::captures::{
     AssetInitiated, Capture, CaptureAsset, CaptureInitiated, UploadPlanned,
 };
+use safelight_catalog::best_frames;
 use safelight_catalog::captures::{self, Member};
 use safelight_catalog::uploads::{self, Upload, UploadState};
 use safelight_catalog::{CatalogError, Tx};
@@ -68,14 +69,17 @@ pub async fn read_capture(
     owner: &Owner,
     capture_id: &str,
 ) -> Result<Capture, ReadError> {
-    let (capture, members, uploads) =
-        rows(&mut context.catalog.reader().await?.tx(), owner, capture_id).await?;
+    let mut reader = context.catalog.reader().await?;
+    let tx = &mut reader.tx();
+    let (capture, members, uploads) = rows(tx, owner, capture_id).await?;
+    let frames = best_frames::of_capture(tx, &owner.tenant_id, capture_id).await?;
     let assets = members
         .into_iter()
         .map(|m| CaptureAsset {
             uploads: open_uploads(&uploads, &m.asset_id)
                 .map(|u| u.upload_id.clone())
                 .collect(),
+            scores: frames.scores.get(&m.asset_id).copied().map(Into::into),
             client_ref: m.client_ref,
             asset_id: m.asset_id,
             role: m.role,
@@ -88,6 +92,7 @@ pub async fn read_capture(
         client_ref: capture.client_ref,
         mode: capture.mode,
         created_at: capture.created_at.rfc3339(),
+        best_asset_id: frames.best,
         assets,
     })
 }

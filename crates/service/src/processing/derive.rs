@@ -1,20 +1,19 @@
 //! `derive`: makes the renditions beyond the cover. Their failure leaves the asset ready.
 
-use safelight_api::events::EventFacts;
 use safelight_catalog::assets;
 use safelight_catalog::blobs;
 use safelight_catalog::jobs::Job;
 use safelight_catalog::renditions;
-use safelight_catalog::{CatalogError, Tx, near};
+use safelight_catalog::{CatalogError, Tx, best_frames, near};
 use safelight_model::codes::Code;
 use safelight_model::preset::{self, Preset};
 
 use super::AtHand;
 use super::fetch_original::fetch_original;
 use super::sandbox::{RenderTask, Sandbox};
-use super::store_rendition::{store_rendition, tell_of_rendition};
-use crate::context::{Context, Owner};
-use crate::insights::record::{Told, record_with};
+use super::store_rendition::{store_rendition, tell_of_failure, tell_of_rendition};
+use super::tell_best_frame::tell_best_frame;
+use crate::context::Context;
 use crate::work::{JobError, Results, results};
 
 /// Runs the job up to its results.
@@ -40,21 +39,23 @@ pub async fn run(
         Some(fetched) => fetched,
         None => fetch_original(context, &blob).await?,
     };
-    // The cover, which inspection made, is to be made again if the store has lost it.
+    // The cover and the square, which inspection made, are to be made again if the store has lost them.
     let is_lost = |p: &Preset| {
         let version = i64::from(p.version);
         let mut all = known.iter();
         all.any(|r| r.preset == p.name && r.version == version && r.state == "pending")
     };
     let mut presets = preset::DERIVED.to_vec();
-    presets.extend(Some(preset::COVER).filter(is_lost));
+    presets.extend([preset::COVER, preset::SQUARE].into_iter().filter(is_lost));
     let task = RenderTask {
         presets,
         limits: context.settings.media.decoding(tenant_id),
         // What was inspected before there were picture hashes gets its own whenever it is decoded.
         want_hashes: blob.picture_hash.is_none(),
+        // Here, since a cover hides what they are about.
+        want_scores: blob.scores.is_none(),
     };
-    let is_hashed = !task.want_hashes;
+    let (is_hashed, is_scored) = (!task.want_hashes, !task.want_scores);
     let Some(file) = fetched.file else {
         let detail = "the original is of a kind that cannot be decoded".to_owned();
         return Err(JobError::Cancel {
@@ -80,7 +81,8 @@ pub async fn run(
     for made in reply.renditions {
         stored.push(store_rendition(context, tenant_id, blob_id, asset_id, made).await?);
     }
-    let (context, job, picture_hash) = (context.clone(), job.clone(), reply.picture_hash);
+    let (context, job) = (context.clone(), job.clone());
+    let (picture_hash, scores) = (reply.picture_hash, reply.scores);
     Ok(results(move |tx| {
         Box::pin(async move {
             // What was doomed meanwhile is nobody's, and its purge waits for this job's end.
@@ -98,6 +100,11 @@ pub async fn run(
             if !is_hashed {
                 let (blob_id, now) = (&job.subject_id, context.now());
                 near::hash_later(tx, &job.tenant_id, blob_id, picture_hash, now).await?;
+            }
+            if !is_scored {
+                let (tenant_id, blob_id, now) = (&job.tenant_id, &job.subject_id, context.now());
+                best_frames::score(tx, tenant_id, blob_id, scores, now).await?;
+                tell_best_frame(tx, &context, tenant_id, blob_id).await?;
             }
             Ok(())
         })
@@ -124,21 +131,5 @@ pub async fn buried(
         context.now(),
     )
     .await?;
-    let facts = EventFacts {
-        code: Some(code.as_str().to_owned()),
-        ..EventFacts::default()
-    };
-    for asset in assets::of_blob(tx, &job.tenant_id, &job.subject_id).await? {
-        let owner = Owner {
-            tenant_id: asset.tenant_id.clone(),
-            owner_id: asset.owner_id.clone(),
-        };
-        let told = Told {
-            kind: "asset.updated",
-            owner: &owner,
-            asset_id: &asset.asset_id,
-        };
-        record_with(tx, context, told, &facts).await?;
-    }
-    Ok(())
+    tell_of_failure(tx, context, &job.tenant_id, &job.subject_id, code).await
 }

@@ -1,11 +1,12 @@
-//! `hash`: gives pictures that were inspected before there were perceptual hashes theirs, so that what is near them is found
-//! after an upgrade too.
+//! `hash`: gives pictures that were inspected before there were perceptual hashes and scores theirs, so that what is near them, and
+//! which frame is the best one, is found after an upgrade too.
 //!
 //! The janitor asks for a few at a time ([`schedule`]), in the bulk lane, so that what users wait for goes first. Whatever comes of
 //! a picture is noted: one that has no hash is not looked at again.
 
 use safelight_catalog::jobs::Job;
-use safelight_catalog::{CatalogError, Tx, blobs, near};
+use safelight_catalog::{CatalogError, Tx, best_frames, blobs, near};
+use safelight_model::best_frame::FrameScores;
 use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
@@ -13,6 +14,7 @@ use safelight_model::near::PictureHash;
 
 use super::fetch_original::fetch_original;
 use super::sandbox::{RenderTask, Sandbox};
+use super::tell_best_frame::tell_best_frame;
 use crate::context::{Context, Owner};
 use crate::queue::enqueue::enqueue_costing;
 use crate::work::{JobError, Results, results};
@@ -20,13 +22,17 @@ use crate::work::{JobError, Results, results};
 /// So many wait at most.
 const AT_ONCE: i64 = 100;
 
-/// Asks that pictures without a hash be given one; how many were asked for that were not yet.
+/// Asks that pictures without a hash or scores be given them; how many were asked for that were not yet.
 ///
 /// # Errors
 /// What the catalog says.
 pub async fn schedule(context: &Context) -> Result<usize, CatalogError> {
     let mut reader = context.catalog.reader().await?;
-    let found = near::unhashed(&mut reader.tx(), AT_ONCE).await?;
+    let mut found = near::unhashed(&mut reader.tx(), AT_ONCE).await?;
+    // What lacks both is asked for once.
+    if found.is_empty() {
+        found = near::unscored(&mut reader.tx(), AT_ONCE).await?;
+    }
     drop(reader);
     if found.is_empty() {
         return Ok(0);
@@ -63,19 +69,23 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     let blob = blobs::find(&mut reader.tx(), &job.tenant_id, &job.subject_id).await?;
     drop(reader);
     let blob = blob.filter(|b| b.state == "live" && b.verdict == "clean");
-    let Some(blob) = blob.filter(|b| b.picture_hash.is_none()) else {
+    let Some(blob) = blob.filter(|b| b.picture_hash.is_none() || b.scores.is_none()) else {
         return Ok(results(|_| Box::pin(async { Ok(()) })));
     };
     let fetched = fetch_original(context, &blob).await?;
     let task = RenderTask {
         presets: Vec::new(),
         limits: context.settings.media.decoding(&job.tenant_id),
-        want_hashes: true,
+        want_hashes: blob.picture_hash.is_none(),
+        want_scores: blob.scores.is_none(),
     };
-    let hash = match fetched.file {
-        None => None,
+    let measured = match fetched.file {
+        None => Measured::default(),
         Some(file) => match sandbox.render(file, task).await {
-            Ok(reply) => reply.picture_hash,
+            Ok(reply) => Measured {
+                hash: reply.picture_hash,
+                scores: reply.scores,
+            },
             Err(error) if error.retryable() => {
                 tracing::warn!(%error, blob_id = blob.blob_id, "the sandbox failed");
                 return Err(JobError::Retry {
@@ -95,25 +105,33 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
             // What is shown of it stays; it only cannot be compared.
             Err(error) => {
                 tracing::debug!(%error, blob_id = blob.blob_id, "a picture has no hash");
-                None
+                Measured::default()
             }
         },
     };
     let (context, job) = (context.clone(), job.clone());
     Ok(results(move |tx| {
-        Box::pin(async move { Ok(note(tx, &context, &job, hash).await?) })
+        Box::pin(async move { Ok(note(tx, &context, &job, measured).await?) })
     }))
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Default)]
+struct Measured {
+    hash: Option<PictureHash>,
+    scores: Option<FrameScores>,
 }
 
 async fn note(
     tx: &mut Tx<'_>,
     context: &Context,
     job: &Job,
-    hash: Option<PictureHash>,
+    measured: Measured,
 ) -> Result<(), CatalogError> {
-    let now = context.now();
-    near::hash_later(tx, &job.tenant_id, &job.subject_id, hash, now).await?;
-    Ok(())
+    let (tenant_id, blob_id, now) = (&job.tenant_id, &job.subject_id, context.now());
+    near::hash_later(tx, tenant_id, blob_id, measured.hash, now).await?;
+    best_frames::score(tx, tenant_id, blob_id, measured.scores, now).await?;
+    tell_best_frame(tx, context, tenant_id, blob_id).await
 }
 
 /// The job is dead: the picture has no hash, and is not asked for again.
@@ -121,5 +139,5 @@ async fn note(
 /// # Errors
 /// What the catalog says.
 pub async fn buried(tx: &mut Tx<'_>, context: &Context, job: &Job) -> Result<(), CatalogError> {
-    note(tx, context, job, None).await
+    note(tx, context, job, Measured::default()).await
 }

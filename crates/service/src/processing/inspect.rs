@@ -14,7 +14,7 @@ use safelight_model::cost_class::CostClass;
 use safelight_model::duplicates::{DedupScope, Duplicates};
 use safelight_model::job::JobKind;
 use safelight_model::lifecycle::{Event, State};
-use safelight_model::preset;
+use safelight_model::preset::{self, Preset};
 use safelight_model::{ids, limits};
 use safelight_objects::ObjectKey;
 
@@ -24,9 +24,11 @@ use super::file_metadata::{believed, kept, too_long};
 use super::replace_lost::replace_lost;
 use super::sandbox::{RenderTask, Sandbox, SandboxError};
 use super::store_rendition::{store_rendition, tell_of_rendition};
+use super::tell_best_frame::tell_best_frame;
 use crate::context::{Context, Owner};
 use crate::insights::record::{Told, record};
 use crate::queue::enqueue::{enqueue, enqueue_costing};
+use crate::want_square::want_square;
 use crate::work::{JobError, Results, results};
 
 /// What an empty chain of scanners concludes.
@@ -42,27 +44,37 @@ pub async fn run(
     at_hand: &AtHand,
     job: &Job,
 ) -> Result<Results, JobError> {
-    let Some((blob, holders)) = begin(context, job).await? else {
+    let Some(begun) = begin(context, job).await? else {
         return Ok(results(|_| Box::pin(async { Ok(()) })));
     };
+    let blob = &begun.blob;
     let is_small = blob.size_bytes <= limits::MAX_READ_BYTES;
-    let fetched = fetch_kinds(context, &blob, |kind| {
+    let fetched = fetch_kinds(context, blob, |kind| {
         kind.is_decodable() || (kind.is_readable() && is_small)
     })
     .await?;
     let again = fetched.again();
-    let (outcome, lost) = examine(context, sandbox, job, &holders, &blob, fetched).await?;
+    let (outcome, lost) = examine(context, sandbox, job, &begun, fetched).await?;
     if let (Outcome::Cover(..), Some(again)) = (&outcome, again) {
         at_hand.keep(job, again);
     }
-    let (context, job) = (context.clone(), job.clone());
+    let (context, job, blob) = (context.clone(), job.clone(), begun.blob);
     Ok(results(move |tx| {
         Box::pin(async move { conclude(tx, &context, &job, &blob, outcome, lost).await })
     }))
 }
 
+/// What is to be inspected.
+struct Begun {
+    blob: Blob,
+    /// Who holds it.
+    holders: Vec<Asset>,
+    /// What is made of it at once.
+    presets: Vec<Preset>,
+}
+
 /// The blob and who holds it, now marked as being processed. `None` when there is nothing to do.
-async fn begin(context: &Context, job: &Job) -> Result<Option<(Blob, Vec<Asset>)>, JobError> {
+async fn begin(context: &Context, job: &Job) -> Result<Option<Begun>, JobError> {
     let (context, job) = (context.clone(), job.clone());
     let catalog = context.catalog.clone();
     let found = catalog
@@ -84,11 +96,28 @@ async fn begin(context: &Context, job: &Job) -> Result<Option<(Blob, Vec<Asset>)
                 )
                 .await?;
                 let holders = assets::of_blob(tx, &job.tenant_id, &blob.blob_id).await?;
-                Ok::<_, CatalogError>(Some((blob, holders)))
+                let mut presets = vec![preset::COVER];
+                if is_for_profile(tx, &job.tenant_id, &blob.blob_id).await? {
+                    presets.push(preset::SQUARE);
+                }
+                Ok::<_, CatalogError>(Some(Begun {
+                    blob,
+                    holders,
+                    presets,
+                }))
             })
         })
         .await?;
     Ok(found)
+}
+
+/// Whether anybody who holds a blob means it for a profile.
+async fn is_for_profile(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+) -> Result<bool, CatalogError> {
+    captures::is_meant_for(tx, tenant_id, blob_id, preset::PROFILE).await
 }
 
 async fn move_holders(
@@ -116,8 +145,8 @@ async fn move_holders(
 enum Outcome {
     /// These bytes are in another blob, of the owner's or one that his tenant's owners share.
     Twin(String),
-    /// They are what they should be, and here is the cover.
-    Cover(Inspected, Stored),
+    /// They are what they should be, and here are the cover and what else is made at once.
+    Cover(Inspected, Vec<Stored>),
     /// They cannot be shown.
     Failed(Inspected),
 }
@@ -127,10 +156,10 @@ async fn examine(
     context: &Context,
     sandbox: &Sandbox,
     job: &Job,
-    holders: &[Asset],
-    blob: &Blob,
+    begun: &Begun,
     fetched: Fetched,
 ) -> Result<(Outcome, Option<Blob>), JobError> {
+    let Begun { blob, holders, .. } = begun;
     let mut found = Inspected {
         sha256: Some(fetched.sha256.clone()),
         verdict: NO_SCANNER,
@@ -154,24 +183,29 @@ async fn examine(
         }
         twin => twin,
     };
-    let outcome = render(context, sandbox, job, holders, blob, fetched, found).await?;
+    let outcome = render(context, sandbox, job, begun, fetched, found).await?;
     Ok((outcome, lost))
 }
 
-/// Makes the cover.
+/// Makes the cover, and the square of what is for a profile.
 async fn render(
     context: &Context,
     sandbox: &Sandbox,
     job: &Job,
-    holders: &[Asset],
-    blob: &Blob,
+    begun: &Begun,
     fetched: Fetched,
     mut found: Inspected,
 ) -> Result<Outcome, JobError> {
+    let Begun {
+        blob,
+        holders,
+        presets,
+    } = begun;
     let task = RenderTask {
-        presets: vec![preset::COVER],
+        presets: presets.clone(),
         limits: context.settings.media.decoding(&job.tenant_id),
         want_hashes: true,
+        want_scores: false,
     };
     let policy = context.settings.metadata_policies.of(&job.tenant_id);
     let can_be_shown = fetched.media.is_some_and(MediaType::is_decodable);
@@ -212,14 +246,12 @@ async fn render(
             found.picture_hash = reply.picture_hash;
             let said = reply.metadata.take();
             found.metadata = said.and_then(|said| kept(&believed(*said), policy));
-            let cover = reply.renditions.pop().ok_or_else(|| JobError::Retry {
-                after: None,
-                code: Code::Internal,
-                detail: "the sandbox answered without a cover".into(),
-            })?;
             let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
-            let stored =
-                store_rendition(context, &job.tenant_id, &blob.blob_id, asset_id, cover).await?;
+            let (tenant_id, blob_id) = (&job.tenant_id, &blob.blob_id);
+            let mut stored = Vec::with_capacity(reply.renditions.len());
+            for made in reply.renditions {
+                stored.push(store_rendition(context, tenant_id, blob_id, asset_id, made).await?);
+            }
             Ok(Outcome::Cover(found, stored))
         }
         Err(error) if error.retryable() => Err(not_run(&error, blob)),
@@ -391,11 +423,13 @@ async fn pass(
     job: &Job,
     blob: &Blob,
     found: &Inspected,
-    cover: &Stored,
+    stored: &[Stored],
 ) -> Result<(), CatalogError> {
     let now = context.now();
     blobs::inspected(tx, &job.tenant_id, &blob.blob_id, found, now).await?;
-    renditions::store(tx, &job.tenant_id, &blob.blob_id, cover, now).await?;
+    for one in stored {
+        renditions::store(tx, &job.tenant_id, &blob.blob_id, one, now).await?;
+    }
     for preset in &preset::DERIVED {
         renditions::expect(tx, &job.tenant_id, &blob.blob_id, preset, now).await?;
     }
@@ -404,7 +438,9 @@ async fn pass(
         owner_id: job.owner_id.clone(),
     };
     let holders = assets::of_blob(tx, &job.tenant_id, &blob.blob_id).await?;
-    tell_of_rendition(tx, context, &holders, &cover.preset).await?;
+    for one in stored {
+        tell_of_rendition(tx, context, &holders, &one.preset).await?;
+    }
     move_holders(
         tx,
         context,
@@ -417,6 +453,22 @@ async fn pass(
     let class = CostClass::of_picture(found.mime.as_deref(), found.width, found.height);
     let (kind, blob_id) = (JobKind::Derive, &blob.blob_id);
     enqueue_costing(tx, context, class, kind, &owner, blob_id).await?;
+    // Who joined while it was being decoded may mean it for a profile.
+    want_profile(tx, context, &owner, blob_id).await
+}
+
+/// Has the square of a blob made that was inspected, if it is for a profile and there is none.
+async fn want_profile(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    owner: &Owner,
+    blob_id: &str,
+) -> Result<(), CatalogError> {
+    if is_for_profile(tx, &owner.tenant_id, blob_id).await?
+        && let Some(blob) = blobs::find(tx, &owner.tenant_id, blob_id).await?
+    {
+        want_square(tx, context, owner, &blob).await?;
+    }
     Ok(())
 }
 
@@ -460,6 +512,8 @@ async fn join(
     }
     move_holders(tx, context, tenant_id, &blob.blob_id, event, reason).await?;
     blobs::merge(tx, tenant_id, &blob.blob_id, &twin.blob_id).await?;
+    want_profile(tx, context, &owner, &twin.blob_id).await?;
+    tell_best_frame(tx, context, tenant_id, &twin.blob_id).await?;
     for asset in there {
         let told = Told {
             kind: "asset.updated",

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use safelight_api::events::EventFacts;
-use safelight_catalog::assets::Asset;
+use safelight_catalog::assets::{self, Asset};
 use safelight_catalog::renditions::Stored;
 use safelight_catalog::{CatalogError, Tx};
 use safelight_imaging::Rendition;
@@ -73,6 +73,33 @@ pub(super) async fn tell_of_rendition(
         };
         let told = Told {
             kind: "rendition.ready",
+            owner: &owner,
+            asset_id: &asset.asset_id,
+        };
+        record_with(tx, context, told, &facts).await?;
+    }
+    Ok(())
+}
+
+/// Records, for each asset that holds a blob and its owner, that something of it will not come, and why.
+pub(super) async fn tell_of_failure(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    tenant_id: &str,
+    blob_id: &str,
+    code: Code,
+) -> Result<(), CatalogError> {
+    let facts = EventFacts {
+        code: Some(code.as_str().to_owned()),
+        ..EventFacts::default()
+    };
+    for asset in assets::of_blob(tx, tenant_id, blob_id).await? {
+        let owner = Owner {
+            tenant_id: asset.tenant_id.clone(),
+            owner_id: asset.owner_id.clone(),
+        };
+        let told = Told {
+            kind: "asset.updated",
             owner: &owner,
             asset_id: &asset.asset_id,
         };

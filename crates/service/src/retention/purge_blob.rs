@@ -49,7 +49,12 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
         None => Vec::new(),
     };
     // Whoever takes it from now on finds it doomed, and stores nothing.
-    let makes = [JobKind::Inspect, JobKind::Derive, JobKind::Clean];
+    let makes = [
+        JobKind::Inspect,
+        JobKind::Crop,
+        JobKind::Derive,
+        JobKind::Clean,
+    ];
     let is_worked_on = jobs::is_leased(&mut reader.tx(), tenant_id, blob_id, &makes).await?;
     drop(reader);
     // Asked before the store is: what is removed then stays so.

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use safelight_imaging::{Limits, encode_jpeg, render};
+use safelight_imaging::{Limits, Wants, encode_jpeg, render};
 use safelight_model::codes::Code;
 use safelight_model::preset::{ALL, COVER, LARGE, Preset};
 use safelight_service::processing::sandbox::{
@@ -65,6 +65,7 @@ pub(super) fn task(presets: &[Preset]) -> RenderTask {
         presets: presets.to_vec(),
         limits: Limits::default(),
         want_hashes: true,
+        want_scores: false,
     }
 }
 
@@ -207,9 +208,18 @@ async fn memory_is_the_childs_own() {
 async fn the_child_answers_what_imaging_renders() {
     let sandbox = Sandbox::start(settings("child_serves")).unwrap();
     let bytes = picture(2500, 1500);
-    let expected = render(&bytes, &ALL, &Limits::default(), true).unwrap();
-    let reply = sandbox.render(file(&bytes), task(&ALL)).await.unwrap();
+    let want = Wants {
+        hashes: true,
+        scores: true,
+    };
+    let expected = render(&bytes, &ALL, &Limits::default(), want).unwrap();
+    let task = RenderTask {
+        want_scores: true,
+        ..task(&ALL)
+    };
+    let reply = sandbox.render(file(&bytes), task).await.unwrap();
     assert_eq!(reply.renditions, expected.renditions);
+    assert!(reply.scores.is_some() && reply.scores == expected.scores);
     assert_eq!((reply.width, reply.height), (2500, 1500));
     assert_eq!(reply.thumbhash, expected.thumbhash);
     assert_eq!(reply.media, expected.media);

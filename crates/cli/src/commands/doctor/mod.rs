@@ -315,6 +315,7 @@ async fn decode(
             presets: preset::ALL.to_vec(),
             limits: Limits::default(),
             want_hashes: true,
+            want_scores: false,
         };
         let reply = sandbox.render(OwnedFd::from(file), task).await;
         made += reply.with_context(|| format!("a {name}"))?.renditions.len();

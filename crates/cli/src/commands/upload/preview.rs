@@ -82,6 +82,7 @@ impl Preview for Sandboxed {
             presets: Vec::new(),
             limits: Limits::default(),
             want_hashes: true,
+            want_scores: false,
         };
         let file = tokio::fs::File::open(path).await.ok()?.into_std().await;
         let reply = sandbox.render(OwnedFd::from(file), task).await.ok()?;

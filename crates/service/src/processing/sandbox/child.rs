@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use safelight_imaging::Wants;
 
 use super::confine::confine;
 use super::protocol::{
@@ -124,8 +125,11 @@ fn render(task: &TaskFrame, mapped: &Mapped) -> (Outcome, Vec<Vec<u8>>) {
     let Some(presets) = task.presets() else {
         return refused("internal", "unknown preset");
     };
-    let rendered =
-        safelight_imaging::render(mapped.bytes(), &presets, &task.limits, task.want_hashes);
+    let want = Wants {
+        hashes: task.want_hashes,
+        scores: task.want_scores,
+    };
+    let rendered = safelight_imaging::render(mapped.bytes(), &presets, &task.limits, want);
     match rendered {
         Err(error) => refused(error.code().as_str(), &error.to_string()),
         Ok(mut rendered) => {
@@ -146,6 +150,7 @@ fn render(task: &TaskFrame, mapped: &Mapped) -> (Outcome, Vec<Vec<u8>>) {
                 height: rendered.height,
                 thumbhash: rendered.thumbhash,
                 picture_hash: rendered.picture_hash.map(|hash| hash.0),
+                scores: rendered.scores,
                 // A picture that can be shown is none the worse for what cannot be read of it.
                 metadata: task
                     .want_metadata

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use safelight_imaging::{Limits, MediaType, Metadata, Rendition, Segment};
+use safelight_model::best_frame::FrameScores;
 use safelight_model::codes::Code;
 use safelight_model::near::PictureHash;
 use safelight_model::per_tenant::PerTenant;
@@ -89,6 +90,8 @@ pub struct RenderTask {
     pub limits: Limits,
     /// Whether to make a thumbhash and a perceptual hash too.
     pub want_hashes: bool,
+    /// Whether to measure how sharp and how well exposed it is, too.
+    pub want_scores: bool,
 }
 
 /// A JPEG to make of a file.
@@ -118,6 +121,8 @@ pub struct RenderReply {
     pub thumbhash: Option<Vec<u8>>,
     /// The perceptual hash, if hashes were asked for and the picture is not too plain for one.
     pub picture_hash: Option<PictureHash>,
+    /// How sharp and how well exposed it is, if that was asked for.
+    pub scores: Option<FrameScores>,
     /// What the file tells of how it was taken, as the child says, if that was asked for and could be read.
     pub metadata: Option<Box<Metadata>>,
     /// Processor time that this task took in the child.
@@ -258,6 +263,7 @@ impl Sandbox {
             presets: presets.map(|p| (p.name.to_owned(), p.version)).collect(),
             limits: task.limits,
             want_hashes: task.want_hashes,
+            want_scores: task.want_scores,
             ..self.empty_frame()
         }
     }
@@ -269,6 +275,7 @@ impl Sandbox {
             copy: None,
             limits: Limits::default(),
             want_hashes: false,
+            want_scores: false,
             want_metadata: false,
             only: None,
             cpu_seconds: self.cpu_seconds(),
@@ -484,6 +491,7 @@ fn reply(answer: Answer, task: &RenderTask) -> Result<RenderReply, SandboxError>
             height,
             thumbhash,
             picture_hash,
+            scores,
             metadata,
             pictures,
         } => Ok(RenderReply {
@@ -504,6 +512,7 @@ fn reply(answer: Answer, task: &RenderTask) -> Result<RenderReply, SandboxError>
                 .collect(),
             thumbhash,
             picture_hash: picture_hash.map(PictureHash),
+            scores,
             metadata,
             cpu_us: answer.frame.cpu_us,
             max_rss_bytes: answer.frame.max_rss_bytes,

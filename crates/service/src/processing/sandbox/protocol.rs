@@ -5,8 +5,9 @@
 //! frame.
 
 use safelight_imaging::{Limits, MediaType, Metadata, SNIFF_BYTES, sniff};
+use safelight_model::best_frame::FrameScores;
 use safelight_model::codes::Code;
-use safelight_model::preset::{self, Format, Preset};
+use safelight_model::preset::{self, Format, Preset, Shape};
 
 /// Length of a frame: a little-endian `u32`.
 pub(super) const LENGTH_BYTES: usize = 4;
@@ -41,6 +42,9 @@ pub(super) struct TaskFrame {
     pub copy: Option<(u32, u8)>,
     pub limits: Limits,
     pub want_hashes: bool,
+    /// Whether to measure how sharp and how well exposed it is, too.
+    #[serde(default)]
+    pub want_scores: bool,
     /// Whether to read what the file tells of how it was taken, too.
     #[serde(default)]
     pub want_metadata: bool,
@@ -71,6 +75,7 @@ impl TaskFrame {
             long_edge,
             format: Format::Jpeg,
             quality,
+            shape: Shape::Whole,
         });
         named
             .map(|(name, version)| preset::find(name, *version))
@@ -98,6 +103,8 @@ pub(super) enum Outcome {
         height: u32,
         thumbhash: Option<Vec<u8>>,
         picture_hash: Option<u64>,
+        #[serde(default)]
+        scores: Option<FrameScores>,
         #[serde(default)]
         metadata: Option<Box<Metadata>>,
         pictures: Vec<PictureFrame>,
@@ -147,7 +154,8 @@ pub(super) fn frame_length(head: [u8; LENGTH_BYTES]) -> Option<usize> {
 /// # Errors
 /// What is wrong with it.
 pub(super) fn check_answer(answer: &AnswerFrame, task: &TaskFrame) -> Result<(), &'static str> {
-    let (width, height, thumbhash, picture_hash, metadata, pictures) = match &answer.outcome {
+    let (width, height, thumbhash, picture_hash, scores, metadata, pictures) = match &answer.outcome
+    {
         Outcome::Refused { .. } => return Ok(()),
         Outcome::Read { .. } if task.only == Some(Only::Metadata) => return Ok(()),
         Outcome::Cleaned { list_bytes } if task.only == Some(Only::Cleaned) => {
@@ -163,10 +171,19 @@ pub(super) fn check_answer(answer: &AnswerFrame, task: &TaskFrame) -> Result<(),
             height,
             thumbhash,
             picture_hash,
+            scores,
             metadata,
             pictures,
             ..
-        } => (width, height, thumbhash, picture_hash, metadata, pictures),
+        } => (
+            width,
+            height,
+            thumbhash,
+            picture_hash,
+            scores,
+            metadata,
+            pictures,
+        ),
     };
     if metadata.is_some() && !task.want_metadata {
         return Err("metadata unasked");
@@ -185,6 +202,9 @@ pub(super) fn check_answer(answer: &AnswerFrame, task: &TaskFrame) -> Result<(),
     if picture_hash.is_some() && !task.want_hashes {
         return Err("picture hash unasked");
     }
+    if scores.is_some() != task.want_scores || scores.is_some_and(|s| !s.is_possible()) {
+        return Err("scores missing, unasked or impossible");
+    }
     if *width == 0
         || *height == 0
         || u64::from(*width) * u64::from(*height) > task.limits.max_pixels
@@ -196,6 +216,9 @@ pub(super) fn check_answer(answer: &AnswerFrame, task: &TaskFrame) -> Result<(),
         let long = picture.width.max(picture.height);
         if picture.width == 0 || picture.height == 0 || long > preset.long_edge {
             return Err("size of a picture out of bounds");
+        }
+        if preset.shape == Shape::Square && picture.width != picture.height {
+            return Err("a square whose sides differ");
         }
         total = total.saturating_add(picture.size_bytes);
     }
@@ -253,6 +276,7 @@ fn fuzz_task(outcome: &Outcome) -> TaskFrame {
         copy: Some((1600, 80)),
         limits: Limits::default(),
         want_hashes: true,
+        want_scores: true,
         want_metadata: true,
         only: match outcome {
             Outcome::Done { .. } | Outcome::Refused { .. } => None,
@@ -336,6 +360,12 @@ pub fn answers_to_fuzz() -> Vec<Vec<u8>> {
             height: 30,
             thumbhash: Some(vec![1; 20]),
             picture_hash: Some(7),
+            scores: Some(FrameScores {
+                sharpness: 700,
+                mean_luma: 120,
+                dark_permille: 10,
+                bright_permille: 20,
+            }),
             metadata: Some(Box::default()),
             pictures: pictures.into(),
         },

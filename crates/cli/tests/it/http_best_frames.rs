@@ -1,0 +1,221 @@
+//! A burst names its best frame, with what its frames measure, and says so whenever it is another one.
+
+use safelight_imaging::encode_jpeg;
+use safelight_testkit::{media, wait};
+use serde_json::{Value, json};
+
+use crate::http_rig::{
+    Caller, Database, PATIENCE, Rig, capture, change, number, on_both_databases, text,
+};
+
+on_both_databases!(
+    a_burst_names_its_best_frame_as_frames_arrive,
+    frames_from_before_the_upgrade_are_measured_after_it,
+    bytes_that_are_there_have_their_scores,
+);
+
+/// A scene of edges, blurred by a box of so many pixels along both sides, its light times a factor.
+fn shot(blur: usize, light: f64) -> Vec<u8> {
+    let (width, height) = (600_usize, 400_usize);
+    let mut rows: Vec<Vec<f64>> = (0..height)
+        .map(|y| {
+            let lightness = |x: usize| {
+                let squares = ((x / 30 + y / 25) % 2) as f64 * 90.0;
+                80.0 + squares + if (x + 2 * y) % 17 < 2 { 50.0 } else { 0.0 }
+            };
+            (0..width).map(lightness).collect()
+        })
+        .collect();
+    for _ in 0..2 {
+        rows = rows
+            .iter()
+            .map(|row| {
+                let mean = |at: usize| {
+                    let part = &row[at.saturating_sub(blur)..row.len().min(at + blur + 1)];
+                    part.iter().sum::<f64>() / part.len() as f64
+                };
+                (0..row.len()).map(mean).collect()
+            })
+            .collect();
+        rows = (0..rows[0].len())
+            .map(|x| rows.iter().map(|row| row[x]).collect())
+            .collect();
+    }
+    let gray = |v: &f64| [(v * light).clamp(0.0, 255.0) as u8; 3];
+    let rgb: Vec<u8> = rows.iter().flatten().flat_map(gray).collect();
+    encode_jpeg(width as u32, height as u32, &rgb, 92).unwrap()
+}
+
+/// Initiates a burst whose first frame is the key; the capture and its assets.
+async fn burst(ann: &Caller, frames: &[&[u8]]) -> (String, Vec<Value>) {
+    let mut request = capture(frames);
+    request["mode"] = json!("burst");
+    for (n, asset) in request["assets"]
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .enumerate()
+    {
+        asset["role"] = json!(if n == 0 { "key" } else { "frame" });
+    }
+    let made = ann.post("/v1/captures", &request).await.expect(201);
+    let assets = made["assets"].as_array().unwrap().clone();
+    (text(&made["capture_id"]).to_owned(), assets)
+}
+
+async fn send(ann: &Caller, asset: &Value, file: &[u8]) {
+    ann.send(asset, file).await;
+    let upload_id = text(&asset["uploads"][0]["upload_id"]);
+    ann.complete(upload_id).await.expect(200);
+    ann.ready(text(&asset["asset_id"])).await;
+}
+
+async fn read(ann: &Caller, capture_id: &str) -> Value {
+    ann.get(&format!("/v1/captures/{capture_id}"))
+        .await
+        .expect(200)
+}
+
+/// What was told of best frames, in order.
+async fn told(rig: &Rig) -> Vec<String> {
+    let catalog = rig.catalog().await;
+    let sql = "SELECT detail FROM events WHERE kind = 'capture.updated' ORDER BY at, event_id";
+    let rows = crate::http_rig::rows(&catalog, sql).await;
+    let best = |detail: String| {
+        let facts: Value = serde_json::from_str(&detail).unwrap();
+        text(&facts["best_asset_id"]).to_owned()
+    };
+    rows.iter().map(|r| best(r.text(0).unwrap())).collect()
+}
+
+async fn a_burst_names_its_best_frame_as_frames_arrive(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let files = [shot(4, 1.0), shot(0, 1.0), shot(2, 1.0), shot(0, 0.2)];
+    let frames: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
+    let (capture_id, assets) = burst(&ann, &frames).await;
+    let id = |n: usize| text(&assets[n]["asset_id"]).to_owned();
+    assert!(read(&ann, &capture_id).await["best_asset_id"].is_null());
+    // The key is sent first, then what is better, then what is worse than that.
+    for (n, best) in [(0, 0), (3, 3), (2, 2), (1, 1)] {
+        send(&ann, &assets[n], frames[n]).await;
+        let read = read(&ann, &capture_id).await;
+        let best = if n == 3 { better(&read) } else { id(best) };
+        assert_eq!(read["best_asset_id"], json!(best), "{n}: {read}");
+    }
+    let read = read(&ann, &capture_id).await;
+    // What the client said stays.
+    let roles: Vec<&str> = (0..4).map(|n| text(&read["assets"][n]["role"])).collect();
+    assert_eq!(roles, ["key", "frame", "frame", "frame"]);
+    let scores: Vec<Value> = (0..4)
+        .map(|n| read["assets"][n]["scores"].clone())
+        .collect();
+    let sharpness = |n: usize| scores[n]["sharpness"].as_u64().unwrap();
+    assert!(
+        sharpness(1) > 2 * sharpness(2) && sharpness(2) > 2 * sharpness(0),
+        "{scores:?}"
+    );
+    assert!(sharpness(3) * 4 > sharpness(1) * 3, "{scores:?}");
+    assert!(scores[3]["mean_luma"].as_u64().unwrap() < 40, "{scores:?}");
+    assert_eq!(told(&rig).await.last(), Some(&id(1)));
+    // Lists show them if they are asked to.
+    let listed = ann
+        .get(&format!("/v1/assets?capture={capture_id}&fields=scores"))
+        .await;
+    for item in listed.expect(200)["items"].as_array().unwrap() {
+        let n = (0..4).find(|n| id(*n) == text(&item["asset_id"])).unwrap();
+        assert_eq!(item["scores"], scores[n]);
+    }
+    let small = ann.get(&format!("/v1/assets/{}", id(1))).await.expect(200);
+    assert!(small["scores"].is_null());
+    // Without the best one it is the next.
+    ann.delete(&format!("/v1/assets/{}", id(1)))
+        .await
+        .expect(202);
+    let left = self::read(&ann, &capture_id).await;
+    assert_eq!(left["best_asset_id"], json!(id(2)), "{left}");
+}
+
+/// Of a blurred and of a dark frame, that which is worth more: named by one of the two, whichever it is.
+fn better(read: &Value) -> String {
+    let best = text(&read["best_asset_id"]).to_owned();
+    assert!(!best.is_empty(), "{read}");
+    best
+}
+
+async fn frames_from_before_the_upgrade_are_measured_after_it(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let files = [shot(3, 1.0), shot(0, 1.0)];
+    let frames: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
+    let (capture_id, assets) = burst(&ann, &frames).await;
+    for (asset, file) in assets.iter().zip(&frames) {
+        send(&ann, asset, file).await;
+    }
+    let measured = read(&ann, &capture_id).await;
+    let catalog = rig.catalog().await;
+    // As an older version left them.
+    let forget = "UPDATE blobs SET sharpness = NULL, mean_luma = NULL, dark_permille = NULL, bright_permille = NULL,
+                                   scores_sought_at = NULL";
+    assert_eq!(change(&catalog, forget, vec![]).await, 2);
+    let untold = "UPDATE captures SET best_asset_id = NULL";
+    change(&catalog, untold, vec![]).await;
+    let before = told(&rig).await.len();
+    let left = "SELECT COUNT(*) FROM blobs WHERE scores_sought_at IS NULL";
+    wait::until(PATIENCE, async || number(&catalog, left).await == 0)
+        .await
+        .unwrap();
+    let again = read(&ann, &capture_id).await;
+    assert_eq!(again["best_asset_id"], assets[1]["asset_id"]);
+    assert_eq!(again, measured);
+    let told = told(&rig).await;
+    assert!(told.len() > before);
+    assert_eq!(
+        told.last().map(String::as_str),
+        assets[1]["asset_id"].as_str()
+    );
+}
+
+async fn bytes_that_are_there_have_their_scores(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let (sharp, blurred) = (shot(0, 1.0), shot(3, 1.0));
+    let known = ann.upload(&sharp).await;
+    ann.ready(&known).await;
+    let (capture_id, assets) = burst(&ann, &[&blurred, &sharp]).await;
+    assert_eq!(text(&assets[1]["asset_id"]), known);
+    assert_eq!(read(&ann, &capture_id).await["best_asset_id"], json!(known));
+    send(&ann, &assets[0], &blurred).await;
+    assert_eq!(read(&ann, &capture_id).await["best_asset_id"], json!(known));
+    assert_eq!(told(&rig).await, [known]);
+}
+
+/// Of a real burst one frame is left as it is, and the others are blurred, as a moved camera does.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_real_burst_the_frame_that_is_not_blurred() {
+    let Some(folder) = media::require("burst") else {
+        return;
+    };
+    let rig = Rig::start(Database::Sqlite, &[]).await;
+    let ann = rig.owner("ann");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    let files: Vec<Vec<u8>> = files.iter().map(|f| std::fs::read(f).unwrap()).collect();
+    let frames: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
+    let (capture_id, assets) = burst(&ann, &frames).await;
+    for (asset, file) in assets.iter().zip(&frames) {
+        send(&ann, asset, file).await;
+    }
+    let read = read(&ann, &capture_id).await;
+    let scores = read["assets"].as_array().unwrap();
+    println!("{}", serde_json::to_string_pretty(&read).unwrap());
+    assert!(
+        scores
+            .iter()
+            .all(|asset| asset["scores"]["sharpness"].as_u64() > Some(0))
+    );
+    assert!(!text(&read["best_asset_id"]).is_empty());
+}

@@ -1,0 +1,98 @@
+//! `crop`: makes the square of a picture that was inspected before it was for a profile. Somebody looks at it, so it waits with covers.
+
+use safelight_catalog::jobs::Job;
+use safelight_catalog::{CatalogError, Tx, assets, blobs, renditions};
+use safelight_imaging::Limits;
+use safelight_model::codes::Code;
+use safelight_model::preset;
+
+use super::fetch_original::fetch_original;
+use super::sandbox::{RenderTask, Sandbox};
+use super::store_rendition::{store_rendition, tell_of_failure, tell_of_rendition};
+use crate::context::Context;
+use crate::work::{JobError, Results, results};
+
+/// Runs the job up to its results.
+///
+/// # Errors
+/// Why it was not done.
+pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Results, JobError> {
+    let (tenant_id, blob_id) = (job.tenant_id.as_str(), job.subject_id.as_str());
+    let mut reader = context.catalog.reader().await?;
+    let blob = blobs::find(&mut reader.tx(), tenant_id, blob_id).await?;
+    let holders = assets::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
+    drop(reader);
+    let Some(blob) = blob.filter(|b| b.state == "live" && b.reason_code.is_none()) else {
+        return Ok(results(|_| Box::pin(async { Ok(()) })));
+    };
+    let task = RenderTask {
+        presets: vec![preset::SQUARE],
+        limits: Limits {
+            max_pixels: context.settings.max_pixels,
+            ..Limits::default()
+        },
+        want_hashes: false,
+        want_scores: false,
+    };
+    let Some(file) = fetch_original(context, &blob).await?.file else {
+        return Err(JobError::Cancel {
+            code: Code::UnsupportedMediaType,
+            detail: "the original is of a kind that cannot be decoded".to_owned(),
+        });
+    };
+    let reply = sandbox.render(file, task).await.map_err(|error| {
+        let code = error.code();
+        if error.retryable() {
+            tracing::warn!(%error, blob_id, "the sandbox failed");
+            let detail = "the decoder could not be run".to_owned();
+            JobError::Retry {
+                after: None,
+                code,
+                detail,
+            }
+        } else {
+            let detail = error.to_string();
+            JobError::Cancel { code, detail }
+        }
+    })?;
+    let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
+    let mut stored = Vec::with_capacity(1);
+    for made in reply.renditions {
+        stored.push(store_rendition(context, tenant_id, blob_id, asset_id, made).await?);
+    }
+    let (context, job) = (context.clone(), job.clone());
+    Ok(results(move |tx| {
+        Box::pin(async move {
+            let (tenant_id, blob_id) = (&job.tenant_id, &job.subject_id);
+            // What was doomed meanwhile is nobody's, and its purge waits for this job's end.
+            if blobs::hold(tx, tenant_id, blob_id).await?.is_none() {
+                return Ok(());
+            }
+            let holders = assets::of_blob(tx, tenant_id, blob_id).await?;
+            for one in &stored {
+                renditions::store(tx, tenant_id, blob_id, one, context.now()).await?;
+                tell_of_rendition(tx, &context, &holders, &one.preset).await?;
+            }
+            Ok(())
+        })
+    }))
+}
+
+/// The job is dead: there will be no square, and the reason is shown.
+///
+/// # Errors
+/// What the catalog says.
+pub async fn buried(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    job: &Job,
+    code: Code,
+    detail: &str,
+) -> Result<(), CatalogError> {
+    let (tenant_id, blob_id, now) = (&job.tenant_id, &job.subject_id, context.now());
+    let why = (code, detail);
+    if renditions::fail_one(tx, tenant_id, blob_id, &preset::SQUARE, why, now).await? {
+        tell_of_failure(tx, context, tenant_id, blob_id, code).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! Asks for the square of a picture that turns out to be for a profile after it was inspected, in the caller's transaction: its bytes
+//! are another asset's too, which was for something else.
+
+use safelight_catalog::blobs::Blob;
+use safelight_catalog::{CatalogError, Tx, renditions};
+use safelight_model::cost_class::CostClass;
+use safelight_model::job::JobKind;
+use safelight_model::preset;
+
+use crate::context::{Context, Owner};
+use crate::queue::enqueue::enqueue_costing;
+
+/// Has the square of `blob` made for `owner`, unless there is one, or one is being made. Of what was not inspected yet inspection makes it,
+/// and what cannot be shown has none.
+///
+/// # Errors
+/// What the catalog says.
+pub async fn want_square(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    owner: &Owner,
+    blob: &Blob,
+) -> Result<(), CatalogError> {
+    let is_shown = blob.state == "live" && blob.verdict == "clean" && blob.reason_code.is_none();
+    if !is_shown || blob.width.is_none() {
+        return Ok(());
+    }
+    let (tenant_id, blob_id, now) = (&owner.tenant_id, &blob.blob_id, context.now());
+    if renditions::expect(tx, tenant_id, blob_id, &preset::SQUARE, now).await? {
+        let class = CostClass::of_picture(blob.mime.as_deref(), blob.width, blob.height);
+        enqueue_costing(tx, context, class, JobKind::Crop, owner, blob_id).await?;
+    }
+    Ok(())
+}
