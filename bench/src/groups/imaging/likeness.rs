@@ -30,6 +30,16 @@ pub fn text(path: &Path) -> anyhow::Result<&str> {
     path.to_str().context("a path that is no text")
 }
 
+/// A copy without alpha, over this lightness. libvips takes the last band for alpha, whatever it is.
+pub fn flatten(from: &str, to: &str, background: &str) -> anyhow::Result<()> {
+    let bands = vips("vipsheader", &["-f", "bands", from])?;
+    match bands.trim() {
+        "2" | "4" => vips("vips", &["flatten", from, to, "--background", background])?,
+        _ => vips("vips", &["copy", from, to])?,
+    };
+    Ok(())
+}
+
 impl Original {
     /// Decodes a file; what it takes lies in `folder`.
     pub fn decode(file: &Path, folder: &Path) -> anyhow::Result<Self> {
@@ -56,7 +66,7 @@ impl Original {
             whole = plain;
         }
         let flat = folder.join("flat.v");
-        vips("vips", &["flatten", text(&whole)?, text(&flat)?])?;
+        flatten(text(&whole)?, text(&flat)?, "0")?;
         let whole = flat;
         let side = |field: &str| -> anyhow::Result<f64> {
             let said = vips("vipsheader", &["-f", field, text(&whole)?])?;
@@ -92,7 +102,7 @@ impl Original {
             self.folder.join("shown.ppm"),
             self.folder.join("reference.ppm"),
         );
-        vips("vips", &["flatten", text(picture)?, text(&shown)?])?;
+        flatten(text(picture)?, text(&shown)?, "0")?;
         let got = Luma::read(&shown)?;
         let x = format!("{:.12}", self.width / got.width as f64);
         let y = format!("{:.12}", self.height / got.height as f64);

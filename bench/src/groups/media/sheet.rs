@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::Entry;
-use crate::groups::imaging::likeness::{text, vips};
+use crate::groups::imaging::likeness::{flatten, text, vips};
 
 const ACROSS: &str = "10";
 /// Of a cell, in pixels, and of the cover in it.
@@ -31,7 +31,7 @@ pub fn draw(entries: &[Entry], scratch: &Path, to: &Path) -> anyhow::Result<()> 
                 "vips",
                 &[&["thumbnail", cover, small, COVER], &size[..]].concat(),
             )?;
-            vips("vips", &["flatten", small, flat, "--background", "255"])?;
+            flatten(small, flat, "255")?;
             let around = ["--extend", "background", "--background", AROUND];
             let place = ["gravity", flat, &name, "centre", CELL, CELL];
             vips("vips", &[&place[..], &around[..]].concat())?;
