@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../fuzz"
 
 seconds=${SECONDS_EACH:-1800}
-pictures='header jpeg png webp heif metadata clean'
+pictures='header jpeg png webp gif raw heif metadata clean'
 service='sandbox store_event fields'
 targets=${TARGET:-$pictures $service}
 features=()

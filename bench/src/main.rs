@@ -29,20 +29,23 @@ pub struct Bench {
     pub program: Program,
     /// Where data directories are made; removed at the end.
     pub scratch: PathBuf,
+    /// Where what is measured is written.
+    pub results: PathBuf,
 }
 
-const GROUPS: [&str; 8] = [
+const GROUPS: [&str; 9] = [
     "intake",
     "cover",
     "lanes",
     "imaging",
+    "media",
     "diskstore",
     "wire",
     "gateway",
     "weaknet",
 ];
 /// Groups that need no server.
-const SERVERLESS: [&str; 1] = ["imaging"];
+const SERVERLESS: [&str; 2] = ["imaging", "media"];
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -55,6 +58,11 @@ fn main() -> anyhow::Result<()> {
         && first == groups::imaging::used::MEASURED
     {
         return groups::imaging::used::run_and_say(rest);
+    }
+    if let [first, rest @ ..] = arguments.as_slice()
+        && first == groups::media::ONE
+    {
+        return groups::media::make_and_say(rest);
     }
     if let Some(served) = floor::serve(&arguments) {
         return served;
@@ -92,6 +100,7 @@ async fn run(groups: &[String]) -> anyhow::Result<()> {
             Program::build()?
         },
         scratch: scratch.path().to_owned(),
+        results: out.clone(),
     };
     let mut rows = Vec::new();
     for name in GROUPS {
@@ -103,6 +112,7 @@ async fn run(groups: &[String]) -> anyhow::Result<()> {
             "cover" => groups::cover::run(&bench).await,
             "lanes" => groups::lanes::run(&bench).await,
             "imaging" => groups::imaging::run(&bench).await,
+            "media" => groups::media::run(&bench),
             "diskstore" => groups::diskstore::run(&bench).await,
             "wire" => groups::wire::run(&bench).await,
             "gateway" => groups::gateway::run(&bench).await,

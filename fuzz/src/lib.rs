@@ -6,12 +6,21 @@ mod clip_writer;
 #[path = "../../crates/imaging/tests/it/fixtures.rs"]
 #[allow(dead_code)]
 mod fixtures;
+#[path = "../../crates/imaging/tests/it/gain_map_writer.rs"]
+#[allow(dead_code)]
+mod gain_map_writer;
+#[path = "../../crates/imaging/tests/it/gif_writer.rs"]
+#[allow(dead_code)]
+mod gif_writer;
 #[path = "../../crates/imaging/tests/it/heif_coded.rs"]
 #[allow(dead_code)]
 mod heif_coded;
 #[path = "../../crates/imaging/tests/it/heif_writer.rs"]
 #[allow(dead_code)]
 mod heif_writer;
+#[path = "../../crates/imaging/tests/it/raw_writer.rs"]
+#[allow(dead_code)]
+mod raw_writer;
 #[path = "../../crates/imaging/tests/it/seeds.rs"]
 mod seeds;
 
@@ -32,7 +41,7 @@ pub const LIMITS: Limits = Limits {
 /// Puts the files of those kinds into the folder of seeds; all kinds if none is named.
 pub fn plant_media(kinds: &[MediaType]) {
     let all = seeds::seeds().into_iter().chain(seeds::heif_seeds());
-    let all = all.chain([seeds::clip_seed()]);
+    let all = all.chain(seeds::plain_seeds()).chain([seeds::clip_seed()]);
     plant(all.filter(|bytes| {
         kinds.is_empty() || sniff(bytes).is_some_and(|kind| kinds.contains(&kind))
     }));

@@ -6,5 +6,6 @@ pub mod gateway;
 pub mod imaging;
 pub mod intake;
 pub mod lanes;
+pub mod media;
 pub mod weaknet;
 pub mod wire;

@@ -47,6 +47,25 @@ pub fn encode_jpeg(
         .map_err(ImagingError::encode)
 }
 
+/// Encodes lightness alone, at `quality` 1 to 100.
+pub(crate) fn encode_gray_jpeg(gray: &Pixels, quality: u8) -> Result<Vec<u8>, ImagingError> {
+    let mut compressor = Compressor::new().map_err(ImagingError::encode)?;
+    let quality = i32::from(quality.clamp(1, 100));
+    let set = compressor.set_quality(quality);
+    set.and_then(|()| compressor.set_subsamp(Subsamp::Gray))
+        .map_err(ImagingError::encode)?;
+    let image = Image {
+        pixels: gray.bytes.as_slice(),
+        width: gray.width as usize,
+        pitch: gray.width as usize,
+        height: gray.height as usize,
+        format: PixelFormat::GRAY,
+    };
+    compressor
+        .compress_to_vec(image)
+        .map_err(ImagingError::encode)
+}
+
 /// Encodes upright planes, whose chroma is halved, at `quality` 1 to 100.
 pub(crate) fn encode_jpeg_planes(planes: &Planes, quality: u8) -> Result<Vec<u8>, ImagingError> {
     let (width, height) = (planes.luma.width, planes.luma.height);

@@ -2,14 +2,14 @@
 
 use crate::orientation::Orientation;
 use crate::sniff::{MediaType, sniff};
-use crate::{ImagingError, Limits, heif, jpeg, png, webp};
+use crate::{ImagingError, Limits, gif, heif, jpeg, png, raw, webp};
 
 /// What the header says. Nothing here has been proven by decoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The kind of file, by content.
     pub media: MediaType,
-    /// Columns as stored, before the orientation is applied.
+    /// Columns as stored, before the orientation is applied. Of a raw photo, those of the JPEG that it is shown by, as all below.
     pub width: u32,
     /// Rows as stored.
     pub height: u32,
@@ -31,7 +31,7 @@ impl Header {
     }
 }
 
-/// Reads the header of a JPEG, PNG, WebP, HEIC or AVIF and checks it against `limits`.
+/// Reads the header of a JPEG, PNG, WebP, GIF, HEIC, AVIF or raw photo and checks it against `limits`.
 ///
 /// # Errors
 /// [`ImagingError::Unsupported`] for every other kind of file, [`ImagingError::Corrupt`] when the
@@ -66,6 +66,15 @@ pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
             }
             (found.width, found.height, found.orientation)
         }
+        MediaType::Gif => {
+            let found = gif::read(bytes)?;
+            (found.width, found.height, Orientation::Upright)
+        }
+        MediaType::Tiff | MediaType::Dng => {
+            let found = raw::find(bytes, limits)?;
+            coefficient_bytes = found.coefficient_bytes;
+            (found.size.0, found.size.1, found.orientation)
+        }
         MediaType::Heic | MediaType::Avif => {
             let found = heif::read(bytes)?;
             // What is cut off has to be decoded as well.
@@ -74,13 +83,9 @@ pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
             has_alpha_plane = found.has_alpha;
             (found.width, found.height, found.orientation)
         }
-        MediaType::Gif
-        | MediaType::Tiff
-        | MediaType::Dng
-        | MediaType::Svg
-        | MediaType::Mp4
-        | MediaType::Mov
-        | MediaType::ThreeGp => return Err(ImagingError::unsupported(media.mime())),
+        MediaType::Svg | MediaType::Mp4 | MediaType::Mov | MediaType::ThreeGp => {
+            return Err(ImagingError::unsupported(media.mime()));
+        }
     };
     check_pixels((width, height), limits)?;
     Ok(Header {

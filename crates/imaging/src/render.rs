@@ -15,7 +15,7 @@ use crate::pixels::{Decoded, Extent};
 use crate::resize::fit;
 use crate::sniff::MediaType;
 use crate::thumbhash::{THUMBHASH_EDGE, thumbhash};
-use crate::{ImagingError, Limits, heif, jpeg, png, webp};
+use crate::{ImagingError, Limits, gain_map, gif, heif, jpeg, png, raw, webp};
 
 /// What came of a picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Rendered {
     pub scores: Option<FrameScores>,
 }
 
-/// One encoded output: upright, sRGB, without metadata.
+/// One encoded output: upright, sRGB, without metadata but what belongs to a gain map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendition {
     /// What it was made by.
@@ -70,7 +70,8 @@ impl From<bool> for Wants {
 
 /// Decodes `input` once and makes every preset's rendition of it.
 ///
-/// The pixels come from the main image: never from an embedded thumbnail, never from a trailer.
+/// The pixels come from the main image: never from an embedded thumbnail, never from a trailer. A raw photo alone is shown by the
+/// largest JPEG that its camera put into it.
 ///
 /// # Errors
 /// See [`ImagingError`]. A file that is cut off or damaged inside is an error, not a picture that
@@ -91,13 +92,26 @@ pub fn render(
     let decoded = match header.media {
         MediaType::Png => png::decode(input, long_edge, limits)?,
         MediaType::Webp => webp::decode(input, &webp::read(input)?, long_edge, limits)?,
+        MediaType::Gif => gif::decode(input, long_edge, limits)?,
+        MediaType::Tiff | MediaType::Dng => {
+            let place = raw::find(input, limits)?.place;
+            let shown = input.get(place).unwrap_or_default();
+            jpeg::decode(shown, long_edge, least_edge, limits)?
+        }
         MediaType::Heic | MediaType::Avif => heif::decode(input, long_edge, limits)?,
         // `header` lets nothing else through but JPEG.
         _ => jpeg::decode(input, long_edge, least_edge, limits)?,
     };
+
+    let mut gain_map = match presets.iter().any(Preset::keeps_gain_map) {
+        true => gain_map::find(input, &header, decoded.profile.as_ref(), limits),
+        false => None,
+    };
     // A JPEG's decoder may have made what serves as it is; all else is resized from more.
     let long_edge = match header.media {
-        MediaType::Jpeg => long_edge.min(longer_side(decoded.extent)),
+        MediaType::Jpeg | MediaType::Tiff | MediaType::Dng => {
+            long_edge.min(longer_side(decoded.extent))
+        }
         _ => long_edge,
     };
     let size = |edge: u32| fit(header.width, header.height, edge.min(long_edge));
@@ -116,7 +130,15 @@ pub fn render(
             }
             Some((slot, preset)) => {
                 let whole = stage.resize(&mut resizer, size(step.edges.0))?;
-                let (width, height, bytes) = whole.encode(preset, header.orientation)?;
+                let (width, height, mut bytes) = whole.encode(preset, header.orientation)?;
+                if preset.keeps_gain_map()
+                    && let Some(map) = gain_map.take()
+                {
+                    // The picture is whole without it.
+                    if let Ok(both) = map.behind(&bytes, &mut resizer, header.orientation, preset) {
+                        bytes = both;
+                    }
+                }
                 place(&mut made, slot, (preset, width, height, bytes));
                 stage = Stage::Resized(whole);
             }

@@ -118,18 +118,19 @@ impl MediaType {
         }
     }
 
-    /// Whether [`crate::render`] knows this kind.
+    /// Whether [`crate::render`] knows this kind: of TIFF, raw photos alone.
     #[must_use]
     pub fn is_decodable(self) -> bool {
         match self {
-            Self::Jpeg | Self::Png | Self::Webp | Self::Heic | Self::Avif => true,
-            Self::Gif
+            Self::Jpeg
+            | Self::Png
+            | Self::Webp
+            | Self::Gif
+            | Self::Heic
+            | Self::Avif
             | Self::Tiff
-            | Self::Dng
-            | Self::Svg
-            | Self::Mp4
-            | Self::Mov
-            | Self::ThreeGp => false,
+            | Self::Dng => true,
+            Self::Svg | Self::Mp4 | Self::Mov | Self::ThreeGp => false,
         }
     }
 }

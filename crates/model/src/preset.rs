@@ -64,6 +64,12 @@ pub struct Preset {
 }
 
 impl Preset {
+    /// Whether a gain map of the original goes with it, behind the same picture as without one: an Ultra HDR JPEG.
+    #[must_use]
+    pub fn keeps_gain_map(&self) -> bool {
+        self.name == LARGE.name
+    }
+
     /// The shortest longer edge that serves, in pixels, of an original that is not smaller itself.
     #[must_use]
     pub fn least_long_edge(&self) -> u32 {
@@ -90,7 +96,7 @@ pub const DISPLAY: Preset = Preset {
     quality: 75,
     shape: Shape::Whole,
 };
-/// Zooming and larger screens; made by `derive`.
+/// Zooming and larger screens, with a gain map if there is one; made by `derive`.
 pub const LARGE: Preset = Preset {
     name: "large",
     version: 1,

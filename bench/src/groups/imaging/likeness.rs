@@ -16,7 +16,8 @@ pub struct Original {
     folder: PathBuf,
 }
 
-fn vips(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
+/// What a program of libvips says.
+pub fn vips(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let output = Command::new(program).args(arguments).output();
     let output = output.with_context(|| format!("{program} (Debian package libvips-tools)"))?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -24,8 +25,19 @@ fn vips(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn text(path: &Path) -> anyhow::Result<&str> {
+/// A path as an argument.
+pub fn text(path: &Path) -> anyhow::Result<&str> {
     path.to_str().context("a path that is no text")
+}
+
+/// A copy without alpha, over this lightness. libvips takes the last band for alpha, whatever it is.
+pub fn flatten(from: &str, to: &str, background: &str) -> anyhow::Result<()> {
+    let bands = vips("vipsheader", &["-f", "bands", from])?;
+    match bands.trim() {
+        "2" | "4" => vips("vips", &["flatten", from, to, "--background", background])?,
+        _ => vips("vips", &["copy", from, to])?,
+    };
+    Ok(())
 }
 
 impl Original {
@@ -44,6 +56,18 @@ impl Original {
             )?;
             whole = converted;
         }
+        // Eight bits of red, green and blue, over black where there is alpha.
+        if vips("vipsheader", &["-f", "interpretation", text(&whole)?])?.trim() != "srgb" {
+            let plain = folder.join("plain.v");
+            vips(
+                "vips",
+                &["colourspace", text(&whole)?, text(&plain)?, "srgb"],
+            )?;
+            whole = plain;
+        }
+        let flat = folder.join("flat.v");
+        flatten(text(&whole)?, text(&flat)?, "0")?;
+        let whole = flat;
         let side = |field: &str| -> anyhow::Result<f64> {
             let said = vips("vipsheader", &["-f", field, text(&whole)?])?;
             Ok(said.trim().parse()?)
@@ -57,13 +81,28 @@ impl Original {
         })
     }
 
+    /// Removes what lies in the folder of it: a photo takes three bytes for each pixel.
+    pub fn remove(self) {
+        for name in [
+            "upright.v",
+            "srgb.v",
+            "plain.v",
+            "flat.v",
+            "shown.ppm",
+            "reference.ppm",
+        ] {
+            // Most of these are not made for most photos.
+            let _ = std::fs::remove_file(self.folder.join(name));
+        }
+    }
+
     /// SSIM of a picture of it, and its size in bytes.
     pub fn compare(&self, picture: &Path) -> anyhow::Result<(f64, f64)> {
         let (shown, reference) = (
             self.folder.join("shown.ppm"),
             self.folder.join("reference.ppm"),
         );
-        vips("vips", &["copy", text(picture)?, text(&shown)?])?;
+        flatten(text(picture)?, text(&shown)?, "0")?;
         let got = Luma::read(&shown)?;
         let x = format!("{:.12}", self.width / got.width as f64);
         let y = format!("{:.12}", self.height / got.height as f64);

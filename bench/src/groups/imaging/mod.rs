@@ -7,7 +7,7 @@
 //! | `SAFELIGHT_PEERS` | where `scripts/peers.sh` has put sharp; without it that is left out |
 //! | `SAFELIGHT_IMAGING` | `all`: every JPEG of 8 megapixels and more, and those that `make-large.sh` makes; else three |
 
-mod likeness;
+pub mod likeness;
 pub mod ours;
 mod peers;
 pub mod used;

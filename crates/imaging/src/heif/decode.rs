@@ -4,6 +4,7 @@ use super::frame::{Chroma, Frame};
 use super::meta::Meta;
 use super::mosaic::{Codec, Mosaic, Tile};
 use super::picture::Picture;
+use super::placement::Placement;
 use super::properties::Cicp;
 use super::sampler::{Resampling, Sampler};
 use super::ycbcr::Conversion;
@@ -24,7 +25,6 @@ pub(crate) fn decode(
 ) -> Result<Decoded, ImagingError> {
     let meta = Meta::read(bytes)?;
     let picture = Picture::of(&meta)?;
-    let place = picture.placement;
     let factor = factor(&picture, long_edge);
     demand(&picture, factor, limits)?;
     let (mut pixels, cicp) = paint(&meta, &picture.color, factor, false)?;
@@ -32,7 +32,6 @@ pub(crate) fn decode(
         let (alpha, _) = paint(&meta, alpha, factor, true)?;
         pixels = with_alpha(&pixels, &alpha, picture.premultiplied)?;
     }
-    let scaled = |side: u32| f64::from(side) / f64::from(factor);
     let profile = match picture.color.icc {
         Some(icc) => Profile::Icc(icc.to_vec()),
         None => Profile::CodePoints {
@@ -41,19 +40,25 @@ pub(crate) fn decode(
         },
     };
     Ok(Decoded {
-        extent: Extent {
-            left: scaled(place.left),
-            top: scaled(place.top),
-            width: scaled(place.width),
-            height: scaled(place.height),
-        },
+        extent: extent(picture.placement, factor),
         picture: crate::picture::Picture::Packed(pixels),
         profile: Some(profile),
     })
 }
 
+/// What of the shrunk pixels is shown.
+pub(super) fn extent(place: Placement, factor: u32) -> Extent {
+    let scaled = |side: u32| f64::from(side) / f64::from(factor);
+    Extent {
+        left: scaled(place.left),
+        top: scaled(place.top),
+        width: scaled(place.width),
+        height: scaled(place.height),
+    }
+}
+
 /// The side of the blocks that are averaged: a power of two, so that it divides the tiles.
-fn factor(picture: &Picture<'_>, long_edge: u32) -> u32 {
+pub(super) fn factor(picture: &Picture<'_>, long_edge: u32) -> u32 {
     let place = picture.placement;
     let most = shrink::factor(place.width.max(place.height), long_edge);
     let fits = |mosaic: &Mosaic<'_>, factor: u32| {
@@ -75,7 +80,11 @@ fn factor(picture: &Picture<'_>, long_edge: u32) -> u32 {
 }
 
 /// Refuses what would take more memory than allowed.
-fn demand(picture: &Picture<'_>, factor: u32, limits: &Limits) -> Result<(), ImagingError> {
+pub(super) fn demand(
+    picture: &Picture<'_>,
+    factor: u32,
+    limits: &Limits,
+) -> Result<(), ImagingError> {
     let pixels = |width: u32, height: u32| u64::from(width) * u64::from(height);
     let tile = |mosaic: &Mosaic<'_>| {
         pixels(mosaic.tile_width, mosaic.tile_height).saturating_mul(DECODER_BYTES_PER_PIXEL)
@@ -97,7 +106,7 @@ fn demand(picture: &Picture<'_>, factor: u32, limits: &Limits) -> Result<(), Ima
 
 /// Decodes all tiles. With `luma_only` nothing else is looked at, as for alpha. Also tells what
 /// the colours mean.
-fn paint(
+pub(super) fn paint(
     meta: &Meta<'_>,
     mosaic: &Mosaic<'_>,
     factor: u32,

@@ -8,9 +8,11 @@
 //!
 //! What is shown is the primary item: `irot`, `imir` and `clap` place it, EXIF does not (the
 //! standard has EXIF's orientation follow them), its alpha plane belongs to it. Thumbnails, gain
-//! maps, depth and other auxiliary items, further pictures and image sequences are not looked at.
+//! maps, depth and other auxiliary items, further pictures and image sequences are never shown; a gain map
+//! may go with a rendition.
 
 mod attached;
+mod auxiliary;
 mod av1;
 mod clean_items;
 mod decode;
@@ -26,6 +28,7 @@ mod sps;
 mod ycbcr;
 
 pub(crate) use attached::attached;
+pub(crate) use auxiliary::decode_auxiliary;
 pub(crate) use clean_items::clean_items;
 pub(crate) use decode::decode;
 pub(crate) use picture::read;

@@ -34,6 +34,8 @@ pub(super) struct Properties<'a> {
     /// In the order in which they are to be applied.
     pub transforms: Vec<Transform>,
     pub is_alpha: bool,
+    /// What an auxiliary item adds.
+    pub auxiliary: Option<&'a [u8]>,
 }
 
 impl<'a> Properties<'a> {
@@ -77,6 +79,7 @@ impl<'a> Properties<'a> {
                     let rest = reader.rest();
                     let head = rest.get(..LONGEST_AUXILIARY_TYPE).unwrap_or(rest);
                     let name = head.split(|byte| *byte == 0).next();
+                    found.auxiliary = name;
                     found.is_alpha = name.is_some_and(|name| ALPHA.contains(&name));
                 }
                 b"pixi" | b"pasp" => {}

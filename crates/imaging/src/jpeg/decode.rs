@@ -6,7 +6,7 @@ use std::ptr;
 
 use turbojpeg::raw;
 
-use super::structure::{Structure, walk};
+use super::structure::{Frame, Structure, walk};
 use crate::color::is_srgb;
 use crate::picture::Picture;
 use crate::pixels::{Decoded, Extent, Kind, Pixels, Profile};
@@ -25,6 +25,13 @@ const EIGHTHS_AS_IS: [u32; 2] = [2, 4];
 /// From this many halves of the wanted edge on, the resize that follows hides what the simple
 /// chroma upsampling loses.
 const FAST_UPSAMPLE_HALVES: u32 = 3;
+
+/// Whether [`decode`] knows pictures with this header.
+pub(crate) fn is_decodable(frame: &Frame) -> bool {
+    PROCESSES.contains(&frame.process)
+        && frame.precision == 8
+        && matches!(frame.sampling.len(), 1 | 3 | 4)
+}
 
 /// Decodes the first image in `bytes`. Its longer edge is not below `long_edge` unless the file's is,
 /// or unless it is at least `least_edge` and the decoder gets there by itself.

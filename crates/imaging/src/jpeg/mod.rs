@@ -5,5 +5,5 @@ mod decode;
 mod structure;
 
 pub(crate) use clean::clean;
-pub(crate) use decode::decode;
-pub(crate) use structure::walk;
+pub(crate) use decode::{decode, is_decodable};
+pub(crate) use structure::{walk, walk_parts};

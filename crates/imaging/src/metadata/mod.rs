@@ -9,7 +9,8 @@ mod xmp;
 pub use captured::Captured;
 pub use place::Place;
 pub(crate) use text::plain;
-pub(crate) use tiff::parse_tiff;
+pub(crate) use tiff::{apple_light, parse_tiff};
+pub(crate) use xmp::property;
 
 use crate::sniff::{MediaType, sniff};
 use crate::{ImagingError, Orientation, clip, heif, jpeg, png, webp};
@@ -54,8 +55,8 @@ pub struct Metadata {
 /// which is at most 1 MiB.
 ///
 /// # Errors
-/// [`ImagingError::Unsupported`] for other kinds of files than JPEG, PNG, WebP, HEIC, AVIF, MP4, MOV
-/// and 3GP; [`ImagingError::Corrupt`] when the structure of the file itself cannot be followed.
+/// [`ImagingError::Unsupported`] for other kinds of files than JPEG, PNG, WebP, HEIC, AVIF, TIFF, DNG,
+/// MP4, MOV and 3GP; [`ImagingError::Corrupt`] when the structure of the file itself cannot be followed.
 pub fn read_metadata(input: &[u8]) -> Result<Metadata, ImagingError> {
     let media = sniff(input).ok_or_else(|| ImagingError::unsupported("a file of unknown type"))?;
     let piece = |place: Option<std::ops::Range<usize>>| input.get(place?);
@@ -90,7 +91,12 @@ pub fn read_metadata(input: &[u8]) -> Result<Metadata, ImagingError> {
         MediaType::Mp4 | MediaType::Mov | MediaType::ThreeGp => {
             clip::read_metadata(input, &mut found)?;
         }
-        MediaType::Gif | MediaType::Tiff | MediaType::Dng | MediaType::Svg => {
+        MediaType::Tiff | MediaType::Dng => {
+            // Directories stand before pixels.
+            let head = input.get(..tiff::MAX_EXIF_BYTES).unwrap_or(input);
+            found.add(Some(head), None);
+        }
+        MediaType::Gif | MediaType::Svg => {
             return Err(ImagingError::unsupported(media.mime()));
         }
     }

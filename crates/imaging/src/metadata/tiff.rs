@@ -6,12 +6,14 @@ use super::{Captured, Metadata, Place, plain};
 use crate::Orientation;
 
 /// Blocks above this are not looked at: cameras stay below 64 KiB.
-const MAX_EXIF_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_EXIF_BYTES: usize = 1024 * 1024;
 /// With this Apple's maker note begins. At its end, a directory.
 const APPLE: &[u8] = b"Apple iOS\0\0\x01MM";
 /// In Apple's directory: what pictures of a burst share, and the halves of a Live Photo.
 const BURST_UUID: u16 = 0x000b;
 const CONTENT_IDENTIFIER: u16 = 0x0011;
+const HDR_HEADROOM: u16 = 0x0021;
+const HDR_GAIN: u16 = 0x0030;
 
 /// Parses what can be parsed.
 pub(crate) fn parse_tiff(tiff: &[u8]) -> Option<Exif> {
@@ -62,15 +64,28 @@ pub(super) fn read(tiff: &[u8], found: &mut Metadata) {
     }
 }
 
+/// How much light Apple's camera measured: what its maker note calls headroom and gain.
+pub(crate) fn apple_light(tiff: &[u8]) -> Option<(f64, f64)> {
+    let exif = parse_tiff(tiff)?;
+    let Some(Value::Undefined(note, _)) = value(&exif, Tag::MakerNote) else {
+        return None;
+    };
+    let note = apple_note(note)?;
+    let number = |tag| numbers(&note, Tag(Context::Tiff, tag)).first().copied()?;
+    Some((number(HDR_HEADROOM)?, number(HDR_GAIN)?))
+}
+
 /// Reads Apple's maker note. Its directory is one of TIFF, whose offsets count from where the note
 /// begins; so with a header of TIFF in place of the name it is a TIFF structure.
-fn read_apple(note: &[u8], found: &mut Metadata) {
-    if !note.starts_with(APPLE) {
-        return;
-    }
+fn apple_note(note: &[u8]) -> Option<Exif> {
+    note.starts_with(APPLE).then_some(())?;
     let mut tiff = note.to_vec();
     tiff[..8].copy_from_slice(b"MM\0*\0\0\0\x0e");
-    if let Some(note) = parse_tiff(&tiff) {
+    parse_tiff(&tiff)
+}
+
+fn read_apple(note: &[u8], found: &mut Metadata) {
+    if let Some(note) = apple_note(note) {
         found.burst_id = text(&note, Tag(Context::Tiff, BURST_UUID));
         found.live_id = text(&note, Tag(Context::Tiff, CONTENT_IDENTIFIER));
     }

@@ -20,7 +20,7 @@ pub(super) fn read(xmp: &[u8], found: &mut Metadata) {
 
 /// The value of the first property of this name, which begins with a colon, since its prefix may be
 /// any: as an attribute, or as an element.
-fn property<'a>(xmp: &'a [u8], name: &str) -> Option<&'a [u8]> {
+pub(crate) fn property<'a>(xmp: &'a [u8], name: &str) -> Option<&'a [u8]> {
     memchr::memmem::find_iter(xmp, name).find_map(|at| {
         let behind = xmp.get(at + name.len()..)?;
         let behind = behind.get(..MAX_VALUE_BYTES).unwrap_or(behind);

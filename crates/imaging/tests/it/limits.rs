@@ -121,9 +121,8 @@ fn scans() {
 fn other_kinds_are_named() {
     let limits = Limits::default();
     for (bytes, name) in [
-        (&b"GIF89a\x01\0\x01\0"[..], "image/gif"),
         (
-            b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>",
+            &b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>"[..],
             "image/svg+xml",
         ),
         (b"\0\0\0\x14ftypisom\0\0\0\0mp41", "video/mp4"),

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use safelight_imaging::{Limits, clean, header, read_metadata, render, sniff};
 use safelight_model::preset::ALL;
 
-use crate::seeds::{clip_seed, heif_seeds, seeds};
+use crate::seeds::{clip_seed, heif_seeds, plain_seeds, seeds};
 
 fn try_all(bytes: &[u8]) {
     let limits = Limits {
@@ -49,7 +49,8 @@ fn a_clip_cut_off_anywhere_and_with_any_byte_changed() {
 
 #[test]
 fn pictures_cut_off_anywhere() {
-    for seed in seeds().into_iter().chain(heif_seeds()) {
+    let all = seeds().into_iter().chain(heif_seeds());
+    for seed in all.chain(plain_seeds()) {
         for at in 0..seed.len() {
             try_plain(&seed[..at]);
         }
@@ -60,14 +61,16 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_bytes(bytes in prop::collection::vec(any::<u8>(), 0..2000), kind in 0..6_usize) {
-        let magic: [&[u8]; 6] = [
+    fn random_bytes(bytes in prop::collection::vec(any::<u8>(), 0..2000), kind in 0..8_usize) {
+        let magic: [&[u8]; 8] = [
             b"",
             b"\xff\xd8\xff",
             b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR",
             b"RIFF\0\0\0\0WEBPVP8X",
             b"\0\0\0\x20ftyp",
             b"<?xml",
+            b"GIF89a",
+            b"II*\0\x08\0\0\0",
         ];
         try_all(&[magic[kind], &bytes].concat());
     }
@@ -118,6 +121,19 @@ fn mutate(mut bytes: Vec<u8>, changes: &Changes, cut: Option<prop::sample::Index
         bytes.truncate(cut.index(bytes.len()));
     }
     try_all(&bytes);
+}
+
+#[test]
+fn a_bit_of_any_byte_of_a_gif_a_raw_photo_or_a_gain_map_flipped() {
+    for seed in plain_seeds() {
+        for at in 0..seed.len() {
+            for bit in [0, 3, 7] {
+                let mut bytes = seed.clone();
+                bytes[at] ^= 1 << bit;
+                try_all(&bytes);
+            }
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use image_hasher::ImageHash;
 use safelight_imaging::{Limits, Rendered, render};
 use safelight_model::codes::Code;
-use safelight_model::preset::{COVER, OF_EVERY_PICTURE};
+use safelight_model::preset::{COVER, LARGE, OF_EVERY_PICTURE};
 
 use crate::fixtures::*;
 use crate::vips::{hash, reference, similarity};
@@ -121,16 +121,12 @@ fn photos_render_like_the_reference() {
             let most = rendition.preset.long_edge.min(original);
             let least = rendition.preset.least_long_edge().min(original);
             assert!((least..=most).contains(&long), "{name}: {long}");
-            for word in [
-                &b"Exif\0\0"[..],
-                b"GPS",
-                b"http://ns.adobe.com",
-                b"ICC_PROFILE",
-            ] {
-                assert!(
-                    !rendition.bytes.windows(word.len()).any(|w| w == word),
-                    "{name}"
-                );
+            let has = |word: &[u8]| rendition.bytes.windows(word.len()).any(|w| w == word);
+            // What belongs to a gain map is all of XMP that there may be.
+            let is_hdr = rendition.preset.keeps_gain_map() && has(b"hdrgm:GainMapMax");
+            assert!(is_hdr || !has(b"http://ns.adobe.com"), "{name}");
+            for word in [&b"Exif\0\0"[..], b"GPS", b"ICC_PROFILE"] {
+                assert!(!has(word), "{name}");
             }
         }
         if rendered.width < 16 {
@@ -146,6 +142,31 @@ fn photos_render_like_the_reference() {
             );
         }
     }
+}
+
+#[test]
+fn gain_maps_of_phones_go_with_large() {
+    let Some(media) = media() else { return };
+    for (name, has_map) in [
+        ("hdr/ultrahdr_4k_hdrgm.jpg", true),
+        ("hdr/ultrahdr_small.jpg", true),
+        ("hdr/iphone13mini_gainmap_apple.jpg", true),
+        ("hdr/iphone13mini_gainmap_iso.jpg", true),
+        ("motion/pixel3axl_12mp.MP.jpg", false),
+        ("photos/samsung_s9plus_12mp.jpg", false),
+    ] {
+        let large = render_file(&media.join(name)).renditions.pop().unwrap();
+        assert_eq!(large.preset, LARGE);
+        let said = b"hdrgm:GainMapMax";
+        let found = large.bytes.windows(said.len()).any(|w| w == said);
+        assert_eq!(found, has_map, "{name}");
+    }
+}
+
+#[test]
+fn a_raw_photo_is_shown_like_the_reference() {
+    let Some(media) = media() else { return };
+    check_likeness(&media.join("formats/nikon_z9_he_small.dng"), SAME_COLOR);
 }
 
 #[test]

@@ -6,8 +6,11 @@ use safelight_imaging::encode_webp;
 
 use crate::clip_writer::{Track, clip};
 use crate::fixtures::*;
+use crate::gain_map_writer::{adobe, ultra_hdr};
+use crate::gif_writer::gif_seed;
 use crate::heif_coded::*;
 use crate::heif_writer::{boxed, grid, heif};
+use crate::raw_writer::raw_seed;
 
 /// Valid files of every kind, small, with metadata and profiles.
 pub fn seeds() -> Vec<Vec<u8>> {
@@ -66,6 +69,11 @@ pub fn heif_seeds() -> Vec<Vec<u8>> {
         heif(b"heic", &[HEVC_10_BIT.item()]),
         heif(b"avif", &[AV1_10_BIT_444.item()]),
     ]
+}
+
+/// A GIF, a raw photo, and one with a gain map.
+pub fn plain_seeds() -> Vec<Vec<u8>> {
+    vec![gif_seed(), raw_seed(), ultra_hdr(6, &adobe(2.0))]
 }
 
 /// A clip with metadata of every kind that is read or removed.

@@ -265,6 +265,7 @@ async fn render(
         }
         Err(error) => {
             let code = error.code();
+            found.mime = fetched.media.map(|media| media.mime().to_owned());
             if !is_of_the_content(code) {
                 found.sha256 = None;
             }

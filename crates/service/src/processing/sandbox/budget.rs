@@ -153,9 +153,9 @@ pub fn expected_of(header: &Header, file_bytes: u64) -> u64 {
     let pixels = u64::from(width).saturating_mul(u64::from(height));
     let bytes_per_pixel = match header.media {
         // What is read of them; coefficients are added.
-        MediaType::Jpeg => 1,
-        // Its pixels with alpha, and a row of filters.
-        MediaType::Png => 6,
+        MediaType::Jpeg | MediaType::Tiff | MediaType::Dng => 1,
+        // Its pixels with alpha, and a row of filters, or the numbers of colours.
+        MediaType::Png | MediaType::Gif => 6,
         // Planes; pixels, alpha and both together.
         _ if header.has_alpha_plane => 13,
         // Planes, pixels with alpha, and what is read of them.

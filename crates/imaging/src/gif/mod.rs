@@ -1,0 +1,7 @@
+//! GIF: where its first frame lies, and what it shows.
+
+mod blocks;
+mod decode;
+
+pub(crate) use blocks::read;
+pub(crate) use decode::decode;
