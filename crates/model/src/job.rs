@@ -9,6 +9,10 @@ pub enum JobKind {
     Inspect,
     /// Make the renditions beyond the cover.
     Derive,
+    /// Make the JPEG of renditions, for who shows nothing else.
+    DeriveJpeg,
+    /// Make the AVIF of renditions, which is smaller.
+    DeriveAvif,
     /// Give a picture its perceptual hash that was inspected before there were any.
     Hash,
     /// Read what a file tells of how it was taken that was inspected before that was read.
@@ -23,9 +27,11 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Inspect,
         Self::Derive,
+        Self::DeriveJpeg,
+        Self::DeriveAvif,
         Self::Hash,
         Self::ReadMetadata,
         Self::Clean,
@@ -39,6 +45,8 @@ impl JobKind {
         match self {
             Self::Inspect => "inspect",
             Self::Derive => "derive",
+            Self::DeriveJpeg => "derive_jpeg",
+            Self::DeriveAvif => "derive_avif",
             Self::Hash => "hash",
             Self::ReadMetadata => "read_metadata",
             Self::Clean => "clean",
@@ -59,8 +67,10 @@ impl JobKind {
     pub fn lane(self) -> Lane {
         match self {
             Self::Inspect => Lane::Interactive,
-            Self::Derive | Self::Clean => Lane::Standard,
-            Self::Hash | Self::ReadMetadata | Self::Purge | Self::Sweep => Lane::Bulk,
+            Self::Derive | Self::DeriveJpeg | Self::Clean => Lane::Standard,
+            Self::DeriveAvif | Self::Hash | Self::ReadMetadata | Self::Purge | Self::Sweep => {
+                Lane::Bulk
+            }
         }
     }
 

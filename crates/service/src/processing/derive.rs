@@ -8,6 +8,8 @@ use safelight_catalog::renditions;
 use safelight_catalog::{CatalogError, Tx, near};
 use safelight_imaging::Limits;
 use safelight_model::codes::Code;
+use safelight_model::cost_class::CostClass;
+use safelight_model::job::JobKind;
 use safelight_model::preset::{self, Preset};
 
 use super::AtHand;
@@ -16,6 +18,7 @@ use super::sandbox::{RenderTask, Sandbox};
 use super::store_rendition::{store_rendition, tell_of_rendition};
 use crate::context::{Context, Owner};
 use crate::insights::record::{Told, record_with};
+use crate::queue::enqueue::enqueue_costing;
 use crate::work::{JobError, Results, results};
 
 /// Runs the job up to its results.
@@ -84,6 +87,7 @@ pub async fn run(
     for made in reply.renditions {
         stored.push(store_rendition(context, tenant_id, blob_id, asset_id, made).await?);
     }
+    let class = CostClass::of_picture(blob.mime.as_deref(), blob.width, blob.height);
     let (context, job, picture_hash) = (context.clone(), job.clone(), reply.picture_hash);
     Ok(results(move |tx| {
         Box::pin(async move {
@@ -102,6 +106,14 @@ pub async fn run(
             if !is_hashed {
                 let (blob_id, now) = (&job.subject_id, context.now());
                 near::hash_later(tx, &job.tenant_id, blob_id, picture_hash, now).await?;
+            }
+            if context.settings.avif {
+                let owner = Owner {
+                    tenant_id: job.tenant_id.clone(),
+                    owner_id: job.owner_id.clone(),
+                };
+                let (kind, blob_id) = (JobKind::DeriveAvif, &job.subject_id);
+                enqueue_costing(tx, &context, class, kind, &owner, blob_id).await?;
             }
             Ok(())
         })

@@ -3,6 +3,7 @@
 mod at_hand;
 pub mod clean_original;
 pub mod derive;
+pub mod derive_alternatives;
 mod fetch_original;
 mod file_metadata;
 pub mod hash_picture;
