@@ -18,7 +18,7 @@ struct Alternative {
 /// bytes; `docs/guide/benchmarks.md` has the figures.
 pub const DISPLAY_AVIF: Preset = Preset {
     format: Format::Avif,
-    quality: 62,
+    quality: 58,
     ..DISPLAY
 };
 /// `display` for who shows JPEG only; made when it is first asked for.
