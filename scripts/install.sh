@@ -31,8 +31,9 @@ build)
     has pkg-config || missing+=(pkg-config)
     has meson || missing+=(meson)
     has ninja || missing+=(ninja-build)
+    has perl || missing+=(perl)
     needs='building needs'
-    by_hand='a C and C++ compiler, cmake, nasm, pkg-config, meson, ninja'
+    by_hand='a C and C++ compiler, cmake, nasm, pkg-config, meson, ninja, perl'
     ;;
 test)
     { has_initdb && has psql; } || missing+=(postgresql)

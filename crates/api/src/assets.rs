@@ -21,6 +21,9 @@ pub struct Asset {
     /// The cover's URL once it is viewable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cover_url: Option<String>,
+    /// `fields=renditions`: the picture in the size and format that serve who asks, once it is viewable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_url: Option<String>,
     /// `fields=thumbhash`: a blurred placeholder, base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thumbhash: Option<String>,
@@ -286,6 +289,9 @@ pub struct Rendition {
     /// Where it is, signed, when it may be shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// The same in the format that serves who asks: AVIF, WebP or JPEG.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_url: Option<String>,
     /// Width in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<i64>,

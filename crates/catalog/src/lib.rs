@@ -13,6 +13,7 @@
 //! lost: a function that changes something answers whether it did.
 
 pub mod albums;
+pub mod alternatives;
 pub mod appends;
 pub mod assets;
 pub mod best_frames;

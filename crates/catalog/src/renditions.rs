@@ -3,6 +3,7 @@
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
 use safelight_model::preset::{CLEANED, Preset};
+use safelight_model::variant;
 
 use crate::error::CatalogError;
 use crate::transaction::Tx;
@@ -14,7 +15,7 @@ use crate::values;
 pub struct Rendition {
     /// The blob it was derived from.
     pub blob_id: String,
-    /// The preset's name.
+    /// The preset's name, or that of an alternative ([`variant::slot`]).
     pub preset: String,
     /// The preset's version.
     pub version: i64,
@@ -105,7 +106,7 @@ pub async fn store(
         values![
             tenant_id,
             blob_id,
-            made.preset.name,
+            variant::slot(&made.preset),
             i64::from(made.preset.version),
             &made.object_key,
             &made.etag,
@@ -120,7 +121,8 @@ pub async fn store(
     Ok(())
 }
 
-/// Records that the renditions of a blob that are still pending will not come, and why. Its cleaned original is none of them.
+/// Records that the renditions of a blob that are still pending will not come, and why. Its cleaned original is none of them, nor are
+/// alternatives.
 ///
 /// # Errors
 /// What the database says.
@@ -134,7 +136,8 @@ pub async fn fail_pending(
 ) -> Result<u64, CatalogError> {
     tx.exec(
         "UPDATE renditions SET state = 'failed', reason_code = $3, reason_detail = $4, updated_at = $5
-          WHERE tenant_id = $1 AND blob_id = $2 AND state = 'pending' AND preset <> $6",
+          WHERE tenant_id = $1 AND blob_id = $2 AND state = 'pending' AND preset <> $6
+            AND preset NOT LIKE '%.%'",
         values![tenant_id, blob_id, code.as_str(), detail, at, CLEANED],
     )
     .await

@@ -5,6 +5,7 @@
 //! [`sniff`] and [`header`] are plain Rust with small, bounded allocations, and may be called
 //! anywhere.
 
+mod avif;
 mod boxes;
 mod clean;
 mod clip;

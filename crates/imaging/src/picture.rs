@@ -4,6 +4,7 @@ use fast_image_resize::Resizer;
 use safelight_model::preset::{Format, Preset};
 
 use crate::ImagingError;
+use crate::avif::{encode_avif, encode_avif_planes};
 use crate::color::to_srgb;
 use crate::encode_jpeg::{encode_jpeg, encode_jpeg_planes};
 use crate::orientation::Orientation;
@@ -123,6 +124,7 @@ impl Picture {
                 match preset.format {
                     Format::Webp => encode_webp_planes(upright, preset.quality)?,
                     Format::Jpeg => encode_jpeg_planes(upright, preset.quality)?,
+                    Format::Avif => encode_avif_planes(upright, preset.quality)?,
                 }
             }
         };
@@ -140,6 +142,7 @@ fn encode_packed(preset: Preset, upright: &Pixels) -> Result<Vec<u8>, ImagingErr
             encode_jpeg(width, height, &flat.bytes, preset.quality)
         }
         Format::Jpeg => encode_jpeg(width, height, &upright.bytes, preset.quality),
+        Format::Avif => encode_avif(upright, preset.quality),
     }
 }
 

@@ -11,6 +11,10 @@ pub enum JobKind {
     Crop,
     /// Make the renditions beyond the cover.
     Derive,
+    /// Make the JPEG of renditions, for who shows nothing else.
+    DeriveJpeg,
+    /// Make the AVIF of renditions, which is smaller.
+    DeriveAvif,
     /// Give a picture its perceptual hash and its scores that was inspected before there were any.
     Hash,
     /// Read what a file tells of how it was taken that was inspected before that was read.
@@ -25,10 +29,12 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Inspect,
         Self::Crop,
         Self::Derive,
+        Self::DeriveJpeg,
+        Self::DeriveAvif,
         Self::Hash,
         Self::ReadMetadata,
         Self::Clean,
@@ -43,6 +49,8 @@ impl JobKind {
             Self::Inspect => "inspect",
             Self::Crop => "crop",
             Self::Derive => "derive",
+            Self::DeriveJpeg => "derive_jpeg",
+            Self::DeriveAvif => "derive_avif",
             Self::Hash => "hash",
             Self::ReadMetadata => "read_metadata",
             Self::Clean => "clean",
@@ -63,8 +71,10 @@ impl JobKind {
     pub fn lane(self) -> Lane {
         match self {
             Self::Inspect | Self::Crop => Lane::Interactive,
-            Self::Derive | Self::Clean => Lane::Standard,
-            Self::Hash | Self::ReadMetadata | Self::Purge | Self::Sweep => Lane::Bulk,
+            Self::Derive | Self::DeriveJpeg | Self::Clean => Lane::Standard,
+            Self::DeriveAvif | Self::Hash | Self::ReadMetadata | Self::Purge | Self::Sweep => {
+                Lane::Bulk
+            }
         }
     }
 

@@ -25,4 +25,5 @@ pub mod plan;
 pub mod preset;
 pub mod tags;
 pub mod text;
+pub mod variant;
 pub mod webhook;

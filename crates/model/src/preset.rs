@@ -7,6 +7,8 @@ pub enum Format {
     Jpeg,
     /// Lossy WebP.
     Webp,
+    /// AVIF, 4:2:0, 8 bits.
+    Avif,
 }
 
 impl Format {
@@ -16,6 +18,7 @@ impl Format {
         match self {
             Self::Jpeg => "jpg",
             Self::Webp => "webp",
+            Self::Avif => "avif",
         }
     }
 
@@ -25,6 +28,7 @@ impl Format {
         match self {
             Self::Jpeg => "image/jpeg",
             Self::Webp => "image/webp",
+            Self::Avif => "image/avif",
         }
     }
 }

@@ -166,6 +166,14 @@ impl ObjectKey {
         preset.is_some_and(|(preset, _)| preset == preset::CLEANED)
     }
 
+    /// Whether it is that of a rendition by this preset.
+    #[must_use]
+    pub fn is_of(&self, preset: &Preset) -> bool {
+        let (name, version) = (preset.name, preset.version);
+        let file = format!("{name}@{version}.{}", preset.format.extension());
+        self.kind() == KeyKind::Rendition && self.0.rsplit('/').next() == Some(file.as_str())
+    }
+
     /// The id of the blob that this is a rendition of.
     #[must_use]
     pub fn blob(&self) -> Option<&str> {

@@ -29,6 +29,8 @@ pub struct ServiceSettings {
     pub dedup_scope: safelight_model::duplicates::DedupScope,
     /// What becomes of what is private in the metadata of files.
     pub metadata_policies: safelight_model::file_metadata::MetadataPolicies,
+    /// Whether AVIF is made of renditions.
+    pub avif: bool,
     /// How much one owner may have open at once.
     pub open_limit: safelight_catalog::initiate::OpenLimit,
     /// Whether clients that give no SHA-256 get URLs that are bound to a length alone.

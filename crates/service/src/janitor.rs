@@ -73,6 +73,11 @@ async fn round(context: &Context) {
         Ok(asked) => tracing::debug!(asked, "pictures without a hash are to be given one"),
         Err(error) => tracing::warn!(%error, "pictures without a hash were not looked for"),
     }
+    match processing::derive_alternatives::schedule(context).await {
+        Ok(0) => {}
+        Ok(asked) => tracing::debug!(asked, "pictures without AVIF are to be given some"),
+        Err(error) => tracing::warn!(%error, "pictures without AVIF were not looked for"),
+    }
     match processing::read_metadata::schedule(context).await {
         Ok(0) => {}
         Ok(asked) => tracing::debug!(asked, "files are to be read for what they tell"),

@@ -12,7 +12,8 @@ use safelight_model::job::JobKind;
 use crate::context::Context;
 use crate::processing::sandbox::Sandbox;
 use crate::processing::{
-    AtHand, clean_original, crop_picture, derive, hash_picture, inspect, read_metadata,
+    AtHand, clean_original, crop_picture, derive, derive_alternatives, hash_picture, inspect,
+    read_metadata,
 };
 use crate::retention::{purge_blob, sweep};
 use crate::work::{Handler, JobError, Lease, Results, results};
@@ -36,6 +37,9 @@ impl Handler for Worker {
             JobKind::Inspect => inspect::run(&self.context, &sandbox, &self.at_hand, job).await,
             JobKind::Crop => crop_picture::run(&self.context, &sandbox, job).await,
             JobKind::Derive => derive::run(&self.context, &sandbox, &self.at_hand, job).await,
+            JobKind::DeriveJpeg | JobKind::DeriveAvif => {
+                derive_alternatives::run(&self.context, &sandbox, job).await
+            }
             JobKind::Hash => hash_picture::run(&self.context, &sandbox, job).await,
             JobKind::ReadMetadata => read_metadata::run(&self.context, &sandbox, job).await,
             JobKind::Clean => clean_original::run(&self.context, &sandbox, job).await,
@@ -78,6 +82,9 @@ impl Handler for Worker {
             JobKind::Inspect => inspect::buried(tx, &self.context, job, code, detail).await,
             JobKind::Crop => crop_picture::buried(tx, &self.context, job, code, detail).await,
             JobKind::Derive => derive::buried(tx, &self.context, job, code, detail).await,
+            JobKind::DeriveJpeg | JobKind::DeriveAvif => {
+                derive_alternatives::buried(tx, &self.context, job, code, detail).await
+            }
             JobKind::Hash => hash_picture::buried(tx, &self.context, job).await,
             JobKind::ReadMetadata => read_metadata::buried(tx, &self.context, job).await,
             JobKind::Clean => clean_original::buried(tx, &self.context, job, code, detail).await,

@@ -274,6 +274,7 @@ fn to_make(rendition: &Rendition) -> Wanted {
         format: match rendition.preset.format {
             Format::Webp => "webp",
             Format::Jpeg => "jpeg",
+            Format::Avif => "avif",
         },
         quality: rendition.preset.quality,
     }

@@ -67,7 +67,7 @@ pub async fn tally(catalog: &Catalog, sent: &[Arrived]) -> anyhow::Result<Tally>
     let mut reader = catalog.reader().await?;
     let sql = "SELECT a.asset_id, a.uploaded_at, COALESCE(a.viewable_at, a.updated_at), a.state,
                       (SELECT MAX(n.updated_at) FROM renditions n
-                        WHERE n.tenant_id = r.tenant_id AND n.blob_id = r.blob_id)
+                        WHERE n.tenant_id = r.tenant_id AND n.blob_id = r.blob_id AND n.preset NOT LIKE '%.%')
                  FROM assets a JOIN resources r ON r.tenant_id = a.tenant_id AND r.asset_id = a.asset_id
                 WHERE a.owner_id <> 'old'";
     let mut ways = HashMap::new();

@@ -94,6 +94,23 @@ pub async fn is_leased(
         .is_some())
 }
 
+/// Whether a job of this kind is to be done to `subject_id`, or is being done.
+///
+/// # Errors
+/// What the database says.
+pub async fn is_live(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    subject_id: &str,
+    kind: JobKind,
+) -> Result<bool, CatalogError> {
+    let sql = "SELECT job_id FROM jobs WHERE tenant_id = $1 AND subject_id = $2 AND kind = $3 AND state <> 'dead' LIMIT 1";
+    let found = tx
+        .row(sql, values![tenant_id, subject_id, kind.as_str()])
+        .await?;
+    Ok(found.is_some())
+}
+
 /// One job and where it stands, if it is there: done jobs are not.
 ///
 /// # Errors

@@ -112,6 +112,7 @@ impl Resolved {
             return Err(self.wrong("upload_life_hours", "168 (7 days) at most"));
         }
         for key in [
+            "avif",
             "lanes",
             "length_only_urls",
             "sandbox_allow_open",

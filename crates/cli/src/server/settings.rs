@@ -105,6 +105,8 @@ settings! {
         |_| "owner".into();
     metadata_policy: "What becomes of what files tell of places: strip (not kept), keep, or owner-only (not shown to API keys); for single tenants: strip,TENANT=keep" =
         |_| "strip".into();
+    avif: "Whether AVIF is made of renditions, for browsers that show it: yes or no; it is smaller, and takes more processor time than all else that is made of a photo" =
+        |_| "yes".into();
     length_only_urls: "Whether clients that give no SHA-256 get URLs that are bound to a length alone: yes or no" =
         |_| "yes".into();
     open_uploads: "Uploads that one owner may have open at once; further ones are refused until some have ended; 0 for any number" =

@@ -82,8 +82,13 @@ pub fn options(data_dir: PathBuf, catalog_url: Option<String>, args: &[&str]) ->
         data_dir,
         catalog_url,
         extra_args: args.iter().map(|a| (*a).to_owned()).collect(),
-        // Tests that are not of it do not wait for copies to speak.
-        env: vec![("SAFELIGHT_REMOVAL_WAIT_SECONDS".to_owned(), "0".to_owned())],
+        // Tests that are not of it do not wait for copies to speak, and count what is made at once.
+        env: [
+            ("SAFELIGHT_REMOVAL_WAIT_SECONDS", "0"),
+            ("SAFELIGHT_AVIF", "no"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec(),
     }
 }
 

@@ -171,6 +171,7 @@ pub async fn context(objects: Objects, catalog_url: &str, clock: &Arc<ManualCloc
             single_max_bytes: 8 << 20,
             plan_policy: safelight_model::plan::Policy::default(),
             dedup_scope: safelight_model::duplicates::DedupScope::default(),
+            avif: false,
             metadata_policies: safelight_model::file_metadata::MetadataPolicies::default(),
             open_limit: safelight_catalog::initiate::OpenLimit::default(),
             length_only_urls: true,

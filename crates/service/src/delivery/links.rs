@@ -5,7 +5,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use safelight_api::paths;
 use safelight_imaging::MediaType;
 use safelight_model::preset::{self, Preset};
-use safelight_model::{limits, link};
+use safelight_model::{limits, link, variant};
 
 use crate::context::Context;
 
@@ -17,6 +17,10 @@ pub const ORIGINAL: &str = "original";
 pub enum File {
     /// Something derived.
     Rendition(Preset),
+    /// The same in the format that serves who asks.
+    AnyFormat(Preset),
+    /// The same in the size too.
+    AnySize,
     /// The bytes as they were received.
     Original,
     /// The same without what they tell of their owner, of a file of this kind.
@@ -24,21 +28,27 @@ pub enum File {
 }
 
 impl File {
-    /// Reads `{preset}@{version}.{format}`, `cleaned@{version}.{extension}` or `original`.
+    /// Reads `{preset}@{version}.{format}`, `{preset}@{version}`, `auto@{version}`, `cleaned@{version}.{extension}` or `original`.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         if name == ORIGINAL {
             return Some(Self::Original);
         }
-        let (stem, extension) = name.rsplit_once('.')?;
+        let Some((stem, extension)) = name.rsplit_once('.') else {
+            let (preset, version) = name.split_once('@')?;
+            let version = version.parse().ok()?;
+            if preset == variant::AUTO {
+                return (version == variant::AUTO_VERSION).then_some(Self::AnySize);
+            }
+            return preset::find(preset, version).map(Self::AnyFormat);
+        };
         let (preset, version) = stem.split_once('@')?;
         let version = version.parse().ok()?;
         if preset == preset::CLEANED {
             let media = MediaType::of_extension(extension)?;
             return (version == preset::CLEANED_VERSION).then_some(Self::Cleaned(media));
         }
-        let preset = preset::find(preset, version)?;
-        (preset.format.extension() == extension).then_some(Self::Rendition(preset))
+        variant::in_format(preset, version, extension).map(Self::Rendition)
     }
 
     /// The name in the link.
@@ -51,6 +61,8 @@ impl File {
                 format!("{name}@{version}.{}", media.extension())
             }
             Self::Rendition(p) => format!("{}@{}.{}", p.name, p.version, p.format.extension()),
+            Self::AnyFormat(p) => format!("{}@{}", p.name, p.version),
+            Self::AnySize => format!("{}@{}", variant::AUTO, variant::AUTO_VERSION),
         }
     }
 }
@@ -63,12 +75,12 @@ pub fn path(public_id: &str, file: File) -> String {
         .replace("{file}", &file.name())
 }
 
-/// A link to a rendition. The same for everyone within a window, so that caches can do their work.
+/// A link to something derived. The same for everyone within a window, so that caches can do their work.
 #[must_use]
-pub fn rendition(context: &Context, public_id: &str, preset: Preset) -> String {
+pub fn derived(context: &Context, public_id: &str, file: File) -> String {
     let window = limits::DELIVERY_WINDOW;
     let expiry = link::expiry(context.now(), window, window);
-    signed(context, &path(public_id, File::Rendition(preset)), expiry)
+    signed(context, &path(public_id, file), expiry)
 }
 
 /// `path` signed until `expiry` (Unix seconds), as a full URL.
@@ -90,15 +102,22 @@ mod tests {
     fn file_names_read_back() {
         for file in preset::ALL
             .into_iter()
+            .chain(variant::all())
             .map(File::Rendition)
-            .chain([File::Original])
+            .chain(preset::ALL.into_iter().map(File::AnyFormat))
+            .chain([File::Original, File::AnySize])
             .chain(MediaType::ALL.into_iter().map(File::Cleaned))
         {
             assert_eq!(File::parse(&file.name()), Some(file));
         }
         for wrong in [
-            "cover@1.jpg",
+            "cover@1.png",
             "cover@2.webp",
+            "cover@2",
+            "cover@1.",
+            "auto@2",
+            "auto@1.webp",
+            "auto",
             "cover.webp",
             "x@1.webp",
             "",

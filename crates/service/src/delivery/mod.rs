@@ -1,10 +1,14 @@
 //! Giving out: links, grants, ranges, cache headers. Never decodes.
 
+mod accept;
 pub mod find_near;
+mod find_source;
 pub mod grant_cleaned;
 pub mod grant_original;
+mod hints;
 pub mod links;
 pub mod list_assets;
+mod negotiate;
 mod range;
 pub mod read_asset;
 pub mod serve_media;

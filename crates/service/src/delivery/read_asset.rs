@@ -10,8 +10,9 @@ use safelight_catalog::{CatalogError, Tx, albums, metadata};
 use safelight_model::codes::Code;
 use safelight_model::lifecycle::State;
 use safelight_model::metadata::Moment;
-use safelight_model::preset;
+use safelight_model::{preset, variant};
 
+use super::links::File;
 use super::{links, show_metadata};
 use crate::context::{Context, Owner};
 use crate::governance::decide::{Viewer, Wanted, decide, shows_private};
@@ -264,12 +265,12 @@ pub(super) fn render(
     let Found { asset, made, .. } = found;
     let said = &asset.metadata;
     let viewable = decide(asset, Wanted::Rendition).is_ok();
-    let link = |name: &str, version: i64| {
-        let preset = preset::find(name, u32::try_from(version).ok()?)?;
-        viewable.then(|| links::rendition(context, &asset.public_id, preset))
-    };
+    let link = |file: File| viewable.then(|| links::derived(context, &asset.public_id, file));
+    let preset_of = |r: &Rendition| preset::find(&r.preset, u32::try_from(r.version).ok()?);
     let blob = asset.blob.as_ref();
-    let is_counted = |r: &&Rendition| r.state == "ready" && r.preset != preset::CLEANED;
+    let is_alternative = |r: &Rendition| variant::is_alternative(&r.preset);
+    let is_counted =
+        |r: &&Rendition| r.state == "ready" && r.preset != preset::CLEANED && !is_alternative(r);
     let ready = made.iter().filter(is_counted).count();
     // A square is made of profile pictures only.
     let squares = made.iter().filter(|r| r.preset == preset::SQUARE.name);
@@ -282,7 +283,11 @@ pub(super) fn render(
             renditions_ready: u32::try_from(ready).unwrap_or(0),
             renditions_total: u32::try_from(total).unwrap_or(0),
         }),
-        cover_url: link(preset::COVER.name, i64::from(preset::COVER.version)),
+        cover_url: link(File::Rendition(preset::COVER)),
+        auto_url: fields
+            .has("renditions")
+            .then(|| link(File::AnySize))
+            .flatten(),
         thumbhash: fields
             .has("thumbhash")
             .then(|| {
@@ -303,14 +308,13 @@ pub(super) fn render(
         }),
         renditions: fields.has("renditions").then(|| {
             made.iter()
+                .filter(|r| !is_alternative(r))
                 .map(|r| {
+                    let preset = preset_of(r).filter(|_| r.state == "ready");
                     let rendition = wire::Rendition {
                         state: r.state.clone(),
-                        url: if r.state == "ready" {
-                            link(&r.preset, r.version)
-                        } else {
-                            None
-                        },
+                        url: preset.and_then(|p| link(File::Rendition(p))),
+                        auto_url: preset.and_then(|p| link(File::AnyFormat(p))),
                         width: r.width,
                         height: r.height,
                         size_bytes: r.size_bytes,

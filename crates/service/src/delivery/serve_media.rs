@@ -1,24 +1,26 @@
 //! `GET /m/{public_id}/{file}`: bytes, for whoever holds a living link.
 //!
 //! Every answer carries what a cache needs: the renditions of a preset version never change, so they may
-//! be kept until their link ends.
+//! be kept until their link ends. What a link without a format leads to does change, as formats are made, and goes by headers of the
+//! request, which `Vary` names; each format has a tag of its own.
 
 use axum::body::Body;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use safelight_catalog::assets::{self, Asset};
-use safelight_catalog::{CatalogError, Tx, cleaned, renditions};
-use safelight_imaging::MediaType;
+use safelight_catalog::CatalogError;
 use safelight_model::codes::Code;
-use safelight_objects::{ObjectKey, StoreError};
+use safelight_objects::StoreError;
 use serde::Deserialize;
 
+use super::accept::Accepted;
+use super::find_source::{Asker, Source, find_source};
+use super::hints::{ACCEPT_CH, VARY, VARY_OF_WIDE, Wanted};
 use super::links::{self, File};
 use super::range::{self, Range};
 use crate::context::Context;
-use crate::governance::decide::{Refusal, Wanted, decide};
+use crate::governance::decide::Refusal;
 
 /// The query of a link.
 #[derive(Clone, Debug, Deserialize)]
@@ -26,6 +28,8 @@ pub struct LinkQuery {
     e: i64,
     k: String,
     s: String,
+    /// Columns of the screen that the picture is to fill; of links of any size, and not signed.
+    w: Option<u32>,
 }
 
 /// Why nothing is served.
@@ -69,14 +73,8 @@ impl ServeError {
     }
 }
 
-/// What is to be sent.
-struct Source {
-    key: ObjectKey,
-    etag: String,
-    size_bytes: i64,
-    mime: String,
-    download: Option<String>,
-}
+/// How long caches keep what stands for something that is being made, in seconds.
+const STOPGAP_S: i64 = 10;
 
 /// Serves what a link is to.
 ///
@@ -105,11 +103,15 @@ pub async fn serve_media(
     if left_s <= 0 {
         return Err(ServeError::Expired);
     }
-    let source = find(context, public_id, file).await?;
+    let asker = Asker {
+        accepted: Accepted::of(headers),
+        size: Wanted::of(headers, query.w),
+    };
+    let source = find_source(context, public_id, file, asker).await?;
     let whole = u64::try_from(source.size_bytes).unwrap_or(0);
     let mut answer = Response::builder()
         .header(header::ETAG, &source.etag)
-        .header(header::CACHE_CONTROL, caching(file, left_s))
+        .header(header::CACHE_CONTROL, caching(file, &source, left_s))
         .header(header::ACCEPT_RANGES, "bytes")
         .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
         .header(
@@ -117,6 +119,12 @@ pub async fn serve_media(
             "default-src 'none'; sandbox",
         )
         .header("cross-origin-resource-policy", "cross-origin");
+    if let Some(vary) = varies_by(file, query) {
+        answer = answer.header(header::VARY, vary);
+    }
+    if file == File::AnySize {
+        answer = answer.header("accept-ch", ACCEPT_CH);
+    }
     if range::is_fresh(headers, &source.etag) {
         return answered(answer.status(StatusCode::NOT_MODIFIED), Body::empty());
     }
@@ -168,87 +176,23 @@ fn answered(answer: http::response::Builder, body: Body) -> Result<Response, Ser
         .map_err(|e| ServeError::Unreadable(e.to_string()))
 }
 
-fn caching(file: File, left_s: i64) -> String {
+fn caching(file: File, source: &Source, left_s: i64) -> String {
     match file {
         File::Rendition(_) => format!("public, max-age={left_s}, immutable"),
+        File::AnyFormat(_) | File::AnySize if source.is_stopgap => {
+            format!("public, max-age={}", left_s.min(STOPGAP_S))
+        }
+        File::AnyFormat(_) | File::AnySize => format!("public, max-age={left_s}"),
         File::Original | File::Cleaned(_) => format!("private, max-age={left_s}"),
     }
 }
 
-async fn find(context: &Context, public_id: &str, file: File) -> Result<Source, ServeError> {
-    let mut reader = context.catalog.reader().await?;
-    let tx = &mut reader.tx();
-    let asset = assets::by_public_id(tx, public_id)
-        .await?
-        .ok_or(ServeError::NotFound)?;
-    let wanted = match file {
-        File::Rendition(_) => Wanted::Rendition,
-        File::Original | File::Cleaned(_) => Wanted::Original,
-    };
-    decide(&asset, wanted)?;
-    let preset = match file {
-        File::Rendition(preset) => preset,
-        File::Original => return original(&asset),
-        File::Cleaned(media) => return cleaned_original(tx, &asset, media).await,
-    };
-    let blob_id = asset.blob.as_ref().map_or("", |b| b.blob_id.as_str());
-    let made = renditions::of_blob(tx, &asset.tenant_id, blob_id).await?;
-    let version = i64::from(preset.version);
-    let found = made
-        .into_iter()
-        .find(|r| r.preset == preset.name && r.version == version && r.state == "ready")
-        .ok_or(ServeError::NotFound)?;
-    Ok(Source {
-        key: parse(&found.object_key.unwrap_or_default())?,
-        etag: found.etag.unwrap_or_default(),
-        size_bytes: found.size_bytes.unwrap_or_default(),
-        mime: preset.format.mime().to_owned(),
-        download: None,
-    })
-}
-
-/// What it was called may tell of its owner: it is called by its link.
-async fn cleaned_original(
-    tx: &mut Tx<'_>,
-    asset: &Asset,
-    media: MediaType,
-) -> Result<Source, ServeError> {
-    let blob_id = asset.blob.as_ref().map_or("", |b| b.blob_id.as_str());
-    let found = cleaned::find(tx, &asset.tenant_id, blob_id).await?;
-    let found = found.filter(|r| r.state == "ready");
-    let found = found.ok_or(ServeError::NotFound)?;
-    let key = parse(&found.object_key.unwrap_or_default())?;
-    // The link names the kind that it was made for.
-    if !key.as_str().ends_with(&format!(".{}", media.extension())) {
-        return Err(ServeError::NotFound);
+/// Which headers of the request the answer goes by.
+fn varies_by(file: File, query: &LinkQuery) -> Option<&'static str> {
+    match file {
+        File::AnyFormat(_) => Some("Accept"),
+        File::AnySize if query.w.is_some() => Some(VARY_OF_WIDE),
+        File::AnySize => Some(VARY),
+        File::Rendition(_) | File::Original | File::Cleaned(_) => None,
     }
-    let name = format!("{}.{}", asset.public_id, media.extension());
-    Ok(Source {
-        key,
-        etag: found.etag.unwrap_or_default(),
-        size_bytes: found.size_bytes.unwrap_or_default(),
-        mime: media.mime().to_owned(),
-        download: Some(format!("attachment; filename=\"{name}\"")),
-    })
-}
-
-fn parse(key: &str) -> Result<ObjectKey, ServeError> {
-    ObjectKey::parse(key).map_err(|e| ServeError::Unreadable(e.to_string()))
-}
-
-/// An original is for keeping, never for showing in a page: what it is called stays what it was called.
-fn original(asset: &Asset) -> Result<Source, ServeError> {
-    let blob = asset.blob.as_ref().ok_or(ServeError::NotFound)?;
-    let name = asset.filename.as_deref().unwrap_or(&asset.asset_id);
-    let encoded = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
-    Ok(Source {
-        key: parse(&blob.object_key)?,
-        etag: blob.etag.clone(),
-        size_bytes: blob.size_bytes,
-        mime: blob
-            .mime
-            .clone()
-            .unwrap_or_else(|| "application/octet-stream".to_owned()),
-        download: Some(format!("attachment; filename*=UTF-8''{encoded}")),
-    })
 }

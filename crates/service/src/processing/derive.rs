@@ -6,6 +6,8 @@ use safelight_catalog::jobs::Job;
 use safelight_catalog::renditions;
 use safelight_catalog::{CatalogError, Tx, best_frames, near};
 use safelight_model::codes::Code;
+use safelight_model::cost_class::CostClass;
+use safelight_model::job::JobKind;
 use safelight_model::preset::{self, Preset};
 
 use super::AtHand;
@@ -13,7 +15,8 @@ use super::fetch_original::fetch_original;
 use super::sandbox::{RenderTask, Sandbox};
 use super::store_rendition::{store_rendition, tell_of_failure, tell_of_rendition};
 use super::tell_best_frame::tell_best_frame;
-use crate::context::Context;
+use crate::context::{Context, Owner};
+use crate::queue::enqueue::enqueue_costing;
 use crate::work::{JobError, Results, results};
 
 /// Runs the job up to its results.
@@ -81,6 +84,7 @@ pub async fn run(
     for made in reply.renditions {
         stored.push(store_rendition(context, tenant_id, blob_id, asset_id, made).await?);
     }
+    let class = CostClass::of_picture(blob.mime.as_deref(), blob.width, blob.height);
     let (context, job) = (context.clone(), job.clone());
     let (picture_hash, scores) = (reply.picture_hash, reply.scores);
     Ok(results(move |tx| {
@@ -105,6 +109,14 @@ pub async fn run(
                 let (tenant_id, blob_id, now) = (&job.tenant_id, &job.subject_id, context.now());
                 best_frames::score(tx, tenant_id, blob_id, scores, now).await?;
                 tell_best_frame(tx, &context, tenant_id, blob_id).await?;
+            }
+            if context.settings.avif {
+                let owner = Owner {
+                    tenant_id: job.tenant_id.clone(),
+                    owner_id: job.owner_id.clone(),
+                };
+                let (kind, blob_id) = (JobKind::DeriveAvif, &job.subject_id);
+                enqueue_costing(tx, &context, class, kind, &owner, blob_id).await?;
             }
             Ok(())
         })

@@ -4,6 +4,7 @@ mod at_hand;
 pub mod clean_original;
 pub mod crop_picture;
 pub mod derive;
+pub mod derive_alternatives;
 mod fetch_original;
 mod file_metadata;
 pub mod hash_picture;

@@ -12,7 +12,7 @@ use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
 use safelight_model::job::JobKind;
 use safelight_model::plan::Transport;
-use safelight_model::{limits, preset};
+use safelight_model::{limits, preset, variant};
 use safelight_objects::{ObjectKey, StoreError};
 
 use super::catalog_mark::MarkError;
@@ -53,6 +53,8 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
         JobKind::Inspect,
         JobKind::Crop,
         JobKind::Derive,
+        JobKind::DeriveJpeg,
+        JobKind::DeriveAvif,
         JobKind::Clean,
     ];
     let is_worked_on = jobs::is_leased(&mut reader.tx(), tenant_id, blob_id, &makes).await?;
@@ -65,8 +67,8 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
             detail: e.to_string(),
         };
         let mut keys = vec![ObjectKey::parse(&blob.object_key).map_err(unreadable)?];
-        for preset in &preset::ALL {
-            keys.push(ObjectKey::rendition(tenant_id, blob_id, preset).map_err(unreadable)?);
+        for preset in preset::ALL.into_iter().chain(variant::all()) {
+            keys.push(ObjectKey::rendition(tenant_id, blob_id, &preset).map_err(unreadable)?);
         }
         // Of one that was asked for only the row tells, and not of what kind it was to be.
         let is_half_made = |r: &Rendition| r.preset == preset::CLEANED && r.object_key.is_none();

@@ -12,6 +12,8 @@ use safelight_catalog::{CatalogError, Tx, blobs, failed_removals};
 use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
+use safelight_model::preset::Preset;
+use safelight_model::variant;
 use safelight_objects::keys::KeyKind;
 use safelight_objects::{ObjectKey, StoreError};
 
@@ -327,6 +329,21 @@ async fn write_down(
         .await
 }
 
+/// The kind of job that makes what this is the key of.
+fn made_by(key: &ObjectKey) -> JobKind {
+    if key.is_cleaned() {
+        return JobKind::Clean;
+    }
+    let of = |alternatives: &[Preset]| alternatives.iter().any(|p| key.is_of(p));
+    if of(&variant::IN_BULK) {
+        JobKind::DeriveAvif
+    } else if of(&variant::ON_REQUEST) {
+        JobKind::DeriveJpeg
+    } else {
+        JobKind::Derive
+    }
+}
+
 async fn make_again(
     tx: &mut Tx<'_>,
     context: &Context,
@@ -334,11 +351,7 @@ async fn make_again(
     owner: &Owner,
 ) -> Result<(), CatalogError> {
     if sweeps::rendition_lost(tx, row, context.now()).await? {
-        let key = ObjectKey::parse(&row.object_key);
-        let kind = match key.is_ok_and(|key| key.is_cleaned()) {
-            true => JobKind::Clean,
-            false => JobKind::Derive,
-        };
+        let kind = ObjectKey::parse(&row.object_key).map_or(JobKind::Derive, |key| made_by(&key));
         let blob = blobs::find(tx, &owner.tenant_id, &row.blob_id).await?;
         let class = blob.map_or_else(CostClass::default, |b| match kind {
             JobKind::Clean => CostClass::declared(b.mime.as_deref(), b.size_bytes),

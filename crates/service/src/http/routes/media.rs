@@ -15,10 +15,11 @@ use crate::http::router::AppState;
     get, path = "/m/{public_id}/{file}", tag = "media",
     params(
         ("public_id" = String, Path, description = "The asset's random id"),
-        ("file" = String, Path, description = "`{preset}@{version}.{format}`, or `original`"),
+        ("file" = String, Path, description = "`{preset}@{version}.{format}`; `{preset}@{version}` in the format that `Accept` asks for; `auto@1` in the size too; or `original`"),
         ("e" = i64, Query, description = "The link's end, Unix seconds"),
         ("k" = String, Query, description = "The key that signed it"),
-        ("s" = String, Query, description = "The signature")
+        ("s" = String, Query, description = "The signature"),
+        ("w" = Option<u32>, Query, description = "Of `auto@1`: columns of the screen to fill. Not signed")
     ),
     responses(
         (status = 200, description = "The bytes", content_type = "image/webp"),

@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use safelight_imaging::{Limits, encode_jpeg};
-use safelight_model::preset;
+use safelight_model::{preset, variant};
 
 use super::child::send_all;
 use super::confinement::Confinement;
@@ -80,6 +80,7 @@ fn warm_up() {
     let grey = vec![128; width as usize * height as usize * 3];
     // What fails here fails again with the first picture, which says so.
     if let Ok(jpeg) = encode_jpeg(width, height, &grey, 75) {
-        let _ = safelight_imaging::render(&jpeg, &preset::ALL, &Limits::default(), true);
+        let presets: Vec<_> = preset::ALL.into_iter().chain(variant::all()).collect();
+        let _ = safelight_imaging::render(&jpeg, &presets, &Limits::default(), true);
     }
 }

@@ -17,6 +17,7 @@ use safelight_model::codes::Code;
 use safelight_model::near::PictureHash;
 use safelight_model::per_tenant::PerTenant;
 use safelight_model::preset::Preset;
+use safelight_model::variant;
 use tokio::sync::Semaphore;
 
 use super::budget::Budget;
@@ -84,7 +85,7 @@ impl SandboxSettings {
 /// What to make of a file.
 #[derive(Clone, Debug)]
 pub struct RenderTask {
-    /// The renditions wanted, each one of [`safelight_model::preset::ALL`].
+    /// The renditions wanted, each one of [`safelight_model::preset::ALL`] or an alternative ([`safelight_model::variant`]).
     pub presets: Vec<Preset>,
     /// The bounds for the decoder.
     pub limits: Limits,
@@ -260,7 +261,9 @@ impl Sandbox {
     fn frame(&self, task: &RenderTask) -> TaskFrame {
         let presets = task.presets.iter();
         TaskFrame {
-            presets: presets.map(|p| (p.name.to_owned(), p.version)).collect(),
+            presets: presets
+                .map(|p| (variant::slot(p).to_owned(), p.version))
+                .collect(),
             limits: task.limits,
             want_hashes: task.want_hashes,
             want_scores: task.want_scores,

@@ -7,7 +7,8 @@
 use safelight_imaging::{Limits, MediaType, Metadata, SNIFF_BYTES, sniff};
 use safelight_model::best_frame::FrameScores;
 use safelight_model::codes::Code;
-use safelight_model::preset::{self, Format, Preset, Shape};
+use safelight_model::preset::{Format, Preset, Shape};
+use safelight_model::variant;
 
 /// Length of a frame: a little-endian `u32`.
 pub(super) const LENGTH_BYTES: usize = 4;
@@ -34,7 +35,7 @@ const CHILD_CODES: [Code; 6] = [
 /// One file to make pictures of.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct TaskFrame {
-    /// Name and version of each preset.
+    /// Name, or that of an alternative's row, and version of each preset.
     pub presets: Vec<(String, u32)>,
     /// Long edge and quality of a JPEG that is wanted too, behind those of the presets, with what a copy keeps of the
     /// original's EXIF.
@@ -78,7 +79,7 @@ impl TaskFrame {
             shape: Shape::Whole,
         });
         named
-            .map(|(name, version)| preset::find(name, *version))
+            .map(|(name, version)| variant::of_slot(name, *version))
             .chain(copy.map(Some))
             .collect()
     }
@@ -240,8 +241,9 @@ pub(super) fn check_picture(
     let expected = match preset.format {
         Format::Jpeg => MediaType::Jpeg,
         Format::Webp => MediaType::Webp,
+        Format::Avif => MediaType::Avif,
     };
-    // First: the headers of these two are read in a time that goes by their length, here in the parent.
+    // First: the headers of these are read in a time that goes by their length, here in the parent.
     let head = bytes.get(..SNIFF_BYTES).unwrap_or(bytes);
     if sniff(head) != Some(expected) {
         return Err("a picture of another format");
@@ -272,7 +274,7 @@ pub(super) fn tame(text: &str) -> String {
 #[cfg(fuzzing)]
 fn fuzz_task(outcome: &Outcome) -> TaskFrame {
     TaskFrame {
-        presets: vec![(preset::COVER.name.to_owned(), preset::COVER.version)],
+        presets: vec![("cover".to_owned(), 1)],
         copy: Some((1600, 80)),
         limits: Limits::default(),
         want_hashes: true,

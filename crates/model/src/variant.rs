@@ -1,0 +1,149 @@
+//! Presets in other formats than their own: the same picture for who shows something smaller, or nothing but JPEG.
+//!
+//! A preset's own format is made at once. An alternative stands beside it: in links and object keys under the same name and version
+//! with another extension, in rows under a name of its own ([`slot`]), since rows are told apart by name and version. A version of the
+//! program that does not know it takes such a row for that of a preset it does not know, shows nothing of it and removes it with
+//! its blob.
+
+use crate::preset::{self, COVER, DISPLAY, Format, LARGE, Preset};
+
+/// A preset in another format, and its name in rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Alternative {
+    slot: &'static str,
+    preset: Preset,
+}
+
+/// `display` for browsers that show AVIF; made in the bulk lane. At this quality it is as like its original as the WebP is, in fewer
+/// bytes; `docs/guide/benchmarks.md` has the figures.
+pub const DISPLAY_AVIF: Preset = Preset {
+    format: Format::Avif,
+    quality: 58,
+    ..DISPLAY
+};
+/// `display` for who shows JPEG only; made when it is first asked for.
+pub const DISPLAY_JPEG: Preset = Preset {
+    format: Format::Jpeg,
+    quality: 80,
+    ..DISPLAY
+};
+/// `cover` for who shows JPEG only; made when it is first asked for.
+pub const COVER_JPEG: Preset = Preset {
+    format: Format::Jpeg,
+    quality: 80,
+    ..COVER
+};
+
+const ALTERNATIVES: [Alternative; 3] = [
+    Alternative {
+        slot: "display.avif",
+        preset: DISPLAY_AVIF,
+    },
+    Alternative {
+        slot: "display.jpg",
+        preset: DISPLAY_JPEG,
+    },
+    Alternative {
+        slot: "cover.jpg",
+        preset: COVER_JPEG,
+    },
+];
+
+/// What is made in the bulk lane, once everything that users wait for is there.
+pub const IN_BULK: [Preset; 1] = [DISPLAY_AVIF];
+/// What is made when it is first asked for.
+pub const ON_REQUEST: [Preset; 2] = [DISPLAY_JPEG, COVER_JPEG];
+
+/// The sizes of the whole picture, the smallest first: what a link that names none is to.
+pub const SIZES: [Preset; 3] = [COVER, DISPLAY, LARGE];
+/// Raised when links of that kind choose otherwise.
+pub const AUTO_VERSION: u32 = 1;
+/// What stands in such a link in place of a preset's name.
+pub const AUTO: &str = "auto";
+
+/// Every alternative there is.
+pub fn all() -> impl Iterator<Item = Preset> {
+    ALTERNATIVES.into_iter().map(|a| a.preset)
+}
+
+/// The name of a preset's row: its own, or that of the alternative that it is.
+#[must_use]
+pub fn slot(preset: &Preset) -> &'static str {
+    let key = |p: &Preset| (p.name, p.version, p.format);
+    ALTERNATIVES
+        .iter()
+        .find(|a| key(&a.preset) == key(preset))
+        .map_or(preset.name, |a| a.slot)
+}
+
+/// The preset, or alternative, of the row of this name and version.
+#[must_use]
+pub fn of_slot(slot: &str, version: u32) -> Option<Preset> {
+    let alternative = || {
+        ALTERNATIVES
+            .into_iter()
+            .find(|a| a.slot == slot && a.preset.version == version)
+            .map(|a| a.preset)
+    };
+    preset::find(slot, version).or_else(alternative)
+}
+
+/// Whether a row of this name is that of an alternative, of whatever version.
+#[must_use]
+pub fn is_alternative(slot: &str) -> bool {
+    slot.contains('.')
+}
+
+/// The preset of this name and version in the format of this extension.
+#[must_use]
+pub fn in_format(name: &str, version: u32, extension: &str) -> Option<Preset> {
+    formats_of(name, version).find(|p| p.format.extension() == extension)
+}
+
+/// The preset of this name and version in each format that there is of it, its own first.
+pub fn formats_of(name: &str, version: u32) -> impl Iterator<Item = Preset> {
+    let of_name = move |p: &Preset| p.name == name && p.version == version;
+    preset::find(name, version)
+        .into_iter()
+        .chain(all().filter(of_name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_recipe_has_a_row_and_a_link_of_its_own() {
+        let every: Vec<Preset> = preset::ALL.into_iter().chain(all()).collect();
+        for (i, a) in every.iter().enumerate() {
+            assert_eq!(of_slot(slot(a), a.version), Some(*a));
+            assert_eq!(in_format(a.name, a.version, a.format.extension()), Some(*a));
+            assert!(every.iter().skip(i + 1).all(|b| slot(a) != slot(b)));
+        }
+        for made in IN_BULK.iter().chain(&ON_REQUEST) {
+            assert!(all().any(|a| a == *made));
+        }
+        assert_eq!(IN_BULK.len() + ON_REQUEST.len(), all().count());
+        assert_eq!(of_slot("display.avif", 2), None);
+        assert_eq!(in_format("large", 1, "webp"), None);
+    }
+
+    #[test]
+    fn an_alternative_is_the_same_picture() {
+        for alternative in all() {
+            let own = preset::find(alternative.name, alternative.version).unwrap();
+            assert_eq!(own.long_edge, alternative.long_edge);
+            assert_ne!(own.format, alternative.format);
+            assert!(is_alternative(slot(&alternative)) && !is_alternative(slot(&own)));
+        }
+    }
+
+    #[test]
+    fn every_size_can_be_had_as_jpeg_and_they_grow() {
+        for preset in SIZES {
+            assert!(in_format(preset.name, preset.version, "jpg").is_some());
+            assert_ne!(preset.name, AUTO);
+        }
+        assert!(SIZES.is_sorted_by_key(|p| p.long_edge));
+    }
+}

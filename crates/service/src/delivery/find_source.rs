@@ -1,0 +1,156 @@
+//! What a link leads to: an object, by rows.
+
+use safelight_catalog::assets::{self, Asset};
+use safelight_catalog::renditions::{self, Rendition};
+use safelight_catalog::{Tx, cleaned};
+use safelight_imaging::MediaType;
+use safelight_model::preset::Preset;
+use safelight_model::variant;
+use safelight_objects::ObjectKey;
+
+use super::accept::Accepted;
+use super::links::File;
+use super::serve_media::ServeError;
+use super::{hints, negotiate};
+use crate::context::Context;
+use crate::governance::decide::{Wanted, decide};
+
+/// What is to be sent.
+pub(super) struct Source {
+    pub(super) key: ObjectKey,
+    pub(super) etag: String,
+    pub(super) size_bytes: i64,
+    pub(super) mime: String,
+    pub(super) download: Option<String>,
+    /// Whether something else is to be sent soon.
+    pub(super) is_stopgap: bool,
+}
+
+/// What is known of who asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker {
+    pub(super) accepted: Accepted,
+    pub(super) size: hints::Wanted,
+}
+
+/// What is sent for a link to `file`.
+///
+/// # Errors
+/// If there is nothing that may be given out, or the catalog fails.
+pub(super) async fn find_source(
+    context: &Context,
+    public_id: &str,
+    file: File,
+    asker: Asker,
+) -> Result<Source, ServeError> {
+    let (asset, outcome) = {
+        let mut reader = context.catalog.reader().await?;
+        let tx = &mut reader.tx();
+        let asset = assets::by_public_id(tx, public_id)
+            .await?
+            .ok_or(ServeError::NotFound)?;
+        let wanted = match file {
+            File::Rendition(_) | File::AnyFormat(_) | File::AnySize => Wanted::Rendition,
+            File::Original | File::Cleaned(_) => Wanted::Original,
+        };
+        decide(&asset, wanted)?;
+        let size = match file {
+            File::Rendition(preset) => return rendition(tx, &asset, preset).await,
+            File::Original => return original(&asset),
+            File::Cleaned(media) => return cleaned_original(tx, &asset, media).await,
+            File::AnyFormat(preset) => Some(preset),
+            File::AnySize => None,
+        };
+        let made = made_of(tx, &asset).await?;
+        let size = size.or_else(|| negotiate::size(&made, asker.size));
+        let size = size.ok_or(ServeError::NotFound)?;
+        let mut outcome = negotiate::format(&made, &size, asker.accepted);
+        if outcome.missing.is_some() && negotiate::is_asked_for(tx, &asset).await? {
+            outcome.missing = None;
+        }
+        (asset, outcome)
+    };
+    if outcome.missing.is_some() {
+        negotiate::ask(context, &asset).await?;
+    }
+    let choice = outcome.choice.ok_or(ServeError::NotFound)?;
+    let source = derived(choice.row, choice.preset)?;
+    Ok(Source {
+        is_stopgap: choice.is_stopgap,
+        ..source
+    })
+}
+
+async fn made_of(tx: &mut Tx<'_>, asset: &Asset) -> Result<Vec<Rendition>, ServeError> {
+    let blob_id = asset.blob.as_ref().map_or("", |b| b.blob_id.as_str());
+    Ok(renditions::of_blob(tx, &asset.tenant_id, blob_id).await?)
+}
+
+async fn rendition(tx: &mut Tx<'_>, asset: &Asset, preset: Preset) -> Result<Source, ServeError> {
+    let (slot, version) = (variant::slot(&preset), i64::from(preset.version));
+    let found = made_of(tx, asset)
+        .await?
+        .into_iter()
+        .find(|r| r.preset == slot && r.version == version && r.state == "ready")
+        .ok_or(ServeError::NotFound)?;
+    derived(found, preset)
+}
+
+fn derived(row: Rendition, preset: Preset) -> Result<Source, ServeError> {
+    Ok(Source {
+        key: parse(&row.object_key.unwrap_or_default())?,
+        etag: row.etag.unwrap_or_default(),
+        size_bytes: row.size_bytes.unwrap_or_default(),
+        mime: preset.format.mime().to_owned(),
+        download: None,
+        is_stopgap: false,
+    })
+}
+
+/// What it was called may tell of its owner: it is called by its link.
+async fn cleaned_original(
+    tx: &mut Tx<'_>,
+    asset: &Asset,
+    media: MediaType,
+) -> Result<Source, ServeError> {
+    let blob_id = asset.blob.as_ref().map_or("", |b| b.blob_id.as_str());
+    let found = cleaned::find(tx, &asset.tenant_id, blob_id).await?;
+    let found = found.filter(|r| r.state == "ready");
+    let found = found.ok_or(ServeError::NotFound)?;
+    let key = parse(&found.object_key.unwrap_or_default())?;
+    // The link names the kind that it was made for.
+    if !key.as_str().ends_with(&format!(".{}", media.extension())) {
+        return Err(ServeError::NotFound);
+    }
+    let name = format!("{}.{}", asset.public_id, media.extension());
+    Ok(Source {
+        key,
+        etag: found.etag.unwrap_or_default(),
+        size_bytes: found.size_bytes.unwrap_or_default(),
+        mime: media.mime().to_owned(),
+        download: Some(format!("attachment; filename=\"{name}\"")),
+        is_stopgap: false,
+    })
+}
+
+fn parse(key: &str) -> Result<ObjectKey, ServeError> {
+    ObjectKey::parse(key).map_err(|e| ServeError::Unreadable(e.to_string()))
+}
+
+/// An original is for keeping, never for showing in a page: what it is called stays what it was called.
+fn original(asset: &Asset) -> Result<Source, ServeError> {
+    let blob = asset.blob.as_ref().ok_or(ServeError::NotFound)?;
+    let name = asset.filename.as_deref().unwrap_or(&asset.asset_id);
+    let encoded = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+    Ok(Source {
+        key: parse(&blob.object_key)?,
+        etag: blob.etag.clone(),
+        size_bytes: blob.size_bytes,
+        mime: blob
+            .mime
+            .clone()
+            .unwrap_or_else(|| "application/octet-stream".to_owned()),
+        download: Some(format!("attachment; filename*=UTF-8''{encoded}")),
+        is_stopgap: false,
+    })
+}

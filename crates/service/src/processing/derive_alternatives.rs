@@ -1,0 +1,209 @@
+//! `derive_avif` and `derive_jpeg`: renditions in other formats than their preset's own.
+//!
+//! AVIF is made of every picture, in the bulk lane once its visible renditions are there, and by the janitor of those that were
+//! inspected before there was any ([`schedule`]). JPEG is made of what somebody asked for who shows nothing else, in the standard lane.
+//! Both decode the original anew: what is made of a rendition would show what two encoders do to it.
+
+use safelight_catalog::alternatives::{self, WithoutAvif};
+use safelight_catalog::blobs::{self, Blob};
+use safelight_catalog::jobs::Job;
+use safelight_catalog::renditions::{self, Rendition};
+use safelight_catalog::{CatalogError, Tx, assets};
+use safelight_imaging::MediaType;
+use safelight_model::codes::Code;
+use safelight_model::cost_class::CostClass;
+use safelight_model::job::JobKind;
+use safelight_model::preset::Preset;
+use safelight_model::{preset, variant};
+
+use super::fetch_original::fetch_original;
+use super::sandbox::{RenderTask, Sandbox, SandboxError};
+use super::store_rendition::store_rendition;
+use crate::context::{Context, Owner};
+use crate::queue::enqueue::enqueue_costing;
+use crate::work::{JobError, Results, results};
+
+/// So many wait at most that the janitor asked for.
+const AT_ONCE: i64 = 100;
+/// After so long it is looked again whether the visible renditions are there.
+const NOT_YET: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What a job of this kind makes.
+fn made_by(kind: JobKind) -> &'static [Preset] {
+    match kind {
+        JobKind::DeriveAvif => &variant::IN_BULK,
+        _ => &variant::ON_REQUEST,
+    }
+}
+
+/// Asks for the AVIF of pictures that nobody has sought it of; how many were asked for that were not yet.
+///
+/// # Errors
+/// What the catalog says.
+pub async fn schedule(context: &Context) -> Result<usize, CatalogError> {
+    if !context.settings.avif {
+        return Ok(0);
+    }
+    let mut reader = context.catalog.reader().await?;
+    let found = alternatives::without_avif(&mut reader.tx(), AT_ONCE).await?;
+    drop(reader);
+    if found.is_empty() {
+        return Ok(0);
+    }
+    let context = context.clone();
+    let catalog = context.catalog.clone();
+    catalog
+        .write(move |tx| Box::pin(async move { ask(tx, &context, &found).await }))
+        .await
+}
+
+async fn ask(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    found: &[WithoutAvif],
+) -> Result<usize, CatalogError> {
+    let mut asked = 0;
+    for picture in found {
+        let owner = Owner {
+            tenant_id: picture.tenant_id.clone(),
+            owner_id: picture.owner_id.clone(),
+        };
+        let class = CostClass::of_picture(picture.mime.as_deref(), picture.width, picture.height);
+        let (kind, blob_id) = (JobKind::DeriveAvif, &picture.blob_id);
+        asked += usize::from(enqueue_costing(tx, context, class, kind, &owner, blob_id).await?);
+    }
+    Ok(asked)
+}
+
+/// Runs the job up to its results.
+///
+/// # Errors
+/// Why it was not done.
+pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Results, JobError> {
+    let (tenant_id, blob_id) = (job.tenant_id.as_str(), job.subject_id.as_str());
+    let mut reader = context.catalog.reader().await?;
+    let blob = blobs::find(&mut reader.tx(), tenant_id, blob_id).await?;
+    let holders = assets::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
+    let known = renditions::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
+    drop(reader);
+    let is_shown = |b: &Blob| b.state == "live" && b.verdict == "clean" && b.reason_code.is_none();
+    let Some(blob) = blob.filter(is_shown) else {
+        return Ok(nothing(context, job));
+    };
+    let media = blob.mime.as_deref().and_then(MediaType::of_mime);
+    let is_there = |slot: &str, version: u32| {
+        known
+            .iter()
+            .any(|r| is_row(r, slot, version) && r.state == "ready")
+    };
+    let wanted = made_by(job.kind).iter().copied();
+    let wanted: Vec<Preset> = wanted
+        .filter(|p| !is_there(variant::slot(p), p.version))
+        .collect();
+    if wanted.is_empty() || !media.is_some_and(MediaType::is_decodable) {
+        return Ok(nothing(context, job));
+    }
+    let is_pending = |p: &Preset| {
+        let mut rows = known.iter().filter(|r| is_row(r, p.name, p.version));
+        rows.any(|r| r.state == "pending")
+    };
+    if job.kind == JobKind::DeriveAvif && preset::DERIVED.iter().any(is_pending) {
+        return Err(JobError::Snooze { after: NOT_YET });
+    }
+    let fetched = fetch_original(context, &blob).await?;
+    let Some(file) = fetched.file else {
+        return Ok(nothing(context, job));
+    };
+    let task = RenderTask {
+        presets: wanted,
+        limits: context.settings.media.decoding(tenant_id),
+        want_hashes: false,
+        want_scores: false,
+    };
+    let reply = sandbox.render(file, task).await;
+    let reply = reply.map_err(|error| not_made(&error, blob_id))?;
+    let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
+    let mut stored = Vec::new();
+    for made in reply.renditions {
+        if is_worth(&made.preset, made.bytes.len(), &known) {
+            stored.push(store_rendition(context, tenant_id, blob_id, asset_id, made).await?);
+        }
+    }
+    let (context, job) = (context.clone(), job.clone());
+    Ok(results(move |tx| {
+        Box::pin(async move {
+            // What was doomed meanwhile is nobody's, and its purge waits for this job's end.
+            let (tenant_id, blob_id) = (&job.tenant_id, &job.subject_id);
+            if blobs::hold(tx, tenant_id, blob_id).await?.is_none() {
+                return Ok(());
+            }
+            for one in &stored {
+                renditions::store(tx, tenant_id, blob_id, one, context.now()).await?;
+            }
+            Ok(note(tx, &context, &job).await?)
+        })
+    }))
+}
+
+fn is_row(row: &Rendition, slot: &str, version: u32) -> bool {
+    row.preset == slot && row.version == i64::from(version)
+}
+
+/// AVIF is there to be smaller: of drawings and screenshots it need not be.
+fn is_worth(made: &Preset, bytes: usize, known: &[Rendition]) -> bool {
+    let own = known
+        .iter()
+        .find(|r| is_row(r, made.name, made.version))
+        .and_then(|r| r.size_bytes);
+    made.format != preset::Format::Avif
+        || own.is_none_or(|own| i64::try_from(bytes).unwrap_or(i64::MAX) < own)
+}
+
+/// There is nothing to make.
+fn nothing(context: &Context, job: &Job) -> Results {
+    let (context, job) = (context.clone(), job.clone());
+    results(move |tx| Box::pin(async move { Ok(note(tx, &context, &job).await?) }))
+}
+
+fn not_made(error: &SandboxError, blob_id: &str) -> JobError {
+    let (code, detail) = (error.code(), error.to_string());
+    if !error.retryable() {
+        return JobError::Cancel { code, detail };
+    }
+    tracing::warn!(%error, blob_id, "the sandbox failed");
+    JobError::Retry {
+        after: None,
+        code,
+        detail: "the decoder could not be run".to_owned(),
+    }
+}
+
+/// The janitor asks for it no more.
+async fn note(tx: &mut Tx<'_>, context: &Context, job: &Job) -> Result<(), CatalogError> {
+    if job.kind != JobKind::DeriveAvif {
+        return Ok(());
+    }
+    alternatives::avif_sought(tx, &job.tenant_id, &job.subject_id, context.now()).await
+}
+
+/// The job is dead: what it was to make is marked as failed, so that nobody asks for it again. What is shown stays as it is.
+///
+/// # Errors
+/// What the catalog says.
+pub async fn buried(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    job: &Job,
+    code: Code,
+    detail: &str,
+) -> Result<(), CatalogError> {
+    let (tenant_id, blob_id) = (&job.tenant_id, &job.subject_id);
+    if blobs::hold(tx, tenant_id, blob_id).await?.is_none() {
+        return Ok(());
+    }
+    for alternative in made_by(job.kind) {
+        let why = (code, detail);
+        alternatives::fail(tx, tenant_id, blob_id, alternative, why, context.now()).await?;
+    }
+    note(tx, context, job).await
+}
