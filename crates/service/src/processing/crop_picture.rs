@@ -2,7 +2,6 @@
 
 use safelight_catalog::jobs::Job;
 use safelight_catalog::{CatalogError, Tx, assets, blobs, renditions};
-use safelight_imaging::Limits;
 use safelight_model::codes::Code;
 use safelight_model::preset;
 
@@ -27,10 +26,7 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     };
     let task = RenderTask {
         presets: vec![preset::SQUARE],
-        limits: Limits {
-            max_pixels: context.settings.max_pixels,
-            ..Limits::default()
-        },
+        limits: context.settings.media.decoding(&job.tenant_id),
         want_hashes: false,
         want_scores: false,
     };
