@@ -115,6 +115,7 @@ impl Picture {
                 match preset.format {
                     Format::Webp => encode_webp_planes(upright, preset.quality)?,
                     Format::Jpeg => encode_jpeg_planes(upright, preset.quality)?,
+                    Format::Mp4 => return Err(no_picture()),
                 }
             }
         };
@@ -132,7 +133,12 @@ fn encode_packed(preset: Preset, upright: &Pixels) -> Result<Vec<u8>, ImagingErr
             encode_jpeg(width, height, &flat.bytes, preset.quality)
         }
         Format::Jpeg => encode_jpeg(width, height, &upright.bytes, preset.quality),
+        Format::Mp4 => Err(no_picture()),
     }
+}
+
+fn no_picture() -> ImagingError {
+    ImagingError::encode("a clip is no picture")
 }
 
 fn without_alpha(from: &Pixels) -> Result<Pixels, ImagingError> {

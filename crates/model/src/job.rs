@@ -9,6 +9,8 @@ pub enum JobKind {
     Inspect,
     /// Make the renditions beyond the cover.
     Derive,
+    /// Make the rendition of a clip that plays everywhere, and what else is missing of a clip.
+    Transcode,
     /// Give a picture its perceptual hash that was inspected before there were any.
     Hash,
     /// Read what a file tells of how it was taken that was inspected before that was read.
@@ -23,9 +25,10 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Inspect,
         Self::Derive,
+        Self::Transcode,
         Self::Hash,
         Self::ReadMetadata,
         Self::Clean,
@@ -39,6 +42,7 @@ impl JobKind {
         match self {
             Self::Inspect => "inspect",
             Self::Derive => "derive",
+            Self::Transcode => "transcode",
             Self::Hash => "hash",
             Self::ReadMetadata => "read_metadata",
             Self::Clean => "clean",
@@ -60,7 +64,9 @@ impl JobKind {
         match self {
             Self::Inspect => Lane::Interactive,
             Self::Derive | Self::Clean => Lane::Standard,
-            Self::Hash | Self::ReadMetadata | Self::Purge | Self::Sweep => Lane::Bulk,
+            Self::Transcode | Self::Hash | Self::ReadMetadata | Self::Purge | Self::Sweep => {
+                Lane::Bulk
+            }
         }
     }
 

@@ -8,7 +8,9 @@ use safelight_model::job::JobKind;
 
 use crate::context::Context;
 use crate::processing::sandbox::Sandbox;
-use crate::processing::{AtHand, clean_original, derive, hash_picture, inspect, read_metadata};
+use crate::processing::{
+    AtHand, clean_original, derive, hash_picture, inspect, read_metadata, transcode,
+};
 use crate::retention::{purge_blob, sweep};
 use crate::work::{Handler, JobError, Lease, Results};
 
@@ -30,6 +32,7 @@ impl Handler for Worker {
         match job.kind {
             JobKind::Inspect => inspect::run(&self.context, &sandbox, &self.at_hand, job).await,
             JobKind::Derive => derive::run(&self.context, &sandbox, &self.at_hand, job).await,
+            JobKind::Transcode => transcode::run(&self.context, &sandbox, job).await,
             JobKind::Hash => hash_picture::run(&self.context, &sandbox, job).await,
             JobKind::ReadMetadata => read_metadata::run(&self.context, &sandbox, job).await,
             JobKind::Clean => clean_original::run(&self.context, &sandbox, job).await,
@@ -56,7 +59,9 @@ impl Handler for Worker {
     ) -> Result<(), CatalogError> {
         match job.kind {
             JobKind::Inspect => inspect::buried(tx, &self.context, job, code, detail).await,
-            JobKind::Derive => derive::buried(tx, &self.context, job, code, detail).await,
+            JobKind::Derive | JobKind::Transcode => {
+                derive::buried(tx, &self.context, job, code, detail).await
+            }
             JobKind::Hash => hash_picture::buried(tx, &self.context, job).await,
             JobKind::ReadMetadata => read_metadata::buried(tx, &self.context, job).await,
             JobKind::Clean => clean_original::buried(tx, &self.context, job, code, detail).await,

@@ -88,8 +88,7 @@ mod tests {
 
     #[test]
     fn file_names_read_back() {
-        for file in preset::ALL
-            .into_iter()
+        for file in preset::every()
             .map(File::Rendition)
             .chain([File::Original])
             .chain(MediaType::ALL.into_iter().map(File::Cleaned))

@@ -7,6 +7,7 @@ use safelight_catalog::assets::{self, Asset};
 use safelight_catalog::file_metadata::{self, Kept};
 use safelight_catalog::renditions::{self, Rendition};
 use safelight_catalog::{CatalogError, Tx, albums, metadata};
+use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
 use safelight_model::lifecycle::State;
 use safelight_model::metadata::Moment;
@@ -253,6 +254,20 @@ pub(super) fn render_small(
     item
 }
 
+/// How many renditions there are to be.
+fn expected(found: &Found) -> usize {
+    let blob = found.asset.blob.as_ref();
+    let known = blob.and_then(|b| b.mime.as_deref());
+    let mime = known.or(found.asset.mime.as_deref());
+    let is_clip = mime
+        .and_then(MediaType::of_mime)
+        .is_some_and(MediaType::is_clip);
+    match is_clip {
+        true => preset::ALL_OF_CLIP.len(),
+        false => preset::ALL.len(),
+    }
+}
+
 /// An asset as it is shown alone.
 pub(super) fn render(
     context: &Context,
@@ -276,7 +291,7 @@ pub(super) fn render(
         reason: reason(asset.reason_code.as_ref(), asset.reason_detail.as_ref()),
         progress: (!asset.state.is_settled() || viewable).then(|| wire::Progress {
             renditions_ready: u32::try_from(ready).unwrap_or(0),
-            renditions_total: u32::try_from(preset::ALL.len()).unwrap_or(0),
+            renditions_total: u32::try_from(expected(found)).unwrap_or(0),
         }),
         cover_url: link(preset::COVER.name, i64::from(preset::COVER.version)),
         thumbhash: fields

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use safelight_catalog::assets::{self, Asset, Transition};
 use safelight_catalog::blobs::{self, Blob, Inspected};
+use safelight_catalog::file_metadata::Kept;
 use safelight_catalog::jobs::Job;
 use safelight_catalog::merge_asset::{MergeEvents, merge_asset};
 use safelight_catalog::renditions::{self, Stored};
@@ -14,12 +15,13 @@ use safelight_model::cost_class::CostClass;
 use safelight_model::duplicates::{DedupScope, Duplicates};
 use safelight_model::job::JobKind;
 use safelight_model::lifecycle::{Event, State};
-use safelight_model::preset;
+use safelight_model::preset::{self, Preset};
 use safelight_model::{ids, limits};
 use safelight_objects::ObjectKey;
 
 use super::AtHand;
-use super::fetch_original::{Fetched, fetch_kinds};
+use super::clip_pictures::clip_pictures;
+use super::fetch_original::{Fetched, disk_failed, fetch_kinds};
 use super::file_metadata::{believed, kept};
 use super::replace_lost::replace_lost;
 use super::sandbox::{RenderTask, Sandbox, SandboxError};
@@ -46,11 +48,14 @@ pub async fn run(
         return Ok(results(|_| Box::pin(async { Ok(()) })));
     };
     let is_small = blob.size_bytes <= limits::MAX_READ_BYTES;
+    let is_short = blob.size_bytes <= context.settings.max_clip_bytes;
     let fetched = fetch_kinds(context, &blob, |kind| {
-        kind.is_decodable() || (kind.is_readable() && is_small)
+        kind.is_decodable() || (kind.is_clip() && (is_small || is_short))
     })
     .await?;
-    let again = fetched.again();
+    // Nobody goes on with a clip at once.
+    let is_picture = fetched.media.is_some_and(MediaType::is_decodable);
+    let again = fetched.again().filter(|_| is_picture);
     let (outcome, lost) = examine(context, sandbox, job, &holders, &blob, fetched).await?;
     if let (Outcome::Cover(..), Some(again)) = (&outcome, again) {
         at_hand.keep(job, again);
@@ -116,8 +121,8 @@ async fn move_holders(
 enum Outcome {
     /// These bytes are in another blob, of the owner's or one that his tenant's owners share.
     Twin(String),
-    /// They are what they should be, and here is the cover.
-    Cover(Inspected, Stored),
+    /// They are what they should be, and here is the cover, and of a clip what was made of the same picture.
+    Cover(Inspected, Vec<Stored>),
     /// They cannot be shown.
     Failed(Inspected),
 }
@@ -168,28 +173,20 @@ async fn render(
     fetched: Fetched,
     mut found: Inspected,
 ) -> Result<Outcome, JobError> {
-    let task = RenderTask {
-        presets: vec![preset::COVER],
-        limits: Limits {
-            max_pixels: context.settings.max_pixels,
-            ..Limits::default()
-        },
-        want_hashes: true,
-    };
+    let max_pixels = context.settings.max_pixels;
     let policy = context.settings.metadata_policies.of(&job.tenant_id);
-    let can_be_shown = fetched.media.is_some_and(MediaType::is_decodable);
-    let (file, clip) = match fetched.file {
-        file if can_be_shown => (file, None),
-        clip => (None, clip),
-    };
-    if let Some(clip) = clip {
-        match sandbox.read_metadata(clip).await {
-            Ok(said) => found.metadata = kept(&believed(*said), policy),
-            Err(error) if error.retryable() => return Err(not_run(&error, blob)),
-            Err(error) => tracing::debug!(%error, blob_id = blob.blob_id, "a clip tells nothing"),
+    let clip = fetched.media.filter(|media| media.is_clip());
+    if clip.is_some() {
+        found.mime = clip.map(|media| media.mime().to_owned());
+        found.metadata = read_clip(context, sandbox, job, blob, &fetched).await?;
+        if blob.size_bytes > context.settings.max_clip_bytes {
+            let most = context.settings.max_clip_bytes;
+            let why = format!("clips of more than {most} bytes are not decoded here");
+            found.reason = Some((Code::ByteLimitExceeded, why));
+            return Ok(Outcome::Failed(found));
         }
     }
-    let Some(file) = file else {
+    let Some(file) = fetched.file else {
         found.mime = fetched.media.map(|media| media.mime().to_owned());
         let what = found
             .mime
@@ -198,23 +195,48 @@ async fn render(
         found.reason = Some((Code::UnsupportedMediaType, format!("cannot decode {what}")));
         return Ok(Outcome::Failed(found));
     };
-    match sandbox.render_and_read(file, task).await {
+    let shown = match clip {
+        Some(media) => {
+            let presets = preset::OF_CLIP.to_vec();
+            let made = clip_pictures(sandbox, &file, media, presets, max_pixels).await;
+            made.map(|(reply, _)| reply)
+        }
+        None => {
+            let task = RenderTask {
+                presets: vec![preset::COVER],
+                limits: Limits {
+                    max_pixels,
+                    ..Limits::default()
+                },
+                want_hashes: true,
+            };
+            sandbox.render_and_read(file, task).await
+        }
+    };
+    match shown {
         Ok(mut reply) => {
             found.mime = Some(reply.media.mime().to_owned());
             found.width = Some(i64::from(reply.width));
             found.height = Some(i64::from(reply.height));
             found.thumbhash = reply.thumbhash.map(|hash| BASE64_STANDARD.encode(hash));
             found.picture_hash = reply.picture_hash;
-            let said = reply.metadata.take();
-            found.metadata = said.and_then(|said| kept(&believed(*said), policy));
-            let cover = reply.renditions.pop().ok_or_else(|| JobError::Retry {
-                after: None,
-                code: Code::Internal,
-                detail: "the sandbox answered without a cover".into(),
-            })?;
+            if clip.is_none() {
+                let said = reply.metadata.take();
+                found.metadata = said.and_then(|said| kept(&believed(*said), policy));
+            }
+            if reply.renditions.is_empty() {
+                return Err(JobError::Retry {
+                    after: None,
+                    code: Code::Internal,
+                    detail: "the sandbox answered without a cover".into(),
+                });
+            }
             let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
-            let stored =
-                store_rendition(context, &job.tenant_id, &blob.blob_id, asset_id, cover).await?;
+            let mut stored = Vec::with_capacity(reply.renditions.len());
+            for made in reply.renditions {
+                let one = store_rendition(context, &job.tenant_id, &blob.blob_id, asset_id, made);
+                stored.push(one.await?);
+            }
             Ok(Outcome::Cover(found, stored))
         }
         Err(error) if error.retryable() => Err(not_run(&error, blob)),
@@ -228,11 +250,41 @@ async fn render(
         }
         Err(error) => {
             let code = error.code();
-            if !is_of_the_content(code) {
+            // Another server, or this one with ffmpeg, may decode it.
+            let is_of_the_server = matches!(error, SandboxError::NoClips(_));
+            if is_of_the_server || !is_of_the_content(code) {
                 found.sha256 = None;
             }
             found.reason = Some((code, error.to_string()));
             Ok(Outcome::Failed(found))
+        }
+    }
+}
+
+/// What a clip tells of how it was taken, as it is kept; nothing where it is too long to be read for that.
+async fn read_clip(
+    context: &Context,
+    sandbox: &Sandbox,
+    job: &Job,
+    blob: &Blob,
+    fetched: &Fetched,
+) -> Result<Option<Kept>, JobError> {
+    let Some(clip) = &fetched.file else {
+        return Ok(None);
+    };
+    if blob.size_bytes > limits::MAX_READ_BYTES {
+        return Ok(None);
+    }
+    let clip = clip.try_clone().map_err(|e| disk_failed(&e))?;
+    match sandbox.read_metadata(clip).await {
+        Ok(said) => {
+            let policy = context.settings.metadata_policies.of(&job.tenant_id);
+            Ok(kept(&believed(*said), policy))
+        }
+        Err(error) if error.retryable() => Err(not_run(&error, blob)),
+        Err(error) => {
+            tracing::debug!(%error, blob_id = blob.blob_id, "a clip tells nothing");
+            Ok(None)
         }
     }
 }
@@ -382,12 +434,26 @@ async fn pass(
     job: &Job,
     blob: &Blob,
     found: &Inspected,
-    cover: &Stored,
+    made: &[Stored],
 ) -> Result<(), CatalogError> {
     let now = context.now();
     blobs::inspected(tx, &job.tenant_id, &blob.blob_id, found, now).await?;
-    renditions::store(tx, &job.tenant_id, &blob.blob_id, cover, now).await?;
-    for preset in &preset::DERIVED {
+    for one in made {
+        renditions::store(tx, &job.tenant_id, &blob.blob_id, one, now).await?;
+    }
+    let media = found.mime.as_deref().and_then(MediaType::of_mime);
+    let is_clip = media.is_some_and(MediaType::is_clip);
+    let (kind, class) = if is_clip {
+        (JobKind::Transcode, CostClass::Video)
+    } else {
+        let class = CostClass::of_picture(found.mime.as_deref(), found.width, found.height);
+        (JobKind::Derive, class)
+    };
+    let awaited: &[Preset] = match is_clip {
+        true => &[preset::STREAM],
+        false => &preset::DERIVED,
+    };
+    for preset in awaited {
         renditions::expect(tx, &job.tenant_id, &blob.blob_id, preset, now).await?;
     }
     let owner = Owner {
@@ -395,7 +461,9 @@ async fn pass(
         owner_id: job.owner_id.clone(),
     };
     let holders = assets::of_blob(tx, &job.tenant_id, &blob.blob_id).await?;
-    tell_of_rendition(tx, context, &holders, &cover.preset).await?;
+    for one in made {
+        tell_of_rendition(tx, context, &holders, &one.preset).await?;
+    }
     move_holders(
         tx,
         context,
@@ -405,9 +473,7 @@ async fn pass(
         None,
     )
     .await?;
-    let class = CostClass::of_picture(found.mime.as_deref(), found.width, found.height);
-    let (kind, blob_id) = (JobKind::Derive, &blob.blob_id);
-    enqueue_costing(tx, context, class, kind, &owner, blob_id).await?;
+    enqueue_costing(tx, context, class, kind, &owner, &blob.blob_id).await?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod at_hand;
 pub mod clean_original;
+mod clip_pictures;
 pub mod derive;
 mod fetch_original;
 mod file_metadata;
@@ -11,5 +12,6 @@ pub mod read_metadata;
 mod replace_lost;
 pub mod sandbox;
 mod store_rendition;
+pub mod transcode;
 
 pub use at_hand::AtHand;

@@ -49,7 +49,12 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
         None => Vec::new(),
     };
     // Whoever takes it from now on finds it doomed, and stores nothing.
-    let makes = [JobKind::Inspect, JobKind::Derive, JobKind::Clean];
+    let makes = [
+        JobKind::Inspect,
+        JobKind::Derive,
+        JobKind::Transcode,
+        JobKind::Clean,
+    ];
     let is_worked_on = jobs::is_leased(&mut reader.tx(), tenant_id, blob_id, &makes).await?;
     drop(reader);
     // Asked before the store is: what is removed then stays so.
@@ -60,8 +65,8 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
             detail: e.to_string(),
         };
         let mut keys = vec![ObjectKey::parse(&blob.object_key).map_err(unreadable)?];
-        for preset in &preset::ALL {
-            keys.push(ObjectKey::rendition(tenant_id, blob_id, preset).map_err(unreadable)?);
+        for preset in preset::every() {
+            keys.push(ObjectKey::rendition(tenant_id, blob_id, &preset).map_err(unreadable)?);
         }
         // Of one that was asked for only the row tells, and not of what kind it was to be.
         let is_half_made = |r: &Rendition| r.preset == preset::CLEANED && r.object_key.is_none();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use safelight_catalog::sweeps::{self, Finding, FindingKind, KeyRow, Sweep};
 use safelight_catalog::{CatalogError, Tx, blobs, failed_removals};
+use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
@@ -335,13 +336,19 @@ async fn make_again(
 ) -> Result<(), CatalogError> {
     if sweeps::rendition_lost(tx, row, context.now()).await? {
         let key = ObjectKey::parse(&row.object_key);
+        let blob = blobs::find(tx, &owner.tenant_id, &row.blob_id).await?;
+        let mime = blob.as_ref().and_then(|b| b.mime.as_deref());
+        let is_clip = mime
+            .and_then(MediaType::of_mime)
+            .is_some_and(MediaType::is_clip);
         let kind = match key.is_ok_and(|key| key.is_cleaned()) {
             true => JobKind::Clean,
+            false if is_clip => JobKind::Transcode,
             false => JobKind::Derive,
         };
-        let blob = blobs::find(tx, &owner.tenant_id, &row.blob_id).await?;
         let class = blob.map_or_else(CostClass::default, |b| match kind {
             JobKind::Clean => CostClass::declared(b.mime.as_deref(), b.size_bytes),
+            JobKind::Transcode => CostClass::Video,
             _ => CostClass::of_picture(b.mime.as_deref(), b.width, b.height),
         });
         enqueue_costing(tx, context, class, kind, owner, &row.blob_id).await?;
