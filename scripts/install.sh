@@ -39,8 +39,9 @@ test)
     { has_initdb && has psql; } || missing+=(postgresql)
     has exiftool || missing+=(libimage-exiftool-perl)
     has vips || missing+=(libvips-tools)
+    { has ffmpeg && has ffprobe; } || missing+=(ffmpeg)
     needs='the tests need'
-    by_hand='PostgreSQL 15 or later (initdb, pg_ctl, psql), exiftool, vips (the command line tool of libvips)'
+    by_hand='PostgreSQL 15 or later (initdb, pg_ctl, psql), exiftool, vips (the command line tool of libvips), ffmpeg with ffprobe'
     ;;
 tools)
     has rclone || missing+=(rclone)

@@ -118,6 +118,12 @@ impl MediaType {
         }
     }
 
+    /// Whether it is a clip. Those are decoded elsewhere.
+    #[must_use]
+    pub fn is_clip(self) -> bool {
+        matches!(self, Self::Mp4 | Self::Mov | Self::ThreeGp)
+    }
+
     /// Whether [`crate::render`] knows this kind: of TIFF, raw photos alone.
     #[must_use]
     pub fn is_decodable(self) -> bool {

@@ -15,6 +15,8 @@ pub enum JobKind {
     DeriveJpeg,
     /// Make the AVIF of renditions, which is smaller.
     DeriveAvif,
+    /// Make the rendition of a clip that plays everywhere, and what else is missing of a clip.
+    Transcode,
     /// Give a picture its perceptual hash and its scores that was inspected before there were any.
     Hash,
     /// Read what a file tells of how it was taken that was inspected before that was read.
@@ -29,12 +31,13 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Inspect,
         Self::Crop,
         Self::Derive,
         Self::DeriveJpeg,
         Self::DeriveAvif,
+        Self::Transcode,
         Self::Hash,
         Self::ReadMetadata,
         Self::Clean,
@@ -51,6 +54,7 @@ impl JobKind {
             Self::Derive => "derive",
             Self::DeriveJpeg => "derive_jpeg",
             Self::DeriveAvif => "derive_avif",
+            Self::Transcode => "transcode",
             Self::Hash => "hash",
             Self::ReadMetadata => "read_metadata",
             Self::Clean => "clean",
@@ -72,9 +76,12 @@ impl JobKind {
         match self {
             Self::Inspect | Self::Crop => Lane::Interactive,
             Self::Derive | Self::DeriveJpeg | Self::Clean => Lane::Standard,
-            Self::DeriveAvif | Self::Hash | Self::ReadMetadata | Self::Purge | Self::Sweep => {
-                Lane::Bulk
-            }
+            Self::DeriveAvif
+            | Self::Transcode
+            | Self::Hash
+            | Self::ReadMetadata
+            | Self::Purge
+            | Self::Sweep => Lane::Bulk,
         }
     }
 

@@ -9,6 +9,8 @@ pub enum Format {
     Webp,
     /// AVIF, 4:2:0, 8 bits.
     Avif,
+    /// A clip: H.264 and AAC in MP4, its index first.
+    Mp4,
 }
 
 impl Format {
@@ -19,6 +21,7 @@ impl Format {
             Self::Jpeg => "jpg",
             Self::Webp => "webp",
             Self::Avif => "avif",
+            Self::Mp4 => "mp4",
         }
     }
 
@@ -29,6 +32,7 @@ impl Format {
             Self::Jpeg => "image/jpeg",
             Self::Webp => "image/webp",
             Self::Avif => "image/avif",
+            Self::Mp4 => "video/mp4",
         }
     }
 }
@@ -122,6 +126,27 @@ pub const SQUARE: Preset = Preset {
 /// The purpose of captures whose pictures get a [`SQUARE`].
 pub const PROFILE: &str = "profile";
 
+/// What is shown of a clip before it plays: the picture that its cover is of; made by `inspect`.
+pub const POSTER: Preset = Preset {
+    name: "poster",
+    version: 1,
+    long_edge: 1080,
+    format: Format::Webp,
+    quality: 75,
+    shape: Shape::Whole,
+};
+/// A clip as every player plays it, at most 1080p; made by `transcode`. Its quality is given to the encoder by what makes it.
+pub const STREAM: Preset = Preset {
+    name: "stream",
+    version: 1,
+    long_edge: 1920,
+    format: Format::Mp4,
+    quality: 0,
+    shape: Shape::Whole,
+};
+/// The shorter edge of [`STREAM`], in pixels.
+pub const STREAM_SHORT_EDGE: u32 = 1080;
+
 /// The name under which a cleaned original stands beside renditions. It is none of [`ALL`]: it is no picture made by a recipe, but the
 /// original without what it tells of its owner, made when somebody asks for it, and shown to nobody but by a grant.
 pub const CLEANED: &str = "cleaned";
@@ -132,22 +157,28 @@ pub const CLEANED_VERSION: u32 = 1;
 pub const DERIVED: [Preset; 2] = [DISPLAY, LARGE];
 /// What every picture that can be shown has.
 pub const OF_EVERY_PICTURE: [Preset; 3] = [COVER, DISPLAY, LARGE];
-/// Every preset there is.
+/// Every preset that a picture can be given.
 pub const ALL: [Preset; 4] = [COVER, DISPLAY, LARGE, SQUARE];
+/// The pictures that a clip is given, of one of its own.
+pub const OF_CLIP: [Preset; 2] = [COVER, POSTER];
+/// Every preset that a clip is given.
+pub const ALL_OF_CLIP: [Preset; 3] = [COVER, POSTER, STREAM];
+
+/// Every preset there is.
+pub fn every() -> impl Iterator<Item = Preset> {
+    ALL.into_iter().chain([POSTER, STREAM])
+}
 
 /// The preset of this name and version.
 #[must_use]
 pub fn find(name: &str, version: u32) -> Option<Preset> {
-    ALL.into_iter()
-        .find(|p| p.name == name && p.version == version)
+    every().find(|p| p.name == name && p.version == version)
 }
 
 /// The current preset of this name.
 #[must_use]
 pub fn current(name: &str) -> Option<Preset> {
-    ALL.into_iter()
-        .filter(|p| p.name == name)
-        .max_by_key(|p| p.version)
+    every().filter(|p| p.name == name).max_by_key(|p| p.version)
 }
 
 #[cfg(test)]
@@ -166,16 +197,14 @@ mod tests {
 
     #[test]
     fn names_and_versions_are_unique() {
-        for (i, a) in ALL.iter().enumerate() {
-            assert!(
-                ALL.iter()
-                    .skip(i + 1)
-                    .all(|b| (a.name, a.version) != (b.name, b.version))
-            );
-            assert_eq!(find(a.name, a.version), Some(*a));
+        for (i, a) in every().enumerate() {
+            let mut others = every().skip(i + 1);
+            assert!(others.all(|b| (a.name, a.version) != (b.name, b.version)));
+            assert_eq!(find(a.name, a.version), Some(a));
             assert_ne!(a.name, CLEANED);
         }
         assert_eq!(find("cover", 99), None);
         assert_eq!(current("large"), Some(LARGE));
+        assert!(ALL_OF_CLIP.iter().all(|p| every().any(|one| one == *p)));
     }
 }

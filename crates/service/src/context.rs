@@ -37,6 +37,8 @@ pub struct ServiceSettings {
     pub length_only_urls: bool,
     /// What files may be at most.
     pub media: MediaLimits,
+    /// Longest clip that is decoded, in bytes: so much of the scratch directory each may take, and what is made of it.
+    pub max_clip_bytes: i64,
     /// Whether jobs wait in lanes; in one, where not, owners in turn.
     pub lanes: bool,
     /// Where originals are put while they are read, in files without a name.

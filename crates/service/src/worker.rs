@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::processing::sandbox::Sandbox;
 use crate::processing::{
     AtHand, clean_original, crop_picture, derive, derive_alternatives, hash_picture, inspect,
-    read_metadata,
+    read_metadata, transcode,
 };
 use crate::retention::{purge_blob, sweep};
 use crate::work::{Handler, JobError, Lease, Results, results};
@@ -40,6 +40,7 @@ impl Handler for Worker {
             JobKind::DeriveJpeg | JobKind::DeriveAvif => {
                 derive_alternatives::run(&self.context, &sandbox, job).await
             }
+            JobKind::Transcode => transcode::run(&self.context, &sandbox, job).await,
             JobKind::Hash => hash_picture::run(&self.context, &sandbox, job).await,
             JobKind::ReadMetadata => read_metadata::run(&self.context, &sandbox, job).await,
             JobKind::Clean => clean_original::run(&self.context, &sandbox, job).await,
@@ -81,7 +82,9 @@ impl Handler for Worker {
         match job.kind {
             JobKind::Inspect => inspect::buried(tx, &self.context, job, code, detail).await,
             JobKind::Crop => crop_picture::buried(tx, &self.context, job, code, detail).await,
-            JobKind::Derive => derive::buried(tx, &self.context, job, code, detail).await,
+            JobKind::Derive | JobKind::Transcode => {
+                derive::buried(tx, &self.context, job, code, detail).await
+            }
             JobKind::DeriveJpeg | JobKind::DeriveAvif => {
                 derive_alternatives::buried(tx, &self.context, job, code, detail).await
             }

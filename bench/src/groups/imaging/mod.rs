@@ -275,6 +275,7 @@ fn to_make(rendition: &Rendition) -> Wanted {
             Format::Webp => "webp",
             Format::Jpeg => "jpeg",
             Format::Avif => "avif",
+            Format::Mp4 => "mp4",
         },
         quality: rendition.preset.quality,
     }

@@ -73,6 +73,9 @@ impl Resolved {
             ("open_uploads_bytes", 0),
             ("decode_budget_bytes", 0),
             ("sandbox_seconds", 1),
+            ("clip_memory_bytes", 512 * 1024 * 1024),
+            ("max_clip_bytes", 0),
+            ("transcode_seconds", 1),
             ("upload_quiet_seconds", 1),
             ("upload_life_hours", 1),
             ("sweep_hours", 0),
@@ -91,6 +94,12 @@ impl Resolved {
         if self.number("single_max_bytes", 0)? > MOST_SINGLE_BYTES {
             return Err(self.wrong(
                 "single_max_bytes",
+                "5368709120 (5 GiB, what S3 takes at once) at most",
+            ));
+        }
+        if self.number("max_clip_bytes", 0)? > MOST_SINGLE_BYTES {
+            return Err(self.wrong(
+                "max_clip_bytes",
                 "5368709120 (5 GiB, what S3 takes at once) at most",
             ));
         }

@@ -29,6 +29,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::clips::clip_settings;
 use super::keys::{self, Keys};
 use super::known_store::KnownStore;
 use super::settings::Resolved;
@@ -98,6 +99,7 @@ pub fn sandbox_settings(settings: &Resolved) -> anyhow::Result<SandboxSettings> 
         },
         wall_clock: Duration::from_secs(settings.number("sandbox_seconds", 1)?),
         may_be_open: settings.text("sandbox_allow_open") == "yes",
+        clips: clip_settings(settings)?,
         ..SandboxSettings::own_program()
     })
 }
@@ -113,6 +115,7 @@ async fn start_sandbox(settings: &Resolved) -> anyhow::Result<Sandbox> {
     let found = sandbox.confinement().await;
     let confinement = found.context("cannot start the sandbox")?;
     confinement.count();
+    look_at_clips(&sandbox).await;
     match (confinement.is_open(), may_be_open) {
         (false, _) => tracing::info!("decoders are confined: {confinement}"),
         (true, true) => {
@@ -123,6 +126,23 @@ async fn start_sandbox(settings: &Resolved) -> anyhow::Result<Sandbox> {
         ),
     }
     Ok(sandbox)
+}
+
+/// Finds out by what clips are decoded, and how tightly that is closed in. Without it they are kept, and not shown.
+async fn look_at_clips(sandbox: &Sandbox) {
+    match sandbox.clip_tools().await {
+        Ok(tools) => {
+            tools.confinement.count_of_clips();
+            let (version, confinement) = (tools.version, tools.confinement);
+            match confinement.lets_files_be_opened() {
+                false => tracing::info!("clips are decoded by {version}: {confinement}"),
+                true => tracing::warn!(
+                    "clips are decoded by {version}, which is not confined, as sandbox_allow_open has it: {confinement}"
+                ),
+            }
+        }
+        Err(error) => tracing::warn!("{error}; they are kept, and cannot be shown"),
+    }
 }
 
 async fn bind(settings: &Resolved, key: &str) -> anyhow::Result<TcpListener> {
@@ -195,6 +215,7 @@ pub async fn share(
             },
             length_only_urls: settings.text("length_only_urls") == "yes",
             media: settings.media_limits()?,
+            max_clip_bytes: i64::try_from(number("max_clip_bytes")?)?,
             lanes: settings.text("lanes") == "yes",
             scratch_dir: settings.path("scratch_dir"),
             store_events_secret: Secret::of(settings.text("store_events_secret")),

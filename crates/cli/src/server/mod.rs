@@ -1,6 +1,7 @@
 //! The server put together: settings, keys, backends, roles.
 
 mod check_settings;
+mod clips;
 pub mod compose;
 mod descriptors;
 pub mod keys;

@@ -135,6 +135,12 @@ settings! {
         (processes.saturating_mul(KEPT_BYTES).saturating_add(one.map_or(0, |of| of.most()))).to_string()
     };
     sandbox_seconds: "Longest time to decode one picture" = |_| "20".into();
+    ffmpeg: "The ffmpeg that decodes clips, with ffprobe beside it: a path, or a name that is looked for in PATH; empty to decode none" =
+        |_| "ffmpeg".into();
+    clip_memory_bytes: "Address space of ffmpeg" = |_| (2_u64 * 1024 * 1024 * 1024).to_string();
+    max_clip_bytes: "Longest clip that is decoded, in bytes, and longest that is made of one; each job may take twice that of the scratch directory" =
+        |_| (4_u64 * 1024 * 1024 * 1024).to_string();
+    transcode_seconds: "Longest time to make the rendition of a clip that plays everywhere" = |_| "1800".into();
     sandbox_allow_open: "Whether pictures may be decoded where the kernel does not confine the decoders: yes or no" = |_| "no".into();
     log: "What is logged: error, warn, info, debug, or a filter such as safelight_service=debug" = |_| "info".into();
     log_format: "How it is logged: text or json" = |_| "text".into();

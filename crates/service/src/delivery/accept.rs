@@ -66,6 +66,8 @@ impl Accepted {
             Format::Avif => (self.avif, 2),
             Format::Webp => (self.webp, 1),
             Format::Jpeg => (self.jpeg, 0),
+            // There is nothing to choose from.
+            Format::Mp4 => (WHOLE, 0),
         };
         (quality > 0).then_some((quality, smallness))
     }

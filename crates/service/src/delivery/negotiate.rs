@@ -79,8 +79,12 @@ pub(super) fn format(made: &[Rendition], preset: &Preset, accepted: Accepted) ->
         .filter(|(_, p)| variant::SIZES.iter().any(|size| is_format_of(p, size)))
         .filter(|(_, p)| p.long_edge >= preset.long_edge)
         .min_by_key(|(_, p)| p.long_edge);
+    // Of what cannot be had in another format there is no better answer either.
+    let only = || ready(made).find(|(_, p)| missing.is_none() && p == preset);
     Outcome {
-        choice: larger.map(|(row, of)| chosen(row, of, missing.is_some())),
+        choice: larger
+            .or_else(only)
+            .map(|(row, of)| chosen(row, of, missing.is_some())),
         // Where nothing is there at all nothing was derived yet.
         missing: missing.filter(|_| ready(made).any(|(_, p)| is_format_of(&p, preset))),
     }

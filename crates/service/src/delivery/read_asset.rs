@@ -7,6 +7,7 @@ use safelight_catalog::assets::{self, Asset};
 use safelight_catalog::file_metadata::{self, Kept};
 use safelight_catalog::renditions::{self, Rendition};
 use safelight_catalog::{CatalogError, Tx, albums, metadata};
+use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
 use safelight_model::lifecycle::State;
 use safelight_model::metadata::Moment;
@@ -255,6 +256,20 @@ pub(super) fn render_small(
     item
 }
 
+/// How many renditions there are to be.
+fn expected(found: &Found) -> usize {
+    let blob = found.asset.blob.as_ref();
+    let known = blob.and_then(|b| b.mime.as_deref());
+    let mime = known.or(found.asset.mime.as_deref());
+    let is_clip = mime
+        .and_then(MediaType::of_mime)
+        .is_some_and(MediaType::is_clip);
+    match is_clip {
+        true => preset::ALL_OF_CLIP.len(),
+        false => preset::OF_EVERY_PICTURE.len(),
+    }
+}
+
 /// An asset as it is shown alone.
 pub(super) fn render(
     context: &Context,
@@ -274,7 +289,7 @@ pub(super) fn render(
     let ready = made.iter().filter(is_counted).count();
     // A square is made of profile pictures only.
     let squares = made.iter().filter(|r| r.preset == preset::SQUARE.name);
-    let total = preset::OF_EVERY_PICTURE.len() + squares.count();
+    let total = expected(found) + squares.count();
     wire::Asset {
         asset_id: asset.asset_id.clone(),
         state: asset.state.as_str().to_owned(),

@@ -100,6 +100,13 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     let wanted: Vec<Preset> = wanted
         .filter(|p| !is_there(variant::slot(p), p.version))
         .collect();
+    if job.kind == JobKind::DeriveJpeg && media.is_some_and(MediaType::is_clip) {
+        // Marked as failed, so that what there is is sent to who asks.
+        return Err(JobError::Cancel {
+            code: Code::UnsupportedMediaType,
+            detail: "pictures of clips are made in one format".to_owned(),
+        });
+    }
     if wanted.is_empty() || !media.is_some_and(MediaType::is_decodable) {
         return Ok(nothing(context, job));
     }

@@ -73,8 +73,8 @@ fn location(said: Place) -> Option<Location> {
 }
 
 /// Why a clip is not taken that says that it runs for so long; a number of 0 takes every one.
-pub(super) fn too_long(said: &FileMetadata, most_seconds: u64) -> Option<(Code, String)> {
-    let ms = said.harmless.duration_ms?;
+pub(super) fn too_long(ms: Option<u64>, most_seconds: u64) -> Option<(Code, String)> {
+    let ms = ms?;
     (most_seconds > 0 && ms > most_seconds.saturating_mul(1000)).then(|| {
         let detail = format!("{} seconds are more than {most_seconds}", ms.div_ceil(1000));
         (Code::DurationLimitExceeded, detail)

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use safelight_catalog::assets::{self, Asset, Transition};
 use safelight_catalog::blobs::{self, Blob, Inspected};
+use safelight_catalog::file_metadata::Kept;
 use safelight_catalog::jobs::Job;
 use safelight_catalog::merge_asset::{MergeEvents, merge_asset};
 use safelight_catalog::renditions::{self, Stored};
@@ -12,6 +13,7 @@ use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
 use safelight_model::duplicates::{DedupScope, Duplicates};
+use safelight_model::file_metadata::FileMetadata;
 use safelight_model::job::JobKind;
 use safelight_model::lifecycle::{Event, State};
 use safelight_model::preset::{self, Preset};
@@ -19,7 +21,8 @@ use safelight_model::{ids, limits};
 use safelight_objects::ObjectKey;
 
 use super::AtHand;
-use super::fetch_original::{Fetched, fetch_kinds};
+use super::clip_pictures::clip_pictures;
+use super::fetch_original::{Fetched, disk_failed, fetch_kinds};
 use super::file_metadata::{believed, kept, too_long};
 use super::replace_lost::replace_lost;
 use super::sandbox::{RenderTask, Sandbox, SandboxError};
@@ -49,11 +52,14 @@ pub async fn run(
     };
     let blob = &begun.blob;
     let is_small = blob.size_bytes <= limits::MAX_READ_BYTES;
+    let is_short = blob.size_bytes <= context.settings.max_clip_bytes;
     let fetched = fetch_kinds(context, blob, |kind| {
-        kind.is_decodable() || (kind.is_readable() && is_small)
+        kind.is_decodable() || (kind.is_clip() && (is_small || is_short))
     })
     .await?;
-    let again = fetched.again();
+    // Nobody goes on with a clip at once.
+    let is_picture = fetched.media.is_some_and(MediaType::is_decodable);
+    let again = fetched.again().filter(|_| is_picture);
     let (outcome, lost) = examine(context, sandbox, job, &begun, fetched).await?;
     if let (Outcome::Cover(..), Some(again)) = (&outcome, again) {
         at_hand.keep(job, again);
@@ -201,35 +207,29 @@ async fn render(
         holders,
         presets,
     } = begun;
-    let task = RenderTask {
-        presets: presets.clone(),
-        limits: context.settings.media.decoding(&job.tenant_id),
-        want_hashes: true,
-        want_scores: false,
-    };
+    let most = &context.settings.media;
     let policy = context.settings.metadata_policies.of(&job.tenant_id);
-    let can_be_shown = fetched.media.is_some_and(MediaType::is_decodable);
-    let (file, clip) = match fetched.file {
-        file if can_be_shown => (file, None),
-        clip => (None, clip),
-    };
-    if let Some(clip) = clip {
-        match sandbox.read_metadata(clip).await {
-            Ok(said) => {
-                let said = believed(*said);
-                let most = &context.settings.media.max_clip_seconds;
-                found.reason = too_long(&said, most.of(&job.tenant_id));
-                found.metadata = kept(&said, policy);
-            }
-            Err(error) if error.retryable() => return Err(not_run(&error, blob)),
-            Err(error) => tracing::debug!(%error, blob_id = blob.blob_id, "a clip tells nothing"),
+    let clip = fetched.media.filter(|media| media.is_clip());
+    if clip.is_some() {
+        found.mime = clip.map(|media| media.mime().to_owned());
+        if let Some(said) = read_clip(sandbox, blob, &fetched).await? {
+            found.reason = too_long(
+                said.harmless.duration_ms,
+                most.max_clip_seconds.of(&job.tenant_id),
+            );
+            found.metadata = kept(&said, policy);
         }
-    }
-    let Some(file) = file else {
-        found.mime = fetched.media.map(|media| media.mime().to_owned());
+        let most = context.settings.max_clip_bytes;
+        if found.reason.is_none() && blob.size_bytes > most {
+            let why = format!("clips of more than {most} bytes are not decoded here");
+            found.reason = Some((Code::ByteLimitExceeded, why));
+        }
         if found.reason.is_some() {
             return Ok(Outcome::Failed(found));
         }
+    }
+    let Some(file) = fetched.file else {
+        found.mime = fetched.media.map(|media| media.mime().to_owned());
         let what = found
             .mime
             .clone()
@@ -237,15 +237,44 @@ async fn render(
         found.reason = Some((Code::UnsupportedMediaType, format!("cannot decode {what}")));
         return Ok(Outcome::Failed(found));
     };
-    match sandbox.render_and_read(file, task).await {
+    let shown = match clip {
+        Some(media) => {
+            let max_pixels = most.max_pixels.of(&job.tenant_id);
+            let presets = preset::OF_CLIP.to_vec();
+            let made = clip_pictures(sandbox, &file, media, presets, max_pixels).await;
+            if let Ok((_, facts)) = &made {
+                // Of one that is too large to be read for what it tells this is the first that is heard.
+                found.reason = too_long(
+                    facts.duration_ms(),
+                    most.max_clip_seconds.of(&job.tenant_id),
+                );
+            }
+            if found.reason.is_some() {
+                return Ok(Outcome::Failed(found));
+            }
+            made.map(|(reply, _)| reply)
+        }
+        None => {
+            let task = RenderTask {
+                presets: presets.clone(),
+                limits: most.decoding(&job.tenant_id),
+                want_hashes: true,
+                want_scores: false,
+            };
+            sandbox.render_and_read(file, task).await
+        }
+    };
+    match shown {
         Ok(mut reply) => {
             found.mime = Some(reply.media.mime().to_owned());
             found.width = Some(i64::from(reply.width));
             found.height = Some(i64::from(reply.height));
             found.thumbhash = reply.thumbhash.map(|hash| BASE64_STANDARD.encode(hash));
             found.picture_hash = reply.picture_hash;
-            let said = reply.metadata.take();
-            found.metadata = said.and_then(|said| kept(&believed(*said), policy));
+            if clip.is_none() {
+                let said = reply.metadata.take();
+                found.metadata = said.and_then(|said| kept(&believed(*said), policy));
+            }
             let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
             let (tenant_id, blob_id) = (&job.tenant_id, &blob.blob_id);
             let mut stored = Vec::with_capacity(reply.renditions.len());
@@ -266,11 +295,36 @@ async fn render(
         Err(error) => {
             let code = error.code();
             found.mime = fetched.media.map(|media| media.mime().to_owned());
-            if !is_of_the_content(code) {
+            // Another server, or this one with ffmpeg, may decode it.
+            let is_of_the_server = matches!(error, SandboxError::NoClips(_));
+            if is_of_the_server || !is_of_the_content(code) {
                 found.sha256 = None;
             }
             found.reason = Some((code, error.to_string()));
             Ok(Outcome::Failed(found))
+        }
+    }
+}
+
+/// What a clip tells of how it was taken; nothing where it is too long to be read for that.
+async fn read_clip(
+    sandbox: &Sandbox,
+    blob: &Blob,
+    fetched: &Fetched,
+) -> Result<Option<FileMetadata>, JobError> {
+    let Some(clip) = &fetched.file else {
+        return Ok(None);
+    };
+    if blob.size_bytes > limits::MAX_READ_BYTES {
+        return Ok(None);
+    }
+    let clip = clip.try_clone().map_err(|e| disk_failed(&e))?;
+    match sandbox.read_metadata(clip).await {
+        Ok(said) => Ok(Some(believed(*said))),
+        Err(error) if error.retryable() => Err(not_run(&error, blob)),
+        Err(error) => {
+            tracing::debug!(%error, blob_id = blob.blob_id, "a clip tells nothing");
+            Ok(None)
         }
     }
 }
@@ -431,7 +485,19 @@ async fn pass(
     for one in stored {
         renditions::store(tx, &job.tenant_id, &blob.blob_id, one, now).await?;
     }
-    for preset in &preset::DERIVED {
+    let media = found.mime.as_deref().and_then(MediaType::of_mime);
+    let is_clip = media.is_some_and(MediaType::is_clip);
+    let (kind, class) = if is_clip {
+        (JobKind::Transcode, CostClass::Video)
+    } else {
+        let class = CostClass::of_picture(found.mime.as_deref(), found.width, found.height);
+        (JobKind::Derive, class)
+    };
+    let awaited: &[Preset] = match is_clip {
+        true => &[preset::STREAM],
+        false => &preset::DERIVED,
+    };
+    for preset in awaited {
         renditions::expect(tx, &job.tenant_id, &blob.blob_id, preset, now).await?;
     }
     let owner = Owner {
@@ -451,9 +517,11 @@ async fn pass(
         None,
     )
     .await?;
-    let class = CostClass::of_picture(found.mime.as_deref(), found.width, found.height);
-    let (kind, blob_id) = (JobKind::Derive, &blob.blob_id);
+    let blob_id = &blob.blob_id;
     enqueue_costing(tx, context, class, kind, &owner, blob_id).await?;
+    if is_clip {
+        return Ok(());
+    }
     // Who joined while it was being decoded may mean it for a profile.
     want_profile(tx, context, &owner, blob_id).await
 }

@@ -2,6 +2,7 @@
 
 mod at_hand;
 pub mod clean_original;
+mod clip_pictures;
 pub mod crop_picture;
 pub mod derive;
 pub mod derive_alternatives;
@@ -14,5 +15,6 @@ mod replace_lost;
 pub mod sandbox;
 mod store_rendition;
 mod tell_best_frame;
+pub mod transcode;
 
 pub use at_hand::AtHand;

@@ -55,6 +55,7 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
         JobKind::Derive,
         JobKind::DeriveJpeg,
         JobKind::DeriveAvif,
+        JobKind::Transcode,
         JobKind::Clean,
     ];
     let is_worked_on = jobs::is_leased(&mut reader.tx(), tenant_id, blob_id, &makes).await?;
@@ -67,7 +68,7 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
             detail: e.to_string(),
         };
         let mut keys = vec![ObjectKey::parse(&blob.object_key).map_err(unreadable)?];
-        for preset in preset::ALL.into_iter().chain(variant::all()) {
+        for preset in preset::every().chain(variant::all()) {
             keys.push(ObjectKey::rendition(tenant_id, blob_id, &preset).map_err(unreadable)?);
         }
         // Of one that was asked for only the row tells, and not of what kind it was to be.

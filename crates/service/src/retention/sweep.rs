@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use safelight_catalog::sweeps::{self, Finding, FindingKind, KeyRow, Sweep};
 use safelight_catalog::{CatalogError, Tx, blobs, failed_removals};
+use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
@@ -329,10 +330,13 @@ async fn write_down(
         .await
 }
 
-/// The kind of job that makes what this is the key of.
-fn made_by(key: &ObjectKey) -> JobKind {
+/// The kind of job that makes what this is the key of, of a clip or of a picture.
+fn made_by(key: &ObjectKey, is_clip: bool) -> JobKind {
     if key.is_cleaned() {
         return JobKind::Clean;
+    }
+    if is_clip {
+        return JobKind::Transcode;
     }
     let of = |alternatives: &[Preset]| alternatives.iter().any(|p| key.is_of(p));
     if of(&variant::IN_BULK) {
@@ -351,10 +355,16 @@ async fn make_again(
     owner: &Owner,
 ) -> Result<(), CatalogError> {
     if sweeps::rendition_lost(tx, row, context.now()).await? {
-        let kind = ObjectKey::parse(&row.object_key).map_or(JobKind::Derive, |key| made_by(&key));
         let blob = blobs::find(tx, &owner.tenant_id, &row.blob_id).await?;
+        let mime = blob.as_ref().and_then(|b| b.mime.as_deref());
+        let is_clip = mime
+            .and_then(MediaType::of_mime)
+            .is_some_and(MediaType::is_clip);
+        let made_by = |key| made_by(&key, is_clip);
+        let kind = ObjectKey::parse(&row.object_key).map_or(JobKind::Derive, made_by);
         let class = blob.map_or_else(CostClass::default, |b| match kind {
             JobKind::Clean => CostClass::declared(b.mime.as_deref(), b.size_bytes),
+            JobKind::Transcode => CostClass::Video,
             _ => CostClass::of_picture(b.mime.as_deref(), b.width, b.height),
         });
         enqueue_costing(tx, context, class, kind, owner, &row.blob_id).await?;

@@ -274,12 +274,12 @@ pub(super) fn abstract_name(process: u32) -> String {
 
 const CWD: c_long = libc::AT_FDCWD as c_long;
 
-fn path(text: &'static std::ffi::CStr) -> c_long {
+pub(super) fn path(text: &'static std::ffi::CStr) -> c_long {
     text.as_ptr() as c_long
 }
 
 /// Makes a system call; missing arguments are zero.
-fn call(number: c_long, arguments: &[c_long]) -> Outcome {
+pub(super) fn call(number: c_long, arguments: &[c_long]) -> Outcome {
     let argument = |i: usize| arguments.get(i).copied().unwrap_or(0);
     // SAFETY: pointers among the arguments are of texts that live for ever, or null.
     outcome_of(unsafe {
@@ -299,7 +299,7 @@ fn outcome_of(returned: c_long) -> Outcome {
     outcome((returned < 0).then(std::io::Error::last_os_error))
 }
 
-fn outcome(error: Option<std::io::Error>) -> Outcome {
+pub(super) fn outcome(error: Option<std::io::Error>) -> Outcome {
     error.map(|error| error.raw_os_error().unwrap_or(-1))
 }
 

@@ -9,6 +9,7 @@
 
 mod attempts;
 mod budget;
+mod clips;
 mod confinement;
 mod queue;
 mod sandbox;

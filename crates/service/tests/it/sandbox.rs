@@ -19,7 +19,7 @@ use safelight_service::processing::sandbox::{
 use safelight_testkit::camera::{self, Scene};
 
 /// Long enough for any wait here on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 /// What a frame begins with.
 const LENGTH_BYTES: usize = 4;
 /// What a child calls itself when it has taken the task that it will not finish.

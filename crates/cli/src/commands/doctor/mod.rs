@@ -1,5 +1,6 @@
 //! `safelight doctor`: what is wrong, and what to do about it.
 
+mod clips;
 mod confinement;
 mod finding;
 mod memory;
@@ -90,6 +91,7 @@ pub async fn run(args: DoctorArgs, global: &GlobalArgs) -> anyhow::Result<ExitCo
     }
     findings.extend(scrub::damage(&settings));
     findings.push(confinement::confinement(&settings).await);
+    findings.push(clips::clips(&settings).await);
     findings.push(memory::memory(&settings));
     findings.push(finding(
         "codecs",

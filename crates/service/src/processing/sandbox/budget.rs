@@ -83,7 +83,21 @@ impl Budget {
         if self.is_endless {
             return Ok(None);
         }
-        let (pool, beyond) = self.beyond(look(original, limits).await);
+        self.take_bytes(look(original, limits).await).await
+    }
+
+    /// Waits until so much can be held within the budget; what is answered keeps its share.
+    ///
+    /// # Errors
+    /// After [`Budget::close`].
+    pub(super) async fn take_bytes(
+        &self,
+        expected_bytes: u64,
+    ) -> Result<Option<SemaphorePermit<'_>>, AcquireError> {
+        if self.is_endless {
+            return Ok(None);
+        }
+        let (pool, beyond) = self.beyond(expected_bytes);
         if beyond == 0 {
             return Ok(None);
         }

@@ -11,6 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use safelight_imaging::Wants;
 
 use super::confine::confine;
+use super::confine_clip::{CLIP_RUN_VARIABLE, clip_main};
 use super::protocol::{
     AnswerFrame, LENGTH_BYTES, MAX_LIST_BYTES, Only, Outcome, PictureFrame, TaskFrame, frame,
     frame_length, tame,
@@ -24,10 +25,13 @@ const CONFINE_FAILED: i32 = 70;
 const SOCKET_FAILED: i32 = 71;
 
 /// Runs as a sandbox child: standard input is the socket to the parent. Returns the exit status
-/// when the parent closes it. The first thing a program does, before it opens anything or starts a
+/// when the parent closes it; or, if the parent says so, becomes the program that decodes a clip. The first thing a program does, before it opens anything or starts a
 /// thread.
 #[must_use]
 pub fn child_main() -> i32 {
+    if let Ok(run) = std::env::var(CLIP_RUN_VARIABLE) {
+        return clip_main(&run);
+    }
     if let Err(error) = confine() {
         eprintln!("cannot confine the sandbox: {error}");
         return CONFINE_FAILED;

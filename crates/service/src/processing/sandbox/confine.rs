@@ -63,7 +63,7 @@ pub fn confine() -> io::Result<()> {
         }
     }
     // In this order, since the filter lets nobody ask for landlock.
-    let landlock = landlock::enter();
+    let landlock = landlock::enter(&[]);
     let seccomp = seccomp::enter();
     let confinement = Confinement {
         seccomp,

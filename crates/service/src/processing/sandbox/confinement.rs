@@ -42,16 +42,35 @@ impl Confinement {
         self.seccomp != Seccomp::Filtered
     }
 
+    /// Whether a decoder that may open files, as that of clips, could open others than its own.
+    #[must_use]
+    pub fn lets_files_be_opened(&self) -> bool {
+        self.is_open() || matches!(self.landlock, Landlock::Missing(_))
+    }
+
     /// Sets the gauges `safelight_sandbox_seccomp` (1 or 0) and `safelight_sandbox_landlock_abi` (0 where
     /// there is none).
     pub fn count(&self) {
+        let (seccomp, abi) = self.gauges();
+        metrics::gauge!("safelight_sandbox_seccomp").set(seccomp);
+        metrics::gauge!("safelight_sandbox_landlock_abi").set(abi);
+    }
+
+    /// Sets the same gauges of the decoder of clips: `safelight_sandbox_video_seccomp` and
+    /// `safelight_sandbox_video_landlock_abi`.
+    pub fn count_of_clips(&self) {
+        let (seccomp, abi) = self.gauges();
+        metrics::gauge!("safelight_sandbox_video_seccomp").set(seccomp);
+        metrics::gauge!("safelight_sandbox_video_landlock_abi").set(abi);
+    }
+
+    fn gauges(&self) -> (f64, f64) {
         let seccomp = if self.is_open() { 0.0 } else { 1.0 };
         let abi = match self.landlock {
             Landlock::Enforced(abi) => abi,
             Landlock::Missing(_) => 0,
         };
-        metrics::gauge!("safelight_sandbox_seccomp").set(seccomp);
-        metrics::gauge!("safelight_sandbox_landlock_abi").set(f64::from(abi));
+        (seccomp, f64::from(abi))
     }
 }
 

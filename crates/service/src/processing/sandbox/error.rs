@@ -47,6 +47,9 @@ pub enum SandboxError {
     /// The kernel does not confine decoders, and the settings do not let them run like that.
     #[error("decoders would not be confined here: {0}")]
     Open(Confinement),
+    /// Clips are not decoded here, and why.
+    #[error("clips are not decoded on this server: {0}")]
+    NoClips(String),
     /// The sandbox is shutting down.
     #[error("the sandbox is shutting down")]
     Closed,
@@ -61,6 +64,7 @@ impl SandboxError {
             Self::TimedOut { .. } => Code::DecodeTimeout,
             Self::OutOfMemory { .. } => Code::DecodeMemory,
             Self::Crashed { .. } | Self::Forbidden => Code::DecodeCrashed,
+            Self::NoClips(_) => Code::UnsupportedMediaType,
             Self::Killed | Self::Start(_) | Self::Open(_) | Self::Closed => Code::Internal,
         }
     }
@@ -74,6 +78,7 @@ impl SandboxError {
             Self::TimedOut { .. }
             | Self::OutOfMemory { .. }
             | Self::Crashed { .. }
+            | Self::NoClips(_)
             | Self::Forbidden => false,
         }
     }

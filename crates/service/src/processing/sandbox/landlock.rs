@@ -1,16 +1,25 @@
 //! Landlock around a child: no path, no port, no socket or process of others.
 
+use std::os::fd::BorrowedFd;
+
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, LandlockStatus, RestrictionStatus, Ruleset,
-    RulesetAttr as _, RulesetError, RulesetStatus, Scope,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath,
+    RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError,
+    RulesetStatus, Scope,
 };
 
 use super::confinement::Landlock;
 use super::protocol::tame;
 
-/// Gives up everything that this kernel's landlock knows of, for the calling thread and for ever.
-pub(super) fn enter() -> Landlock {
-    let why = match restrict() {
+/// What stays open of the file system: a file, or all that is below a folder, and what may be done with it.
+pub(super) struct Reach<'a> {
+    pub(super) place: BorrowedFd<'a>,
+    pub(super) access: BitFlags<AccessFs>,
+}
+
+/// Gives up everything that this kernel's landlock knows of, for the calling thread and for ever, but for what is named.
+pub(super) fn enter(reaches: &[Reach<'_>]) -> Landlock {
+    let why = match restrict(reaches) {
         Err(error) => tame(&error.to_string()),
         Ok(status) => match status.landlock {
             LandlockStatus::Available { effective_abi, .. }
@@ -29,13 +38,16 @@ pub(super) fn enter() -> Landlock {
 }
 
 /// Handles every access of the newest interface, of which the library leaves out what the kernel does
-/// not know, and allows none.
-fn restrict() -> Result<RestrictionStatus, RulesetError> {
+/// not know, and allows what is named.
+fn restrict(reaches: &[Reach<'_>]) -> Result<RestrictionStatus, RulesetError> {
     let newest = ABI::V10;
-    Ruleset::default()
+    let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(newest))?
         .handle_access(AccessNet::from_all(newest))?
         .scope(Scope::from_all(newest))?
-        .create()?
-        .restrict_self()
+        .create()?;
+    for reach in reaches {
+        ruleset = ruleset.add_rule(PathBeneath::new(reach.place, reach.access))?;
+    }
+    ruleset.restrict_self()
 }

@@ -21,6 +21,7 @@ use safelight_model::variant;
 use tokio::sync::Semaphore;
 
 use super::budget::Budget;
+use super::clips::ClipSettings;
 use super::confinement::Confinement;
 use super::error::SandboxError;
 use super::idle::Idle;
@@ -59,6 +60,8 @@ pub struct SandboxSettings {
     pub budget_bytes: u64,
     /// Whether children may decode although the kernel does not filter their system calls.
     pub may_be_open: bool,
+    /// How clips are decoded; not at all where there is nothing.
+    pub clips: Option<ClipSettings>,
 }
 
 impl SandboxSettings {
@@ -78,6 +81,7 @@ impl SandboxSettings {
             kept_bytes: KEPT_BYTES,
             budget_bytes: u64::MAX,
             may_be_open: false,
+            clips: None,
         }
     }
 }
@@ -135,20 +139,20 @@ pub struct RenderReply {
 /// A pool of decoding children. Clones share it.
 #[derive(Clone)]
 pub struct Sandbox {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// Whose files tasks of this clone are about.
     tenant_id: Arc<str>,
     /// Microseconds of processor time that tasks of this clone took.
-    cpu_us: Arc<AtomicU64>,
+    pub(super) cpu_us: Arc<AtomicU64>,
 }
 
-struct Shared {
-    settings: SandboxSettings,
-    budget: Budget,
+pub(super) struct Shared {
+    pub(super) settings: SandboxSettings,
+    pub(super) budget: Budget,
     /// One for each child that may be busy; waiters are served in the order they came.
-    turns: Semaphore,
+    pub(super) turns: Semaphore,
     /// Taken all of it when nothing runs any more.
-    running: Semaphore,
+    pub(super) running: Semaphore,
     idle: Idle,
 }
 

@@ -111,7 +111,7 @@ fn filters() -> Result<[BpfProgram; 2], BackendError> {
     Ok([refusing.try_into()?, killing.try_into()?])
 }
 
-type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
+pub(super) type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 
 fn allowed() -> Result<Rules, BackendError> {
     let own_process = u64::from(std::process::id());
@@ -175,18 +175,20 @@ fn refused() -> Result<Rules, BackendError> {
 }
 
 /// The first advice that is none: `MADV_HWPOISON`.
-const HWPOISON: u64 = 100;
+pub(super) const HWPOISON: u64 = 100;
 
-fn flag(value: libc::c_int) -> u64 {
+pub(super) fn flag(value: libc::c_int) -> u64 {
     u64::from(value.unsigned_abs())
 }
 
-fn all_of<const N: usize>(conditions: [SeccompCondition; N]) -> Result<SeccompRule, BackendError> {
+pub(super) fn all_of<const N: usize>(
+    conditions: [SeccompCondition; N],
+) -> Result<SeccompRule, BackendError> {
     SeccompRule::new(conditions.into())
 }
 
 /// A condition on an argument of 32 bits.
-fn word(
+pub(super) fn word(
     argument: u8,
     operator: SeccompCmpOp,
     value: u64,
@@ -194,7 +196,7 @@ fn word(
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)
 }
 
-fn pointer_is_null(argument: u8) -> Result<SeccompCondition, BackendError> {
+pub(super) fn pointer_is_null(argument: u8) -> Result<SeccompCondition, BackendError> {
     SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)
 }
 

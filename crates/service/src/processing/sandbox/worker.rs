@@ -31,7 +31,7 @@ const LAST_BREATH: Duration = Duration::from_secs(1);
 /// overloaded.
 const READY: Duration = Duration::from_secs(60);
 /// How much is kept of what a dying child writes to standard error.
-const LAST_WORDS_BYTES: u64 = 4096;
+pub(super) const LAST_WORDS_BYTES: u64 = 4096;
 /// How an allocation that failed reads before the process aborts: the standard library's, and C++'s.
 const ALLOCATION_FAILED: [&str; 2] = ["memory allocation of", "std::bad_alloc"];
 
@@ -255,7 +255,7 @@ impl Worker {
 }
 
 /// What an exit status and last words mean.
-fn judge(status: ExitStatus, words: &str, wall_clock: Duration) -> SandboxError {
+pub(super) fn judge(status: ExitStatus, words: &str, wall_clock: Duration) -> SandboxError {
     let said = tame(words);
     match status.signal() {
         Some(libc::SIGXCPU) => SandboxError::TimedOut { wall_clock },

@@ -1,0 +1,171 @@
+//! `transcode`: makes the rendition of a clip that plays everywhere, and its pictures again where the store has lost them. Its
+//! failure leaves the asset ready.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use safelight_catalog::blobs::Blob;
+use safelight_catalog::jobs::Job;
+use safelight_catalog::renditions::{self, Stored};
+use safelight_catalog::{assets, blobs};
+use safelight_imaging::MediaType;
+use safelight_model::codes::Code;
+use safelight_model::preset::{self, Preset};
+use safelight_objects::{FileSlice, ObjectKey, ownership};
+
+use super::clip_pictures::clip_pictures;
+use super::fetch_original::{disk_failed, fetch_kinds, store_failed};
+use super::sandbox::{Sandbox, SandboxError};
+use super::store_rendition::{store_rendition, tell_of_rendition};
+use crate::context::Context;
+use crate::work::{JobError, Results, results};
+
+/// Runs the job up to its results.
+///
+/// # Errors
+/// Why it was not done.
+pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Results, JobError> {
+    let (tenant_id, blob_id) = (job.tenant_id.as_str(), job.subject_id.as_str());
+    let mut reader = context.catalog.reader().await?;
+    let blob = blobs::find(&mut reader.tx(), tenant_id, blob_id).await?;
+    let holders = assets::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
+    let known = renditions::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
+    drop(reader);
+    let is_wanted = |p: &Preset| {
+        let version = i64::from(p.version);
+        let mut all = known.iter();
+        all.any(|r| r.preset == p.name && r.version == version && r.state == "pending")
+    };
+    let wanted = preset::ALL_OF_CLIP
+        .into_iter()
+        .filter(is_wanted)
+        .collect::<Vec<_>>();
+    let blob = blob.filter(|b| b.state == "live" && b.reason_code.is_none());
+    let Some(blob) = blob.filter(|_| !wanted.is_empty()) else {
+        return Ok(results(|_| Box::pin(async { Ok(()) })));
+    };
+    let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
+    let stored = make(context, sandbox, job, &blob, asset_id, &wanted).await?;
+    let (context, job) = (context.clone(), job.clone());
+    Ok(results(move |tx| {
+        Box::pin(async move {
+            // What was doomed meanwhile is nobody's, and its purge waits for this job's end.
+            if blobs::hold(tx, &job.tenant_id, &job.subject_id)
+                .await?
+                .is_none()
+            {
+                return Ok(());
+            }
+            let holders = assets::of_blob(tx, &job.tenant_id, &job.subject_id).await?;
+            for one in &stored {
+                renditions::store(tx, &job.tenant_id, &job.subject_id, one, context.now()).await?;
+                tell_of_rendition(tx, &context, &holders, &one.preset).await?;
+            }
+            Ok(())
+        })
+    }))
+}
+
+async fn make(
+    context: &Context,
+    sandbox: &Sandbox,
+    job: &Job,
+    blob: &Blob,
+    asset_id: &str,
+    wanted: &[Preset],
+) -> Result<Vec<Stored>, JobError> {
+    let fetched = fetch_kinds(context, blob, MediaType::is_clip).await?;
+    let (Some(clip), Some(media)) = (fetched.file, fetched.media) else {
+        return Err(JobError::Cancel {
+            code: Code::UnsupportedMediaType,
+            detail: "the original is no clip".to_owned(),
+        });
+    };
+    let failed = |error: SandboxError| judge(&error, job, blob);
+    let max_pixels = context.settings.media.max_pixels.of(&job.tenant_id);
+    let mut stored = Vec::with_capacity(wanted.len());
+    let pictures: Vec<Preset> = wanted
+        .iter()
+        .filter(|p| preset::OF_CLIP.contains(p))
+        .copied()
+        .collect();
+    let facts = if pictures.is_empty() {
+        sandbox
+            .probe_clip(&clip, max_pixels)
+            .await
+            .map_err(failed)?
+    } else {
+        let made = clip_pictures(sandbox, &clip, media, pictures, max_pixels).await;
+        let (reply, facts) = made.map_err(failed)?;
+        for picture in reply.renditions {
+            let one = store_rendition(context, &job.tenant_id, &blob.blob_id, asset_id, picture);
+            stored.push(one.await?);
+        }
+        facts
+    };
+    if wanted.contains(&preset::STREAM) {
+        let stream = sandbox
+            .transcode_clip(&clip, &facts)
+            .await
+            .map_err(failed)?;
+        let again = stream.try_clone().map_err(|e| disk_failed(&e))?;
+        // What it is said to be is what it is.
+        let made = sandbox.probe_clip(&OwnedFd::from(again), max_pixels).await;
+        let made = made.map_err(failed)?;
+        let size = (i64::from(made.width), i64::from(made.height));
+        stored.push(store_stream(context, job, blob, asset_id, stream, size).await?);
+    }
+    Ok(stored)
+}
+
+/// Puts the stream into the store.
+async fn store_stream(
+    context: &Context,
+    job: &Job,
+    blob: &Blob,
+    asset_id: &str,
+    stream: File,
+    (width, height): (i64, i64),
+) -> Result<Stored, JobError> {
+    let preset = preset::STREAM;
+    let key = ObjectKey::rendition(&job.tenant_id, &blob.blob_id, &preset);
+    let key = key.map_err(|e| JobError::Cancel {
+        code: Code::Internal,
+        detail: e.to_string(),
+    })?;
+    let size_bytes = stream.metadata().map_err(|e| disk_failed(&e))?.len();
+    let metadata = ownership(&context.catalog_id, &job.tenant_id, asset_id);
+    let slice = FileSlice::of(Arc::new(stream), 0, size_bytes);
+    let etag = context.objects.put_slice(&key, &slice, &metadata).await;
+    Ok(Stored {
+        preset,
+        object_key: key.as_str().to_owned(),
+        etag: etag.map_err(|e| store_failed(&e))?,
+        width,
+        height,
+        size_bytes: slice.size_bytes(),
+    })
+}
+
+/// What a failure of the child means for the job.
+fn judge(error: &SandboxError, job: &Job, blob: &Blob) -> JobError {
+    let (code, detail) = (error.code(), error.to_string());
+    if error.retryable() {
+        tracing::warn!(%error, blob_id = blob.blob_id, "the sandbox failed");
+        return JobError::Retry {
+            after: None,
+            code,
+            detail: "the decoder could not be run".to_owned(),
+        };
+    }
+    match code {
+        // A machine may have been too busy for a clip that it could decode: once more.
+        Code::DecodeTimeout if job.attempts < 2 => JobError::Retry {
+            after: None,
+            code,
+            detail,
+        },
+        _ => JobError::Cancel { code, detail },
+    }
+}
