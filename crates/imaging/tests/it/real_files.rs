@@ -21,7 +21,8 @@ const SAME_COLOR: f64 = 2.0;
 /// The same of ink, where two engines weigh what no screen shows differently.
 const SAME_INK: f64 = 5.0;
 
-fn media() -> Option<PathBuf> {
+/// The folder of real files, if it is named.
+pub(crate) fn media() -> Option<PathBuf> {
     let folder = std::env::var_os("SAFELIGHT_MEDIA").map(PathBuf::from);
     if folder.is_none() {
         eprintln!("skipped: SAFELIGHT_MEDIA not set");
