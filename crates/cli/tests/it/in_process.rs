@@ -182,6 +182,7 @@ pub async fn context(objects: Objects, catalog_url: &str, clock: &Arc<ManualCloc
                 max_clip_seconds: PerTenant::all(0),
                 sandbox_memory_bytes: PerTenant::all(1 << 30),
             },
+            max_clip_bytes: 1 << 30,
             lanes: true,
             scratch_dir: std::env::temp_dir(),
             store_events_secret: None,

@@ -872,6 +872,7 @@ impl World {
         let rendition = Rendition {
             state: "ready".to_owned(),
             url: Some(cover.clone()),
+            auto_url: None,
             width: Some(320),
             height: Some(240),
             size_bytes: Some(PIXELS.len() as i64),
@@ -924,12 +925,14 @@ impl World {
                 state: self.assets[id].state.to_owned(),
                 reason: None,
                 uploads: self.open_uploads(id),
+                scores: None,
             });
         ok(&Capture {
             capture_id: id.to_owned(),
             client_ref: capture.request.client_ref.clone(),
             mode: capture.request.mode.clone(),
             created_at: "2026-11-23T08:00:00Z".to_owned(),
+            best_asset_id: None,
             assets: assets.collect(),
         })
     }
