@@ -1,7 +1,7 @@
 //! Gain maps: `large` keeps them as Ultra HDR, and shows the same without.
 
 use safelight_imaging::{Limits, render};
-use safelight_model::preset::{ALL, COVER, DISPLAY, LARGE, Preset};
+use safelight_model::preset::{ALL, COVER, DISPLAY, LARGE};
 
 use crate::fixtures::*;
 use crate::gain_map_writer::*;
@@ -61,8 +61,7 @@ fn large_keeps_it_as_the_picture_is_turned_and_others_do_not() {
 fn what_is_shown_is_the_same_as_without() {
     let file = ultra_hdr(6, &adobe(2.0));
     let plain = with_orientation(&scene_jpeg(120, 60), 6);
-    let presets: [Preset; 3] = ALL;
-    let (with, without) = (rendered(&file, &presets), rendered(&plain, &presets));
+    let (with, without) = (rendered(&file, &ALL), rendered(&plain, &ALL));
     for (with, without) in with.renditions.iter().zip(&without.renditions) {
         let (a, b) = (seen(with), seen(without));
         assert_eq!((a.width, a.height), (b.width, b.height));

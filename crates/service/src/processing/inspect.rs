@@ -4,7 +4,6 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use safelight_catalog::assets::{self, Asset, Transition};
 use safelight_catalog::blobs::{self, Blob, Inspected};
-use safelight_catalog::file_metadata::Kept;
 use safelight_catalog::jobs::Job;
 use safelight_catalog::merge_asset::{MergeEvents, merge_asset};
 use safelight_catalog::renditions::{self, Stored};
