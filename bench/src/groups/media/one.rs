@@ -83,8 +83,9 @@ async fn make(file: &Path, folder: &Path) -> anyhow::Result<Outcome> {
         presets: ALL.to_vec(),
         limits: Limits::default(),
         want_hashes: true,
+        want_scores: true,
     };
-    let metered = sandbox.metered(cpu_us.clone());
+    let metered = sandbox.serving("media", cpu_us.clone());
     let answer = metered.render_and_read(File::open(file)?.into(), task);
     let mut outcome = match answer.await {
         Ok(reply) => shown(&reply, folder)?,

@@ -200,7 +200,7 @@ pub fn seen(rendition: &Rendition) -> Seen {
                 rgba,
             }
         }
-        Format::Avif | Format::Mp4 => panic!("a clip is no picture"),
+        Format::Avif | Format::Mp4 => panic!("nothing here decodes it"),
         Format::Jpeg => {
             let image =
                 turbojpeg::decompress(&rendition.bytes, turbojpeg::PixelFormat::RGBA).unwrap();
