@@ -2,8 +2,8 @@
 //!
 //! A preset's own format is made at once. An alternative stands beside it: in links and object keys under the same name and version
 //! with another extension, in rows under a name of its own ([`slot`]), since rows are told apart by name and version. A version of the
-//! program that does not know it takes such a row for that of a preset it does not know, shows nothing of it and removes it with
-//! its blob.
+//! program that does not know it takes such a row for that of a preset it does not know: it shows it without a link, counts it among
+//! what is ready, and removes it with its blob.
 
 use crate::preset::{self, COVER, DISPLAY, Format, LARGE, Preset};
 

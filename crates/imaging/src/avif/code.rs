@@ -10,7 +10,8 @@ use crate::ImagingError;
 use crate::pixels::{Kind, Pixels};
 use crate::planes::Planes;
 
-/// Effort of the encoder, 0 (most) to 9. Chosen by measurement; `docs/guide/benchmarks.md` has the figures.
+/// Effort of the encoder, 0 (most) to 9. Taken from what is known of libaom, not compared with others here; the figures in
+/// `docs/guide/benchmarks.md`, by which the quality was chosen, are at this speed.
 const SPEED: c_int = 8;
 /// The coarsest quantizer there is.
 const COARSEST: c_uint = 63;

@@ -1,14 +1,15 @@
 //! Which of what is stored is sent for a link that names no format, or not even a size.
 //!
 //! Delivery decodes nothing: it chooses among what is there. For a client that shows JPEG only, and a preset that is stored in other
-//! formats, the JPEG is asked for by a job, and the next larger one that there is is sent until then.
+//! formats, the JPEG is asked for by a job, and the next larger one that there is is sent until then. Pictures of clips are there in one
+//! format, which is sent to everyone.
 
 use safelight_catalog::assets::Asset;
 use safelight_catalog::renditions::Rendition;
 use safelight_catalog::{CatalogError, Tx, jobs};
 use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
-use safelight_model::preset::{DISPLAY, Format, Preset};
+use safelight_model::preset::{DISPLAY, Format, POSTER, Preset};
 use safelight_model::variant;
 
 use super::accept::Accepted;
@@ -67,9 +68,10 @@ pub(super) fn format(made: &[Rendition], preset: &Preset, accepted: Accepted) ->
             missing: None,
         };
     }
+    let is_clip = made.iter().any(|row| row.preset == POSTER.name);
     let missing = variant::ON_REQUEST
         .into_iter()
-        .filter(|p| is_format_of(p, preset))
+        .filter(|p| !is_clip && is_format_of(p, preset))
         .find(|p| {
             !made
                 .iter()
@@ -226,6 +228,15 @@ mod tests {
             sent(&made, COVER, "image/jpeg,image/webp;q=0.1"),
             (Some(COVER), None)
         );
+    }
+
+    #[test]
+    fn pictures_of_clips_are_sent_as_they_are() {
+        let made = rows(&[COVER, POSTER]);
+        for accept in [CHROME, "image/webp,*/*", "*/*"] {
+            assert_eq!(sent(&made, COVER, accept), (Some(COVER), None));
+            assert_eq!(sent(&made, POSTER, accept), (Some(POSTER), None));
+        }
     }
 
     #[test]
