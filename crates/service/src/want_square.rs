@@ -1,7 +1,7 @@
 //! Asks for the square of a picture that turns out to be for a profile after it was inspected, in the caller's transaction: its bytes
 //! are another asset's too, which was for something else.
 
-use safelight_catalog::blobs::Blob;
+use safelight_catalog::blobs::{self, Blob};
 use safelight_catalog::{CatalogError, Tx, renditions};
 use safelight_imaging::MediaType;
 use safelight_model::cost_class::CostClass;
@@ -28,6 +28,10 @@ pub async fn want_square(
         return Ok(());
     }
     let (tenant_id, blob_id, now) = (&owner.tenant_id, &blob.blob_id, context.now());
+    // Held, so that nothing is expected of what is being deleted.
+    if blobs::hold(tx, tenant_id, blob_id).await?.is_none() {
+        return Ok(());
+    }
     if renditions::expect(tx, tenant_id, blob_id, &preset::SQUARE, now).await? {
         let class = CostClass::of_picture(blob.mime.as_deref(), blob.width, blob.height);
         enqueue_costing(tx, context, class, JobKind::Crop, owner, blob_id).await?;
