@@ -35,7 +35,10 @@ pub(crate) fn find(
     let is_gray = matches!(&found.picture, Picture::Packed(pixels) if pixels.kind == Kind::Gray);
     let is_ink = matches!(&found.picture, Picture::Packed(pixels) if pixels.kind == Kind::Cmyk);
     let fits = (is_gray && !found.meaning.is_coloured()) || is_srgb(profile);
-    (fits && !is_ink && is_alike(found.size, (header.width, header.height))).then_some(found)
+    // Only gray values are put through another scale.
+    let is_scaled = found.scale.is_none() || is_gray;
+    (fits && is_scaled && !is_ink && is_alike(found.size, (header.width, header.height)))
+        .then_some(found)
 }
 
 /// Whether two sizes are of one shape, to a fiftieth.
