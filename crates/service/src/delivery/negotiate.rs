@@ -1,15 +1,15 @@
 //! Which of what is stored is sent for a link that names no format, or not even a size.
 //!
 //! Delivery decodes nothing: it chooses among what is there. For a client that shows JPEG only, and a preset that is stored in other
-//! formats, the JPEG is asked for by a job, and the next larger one that there is is sent until then. Pictures of clips are there in one
-//! format, which is sent to everyone.
+//! formats, the JPEG is asked for by a job, and the next larger one that there is is sent until then. Squares and pictures of clips are there in
+//! one format, which is sent to everyone.
 
 use safelight_catalog::assets::Asset;
 use safelight_catalog::renditions::Rendition;
 use safelight_catalog::{CatalogError, Tx, jobs};
 use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
-use safelight_model::preset::{DISPLAY, Format, POSTER, Preset};
+use safelight_model::preset::{DISPLAY, Format, POSTER, Preset, Shape};
 use safelight_model::variant;
 
 use super::accept::Accepted;
@@ -77,8 +77,10 @@ pub(super) fn format(made: &[Rendition], preset: &Preset, accepted: Accepted) ->
                 .iter()
                 .any(|row| is_row_of(row, p) && row.state == "failed")
         });
+    // A part stands for no part but itself.
+    let is_whole = preset.shape == Shape::Whole;
     let larger = shown()
-        .filter(|(_, p)| variant::SIZES.iter().any(|size| is_format_of(p, size)))
+        .filter(|(_, p)| is_whole && variant::SIZES.iter().any(|size| is_format_of(p, size)))
         .filter(|(_, p)| p.long_edge >= preset.long_edge)
         .min_by_key(|(_, p)| p.long_edge);
     // Of what cannot be had in another format there is no better answer either.
@@ -147,7 +149,7 @@ pub(super) async fn ask(context: &Context, asset: &Asset) -> Result<(), CatalogE
 #[cfg(test)]
 mod tests {
     use http::HeaderMap;
-    use safelight_model::preset::{COVER, LARGE};
+    use safelight_model::preset::{COVER, LARGE, SQUARE};
     use safelight_model::variant::{COVER_JPEG, DISPLAY_AVIF, DISPLAY_JPEG};
 
     use super::*;
@@ -228,6 +230,14 @@ mod tests {
             sent(&made, COVER, "image/jpeg,image/webp;q=0.1"),
             (Some(COVER), None)
         );
+    }
+
+    #[test]
+    fn a_square_is_never_the_whole_picture() {
+        let made = rows(&[COVER, DISPLAY, LARGE, SQUARE]);
+        for accept in [CHROME, "image/jpeg", "*/*"] {
+            assert_eq!(sent(&made, SQUARE, accept), (Some(SQUARE), None));
+        }
     }
 
     #[test]
