@@ -1,8 +1,8 @@
 //! Which of what is stored is sent for a link that names no format, or not even a size.
 //!
 //! Delivery decodes nothing: it chooses among what is there. For a client that shows JPEG only, and a preset that is stored in other
-//! formats, the JPEG is asked for by a job, and the next larger one that there is is sent until then. Squares and pictures of clips are there in
-//! one format, which is sent to everyone.
+//! formats, the JPEG is asked for by a job, and the next larger one that there is is sent until then. Squares and pictures of clips are
+//! there in one format, which is sent to everyone.
 
 use safelight_catalog::assets::Asset;
 use safelight_catalog::renditions::Rendition;
