@@ -267,8 +267,8 @@ impl Sandbox {
             let why = format!("ffmpeg would not be confined here: {confinement}");
             return Err(SandboxError::NoClips(why));
         }
-        // The kernel ends by force what has used all its time.
-        let is_over = cpu_us.is_some_and(|used| used / 1_000_000 >= cpu_seconds);
+        // The kernel ends by force what has used all its time, of which its account leaves out parts of ticks.
+        let is_over = cpu_us.is_some_and(|used| used / 1_000_000 + 1 >= cpu_seconds);
         if status.signal() == Some(libc::SIGKILL) && is_over {
             let wall_clock = bounds.wall_clock;
             return Err(SandboxError::TimedOut { wall_clock });
