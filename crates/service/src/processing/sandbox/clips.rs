@@ -216,6 +216,10 @@ impl Sandbox {
         let _share = share.map_err(closed)?;
         let _turn = shared.turns.acquire().await.map_err(closed)?;
         let _running = shared.running.acquire().await.map_err(closed)?;
+        // What it may hold without asking is that of a child that does nothing meanwhile.
+        shared
+            .idle
+            .keep_of_tenants(shared.running.available_permits());
         let mut output = scratch(self.clips()?).await?;
         let cpu_seconds = bounds.wall_clock.as_secs().saturating_mul(THREADS);
         let run = ClipRun {

@@ -153,7 +153,7 @@ pub(super) struct Shared {
     pub(super) turns: Semaphore,
     /// Taken all of it when nothing runs any more.
     pub(super) running: Semaphore,
-    idle: Idle,
+    pub(super) idle: Idle,
 }
 
 impl Sandbox {
