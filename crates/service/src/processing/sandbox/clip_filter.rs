@@ -175,7 +175,8 @@ fn allowed() -> Result<Rules, BackendError> {
             libc::SYS_clone,
             vec![all_of([word(0, all(looked_at), flag(thread))?])?],
         ),
-        // Libraries are mapped executable from their files. What can be written is never executable.
+        // Libraries are mapped executable from their files. Memory that is or was written never becomes executable; which files are
+        // mapped no filter sees, so that of the clip and of the output may be.
         (
             libc::SYS_mmap,
             vec![
