@@ -12,7 +12,7 @@ use crate::context::{Context, Owner};
 use crate::queue::enqueue::enqueue_costing;
 
 /// Has the square of `blob` made for `owner`, unless there is one, or one is being made. Of what was not inspected yet inspection makes it,
-/// and what cannot be shown, and a clip, has none.
+/// and what cannot be shown has none, nor has a clip.
 ///
 /// # Errors
 /// What the catalog says.
@@ -24,7 +24,7 @@ pub async fn want_square(
 ) -> Result<(), CatalogError> {
     let is_shown = blob.state == "live" && blob.verdict == "clean" && blob.reason_code.is_none();
     let media = blob.mime.as_deref().and_then(MediaType::of_mime);
-    if !is_shown || blob.width.is_none() || !media.is_some_and(MediaType::is_decodable) {
+    if !is_shown || blob.width.is_none() || media.is_some_and(MediaType::is_clip) {
         return Ok(());
     }
     let (tenant_id, blob_id, now) = (&owner.tenant_id, &blob.blob_id, context.now());

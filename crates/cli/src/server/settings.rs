@@ -87,7 +87,8 @@ settings! {
     workers: "Light jobs done at once: most photos, and what decodes nothing" = |_| std::thread::available_parallelism().map_or(2, usize::from).max(2).to_string();
     cover_workers: "Light jobs done at once beside these that somebody waits for: covers wait for nothing else" = |_| "1".into();
     heavy_workers: "Heavy jobs done at once beside these: pictures of 50 megapixels and more" = |of| half(&of("workers"));
-    video_workers: "Clips that something is done to at once beside these" = |of| half(&of("workers"));
+    video_workers: "Clips that something is done to at once beside these; of two and more, one does nothing but make what somebody waits for" =
+        |of| half(&of("workers")).parse::<usize>().map_or(2, |number| number.max(2)).to_string();
     lanes: "Whether what somebody looks at goes before what can wait: yes or no; no has all jobs wait in one lane, which is there to measure what lanes are worth" =
         |_| "yes".into();
     max_requests: "API requests under way at once; further ones are answered 503" = |_| "256".into();

@@ -48,6 +48,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("turbojpeg", &["imaging"]),
     ("webp", &["imaging"]),
     ("png", &["imaging"]),
+    ("gif", &["imaging"]),
+    ("libaom-sys", &["imaging"]),
     ("s3s", &["diskstore"]),
 ];
 

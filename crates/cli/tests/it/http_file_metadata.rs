@@ -258,7 +258,7 @@ async fn what_phones_wrote() {
         ),
         (
             "video/iphonex_720x1280_gps.mov",
-            "failed",
+            "ready",
             json!("iPhone X"),
             json!("2019-02-12T15:27:12+08:00"),
             Value::Null,

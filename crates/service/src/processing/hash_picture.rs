@@ -6,6 +6,7 @@
 
 use safelight_catalog::jobs::Job;
 use safelight_catalog::{CatalogError, Tx, best_frames, blobs, near};
+use safelight_imaging::MediaType;
 use safelight_model::best_frame::FrameScores;
 use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
@@ -72,6 +73,14 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     let Some(blob) = blob.filter(|b| b.picture_hash.is_none() || b.scores.is_none()) else {
         return Ok(results(|_| Box::pin(async { Ok(()) })));
     };
+    let media = blob.mime.as_deref().and_then(MediaType::of_mime);
+    if media.is_some_and(MediaType::is_clip) {
+        // Inspection has compared it; it has no scores, and all of it need not be read to find that out.
+        let (context, job) = (context.clone(), job.clone());
+        return Ok(results(move |tx| {
+            Box::pin(async move { Ok(note(tx, &context, &job, Measured::default()).await?) })
+        }));
+    }
     let fetched = fetch_original(context, &blob).await?;
     let task = RenderTask {
         presets: Vec::new(),

@@ -221,6 +221,8 @@ async fn render(
         let most = context.settings.max_clip_bytes;
         if found.reason.is_none() && blob.size_bytes > most {
             let why = format!("clips of more than {most} bytes are not decoded here");
+            // Another server, or this one with another setting, may decode it.
+            found.sha256 = None;
             found.reason = Some((Code::ByteLimitExceeded, why));
         }
         if found.reason.is_some() {

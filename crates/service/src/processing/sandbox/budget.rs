@@ -29,6 +29,8 @@ pub(super) struct Budget {
     medium: Pool,
     /// For what takes more.
     large: Pool,
+    /// For what makes streams of clips, which takes minutes: what somebody waits for does not stand behind that.
+    streams: Pool,
 }
 
 struct Pool {
@@ -50,6 +52,8 @@ impl Pool {
 
 /// The part of the pool that is for what takes little more than a child may keep.
 const MEDIUM_PART: u64 = 4;
+/// The part of what is for the large that is for streams, where clips are decoded.
+const STREAMS_PART: u32 = 3;
 
 impl Budget {
     /// Of `budget_bytes` (`u64::MAX`: without end) for `processes` children, each of which may keep `kept_bytes`, and have `most_bytes` at most.
@@ -68,6 +72,17 @@ impl Budget {
             most_bytes,
             medium: Pool::of(medium_mib),
             large: Pool::of(pool_mib - medium_mib),
+            streams: Pool::of(0),
+        }
+    }
+
+    /// The same where clips are decoded.
+    pub(super) fn with_streams(self) -> Self {
+        let streams_mib = self.large.mib / STREAMS_PART;
+        Self {
+            large: Pool::of(u64::from(self.large.mib - streams_mib)),
+            streams: Pool::of(u64::from(streams_mib)),
+            ..self
         }
     }
 
@@ -94,11 +109,30 @@ impl Budget {
         &self,
         expected_bytes: u64,
     ) -> Result<Option<SemaphorePermit<'_>>, AcquireError> {
-        if self.is_endless {
-            return Ok(None);
-        }
         let (pool, beyond) = self.beyond(expected_bytes);
-        if beyond == 0 {
+        self.take_from(pool, beyond).await
+    }
+
+    /// As [`Budget::take_bytes`], for a stream.
+    ///
+    /// # Errors
+    /// After [`Budget::close`].
+    pub(super) async fn take_for_stream(
+        &self,
+        expected_bytes: u64,
+    ) -> Result<Option<SemaphorePermit<'_>>, AcquireError> {
+        let beyond = expected_bytes.saturating_sub(self.kept_bytes);
+        let mib = u32::try_from(beyond.div_ceil(MIB)).unwrap_or(u32::MAX);
+        self.take_from(&self.streams, mib.min(self.streams.mib))
+            .await
+    }
+
+    async fn take_from<'a>(
+        &self,
+        pool: &'a Pool,
+        beyond: u32,
+    ) -> Result<Option<SemaphorePermit<'a>>, AcquireError> {
+        if self.is_endless || beyond == 0 {
             return Ok(None);
         }
         if let Ok(share) = pool.free.try_acquire_many(beyond) {
@@ -112,6 +146,7 @@ impl Budget {
     pub(super) fn close(&self) {
         self.medium.free.close();
         self.large.free.close();
+        self.streams.free.close();
     }
 
     /// What a task of so many bytes takes, in mebibytes, and from which pool.
@@ -219,6 +254,23 @@ mod tests {
         assert!(fourth.await.is_err());
         let endless = Budget::of(u64::MAX, 6, 160 * MIB, 900 * MIB);
         assert!(endless.take(&large, &limits).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_large_picture_does_not_stand_behind_a_stream() {
+        let budget = Budget::of(1120 * MIB, 6, 160 * MIB, 900 * MIB).with_streams();
+        assert_eq!((budget.large.mib, budget.streams.mib), (80, 40));
+        let stream = budget.take_for_stream(u64::MAX).await.unwrap().unwrap();
+        assert_eq!(stream.num_permits(), 40);
+        let large = budget.take_bytes(u64::MAX).await.unwrap().unwrap();
+        assert_eq!(large.num_permits(), 80);
+        assert!(budget.take_for_stream(160 * MIB).await.unwrap().is_none());
+        let mut second = Box::pin(budget.take_for_stream(161 * MIB));
+        assert!(second.as_mut().now_or_never().is_none());
+        drop(stream);
+        assert!(second.await.unwrap().is_some());
+        budget.close();
+        assert!(budget.take_for_stream(u64::MAX).await.is_err());
     }
 
     fn beyond_mib(budget: &Budget, expected_bytes: u64) -> u32 {

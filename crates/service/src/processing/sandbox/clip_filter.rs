@@ -175,7 +175,8 @@ fn allowed() -> Result<Rules, BackendError> {
             libc::SYS_clone,
             vec![all_of([word(0, all(looked_at), flag(thread))?])?],
         ),
-        // Libraries are mapped executable from their files. What can be written is never executable.
+        // Libraries are mapped executable from their files. Memory that is or was written never becomes executable; which files are
+        // mapped no filter sees, so that of the clip and of the output may be.
         (
             libc::SYS_mmap,
             vec![
@@ -219,12 +220,14 @@ fn refused() -> Result<Rules, BackendError> {
     let mut rules: Rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
     let unlike = |argument, value: i32| word(argument, SeccompCmpOp::Ne, flag(value));
     rules.extend([
-        // All but to ask for a descriptor's flags, and to have it closed at the start of programs.
+        // All but to ask for a descriptor's flags, to have it closed at the start of programs, and to copy it so: newer ffmpeg (from
+        // 6.1 on) writes to a copy of its standard output.
         (
             libc::SYS_fcntl,
             vec![all_of([
                 unlike(1, libc::F_GETFD)?,
                 unlike(1, libc::F_SETFD)?,
+                unlike(1, libc::F_DUPFD_CLOEXEC)?,
                 unlike(1, libc::F_GETFL)?,
             ])?],
         ),

@@ -75,6 +75,8 @@ struct Bounds {
     output_bytes: u64,
     expected_bytes: u64,
     reopens_output: bool,
+    /// Whether it makes a stream, which nobody waits for.
+    is_stream: bool,
     nice: i32,
 }
 
@@ -179,6 +181,7 @@ impl Sandbox {
             output_bytes: clips.stream_bytes,
             expected_bytes: facts.expected_bytes(),
             reopens_output: true,
+            is_stream: true,
             nice: NICE,
         };
         let args = stream_args(facts);
@@ -198,6 +201,7 @@ impl Sandbox {
             output_bytes,
             expected_bytes: BASE_BYTES,
             reopens_output: false,
+            is_stream: false,
             nice: 0,
         }
     }
@@ -212,10 +216,17 @@ impl Sandbox {
     ) -> Result<(File, Confinement), SandboxError> {
         let shared = &self.shared;
         let closed = |_| SandboxError::Closed;
-        let share = shared.budget.take_bytes(bounds.expected_bytes).await;
-        let _share = share.map_err(closed)?;
+        let _share = match bounds.is_stream {
+            true => shared.budget.take_for_stream(bounds.expected_bytes).await,
+            false => shared.budget.take_bytes(bounds.expected_bytes).await,
+        }
+        .map_err(closed)?;
         let _turn = shared.turns.acquire().await.map_err(closed)?;
         let _running = shared.running.acquire().await.map_err(closed)?;
+        // What it may hold without asking is that of a child that does nothing meanwhile.
+        shared
+            .idle
+            .keep_of_tenants(shared.running.available_permits());
         let mut output = scratch(self.clips()?).await?;
         let cpu_seconds = bounds.wall_clock.as_secs().saturating_mul(THREADS);
         let run = ClipRun {
@@ -267,8 +278,8 @@ impl Sandbox {
             let why = format!("ffmpeg would not be confined here: {confinement}");
             return Err(SandboxError::NoClips(why));
         }
-        // The kernel ends by force what has used all its time.
-        let is_over = cpu_us.is_some_and(|used| used / 1_000_000 >= cpu_seconds);
+        // The kernel ends by force what has used all its time, of which its account leaves out parts of ticks.
+        let is_over = cpu_us.is_some_and(|used| used / 1_000_000 + 1 >= cpu_seconds);
         if status.signal() == Some(libc::SIGKILL) && is_over {
             let wall_clock = bounds.wall_clock;
             return Err(SandboxError::TimedOut { wall_clock });

@@ -153,7 +153,7 @@ pub(super) struct Shared {
     pub(super) turns: Semaphore,
     /// Taken all of it when nothing runs any more.
     pub(super) running: Semaphore,
-    idle: Idle,
+    pub(super) idle: Idle,
 }
 
 impl Sandbox {
@@ -167,11 +167,15 @@ impl Sandbox {
             .map(|_| Worker::start(&settings))
             .collect::<Result<Vec<_>, _>>()?;
         let (kept, most) = (settings.kept_bytes, settings.memory_bytes);
+        let budget = Budget::of(settings.budget_bytes, processes, kept, most);
         Ok(Self {
             tenant_id: Arc::from(""),
             cpu_us: Arc::default(),
             shared: Arc::new(Shared {
-                budget: Budget::of(settings.budget_bytes, processes, kept, most),
+                budget: match settings.clips {
+                    Some(_) => budget.with_streams(),
+                    None => budget,
+                },
                 settings,
                 turns: Semaphore::new(processes),
                 running: Semaphore::new(processes),
