@@ -18,7 +18,7 @@ pub struct Photos {
 /// Of a clip: what a phone takes in six seconds of 4K.
 const CLIP_BYTES: usize = 48 << 20;
 
-/// Files of a clip's size and kind, of which no two are equal. Nothing decodes them.
+/// Files of a clip's size and kind, of which no two are equal. Nothing can be decoded of them.
 pub struct Clips {
     bytes: Vec<u8>,
     hash: Sha256,

@@ -37,7 +37,7 @@ const SINGLE_MAX_BYTES: &str = "268435456";
 /// How often it is looked whether all work is done.
 const LOOK: Duration = Duration::from_millis(250);
 /// How long all work may take.
-const DONE_WITHIN: Duration = Duration::from_secs(900);
+const DONE_WITHIN: Duration = Duration::from_secs(3600);
 /// Of another owner's single photo.
 const GOAL_MS: f64 = 1000.0;
 const PEER: &str = "one lane";

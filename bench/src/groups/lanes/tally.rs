@@ -38,7 +38,7 @@ pub struct Tally {
     pub many: Times,
     /// Photos of one who imported.
     pub import: Times,
-    /// Clips, until it was said that they cannot be shown.
+    /// Clips, until it was said that they are no clips.
     pub clips: Vec<Duration>,
     /// In which order.
     pub order: Order,
