@@ -402,6 +402,8 @@ fn stream_args(facts: &ClipFacts) -> Vec<String> {
             .into_iter()
             .filter(|f| !f.starts_with("scale=")),
     );
+    // Some phones use all of a byte for light; players that do not look take it for the usual range.
+    filters.push("scale=out_range=tv".to_owned());
     filters.push("format=yuv420p".to_owned());
     args.extend(["-vf".to_owned(), filters.join(",")]);
     args.extend(texts(&[
