@@ -10,7 +10,7 @@ use safelight_client::encode::{Compress, Encode};
 use safelight_client::gate::Hold;
 use safelight_client::http::HttpTransport;
 use safelight_client::transport::{Answer, ApiRequest, FilePut, OnSent, Transport, TransportError};
-use safelight_client::uploader::{FileOutcome, Settings, Uploader};
+use safelight_client::uploader::{CaptureStatus, FileOutcome, Settings, Uploader};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -156,7 +156,7 @@ impl Run {
     }
 
     /// What is open once so many captures are: the server knows of an end before the client has noted it.
-    async fn open_once(&self, captures: usize) -> Vec<OpenCapture> {
+    async fn open_once(&self, captures: usize) -> Vec<CaptureStatus> {
         let open = async {
             loop {
                 let open = self.uploader.captures().await.unwrap();
