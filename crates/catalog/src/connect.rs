@@ -1,12 +1,10 @@
 //! Opening a catalog by its URL, and the two ways into it: read and write.
 
-use std::panic::AssertUnwindSafe;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use safelight_model::clock::{Clock, SystemClock};
 use sqlx::pool::PoolConnection;
@@ -19,7 +17,7 @@ use tokio::sync::Notify;
 use crate::bells::{Bells, EVENTS_CHANNEL, JOBS_CHANNEL, Rung};
 use crate::checkpoint::{Folder, LONGEST_LOG_PAGES};
 use crate::error::CatalogError;
-use crate::group_commit::Writer;
+use crate::group_commit::{Kept, Work, Writer, run};
 use crate::migrate;
 use crate::statistics;
 use crate::transaction::{Conn, Tx};
@@ -246,39 +244,59 @@ impl Catalog {
         T: Send + 'static,
         E: Send + From<CatalogError> + 'static,
     {
-        match &self.pools {
-            Pools::Sqlite { writer, .. } => writer.write(work).await,
-            Pools::Postgres(pool) => {
-                let mut outer = pool.begin().await.map_err(CatalogError::from)?;
-                let mut tx = Tx {
-                    conn: Conn::Postgres(&mut outer),
-                    time: &self.time,
-                    rung: Rung::default(),
-                    failed: false,
+        // The answer lies apart, so that all that a write goes through is compiled once and not for each type of answer.
+        let answer = Arc::new(Mutex::new(None));
+        let place = answer.clone();
+        let erased: Work = Box::new(move |tx| {
+            let working = work(tx);
+            Box::pin(async move {
+                let outcome = working.await;
+                let kept = match outcome {
+                    Ok(_) => Kept::Yes,
+                    Err(_) => Kept::No,
                 };
-                // As on SQLite; what it wrote is taken back when `outer` is dropped.
-                let guarded = AssertUnwindSafe(async { work(&mut tx).await }).catch_unwind();
-                let value = guarded.await.map_err(|_| {
-                    tracing::error!("a write to the catalog panicked");
-                    CatalogError::Panicked
-                })??;
-                if tx.failed {
-                    return Err(CatalogError::Swallowed.into());
+                *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+                kept
+            })
+        });
+        self.commit(erased).await?;
+        let outcome = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        outcome.unwrap_or_else(|| Err(CatalogError::Panicked.into()))
+    }
+
+    /// Runs `work` in a transaction, and commits what it says is to be kept.
+    fn commit(&self, work: Work) -> BoxFuture<'_, Result<Kept, CatalogError>> {
+        Box::pin(async move {
+            match &self.pools {
+                Pools::Sqlite { writer, .. } => writer.write(work).await,
+                Pools::Postgres(pool) => {
+                    let mut outer = pool.begin().await?;
+                    let mut tx = Tx {
+                        conn: Conn::Postgres(&mut outer),
+                        time: &self.time,
+                        rung: Rung::default(),
+                        failed: false,
+                    };
+                    // What is not kept is taken back when `outer` is dropped.
+                    let kept = run(work, &mut tx).await?;
+                    if kept == Kept::No {
+                        return Ok(kept);
+                    }
+                    let rung = tx.rung;
+                    let committed = outer.commit().await;
+                    if committed.is_err() {
+                        // It may have been committed all the same, and only the answer be lost.
+                        self.bells.ring(Rung {
+                            outdated: rung.outdated,
+                            ..Rung::default()
+                        });
+                    }
+                    committed?;
+                    self.bells.ring(rung);
+                    Ok(kept)
                 }
-                let rung = tx.rung;
-                let committed = outer.commit().await;
-                if committed.is_err() {
-                    // It may have been committed all the same, and only the answer be lost.
-                    self.bells.ring(Rung {
-                        outdated: rung.outdated,
-                        ..Rung::default()
-                    });
-                }
-                committed.map_err(CatalogError::from)?;
-                self.bells.ring(rung);
-                Ok(value)
             }
-        }
+        })
     }
 
     /// Carries out the writes that wait, takes no more, and returns when every connection is closed: a

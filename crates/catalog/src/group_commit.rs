@@ -21,52 +21,57 @@ use crate::transaction::{Conn, Tx};
 /// Writes in one commit at most.
 const LARGEST_COMMIT: usize = 128;
 
+/// What is to be written, of whatever type its answer is: kept are its changes if it says so.
+pub(crate) type Work = Box<dyn for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Kept> + Send>;
+
+/// Whether the changes of a write are to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// They are.
+    Yes,
+    /// It answered an error, which is its caller's affair.
+    No,
+}
+
+/// Runs what is to be written. One that panics must not take the writer with it: what it leaves behind is the database's state,
+/// which is taken back, and its own, which nobody sees again.
+///
+/// # Errors
+/// If it panicked, or made light of a statement that failed.
+pub(crate) async fn run(work: Work, tx: &mut Tx<'_>) -> Result<Kept, CatalogError> {
+    let guarded = AssertUnwindSafe(async { work(tx).await }).catch_unwind();
+    let kept = guarded.await.map_err(|_| {
+        tracing::error!("a write to the catalog panicked");
+        CatalogError::Panicked
+    });
+    match (std::mem::take(&mut tx.failed), kept) {
+        (true, Ok(Kept::Yes)) => Err(CatalogError::Swallowed),
+        (_, kept) => kept,
+    }
+}
+
 /// A write with its reply.
-pub(crate) trait Write: Send {
-    /// Runs it; whether its changes are to be kept, and whether workers are to be woken.
-    fn run<'a>(&'a mut self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, bool>;
-    /// Tells the caller, after the commit or its failure.
-    fn finish(self: Box<Self>, committed: Result<(), CatalogError>);
+struct Write {
+    work: Option<Work>,
+    outcome: Option<Result<Kept, CatalogError>>,
+    reply: oneshot::Sender<Result<Kept, CatalogError>>,
 }
 
-struct Pending<F, T, E> {
-    work: Option<F>,
-    outcome: Option<Result<T, E>>,
-    reply: oneshot::Sender<Result<T, E>>,
-}
-
-impl<F, T, E> Write for Pending<F, T, E>
-where
-    F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, E>> + Send,
-    T: Send,
-    E: Send + From<CatalogError>,
-{
-    fn run<'a>(&'a mut self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, bool> {
-        let work = self.work.take();
-        Box::pin(async move {
-            let Some(work) = work else { return false };
-            // One that panics must not take the writer with it. What it leaves behind is the database's
-            // state, which is taken back, and its own, which nobody sees again.
-            let guarded = AssertUnwindSafe(async { work(tx).await }).catch_unwind();
-            let outcome = guarded.await.unwrap_or_else(|_| {
-                tracing::error!("a write to the catalog panicked");
-                Err(CatalogError::Panicked.into())
-            });
-            let outcome = match std::mem::take(&mut tx.failed) {
-                true => outcome.and_then(|_| Err(CatalogError::Swallowed.into())),
-                false => outcome,
-            };
-            let keep = outcome.is_ok();
-            self.outcome = Some(outcome);
-            keep
-        })
+impl Write {
+    /// Runs it; whether its changes are to be kept.
+    async fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+        let Some(work) = self.work.take() else {
+            return false;
+        };
+        let outcome = self.outcome.insert(run(work, tx).await);
+        matches!(outcome, Ok(Kept::Yes))
     }
 
-    fn finish(self: Box<Self>, committed: Result<(), CatalogError>) {
+    /// Tells the caller, after the commit or its failure.
+    fn finish(self, committed: Result<(), CatalogError>) {
         let answer = match (self.outcome, committed) {
-            (Some(Err(error)), _) => Err(error),
-            (Some(Ok(_)) | None, Err(error)) => Err(error.into()),
-            (Some(Ok(value)), Ok(())) => Ok(value),
+            (Some(Ok(Kept::Yes)) | None, Err(error)) => Err(error),
+            (Some(outcome), _) => outcome,
             (None, Ok(())) => return,
         };
         // Nobody listens when the caller went away; the write stands all the same.
@@ -77,7 +82,7 @@ where
 /// The way to the writer.
 #[derive(Clone)]
 pub(crate) struct Writer {
-    queue: mpsc::Sender<Box<dyn Write>>,
+    queue: mpsc::Sender<Write>,
     closing: Arc<Notify>,
     /// Its sender is dropped when the connection is closed.
     alive: watch::Receiver<()>,
@@ -91,7 +96,7 @@ impl Writer {
         time: TimeSource,
         bells: Bells,
     ) -> Self {
-        let (queue, mut waiting) = mpsc::channel::<Box<dyn Write>>(4 * LARGEST_COMMIT);
+        let (queue, mut waiting) = mpsc::channel::<Write>(4 * LARGEST_COMMIT);
         let closing = Arc::new(Notify::new());
         let close = closing.clone();
         let (ended, alive) = watch::channel(());
@@ -136,25 +141,20 @@ impl Writer {
         while alive.changed().await.is_ok() {}
     }
 
-    /// Has `work` run and committed.
-    pub(crate) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: Send + From<CatalogError> + 'static,
-    {
+    /// Has `work` run, and committed if it says so.
+    pub(crate) async fn write(&self, work: Work) -> Result<Kept, CatalogError> {
         let (reply, answer) = oneshot::channel();
-        let pending = Pending {
+        let write = Write {
             work: Some(work),
             outcome: None,
             reply,
         };
-        if self.queue.send(Box::new(pending)).await.is_err() {
-            return Err(CatalogError::Unavailable(sqlx::Error::PoolClosed).into());
+        if self.queue.send(write).await.is_err() {
+            return Err(CatalogError::Unavailable(sqlx::Error::PoolClosed));
         }
         answer
             .await
-            .unwrap_or_else(|_| Err(CatalogError::Unavailable(sqlx::Error::WorkerCrashed).into()))
+            .unwrap_or_else(|_| Err(CatalogError::Unavailable(sqlx::Error::WorkerCrashed)))
     }
 }
 
@@ -162,7 +162,7 @@ async fn commit_all(
     conn: &mut SqliteConnection,
     time: &TimeSource,
     bells: &Bells,
-    batch: &mut Vec<Box<dyn Write>>,
+    batch: &mut Vec<Write>,
 ) {
     let mut tx = Tx {
         conn: Conn::Sqlite(conn),
@@ -179,7 +179,7 @@ async fn commit_all(
     let alone = batch.len() == 1;
     let mut broken = None;
     for write in batch.iter_mut() {
-        if let Err(error) = run_one(&mut tx, write.as_mut(), alone).await {
+        if let Err(error) = run_one(&mut tx, write, alone).await {
             broken = Some(error);
             break;
         }
@@ -202,7 +202,7 @@ async fn commit_all(
     }
 }
 
-async fn run_one(tx: &mut Tx<'_>, write: &mut dyn Write, alone: bool) -> Result<(), CatalogError> {
+async fn run_one(tx: &mut Tx<'_>, write: &mut Write, alone: bool) -> Result<(), CatalogError> {
     if alone {
         if !write.run(tx).await {
             // Nothing else is in this transaction: take all of it back, and commit nothing.
@@ -219,7 +219,7 @@ async fn run_one(tx: &mut Tx<'_>, write: &mut dyn Write, alone: bool) -> Result<
     Ok(())
 }
 
-fn refuse(batch: impl Iterator<Item = Box<dyn Write>>, error: &CatalogError) {
+fn refuse(batch: impl Iterator<Item = Write>, error: &CatalogError) {
     tracing::error!(%error, "a commit failed");
     for write in batch {
         let again = match error {

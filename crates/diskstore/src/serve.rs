@@ -1,7 +1,7 @@
 //! Listening.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +43,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub async fn serve(
     store: DiskStore,
     listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> std::io::Result<()> {
+    // What serves is compiled here, once, and not by each crate that hands in a future of its own.
+    serve_until(store, listener, pin!(shutdown)).await
+}
+
+async fn serve_until(
+    store: DiskStore,
+    listener: TcpListener,
+    mut shutdown: Pin<&mut (dyn Future<Output = ()> + Send)>,
 ) -> std::io::Result<()> {
     let service = service(&store);
     let lanes = Lanes::open()?;
@@ -59,14 +68,13 @@ pub async fn serve(
     for outbox in store.inner.events.take_outboxes() {
         senders.spawn(outbox.send_all(store.inner.settings.event_retry, stopping.clone()));
     }
-    let mut shutdown = pin!(shutdown);
     loop {
         let accepted = async {
             let permit = Arc::clone(&room).acquire_owned().await;
             (permit, listener.accept().await)
         };
         let (permit, stream) = tokio::select! {
-            () = &mut shutdown => break,
+            () = shutdown.as_mut() => break,
             (permit, accepted) = accepted => match accepted {
                 Ok((stream, _)) => (permit, stream),
                 Err(error) => {
