@@ -8,9 +8,10 @@ use safelight_catalog::jobs::Job;
 use safelight_catalog::{CatalogError, Tx};
 use safelight_model::codes::Code;
 use safelight_model::job::JobKind;
+use safelight_model::lane::Lane;
 
 use crate::context::Context;
-use crate::processing::sandbox::Sandbox;
+use crate::processing::sandbox::{Pace, Sandbox};
 use crate::processing::{
     AtHand, clean_original, crop_picture, derive, derive_alternatives, hash_picture, inspect,
     read_metadata, transcode,
@@ -32,7 +33,13 @@ pub struct Worker {
 impl Handler for Worker {
     async fn run(&self, lease: &Lease) -> Result<Results, JobError> {
         let job = &lease.job;
-        let sandbox = self.sandbox.serving(&job.tenant_id, lease.cpu_us.clone());
+        let pace = match job.lane {
+            Lane::Interactive => Pace::Brisk,
+            _ => Pace::Leisurely,
+        };
+        let sandbox = self
+            .sandbox
+            .serving(&job.tenant_id, pace, lease.cpu_us.clone());
         let done = match job.kind {
             JobKind::Inspect => inspect::run(&self.context, &sandbox, &self.at_hand, job).await,
             JobKind::Crop => crop_picture::run(&self.context, &sandbox, job).await,

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use safelight_imaging::{Limits, SNIFF_BYTES, sniff};
 use safelight_model::preset::ALL;
 use safelight_service::processing::sandbox::{
-    RenderReply, RenderTask, Sandbox, SandboxError, SandboxSettings,
+    Pace, RenderReply, RenderTask, Sandbox, SandboxError, SandboxSettings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +85,7 @@ async fn make(file: &Path, folder: &Path) -> anyhow::Result<Outcome> {
         want_hashes: true,
         want_scores: true,
     };
-    let metered = sandbox.serving("media", cpu_us.clone());
+    let metered = sandbox.serving("media", Pace::Brisk, cpu_us.clone());
     let answer = metered.render_and_read(File::open(file)?.into(), task);
     let mut outcome = match answer.await {
         Ok(reply) => shown(&reply, folder)?,

@@ -8,7 +8,9 @@ use safelight_imaging::{Limits, header};
 use safelight_model::codes::Code;
 use safelight_model::per_tenant::PerTenant;
 use safelight_model::preset::{ALL, LARGE};
-use safelight_service::processing::sandbox::{KEPT_BYTES, Sandbox, SandboxSettings, expected_of};
+use safelight_service::processing::sandbox::{
+    KEPT_BYTES, Pace, Sandbox, SandboxSettings, expected_of,
+};
 
 use crate::sandbox::{
     bad_task, be_busy, children, file, is_busy, moody, picture, render_good, settings_of, task,
@@ -109,7 +111,7 @@ async fn a_tenants_children_have_its_memory() {
     .unwrap();
     let bytes = picture(7000, 7000);
     for (tenant, fits) in [("ten_1", true), ("ten_small", false), ("ten_1", true)] {
-        let own = sandbox.serving(tenant, Arc::default());
+        let own = sandbox.serving(tenant, Pace::Brisk, Arc::default());
         match own.render(file(&bytes), task(&[LARGE])).await {
             Ok(reply) => assert!(fits, "{reply:?}"),
             Err(error) => {
@@ -133,7 +135,7 @@ async fn one_larger_than_the_budget_is_decoded_all_the_same() {
 async fn processor_time_is_added_up_whatever_comes_of_it() {
     let sandbox = pool(1, u64::MAX);
     let cpu_us = Arc::new(AtomicU64::new(0));
-    let metered = sandbox.serving("ten_1", cpu_us.clone());
+    let metered = sandbox.serving("ten_1", Pace::Brisk, cpu_us.clone());
     let reply = render_good(&metered).await.unwrap();
     assert!(reply.cpu_us > 0);
     assert_eq!(cpu_us.load(Ordering::SeqCst), reply.cpu_us);

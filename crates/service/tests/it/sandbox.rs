@@ -13,8 +13,8 @@ use safelight_imaging::{Limits, Wants, encode_jpeg, render};
 use safelight_model::codes::Code;
 use safelight_model::preset::{ALL, COVER, LARGE, Preset};
 use safelight_service::processing::sandbox::{
-    CopyTask, RenderReply, RenderTask, Sandbox, SandboxError, SandboxSettings, child_main, confine,
-    serve_tasks,
+    CopyTask, Pace, RenderReply, RenderTask, Sandbox, SandboxError, SandboxSettings, child_main,
+    confine, serve_tasks,
 };
 use safelight_testkit::camera::{self, Scene};
 
@@ -258,7 +258,11 @@ async fn many_tasks_share_few_children_that_are_replaced() {
 
 /// The child that a task of this tenant was given to.
 async fn served_by(sandbox: &Sandbox, tenant_id: &str) -> String {
-    let sandbox = sandbox.serving(tenant_id, Arc::default());
+    served_at(sandbox, tenant_id, Pace::Brisk).await
+}
+
+async fn served_at(sandbox: &Sandbox, tenant_id: &str, pace: Pace) -> String {
+    let sandbox = sandbox.serving(tenant_id, pace, Arc::default());
     let error = sandbox
         .render(file(&picture(40, 30)), task(&ALL))
         .await
@@ -302,6 +306,35 @@ async fn no_child_sees_the_files_of_two_tenants() {
         wait_until(|| children("sandbox::child_tells_who_it_is").len() == processes + spares).await;
         sandbox.shutdown().await;
     }
+}
+
+/// How far a process steps back for others, by the kernel's account.
+fn niceness(pid: &str) -> i32 {
+    let pid = rustix::process::Pid::from_raw(pid.parse().unwrap());
+    rustix::process::getpriority_process(pid).unwrap()
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_steps_back() {
+    let sandbox = Sandbox::start(SandboxSettings {
+        processes: 2,
+        spares: 1,
+        ..settings("child_steps_back")
+    })
+    .unwrap();
+    let own = niceness(&std::process::id().to_string());
+    let brisk = served_at(&sandbox, "ten_a", Pace::Brisk).await;
+    let leisurely = served_at(&sandbox, "ten_a", Pace::Leisurely).await;
+    for _ in 0..3 {
+        // Each is given its own again, at whatever pace came last.
+        let again = served_at(&sandbox, "ten_a", Pace::Brisk).await;
+        assert_eq!(again, brisk);
+        assert_eq!(niceness(&again), own);
+        let again = served_at(&sandbox, "ten_a", Pace::Leisurely).await;
+        assert_eq!(again, leisurely);
+        assert!(niceness(&again) > own);
+    }
+    sandbox.shutdown().await;
 }
 
 #[tokio::test]
@@ -665,6 +698,12 @@ fn tell_who_it_is() {
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_tells_who_it_is() {
+    tell_who_it_is();
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_steps_back() {
     tell_who_it_is();
 }
 

@@ -37,8 +37,6 @@ const BASE_BYTES: u64 = 160 * 1024 * 1024;
 const BYTES_PER_PIXEL: u64 = 48;
 /// What of a frame's size its file may take: three bytes a pixel, and the zlib around them.
 const FRAME_BYTES_PER_PIXEL: u64 = 4;
-/// How much a transcode yields to others.
-const NICE: i32 = 10;
 /// The clip, and the output, as ffmpeg names them.
 const INPUT: &str = "/proc/self/fd/0";
 const OUTPUT: &str = "/proc/self/fd/1";
@@ -77,7 +75,6 @@ struct Bounds {
     reopens_output: bool,
     /// Whether it makes a stream, which nobody waits for.
     is_stream: bool,
-    nice: i32,
 }
 
 impl Sandbox {
@@ -182,7 +179,6 @@ impl Sandbox {
             expected_bytes: facts.expected_bytes(),
             reopens_output: true,
             is_stream: true,
-            nice: NICE,
         };
         let args = stream_args(facts);
         let (output, _) = self.run_clip(&clips.ffmpeg, args, clip, &bounds).await?;
@@ -202,7 +198,6 @@ impl Sandbox {
             expected_bytes: BASE_BYTES,
             reopens_output: false,
             is_stream: false,
-            nice: 0,
         }
     }
 
@@ -236,7 +231,7 @@ impl Sandbox {
             cpu_seconds: cpu_seconds.saturating_add(THREADS),
             output_bytes: bounds.output_bytes,
             reopens_output: bounds.reopens_output,
-            nice: bounds.nice,
+            nice: self.pace.nice(),
             may_be_open: shared.settings.may_be_open,
         };
         let run = serde_json::to_string(&run).map_err(io::Error::other)?;

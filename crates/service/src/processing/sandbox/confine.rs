@@ -39,8 +39,9 @@ pub fn confine() -> io::Result<()> {
     // Nobody reads standard error before the child is dead: what native decoders say there must
     // not hold it up once the pipe is full.
     rustix::fs::fcntl_setfl(io::stderr(), rustix::fs::OFlags::NONBLOCK)?;
-    // Fails only where the process leads a session already.
-    let _ = rustix::process::setsid();
+    // What a terminal sends to the server's group is not for it. In a session of its own its niceness would count for nothing where
+    // the kernel schedules by sessions.
+    rustix::process::setpgid(None, None)?;
     for (resource, value) in [
         (Resource::As, memory_bytes),
         (Resource::Nofile, MAX_DESCRIPTORS),

@@ -76,8 +76,9 @@ fn become_program(run: &str) -> io::Result<i32> {
     if unsafe { libc::close_range(3, libc::c_uint::MAX, 0) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // Fails only where the process leads a session already.
-    let _ = rustix::process::setsid();
+    // What a terminal sends to the server's group is not for it. In a session of its own its niceness would count for nothing where
+    // the kernel schedules by sessions.
+    rustix::process::setpgid(None, None)?;
     // SAFETY: takes a number. What it answers may be -1 without an error, and is of no matter.
     unsafe { libc::nice(run.nice) };
     let permission = Permission::prepare()?;

@@ -23,6 +23,7 @@ mod error;
 mod exec_once;
 mod idle;
 mod landlock;
+mod pace;
 mod pool;
 mod protocol;
 mod seccomp;
@@ -35,6 +36,7 @@ pub use clips::{ClipSettings, ClipTools};
 pub use confine::confine;
 pub use confinement::{Confinement, Landlock, Seccomp};
 pub use error::SandboxError;
+pub use pace::Pace;
 pub use pool::{CopyTask, KEPT_BYTES, RenderReply, RenderTask, Sandbox, SandboxSettings};
 #[cfg(fuzzing)]
 pub use protocol::{answers_to_fuzz, fuzz_answer};

@@ -2,7 +2,8 @@
 //!
 //! A child serves one tenant: who takes it over sees nothing of another's. It becomes a tenant's with the first task it is given
 //! of his. One who has none gets a child that has seen nothing yet; some are kept ready, so that nobody waits for a start. The
-//! others' child that was idle for longest makes room for it.
+//! others' child that was idle for longest makes room for it. What somebody waits for and what nobody does have children of their
+//! own, of which the latter step back wherever the former want a processor ([`Pace`]).
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -25,6 +26,7 @@ use super::clips::ClipSettings;
 use super::confinement::Confinement;
 use super::error::SandboxError;
 use super::idle::Idle;
+use super::pace::Pace;
 use super::protocol::{Only, Outcome, TaskFrame, child_code, tame};
 use super::worker::{Answer, Silence, Worker, read_only};
 
@@ -142,6 +144,8 @@ pub struct Sandbox {
     pub(super) shared: Arc<Shared>,
     /// Whose files tasks of this clone are about.
     tenant_id: Arc<str>,
+    /// Who waits for tasks of this clone.
+    pub(super) pace: Pace,
     /// Microseconds of processor time that tasks of this clone took.
     pub(super) cpu_us: Arc<AtomicU64>,
 }
@@ -170,6 +174,7 @@ impl Sandbox {
         let budget = Budget::of(settings.budget_bytes, processes, kept, most);
         Ok(Self {
             tenant_id: Arc::from(""),
+            pace: Pace::default(),
             cpu_us: Arc::default(),
             shared: Arc::new(Shared {
                 budget: match settings.clips {
@@ -184,14 +189,15 @@ impl Sandbox {
         })
     }
 
-    /// The same pool for the files of a tenant: no child that is given one is given another tenant's. It adds up in `cpu_us` how much
+    /// The same pool for the files of a tenant, at a pace: no child that is given one is given another tenant's. It adds up in `cpu_us` how much
     /// processor time tasks take in the children, in microseconds, whatever comes of them. A child that dies takes its count
     /// with it.
     #[must_use]
-    pub fn serving(&self, tenant_id: &str, cpu_us: Arc<AtomicU64>) -> Self {
+    pub fn serving(&self, tenant_id: &str, pace: Pace, cpu_us: Arc<AtomicU64>) -> Self {
         Self {
             shared: self.shared.clone(),
             tenant_id: Arc::from(tenant_id),
+            pace,
             cpu_us,
         }
     }
@@ -407,11 +413,11 @@ impl Sandbox {
         if confinement.is_open() && !self.shared.settings.may_be_open {
             return Err(SandboxError::Open(confinement.clone()));
         }
-        if worker.tenant_id.is_none() {
+        if worker.serves.is_none() {
             let settings = &self.shared.settings;
             let own = settings.memory_of_tenants.of(&self.tenant_id);
             let less = Some(own).filter(|own| *own < settings.memory_bytes);
-            worker.belong_to(self.tenant_id.clone(), less)?;
+            worker.belong_to(self.tenant_id.clone(), self.pace, less)?;
         }
         // Who does not read what he is sent is no better than who does not answer.
         let sent = worker.send(frame, original);
@@ -431,9 +437,9 @@ impl Sandbox {
         }
     }
 
-    /// A child that is this tenant's already, or nobody's.
+    /// A child that is this tenant's already and goes at this pace, or nobody's.
     fn take(&self) -> Result<Worker, SandboxError> {
-        match self.shared.idle.take_of(&self.tenant_id) {
+        match self.shared.idle.take_of(&self.tenant_id, self.pace) {
             Some(worker) => Ok(worker),
             None => self.take_fresh(),
         }

@@ -19,6 +19,7 @@ use tokio::process::{Child, ChildStderr, Command};
 use super::confine::MEMORY_BYTES_VARIABLE;
 use super::confinement::Confinement;
 use super::error::SandboxError;
+use super::pace::Pace;
 use super::pool::SandboxSettings;
 use super::protocol::{
     AnswerFrame, LENGTH_BYTES, Outcome, TaskFrame, check_answer, check_picture, frame,
@@ -42,8 +43,8 @@ pub(super) struct Worker {
     stderr: Option<ChildStderr>,
     /// What it said when it was ready.
     confinement: Option<Confinement>,
-    /// Whose files it has seen, or is to see; nobody's yet where there is none.
-    pub tenant_id: Option<Arc<str>>,
+    /// Whose files it has seen, or is to see, and at what pace; nobody's yet where there is none.
+    pub serves: Option<(Arc<str>, Pace)>,
     /// Tasks it may still be given.
     pub tasks_left: u32,
 }
@@ -95,7 +96,7 @@ impl Worker {
             confinement: None,
             process,
             socket: UnixStream::from_std(socket)?,
-            tenant_id: None,
+            serves: None,
             tasks_left: settings.tasks_per_process.max(1),
         })
     }
@@ -165,10 +166,11 @@ impl Worker {
         Some(kilobytes.saturating_mul(1024))
     }
 
-    /// Makes the child this tenant's for good, who lets it have so much address space if less than others.
+    /// Makes the child this tenant's for good, at this pace, who lets it have so much address space if less than others.
     pub(super) fn belong_to(
         &mut self,
         tenant_id: Arc<str>,
+        pace: Pace,
         memory_bytes: Option<u64>,
     ) -> io::Result<()> {
         if let Some(bytes) = memory_bytes {
@@ -181,7 +183,8 @@ impl Worker {
             };
             prlimit(Some(pid), Resource::As, limit)?;
         }
-        self.tenant_id = Some(tenant_id);
+        pace.set_for(self.process.id());
+        self.serves = Some((tenant_id, pace));
         Ok(())
     }
 

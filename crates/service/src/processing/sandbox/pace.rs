@@ -1,0 +1,38 @@
+//! How much of the processors a task gets where others want them too.
+
+use rustix::process::{Pid, setpriority_process};
+
+/// The niceness of what nobody waits for: beside a process that has none it gets a thirtieth of a processor
+/// (`sched_prio_to_weight` in Linux' `kernel/sched/core.c`: 36 against 1024), and all that is left over.
+const LEISURELY: i32 = 15;
+
+/// Who waits for a task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// Somebody looks at a screen.
+    #[default]
+    Brisk,
+    /// Nobody does. A process that was made so cannot be made brisk again without privileges, and stays so.
+    Leisurely,
+}
+
+impl Pace {
+    /// The niceness of a process that goes at this pace.
+    pub(super) const fn nice(self) -> i32 {
+        match self {
+            Self::Brisk => 0,
+            Self::Leisurely => LEISURELY,
+        }
+    }
+
+    /// Has a process go at this pace.
+    pub(super) fn set_for(self, process_id: Option<u32>) {
+        let pid = process_id.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let (Self::Leisurely, Some(pid)) = (self, pid) {
+            // Whoever started a process may have it step back. Where it fails all the same, it only goes too fast.
+            if let Err(error) = setpriority_process(Some(pid), self.nice()) {
+                tracing::debug!(%error, "a decoding process goes at full pace");
+            }
+        }
+    }
+}
