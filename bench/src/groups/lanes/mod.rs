@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use safelight_catalog::{Catalog, CatalogError, CatalogSettings};
+use safelight_model::lane::{Lane, starvation_guard};
 use tokio::time::{Instant, sleep};
 
 use crate::Bench;
@@ -210,6 +211,9 @@ fn rows(load: &Load, mut with: Measured, mut without: Measured) -> Vec<Row> {
         Row::plain(format!("lanes.{name}"), with, unit).against(PEER, without)
     };
     let (order, other) = (with.tally.order, without.tally.order);
+    // Backfill has a turn now and then, so that it does not stand still for ever.
+    let took = load.span + with.drained;
+    let turns_of_bulk = took.div_duration_f64(starvation_guard(Lane::Bulk)).floor();
     rows.extend([
         plain(
             "order.derived_before_covers",
@@ -223,7 +227,7 @@ fn rows(load: &Load, mut with: Measured, mut without: Measured) -> Vec<Row> {
             other.hashed as f64,
             "count",
         )
-        .at_most(0.0),
+        .at_most(turns_of_bulk),
         plain(
             "order.hashed",
             order.hashed_in_all as f64,
