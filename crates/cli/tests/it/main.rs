@@ -47,6 +47,7 @@ mod http_unhashed;
 mod http_uploads;
 mod http_waiting;
 mod in_process;
+mod interleavings;
 mod kill;
 mod media;
 mod open_sandbox;
