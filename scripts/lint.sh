@@ -6,6 +6,17 @@ cd "$(dirname "$0")/.."
 cargo fmt --check
 cargo clippy --release --workspace --all-targets -- -D warnings
 
+# What the demo compiles does for the tests only if all dependencies have the same features for both.
+features() {
+    cargo tree --prefix none --format '{p} {f}' "$@" | sed 's/ (\*)$//' | sort -u
+}
+apart=$(comm -23 <(features -e normal,build -p safelight-cli -p safelight-testkit) <(features --workspace))
+if [[ -n $apart ]]; then
+    printf '%s\n' 'error: the tests turn on more features of these than the demo, so that each compiles them anew.' \
+        'Add what is missing to the features in crates/testkit/Cargo.toml:' "$apart" >&2
+    exit 1
+fi
+
 if ! cargo deny --version >/dev/null 2>&1; then
     echo 'Installing cargo-deny, which checks dependencies (takes some minutes, once) …'
     cargo install cargo-deny --locked
