@@ -42,11 +42,15 @@ fn question(on_postgres: bool) -> String {
            FROM blobs b {by}
           WHERE b.avif_sought_at IS NULL AND b.state = 'live' AND b.verdict = 'clean' AND b.reason_code IS NULL
             AND b.width IS NOT NULL
+            AND (SELECT COUNT(*) FROM renditions d
+                  WHERE d.tenant_id = b.tenant_id AND d.blob_id = b.blob_id AND d.preset = 'display'
+                    AND d.state = 'pending') = 0
           ORDER BY b.tenant_id, b.blob_id LIMIT $1"
     )
 }
 
-/// Live, clean pictures whose AVIF nobody has sought; at most `limit`, and the same ones until [`avif_sought`] says so.
+/// Live, clean pictures whose AVIF nobody has sought, and whose `display` is not being made yet: that asks for it itself. At most
+/// `limit`, and the same ones until [`avif_sought`] says so.
 ///
 /// # Errors
 /// What the database says.
@@ -86,7 +90,8 @@ pub async fn avif_sought(
     Ok(())
 }
 
-/// Records that an alternative will not come, and why. One that is there stays. The caller holds the blob.
+/// Records that an alternative, or another picture that was asked for by its version, will not come, and why. One that is there stays.
+/// The caller holds the blob.
 ///
 /// # Errors
 /// What the database says.
@@ -108,7 +113,7 @@ pub async fn fail(
         values![
             tenant_id,
             blob_id,
-            variant::slot(alternative),
+            variant::slot(&alternative.label()),
             i64::from(alternative.version),
             alternative.format.extension(),
             code.as_str(),
@@ -135,8 +140,16 @@ mod tests {
                FROM {numbers}"
         );
         explain::write(catalog, sql).await;
+        // Of one the display is being made.
+        let sql = "INSERT INTO renditions (tenant_id, blob_id, preset, version, state, format, updated_at)
+                   VALUES ('ten', 'blb50', 'display', 1, 'pending', 'webp', 0), ('ten', 'blb100', 'display', 1, 'failed', 'webp', 0),
+                          ('ten', 'blb150', 'large', 1, 'pending', 'jpg', 0)";
+        explain::write(catalog, sql).await;
         let mut reader = catalog.reader().await.unwrap();
         let tx = &mut reader.tx();
+        let found = without_avif(tx, 1_000).await.unwrap();
+        assert_eq!(found.len(), 399);
+        assert!(found.iter().all(|picture| picture.blob_id != "blb50"));
         let sql = question(tx.is_postgres());
         let plan = explain::plan(tx, &sql, values![100_i64]).await.unwrap();
         assert!(plan.contains("blobs_without_avif"), "{plan}");

@@ -56,6 +56,17 @@ pub async fn is_tenant(tx: &mut Tx<'_>, tenant_id: &str) -> Result<bool, Catalog
     Ok(found.is_some())
 }
 
+/// Every tenant's id.
+///
+/// # Errors
+/// What the database says.
+pub async fn tenants(tx: &mut Tx<'_>) -> Result<Vec<String>, CatalogError> {
+    let rows = tx
+        .rows("SELECT tenant_id FROM tenants ORDER BY tenant_id", &[])
+        .await?;
+    rows.iter().map(|row| row.text(0)).collect()
+}
+
 /// The first tenant that was made, if any.
 ///
 /// # Errors

@@ -32,6 +32,8 @@ pub mod jobs;
 pub mod keys;
 pub mod listing;
 pub mod metadata;
+pub mod outdated;
+pub mod preset_versions;
 pub mod renditions;
 pub mod store_events;
 pub mod stores;

@@ -2,7 +2,7 @@
 
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
-use safelight_model::preset::{CLEANED, Preset};
+use safelight_model::preset::{CLEANED, Label, Preset};
 use safelight_model::variant;
 
 use crate::error::CatalogError;
@@ -106,7 +106,7 @@ pub async fn store(
         values![
             tenant_id,
             blob_id,
-            variant::slot(&made.preset),
+            variant::slot(&made.preset.label()),
             i64::from(made.preset.version),
             &made.object_key,
             &made.etag,
@@ -171,6 +171,30 @@ pub async fn fail_one(
         )
         .await?;
     Ok(changed == 1)
+}
+
+/// Forgets renditions that are pending, of other versions than this one: those by numbers that are gone by no more, which nobody makes
+/// again.
+///
+/// # Errors
+/// What the database says.
+pub async fn forget_pending_others(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+    present: &Label,
+) -> Result<u64, CatalogError> {
+    tx.exec(
+        "DELETE FROM renditions
+          WHERE tenant_id = $1 AND blob_id = $2 AND preset = $3 AND version <> $4 AND state = 'pending'",
+        values![
+            tenant_id,
+            blob_id,
+            variant::slot(present),
+            i64::from(present.version)
+        ],
+    )
+    .await
 }
 
 /// All renditions of a blob.

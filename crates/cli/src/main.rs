@@ -30,6 +30,8 @@ enum Command {
     Doctor(commands::doctor::DoctorArgs),
     /// Compare store and catalog, and show what is on one side only
     Sweep(commands::sweep::SweepArgs),
+    /// Have pictures made by the present versions of presets that were made by others before
+    Rederive(commands::rederive::RederiveArgs),
     /// Print the description of the HTTP API
     Openapi,
     /// Decode what the server hands over (started by the server only)
@@ -81,6 +83,7 @@ async fn run_async(command: Command, global: &global::GlobalArgs) -> anyhow::Res
         Command::Migrate(args) => commands::migrate::run(args, global).await,
         Command::Doctor(args) => commands::doctor::run(args, global).await,
         Command::Sweep(args) => commands::sweep::run(args, global).await,
+        Command::Rederive(args) => commands::rederive::run(args, global).await,
         Command::Openapi => commands::openapi::run(),
         Command::Sandbox => unreachable!("run before the runtime"),
         Command::Upload(args) => commands::upload::run(args, global).await,

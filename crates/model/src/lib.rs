@@ -24,6 +24,7 @@ pub mod per_tenant;
 pub mod plan;
 pub mod preset;
 pub mod tags;
+pub mod tenant_presets;
 pub mod text;
 pub mod variant;
 pub mod webhook;

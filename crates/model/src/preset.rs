@@ -71,7 +71,36 @@ pub struct Preset {
     pub shape: Shape,
 }
 
+/// What a rendition is of, as it stands in links, object keys and rows: all that is known of one whose version is made no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Label {
+    /// The preset's name.
+    pub name: &'static str,
+    /// The preset's version.
+    pub version: u32,
+    /// The encoding.
+    pub format: Format,
+}
+
+impl Label {
+    /// Whether both are the same preset, whatever their formats.
+    #[must_use]
+    pub fn is_format_of(&self, other: &Self) -> bool {
+        (self.name, self.version) == (other.name, other.version)
+    }
+}
+
 impl Preset {
+    /// What is made by it.
+    #[must_use]
+    pub fn label(&self) -> Label {
+        Label {
+            name: self.name,
+            version: self.version,
+            format: self.format,
+        }
+    }
+
     /// Whether a gain map of the original goes with it, behind the same picture as without one: an Ultra HDR JPEG.
     #[must_use]
     pub fn keeps_gain_map(&self) -> bool {
@@ -169,16 +198,18 @@ pub fn every() -> impl Iterator<Item = Preset> {
     ALL.into_iter().chain([POSTER, STREAM])
 }
 
-/// The preset of this name and version.
-#[must_use]
-pub fn find(name: &str, version: u32) -> Option<Preset> {
-    every().find(|p| p.name == name && p.version == version)
-}
+/// The presets that an operator may change: of others one version is made.
+pub const CHANGEABLE: [Preset; 2] = DERIVED;
 
-/// The current preset of this name.
+/// What the preset of this name makes by default, in this version: of what an operator may change any, of others the one there is.
 #[must_use]
-pub fn current(name: &str) -> Option<Preset> {
-    every().filter(|p| p.name == name).max_by_key(|p| p.version)
+pub fn labelled(name: &str, version: u32) -> Option<Label> {
+    let known = every().find(|p| p.name == name)?;
+    let may_be = version == known.version || (version > 0 && CHANGEABLE.contains(&known));
+    may_be.then_some(Label {
+        version,
+        ..known.label()
+    })
 }
 
 #[cfg(test)]
@@ -200,11 +231,12 @@ mod tests {
         for (i, a) in every().enumerate() {
             let mut others = every().skip(i + 1);
             assert!(others.all(|b| (a.name, a.version) != (b.name, b.version)));
-            assert_eq!(find(a.name, a.version), Some(a));
+            assert_eq!(labelled(a.name, a.version), Some(a.label()));
+            let is_changeable = CHANGEABLE.contains(&a);
+            assert_eq!(labelled(a.name, 99).is_some(), is_changeable);
+            assert_eq!(labelled(a.name, 0), None);
             assert_ne!(a.name, CLEANED);
         }
-        assert_eq!(find("cover", 99), None);
-        assert_eq!(current("large"), Some(LARGE));
         assert!(ALL_OF_CLIP.iter().all(|p| every().any(|one| one == *p)));
     }
 }

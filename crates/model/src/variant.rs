@@ -5,7 +5,7 @@
 //! program that does not know it takes such a row for that of a preset it does not know: it shows it without a link, counts it among
 //! what is ready, and removes it with its blob.
 
-use crate::preset::{self, COVER, DISPLAY, Format, LARGE, Preset};
+use crate::preset::{self, COVER, DISPLAY, Format, LARGE, Label, Preset};
 
 /// A preset in another format, and its name in rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,26 +66,32 @@ pub fn all() -> impl Iterator<Item = Preset> {
     ALTERNATIVES.into_iter().map(|a| a.preset)
 }
 
-/// The name of a preset's row: its own, or that of the alternative that it is.
+/// The name of the row of what is made by this preset: the preset's own, or that of the alternative that it is.
 #[must_use]
-pub fn slot(preset: &Preset) -> &'static str {
-    let key = |p: &Preset| (p.name, p.version, p.format);
+pub fn slot(of: &Label) -> &'static str {
     ALTERNATIVES
         .iter()
-        .find(|a| key(&a.preset) == key(preset))
-        .map_or(preset.name, |a| a.slot)
+        .find(|a| (a.preset.name, a.preset.format) == (of.name, of.format))
+        .map_or(of.name, |a| a.slot)
 }
 
-/// The preset, or alternative, of the row of this name and version.
+/// What the row of this name and version is of.
 #[must_use]
-pub fn of_slot(slot: &str, version: u32) -> Option<Preset> {
-    let alternative = || {
-        ALTERNATIVES
-            .into_iter()
-            .find(|a| a.slot == slot && a.preset.version == version)
-            .map(|a| a.preset)
-    };
-    preset::find(slot, version).or_else(alternative)
+pub fn of_slot(slot: &str, version: u32) -> Option<Label> {
+    match ALTERNATIVES.iter().find(|a| a.slot == slot) {
+        None => preset::labelled(slot, version),
+        Some(a) => in_format(a.preset.name, version, a.preset.format.extension()),
+    }
+}
+
+/// The preset, or alternative, of rows of this name, as it is built in.
+#[must_use]
+pub fn built_in(slot: &str) -> Option<Preset> {
+    let own = preset::every().find(|p| p.name == slot);
+    own.or_else(|| {
+        let mut alternatives = ALTERNATIVES.iter();
+        alternatives.find(|a| a.slot == slot).map(|a| a.preset)
+    })
 }
 
 /// Whether a row of this name is that of an alternative, of whatever version.
@@ -94,18 +100,14 @@ pub fn is_alternative(slot: &str) -> bool {
     slot.contains('.')
 }
 
-/// The preset of this name and version in the format of this extension.
+/// What is made by the preset of this name and version in the format of this extension, if there is such.
 #[must_use]
-pub fn in_format(name: &str, version: u32, extension: &str) -> Option<Preset> {
-    formats_of(name, version).find(|p| p.format.extension() == extension)
-}
-
-/// The preset of this name and version in each format that there is of it, its own first.
-pub fn formats_of(name: &str, version: u32) -> impl Iterator<Item = Preset> {
-    let of_name = move |p: &Preset| p.name == name && p.version == version;
-    preset::find(name, version)
-        .into_iter()
-        .chain(all().filter(of_name))
+pub fn in_format(name: &str, version: u32, extension: &str) -> Option<Label> {
+    let own = preset::labelled(name, version)?;
+    let others = ALTERNATIVES.iter().filter(|a| a.preset.name == own.name);
+    let mut formats = std::iter::once(own.format).chain(others.map(|a| a.preset.format));
+    let format = formats.find(|f| f.extension() == extension)?;
+    Some(Label { format, ..own })
 }
 
 #[cfg(test)]
@@ -116,25 +118,42 @@ mod tests {
     fn every_recipe_has_a_row_and_a_link_of_its_own() {
         let every: Vec<Preset> = preset::ALL.into_iter().chain(all()).collect();
         for (i, a) in every.iter().enumerate() {
-            assert_eq!(of_slot(slot(a), a.version), Some(*a));
-            assert_eq!(in_format(a.name, a.version, a.format.extension()), Some(*a));
-            assert!(every.iter().skip(i + 1).all(|b| slot(a) != slot(b)));
+            let label = a.label();
+            let (slot_of, extension) = (slot(&label), a.format.extension());
+            assert_eq!(of_slot(slot_of, a.version), Some(label));
+            assert_eq!(built_in(slot_of), Some(*a));
+            assert_eq!(in_format(a.name, a.version, extension), Some(label));
+            assert!(
+                every
+                    .iter()
+                    .skip(i + 1)
+                    .all(|b| slot(&b.label()) != slot_of)
+            );
+            // Rows are told apart by their version.
+            let later = Label {
+                version: 7,
+                ..label
+            };
+            assert_eq!(slot(&later), slot_of);
+            let is_changeable = preset::CHANGEABLE.iter().any(|p| p.name == a.name);
+            assert_eq!(of_slot(slot_of, 7), is_changeable.then_some(later));
         }
         for made in IN_BULK.iter().chain(&ON_REQUEST) {
             assert!(all().any(|a| a == *made));
         }
         assert_eq!(IN_BULK.len() + ON_REQUEST.len(), all().count());
-        assert_eq!(of_slot("display.avif", 2), None);
+        assert_eq!(of_slot("cover.jpg", 2), None);
+        assert_eq!(of_slot("display.png", 1), None);
         assert_eq!(in_format("large", 1, "webp"), None);
     }
 
     #[test]
     fn an_alternative_is_the_same_picture() {
         for alternative in all() {
-            let own = preset::find(alternative.name, alternative.version).unwrap();
-            assert_eq!(own.long_edge, alternative.long_edge);
+            let own = preset::labelled(alternative.name, alternative.version).unwrap();
+            assert!(own.is_format_of(&alternative.label()));
             assert_ne!(own.format, alternative.format);
-            assert!(is_alternative(slot(&alternative)) && !is_alternative(slot(&own)));
+            assert!(is_alternative(slot(&alternative.label())) && !is_alternative(slot(&own)));
         }
     }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use safelight_model::clock::Micros;
 use safelight_model::entropy::Entropy;
 use safelight_model::ids;
-use safelight_model::preset::{self, Preset};
+use safelight_model::preset::{self, Label};
 
 /// The key of an object. Holds only letters, digits, `-`, `_`, `/`, `@` and one `.`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,19 +59,19 @@ impl ObjectKey {
         )))
     }
 
-    /// The key of a blob's rendition: the same for the same blob and preset, so that making it
+    /// The key of a blob's rendition: the same for the same blob, preset and version, so that making it
     /// again replaces it.
     ///
     /// # Errors
     /// [`KeyError::Segment`] when an id or the preset's name cannot be part of a key.
-    pub fn rendition(tenant: &str, blob: &str, preset: &Preset) -> Result<Self, KeyError> {
+    pub fn rendition(tenant: &str, blob: &str, of: &Label) -> Result<Self, KeyError> {
         let tenant = segment("tenant", tenant)?;
         let blob = segment("blob", blob)?;
-        let name = segment("preset", preset.name)?;
-        let extension = preset.format.extension();
+        let name = segment("preset", of.name)?;
+        let extension = of.format.extension();
         Ok(Self(format!(
             "r/{tenant}/{blob}/{name}@{}.{extension}",
-            preset.version
+            of.version
         )))
     }
 
@@ -166,12 +166,15 @@ impl ObjectKey {
         preset.is_some_and(|(preset, _)| preset == preset::CLEANED)
     }
 
-    /// Whether it is that of a rendition by this preset.
+    /// Whether it is that of a rendition by this preset and in this format, of whatever version.
     #[must_use]
-    pub fn is_of(&self, preset: &Preset) -> bool {
-        let (name, version) = (preset.name, preset.version);
-        let file = format!("{name}@{version}.{}", preset.format.extension());
-        self.kind() == KeyKind::Rendition && self.0.rsplit('/').next() == Some(file.as_str())
+    pub fn is_of(&self, of: &Label) -> bool {
+        let file = self.blob().and_then(|_| self.0.rsplit('/').next());
+        let parts = file.and_then(|file| file.split_once('@'));
+        parts.is_some_and(|(name, rest)| {
+            let extension = rest.split_once('.').map(|(_, extension)| extension);
+            name == of.name && extension == Some(of.format.extension())
+        })
     }
 
     /// The id of the blob that this is a rendition of.
@@ -268,8 +271,17 @@ mod tests {
             "{original}"
         );
         assert_ne!(original, ObjectKey::original(TENANT, now, &source).unwrap());
-        let rendition = ObjectKey::rendition(TENANT, "blb_1", &preset::LARGE).unwrap();
+        let rendition = ObjectKey::rendition(TENANT, "blb_1", &preset::LARGE.label()).unwrap();
         assert_eq!(rendition.as_str(), format!("r/{TENANT}/blb_1/large@1.jpg"));
+        let later = Label {
+            version: 12,
+            ..preset::LARGE.label()
+        };
+        let later = ObjectKey::rendition(TENANT, "blb_1", &later).unwrap();
+        assert_eq!(later.as_str(), format!("r/{TENANT}/blb_1/large@12.jpg"));
+        for key in [&rendition, &later] {
+            assert!(key.is_of(&preset::LARGE.label()) && !key.is_of(&preset::COVER.label()));
+        }
         let cleaned = ObjectKey::cleaned(TENANT, "blb_1", "3gp").unwrap();
         assert_eq!(cleaned.as_str(), format!("r/{TENANT}/blb_1/cleaned@1.3gp"));
         assert!(cleaned.is_cleaned() && !rendition.is_cleaned() && !original.is_cleaned());
@@ -326,7 +338,7 @@ mod tests {
             let source = SeededEntropy::new(seed);
             let made = [
                 ("o", ObjectKey::original(&tenant, Micros(micros), &source)),
-                ("r", ObjectKey::rendition(&tenant, &blob, &preset::COVER)),
+                ("r", ObjectKey::rendition(&tenant, &blob, &preset::COVER.label())),
                 ("x", ObjectKey::temporary(&tenant, &source)),
             ];
             for (letter, key) in made {

@@ -9,6 +9,7 @@ use safelight_model::clock::{Clock, Micros};
 use safelight_model::entropy::Entropy;
 use safelight_model::ids;
 use safelight_model::per_tenant::PerTenant;
+use safelight_model::tenant_presets::TenantPresets;
 use safelight_objects::Objects;
 
 use crate::governance::keyring::Keyring;
@@ -29,6 +30,8 @@ pub struct ServiceSettings {
     pub dedup_scope: safelight_model::duplicates::DedupScope,
     /// What becomes of what is private in the metadata of files.
     pub metadata_policies: safelight_model::file_metadata::MetadataPolicies,
+    /// By which versions of presets pictures are made.
+    pub presets: PerTenant<TenantPresets>,
     /// Whether AVIF is made of renditions.
     pub avif: bool,
     /// How much one owner may have open at once.
@@ -160,6 +163,12 @@ impl Context {
     #[must_use]
     pub fn now(&self) -> Micros {
         self.clock.now()
+    }
+
+    /// By what this tenant's pictures are made.
+    #[must_use]
+    pub fn presets(&self, tenant_id: &str) -> TenantPresets {
+        self.settings.presets.of(tenant_id)
     }
 
     /// A fresh id.

@@ -94,20 +94,18 @@ pub async fn is_leased(
         .is_some())
 }
 
-/// Whether a job of this kind is to be done to `subject_id`, or is being done.
+/// Whether the job of this unique key is to be done, or is being done.
 ///
 /// # Errors
 /// What the database says.
 pub async fn is_live(
     tx: &mut Tx<'_>,
     tenant_id: &str,
-    subject_id: &str,
-    kind: JobKind,
+    unique_key: &str,
 ) -> Result<bool, CatalogError> {
-    let sql = "SELECT job_id FROM jobs WHERE tenant_id = $1 AND subject_id = $2 AND kind = $3 AND state <> 'dead' LIMIT 1";
-    let found = tx
-        .row(sql, values![tenant_id, subject_id, kind.as_str()])
-        .await?;
+    let sql =
+        "SELECT job_id FROM jobs WHERE tenant_id = $1 AND unique_key = $2 AND state <> 'dead'";
+    let found = tx.row(sql, values![tenant_id, unique_key]).await?;
     Ok(found.is_some())
 }
 

@@ -7,6 +7,7 @@ pub mod key;
 pub mod list;
 pub mod migrate;
 pub mod openapi;
+pub mod rederive;
 pub mod serve;
 pub mod status;
 pub mod sweep;

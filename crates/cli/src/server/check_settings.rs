@@ -143,6 +143,7 @@ impl Resolved {
             ));
         }
         super::plan_policy::read(self)?;
+        self.presets()?;
         let secret = self.text("store_events_secret");
         if !secret.is_empty() && secret.len() < LEAST_SECRET {
             return Err(anyhow::anyhow!(

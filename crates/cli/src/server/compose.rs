@@ -34,7 +34,7 @@ use super::keys::{self, Keys};
 use super::known_store::KnownStore;
 use super::settings::Resolved;
 use super::store::{self, Backend};
-use super::{descriptors, plan_policy, store_hearing, store_scrub, store_upkeep};
+use super::{descriptors, plan_policy, presets, store_hearing, store_scrub, store_upkeep};
 
 /// The tenant of a server's first start. The same everywhere, so that machines which start at once
 /// make one.
@@ -206,6 +206,7 @@ pub async fn share(
             single_max_bytes: i64::try_from(number("single_max_bytes")?)?,
             plan_policy: plan_policy::read(settings)?,
             dedup_scope: DedupScope::parse(settings.text("dedup_scope")).unwrap_or_default(),
+            presets: settings.presets()?,
             avif: settings.text("avif") == "yes",
             metadata_policies: MetadataPolicies::parse(settings.text("metadata_policy"))
                 .unwrap_or_default(),
@@ -332,6 +333,7 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
         }
         _ => None,
     };
+    presets::choose(&context).await?;
     first_start(&context, &keys).await?;
     let work = if settings.has_role("worker") {
         let sandbox = start_sandbox(settings).await?;

@@ -8,6 +8,7 @@ pub mod keys;
 pub mod known_store;
 mod media_limits;
 pub mod plan_policy;
+pub mod presets;
 pub mod s3_url;
 pub mod settings;
 pub mod store;

@@ -106,6 +106,8 @@ settings! {
         |_| "owner".into();
     metadata_policy: "What becomes of what files tell of places: strip (not kept), keep, or owner-only (not shown to API keys); for single tenants: strip,TENANT=keep" =
         |_| "strip".into();
+    presets: "Versions of the pictures display and large with numbers of your own, NAME@VERSION:LONG_EDGE/QUALITY: display@2:1440/78,large@2:2560/82; for single tenants: TENANT=display@3:1600/80; empty for those that are built in" =
+        |_| String::new();
     avif: "Whether AVIF is made of renditions, for browsers that show it: yes or no; it is smaller, and takes more processor time than all else that is made of a photo" =
         |_| "yes".into();
     length_only_urls: "Whether clients that give no SHA-256 get URLs that are bound to a length alone: yes or no" =

@@ -8,6 +8,7 @@ use safelight_catalog::{Catalog, CatalogSettings, keys};
 use safelight_diskstore::{DiskStore, Settings as DiskSettings};
 use safelight_model::clock::{Clock as _, ManualClock, SystemClock};
 use safelight_model::per_tenant::PerTenant;
+use safelight_model::tenant_presets::TenantPresets;
 use safelight_model::{ids, limits};
 use safelight_objects::{Capabilities, Objects, StoreSettings};
 use safelight_service::context::{Context, ServiceSettings};
@@ -171,6 +172,7 @@ pub async fn context(objects: Objects, catalog_url: &str, clock: &Arc<ManualCloc
             single_max_bytes: 8 << 20,
             plan_policy: safelight_model::plan::Policy::default(),
             dedup_scope: safelight_model::duplicates::DedupScope::default(),
+            presets: PerTenant::all(TenantPresets::default()),
             avif: false,
             metadata_policies: safelight_model::file_metadata::MetadataPolicies::default(),
             open_limit: safelight_catalog::initiate::OpenLimit::default(),

@@ -39,6 +39,7 @@ mod http_open_limit;
 mod http_owners;
 mod http_pages;
 mod http_plans;
+mod http_presets;
 mod http_problems;
 mod http_profile;
 mod http_rig;

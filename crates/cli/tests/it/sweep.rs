@@ -77,8 +77,8 @@ impl Orphans {
         };
         let keys = vec![
             ObjectKey::original(TENANT, context.now(), entropy).unwrap(),
-            ObjectKey::rendition(TENANT, "blb_gone", &preset::COVER).unwrap(),
-            ObjectKey::rendition(TENANT, blob_id, &unmade).unwrap(),
+            ObjectKey::rendition(TENANT, "blb_gone", &preset::COVER.label()).unwrap(),
+            ObjectKey::rendition(TENANT, blob_id, &unmade.label()).unwrap(),
             ObjectKey::temporary(TENANT, entropy).unwrap(),
         ];
         for key in &keys {
@@ -130,7 +130,7 @@ async fn orphans_are_reported_and_removed_after_their_grace(database: Database) 
     let lying = ObjectKey::original(TENANT, context.now(), entropy).unwrap();
     let strange = ObjectKey::original(&stranger, context.now(), entropy).unwrap();
     let foreign = ObjectKey::original(TENANT, context.now(), entropy).unwrap();
-    let foreign_made = ObjectKey::rendition(TENANT, "blb_other", &preset::COVER).unwrap();
+    let foreign_made = ObjectKey::rendition(TENANT, "blb_other", &preset::COVER.label()).unwrap();
     let foreign_bit = ObjectKey::temporary(TENANT, entropy).unwrap();
     put(store, &mute, None).await;
     let id = context.catalog_id.as_ref();
@@ -146,7 +146,7 @@ async fn orphans_are_reported_and_removed_after_their_grace(database: Database) 
     ended(context, &old).await;
     // Rows of ours are never removed: what has none was lost by the catalog, doubt or not.
     let lost = ObjectKey::original(TENANT, context.now(), entropy).unwrap();
-    let lost_made = ObjectKey::rendition(TENANT, "blb_lost", &preset::COVER).unwrap();
+    let lost_made = ObjectKey::rendition(TENANT, "blb_lost", &preset::COVER.label()).unwrap();
     for key in [&lost, &lost_made] {
         put(store, key, Some(&ownership(id, TENANT, "ast_1"))).await;
     }
@@ -397,6 +397,8 @@ async fn run(server: &Server, args: &[&str]) -> Output {
         .arg(server.data_dir())
         .args(["--store-listen", &server.store_url().replace("http://", "")])
         .args(["--catalog-url", &server.catalog_url()])
+        // Where a test has put a settings file.
+        .current_dir(server.data_dir())
         .env_clear();
     tokio::task::spawn_blocking(move || command.output().unwrap())
         .await

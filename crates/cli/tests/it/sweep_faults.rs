@@ -315,7 +315,8 @@ async fn who_only_looks_changes_nothing(database: Database) {
     let key = orphan(context).await;
     let blob = &rows(&context.catalog, "SELECT blob_id FROM blobs").await[0];
     // A rendition that the store has lost.
-    let lost = ObjectKey::rendition(TENANT, &blob.text(0).unwrap(), &preset::COVER).unwrap();
+    let lost =
+        ObjectKey::rendition(TENANT, &blob.text(0).unwrap(), &preset::COVER.label()).unwrap();
     let insert = "INSERT INTO renditions (tenant_id, blob_id, preset, version, state, format, updated_at, object_key)
          SELECT tenant_id, blob_id, 'cover', 1, 'ready', 'webp', 0, $1 FROM blobs";
     change(&context.catalog, insert, vec![lost.as_str().into()]).await;

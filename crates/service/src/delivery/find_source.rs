@@ -4,7 +4,7 @@ use safelight_catalog::assets::{self, Asset};
 use safelight_catalog::renditions::{self, Rendition};
 use safelight_catalog::{Tx, cleaned};
 use safelight_imaging::MediaType;
-use safelight_model::preset::Preset;
+use safelight_model::preset::Label;
 use safelight_model::variant;
 use safelight_objects::ObjectKey;
 
@@ -54,27 +54,34 @@ pub(super) async fn find_source(
             File::Original | File::Cleaned(_) => Wanted::Original,
         };
         decide(&asset, wanted)?;
-        let size = match file {
-            File::Rendition(preset) => return rendition(tx, &asset, preset).await,
+        let named = match file {
+            File::Rendition(label) => return rendition(tx, &asset, label).await,
             File::Original => return original(&asset),
             File::Cleaned(media) => return cleaned_original(tx, &asset, media).await,
-            File::AnyFormat(preset) => Some(preset),
+            File::AnyFormat(label) => Some(label),
             File::AnySize => None,
         };
         let made = made_of(tx, &asset).await?;
-        let size = size.or_else(|| negotiate::size(&made, asker.size));
+        let own = context.presets(&asset.tenant_id);
+        let size = match named {
+            Some(named) if asker.size.saves => Some(negotiate::smaller(&made, named, &own)),
+            Some(named) => Some(named),
+            None => negotiate::size(&made, asker.size, &own),
+        };
         let size = size.ok_or(ServeError::NotFound)?;
-        let mut outcome = negotiate::format(&made, &size, asker.accepted);
-        if outcome.missing.is_some() && negotiate::is_asked_for(tx, &asset).await? {
+        let mut outcome = negotiate::format(&made, &size, asker.accepted, &own);
+        if let Some(missing) = &outcome.missing
+            && negotiate::is_asked_for(tx, &asset, missing).await?
+        {
             outcome.missing = None;
         }
         (asset, outcome)
     };
-    if outcome.missing.is_some() {
-        negotiate::ask(context, &asset).await?;
+    if let Some(missing) = &outcome.missing {
+        negotiate::ask(context, &asset, missing).await?;
     }
     let choice = outcome.choice.ok_or(ServeError::NotFound)?;
-    let source = derived(choice.row, choice.preset)?;
+    let source = derived(choice.row, choice.of)?;
     Ok(Source {
         is_stopgap: choice.is_stopgap,
         ..source
@@ -86,22 +93,22 @@ async fn made_of(tx: &mut Tx<'_>, asset: &Asset) -> Result<Vec<Rendition>, Serve
     Ok(renditions::of_blob(tx, &asset.tenant_id, blob_id).await?)
 }
 
-async fn rendition(tx: &mut Tx<'_>, asset: &Asset, preset: Preset) -> Result<Source, ServeError> {
-    let (slot, version) = (variant::slot(&preset), i64::from(preset.version));
+async fn rendition(tx: &mut Tx<'_>, asset: &Asset, of: Label) -> Result<Source, ServeError> {
+    let (slot, version) = (variant::slot(&of), i64::from(of.version));
     let found = made_of(tx, asset)
         .await?
         .into_iter()
         .find(|r| r.preset == slot && r.version == version && r.state == "ready")
         .ok_or(ServeError::NotFound)?;
-    derived(found, preset)
+    derived(found, of)
 }
 
-fn derived(row: Rendition, preset: Preset) -> Result<Source, ServeError> {
+fn derived(row: Rendition, of: Label) -> Result<Source, ServeError> {
     Ok(Source {
         key: parse(&row.object_key.unwrap_or_default())?,
         etag: row.etag.unwrap_or_default(),
         size_bytes: row.size_bytes.unwrap_or_default(),
-        mime: preset.format.mime().to_owned(),
+        mime: of.format.mime().to_owned(),
         download: None,
         is_stopgap: false,
     })

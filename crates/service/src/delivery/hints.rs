@@ -10,8 +10,8 @@ use safelight_model::preset::SIZE_TOLERANCE_PERCENT;
 pub(super) const ACCEPT_CH: &str = "Sec-CH-Width, Sec-CH-DPR, Sec-CH-Viewport-Width";
 /// What the answer goes by where the link does not say how wide.
 pub(super) const VARY: &str = "Accept, Save-Data, Sec-CH-Width, Sec-CH-DPR, Sec-CH-Viewport-Width, Width, DPR, Viewport-Width";
-/// The same where it does.
-pub(super) const VARY_OF_WIDE: &str = "Accept, Save-Data";
+/// The same where it does, and where it names a size that there is a smaller one than.
+pub(super) const VARY_OF_SIZED: &str = "Accept, Save-Data";
 
 /// What is known of the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use safelight_api::paths;
 use safelight_imaging::MediaType;
-use safelight_model::preset::{self, Preset};
+use safelight_model::preset::{self, Label};
 use safelight_model::{limits, link, variant};
 
 use crate::context::Context;
@@ -16,9 +16,9 @@ pub const ORIGINAL: &str = "original";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum File {
     /// Something derived.
-    Rendition(Preset),
-    /// The same in the format that serves who asks.
-    AnyFormat(Preset),
+    Rendition(Label),
+    /// The same in the format that serves who asks; it stands there with its own.
+    AnyFormat(Label),
     /// The same in the size too.
     AnySize,
     /// The bytes as they were received.
@@ -36,14 +36,14 @@ impl File {
         }
         let Some((stem, extension)) = name.rsplit_once('.') else {
             let (preset, version) = name.split_once('@')?;
-            let version = version.parse().ok()?;
+            let version = version_of(version)?;
             if preset == variant::AUTO {
                 return (version == variant::AUTO_VERSION).then_some(Self::AnySize);
             }
-            return preset::find(preset, version).map(Self::AnyFormat);
+            return preset::labelled(preset, version).map(Self::AnyFormat);
         };
         let (preset, version) = stem.split_once('@')?;
-        let version = version.parse().ok()?;
+        let version = version_of(version)?;
         if preset == preset::CLEANED {
             let media = MediaType::of_extension(extension)?;
             return (version == preset::CLEANED_VERSION).then_some(Self::Cleaned(media));
@@ -65,6 +65,11 @@ impl File {
             Self::AnySize => format!("{}@{}", variant::AUTO, variant::AUTO_VERSION),
         }
     }
+}
+
+/// A version as it is written in links, without zeros before it.
+fn version_of(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|v: &u32| v.to_string() == text)
 }
 
 /// The path of a file of an asset.
@@ -102,8 +107,11 @@ mod tests {
     fn file_names_read_back() {
         for file in preset::every()
             .chain(variant::all())
-            .map(File::Rendition)
-            .chain(preset::ALL.into_iter().map(File::AnyFormat))
+            .map(|preset| File::Rendition(preset.label()))
+            .chain(preset::ALL.map(|preset| File::AnyFormat(preset.label())))
+            .chain(preset::labelled("large", 12).map(File::Rendition))
+            .chain(variant::in_format("display", 12, "avif").map(File::Rendition))
+            .chain(preset::labelled("display", 12).map(File::AnyFormat))
             .chain([File::Original, File::AnySize])
             .chain(MediaType::ALL.into_iter().map(File::Cleaned))
         {
@@ -113,6 +121,11 @@ mod tests {
             "cover@1.png",
             "cover@2.webp",
             "cover@2",
+            "display@0",
+            "display@02",
+            "display@+2",
+            "display@2.jpeg",
+            "large@2.webp",
             "cover@1.",
             "auto@2",
             "auto@1.webp",

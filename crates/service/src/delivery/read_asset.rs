@@ -11,6 +11,8 @@ use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
 use safelight_model::lifecycle::State;
 use safelight_model::metadata::Moment;
+use safelight_model::preset::Label;
+use safelight_model::tenant_presets::TenantPresets;
 use safelight_model::{preset, variant};
 
 use super::links::File;
@@ -270,6 +272,23 @@ fn expected(found: &Found) -> usize {
     }
 }
 
+/// Of each preset the row that is shown: by the tenant's present version if that is there, else the newest that is, else what becomes of
+/// the present one.
+fn shown<'a>(made: &'a [Rendition], own: &TenantPresets) -> BTreeMap<&'a str, &'a Rendition> {
+    let standing = |r: &Rendition| {
+        let is_present = r.version == i64::from(own.version(&r.preset));
+        (r.state == "ready", is_present, r.version)
+    };
+    let mut shown: BTreeMap<&str, &Rendition> = BTreeMap::new();
+    for row in made.iter().filter(|r| !variant::is_alternative(&r.preset)) {
+        let best = shown.entry(&row.preset).or_insert(row);
+        if standing(row) > standing(best) {
+            *best = row;
+        }
+    }
+    shown
+}
+
 /// An asset as it is shown alone.
 pub(super) fn render(
     context: &Context,
@@ -281,15 +300,13 @@ pub(super) fn render(
     let said = &asset.metadata;
     let viewable = decide(asset, Wanted::Rendition).is_ok();
     let link = |file: File| viewable.then(|| links::derived(context, &asset.public_id, file));
-    let preset_of = |r: &Rendition| preset::find(&r.preset, u32::try_from(r.version).ok()?);
+    let own = context.presets(&asset.tenant_id);
     let blob = asset.blob.as_ref();
-    let is_alternative = |r: &Rendition| variant::is_alternative(&r.preset);
-    let is_counted =
-        |r: &&Rendition| r.state == "ready" && r.preset != preset::CLEANED && !is_alternative(r);
-    let ready = made.iter().filter(is_counted).count();
+    let made = shown(made, &own);
+    let is_counted = |r: &&&Rendition| r.state == "ready" && r.preset != preset::CLEANED;
+    let ready = made.values().filter(is_counted).count();
     // A square is made of profile pictures only.
-    let squares = made.iter().filter(|r| r.preset == preset::SQUARE.name);
-    let total = expected(found) + squares.count();
+    let total = expected(found) + usize::from(made.contains_key(preset::SQUARE.name));
     wire::Asset {
         asset_id: asset.asset_id.clone(),
         state: asset.state.as_str().to_owned(),
@@ -298,7 +315,7 @@ pub(super) fn render(
             renditions_ready: u32::try_from(ready).unwrap_or(0),
             renditions_total: u32::try_from(total).unwrap_or(0),
         }),
-        cover_url: link(File::Rendition(preset::COVER)),
+        cover_url: link(File::Rendition(preset::COVER.label())),
         auto_url: fields
             .has("renditions")
             .then(|| link(File::AnySize))
@@ -322,14 +339,20 @@ pub(super) fn render(
             height: blob.and_then(|b| b.height),
         }),
         renditions: fields.has("renditions").then(|| {
-            made.iter()
-                .filter(|r| !is_alternative(r))
+            made.values()
                 .map(|r| {
-                    let preset = preset_of(r).filter(|_| r.state == "ready");
+                    let version = u32::try_from(r.version).unwrap_or(0);
+                    let label = preset::labelled(&r.preset, version);
+                    let label = label.filter(|_| r.state == "ready");
+                    // Who asks for the present version has it made.
+                    let present = label.map(|l| Label {
+                        version: own.version(l.name),
+                        ..l
+                    });
                     let rendition = wire::Rendition {
                         state: r.state.clone(),
-                        url: preset.and_then(|p| link(File::Rendition(p))),
-                        auto_url: preset.and_then(|p| link(File::AnyFormat(p))),
+                        url: label.and_then(|l| link(File::Rendition(l))),
+                        auto_url: present.and_then(|l| link(File::AnyFormat(l))),
                         width: r.width,
                         height: r.height,
                         size_bytes: r.size_bytes,

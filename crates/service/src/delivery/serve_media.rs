@@ -16,8 +16,9 @@ use serde::Deserialize;
 
 use super::accept::Accepted;
 use super::find_source::{Asker, Source, find_source};
-use super::hints::{ACCEPT_CH, VARY, VARY_OF_WIDE, Wanted};
+use super::hints::{ACCEPT_CH, VARY, VARY_OF_SIZED, Wanted};
 use super::links::{self, File};
+use super::negotiate::has_smaller;
 use super::range::{self, Range};
 use crate::context::Context;
 use crate::governance::decide::Refusal;
@@ -190,8 +191,9 @@ fn caching(file: File, source: &Source, left_s: i64) -> String {
 /// Which headers of the request the answer goes by.
 fn varies_by(file: File, query: &LinkQuery) -> Option<&'static str> {
     match file {
+        File::AnyFormat(label) if has_smaller(&label) => Some(VARY_OF_SIZED),
         File::AnyFormat(_) => Some("Accept"),
-        File::AnySize if query.w.is_some() => Some(VARY_OF_WIDE),
+        File::AnySize if query.w.is_some() => Some(VARY_OF_SIZED),
         File::AnySize => Some(VARY),
         File::Rendition(_) | File::Original | File::Cleaned(_) => None,
     }

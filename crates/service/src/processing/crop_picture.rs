@@ -67,7 +67,7 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
             let holders = assets::of_blob(tx, tenant_id, blob_id).await?;
             for one in &stored {
                 renditions::store(tx, tenant_id, blob_id, one, context.now()).await?;
-                tell_of_rendition(tx, &context, &holders, &one.preset).await?;
+                tell_of_rendition(tx, &context, &holders, &one.preset.label()).await?;
             }
             Ok(())
         })

@@ -1,10 +1,13 @@
-//! `derive`: makes the renditions beyond the cover. Their failure leaves the asset ready.
+//! `derive`: makes the renditions beyond the cover, by the tenant's present versions of presets. Their failure leaves the asset ready.
+//!
+//! Of what was derived by other versions before, it makes those of the present ones when somebody first asks for them, or as backfill
+//! ([`super::rederive`]); what is there stays.
 
 use safelight_catalog::assets;
 use safelight_catalog::blobs;
 use safelight_catalog::jobs::Job;
 use safelight_catalog::renditions;
-use safelight_catalog::{CatalogError, Tx, best_frames, near};
+use safelight_catalog::{CatalogError, Tx, alternatives, best_frames, near};
 use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
@@ -38,18 +41,23 @@ pub async fn run(
     let Some(blob) = blob.filter(|b| b.state == "live" && b.reason_code.is_none()) else {
         return Ok(results(|_| Box::pin(async { Ok(()) })));
     };
+    let is_in = |p: &Preset, state: &str| {
+        let version = i64::from(p.version);
+        let mut all = known.iter();
+        all.any(|r| r.preset == p.name && r.version == version && r.state == state)
+    };
+    let own = context.presets(tenant_id).derived();
+    let mut presets: Vec<Preset> = own.into_iter().filter(|p| !is_in(p, "ready")).collect();
+    // The cover and the square, which inspection made, are to be made again if the store has lost them.
+    let is_lost = |p: &Preset| is_in(p, "pending");
+    presets.extend([preset::COVER, preset::SQUARE].into_iter().filter(is_lost));
+    if presets.is_empty() {
+        return Ok(nothing_to_make(context, job));
+    }
     let fetched = match at_hand.take(job) {
         Some(fetched) => fetched,
         None => fetch_original(context, &blob).await?,
     };
-    // The cover and the square, which inspection made, are to be made again if the store has lost them.
-    let is_lost = |p: &Preset| {
-        let version = i64::from(p.version);
-        let mut all = known.iter();
-        all.any(|r| r.preset == p.name && r.version == version && r.state == "pending")
-    };
-    let mut presets = preset::DERIVED.to_vec();
-    presets.extend([preset::COVER, preset::SQUARE].into_iter().filter(is_lost));
     let task = RenderTask {
         presets,
         limits: context.settings.media.decoding(tenant_id),
@@ -99,8 +107,9 @@ pub async fn run(
             let holders = assets::of_blob(tx, &job.tenant_id, &job.subject_id).await?;
             for one in &stored {
                 renditions::store(tx, &job.tenant_id, &job.subject_id, one, context.now()).await?;
-                tell_of_rendition(tx, &context, &holders, &one.preset).await?;
+                tell_of_rendition(tx, &context, &holders, &one.preset.label()).await?;
             }
+            forget_others(tx, &context, &job).await?;
             if !is_hashed {
                 let (blob_id, now) = (&job.subject_id, context.now());
                 near::hash_later(tx, &job.tenant_id, blob_id, picture_hash, now).await?;
@@ -123,7 +132,23 @@ pub async fn run(
     }))
 }
 
-/// The job is dead: what it was to make is marked as failed, with the reason.
+/// Another did it, or a job that goes by other settings.
+fn nothing_to_make(context: &Context, job: &Job) -> Results {
+    let (context, job) = (context.clone(), job.clone());
+    results(move |tx| Box::pin(async move { Ok(forget_others(tx, &context, &job).await?) }))
+}
+
+/// What a version that is made no more was to make, or what the store has lost of it, is not waited for.
+async fn forget_others(tx: &mut Tx<'_>, context: &Context, job: &Job) -> Result<(), CatalogError> {
+    let (tenant_id, blob_id) = (&job.tenant_id, &job.subject_id);
+    for present in context.presets(tenant_id).derived() {
+        let label = present.label();
+        renditions::forget_pending_others(tx, tenant_id, blob_id, &label).await?;
+    }
+    Ok(())
+}
+
+/// The job is dead: what it was to make is marked as failed, with the reason. What there is of other versions is shown as before.
 ///
 /// # Errors
 /// What the catalog says.
@@ -134,14 +159,13 @@ pub async fn buried(
     code: Code,
     detail: &str,
 ) -> Result<(), CatalogError> {
-    renditions::fail_pending(
-        tx,
-        &job.tenant_id,
-        &job.subject_id,
-        code,
-        detail,
-        context.now(),
-    )
-    .await?;
-    tell_of_failure(tx, context, &job.tenant_id, &job.subject_id, code).await
+    let (tenant_id, blob_id, now) = (&job.tenant_id, &job.subject_id, context.now());
+    if job.kind == JobKind::Derive && blobs::hold(tx, tenant_id, blob_id).await?.is_some() {
+        // Also where nothing was announced, so that it is not asked for again and again.
+        for preset in context.presets(tenant_id).derived() {
+            alternatives::fail(tx, tenant_id, blob_id, &preset, (code, detail), now).await?;
+        }
+    }
+    renditions::fail_pending(tx, tenant_id, blob_id, code, detail, now).await?;
+    tell_of_failure(tx, context, tenant_id, blob_id, code).await
 }

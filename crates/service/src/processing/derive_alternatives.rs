@@ -1,4 +1,4 @@
-//! `derive_avif` and `derive_jpeg`: renditions in other formats than their preset's own.
+//! `derive_avif` and `derive_jpeg`: renditions in other formats than their preset's own, by the tenant's present versions of presets.
 //!
 //! AVIF is made of every picture, in the bulk lane once its visible renditions are there, and by the janitor of those that were
 //! inspected before there was any ([`schedule`]). JPEG is made of what somebody asked for who shows nothing else, in the standard lane.
@@ -28,11 +28,12 @@ const AT_ONCE: i64 = 100;
 /// After so long it is looked again whether the visible renditions are there.
 const NOT_YET: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// What a job of this kind makes.
-fn made_by(kind: JobKind) -> &'static [Preset] {
-    match kind {
-        JobKind::DeriveAvif => &variant::IN_BULK,
-        _ => &variant::ON_REQUEST,
+/// What a job makes.
+fn made_by(context: &Context, job: &Job) -> Vec<Preset> {
+    let presets = context.presets(&job.tenant_id);
+    match job.kind {
+        JobKind::DeriveAvif => presets.in_bulk().to_vec(),
+        _ => presets.on_request().to_vec(),
     }
 }
 
@@ -64,6 +65,13 @@ async fn ask(
 ) -> Result<usize, CatalogError> {
     let mut asked = 0;
     for picture in found {
+        let media = picture.mime.as_deref().and_then(MediaType::of_mime);
+        if media.is_some_and(MediaType::is_clip) {
+            // Inspected before it was noted that there is none.
+            let (tenant_id, blob_id) = (&picture.tenant_id, &picture.blob_id);
+            alternatives::avif_sought(tx, tenant_id, blob_id, context.now()).await?;
+            continue;
+        }
         let owner = Owner {
             tenant_id: picture.tenant_id.clone(),
             owner_id: picture.owner_id.clone(),
@@ -96,9 +104,12 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
             .iter()
             .any(|r| is_row(r, slot, version) && r.state == "ready")
     };
-    let wanted = made_by(job.kind).iter().copied();
-    let wanted: Vec<Preset> = wanted
-        .filter(|p| !is_there(variant::slot(p), p.version))
+    let own = context.presets(tenant_id);
+    // Of what is not there by the present version in its preset's own format there is nothing to be an alternative to.
+    let is_known = |p: &Preset| known.iter().any(|r| is_row(r, p.name, p.version));
+    let wanted: Vec<Preset> = made_by(context, job)
+        .into_iter()
+        .filter(|p| is_known(p) && !is_there(variant::slot(&p.label()), p.version))
         .collect();
     if job.kind == JobKind::DeriveJpeg && media.is_some_and(MediaType::is_clip) {
         // Marked as failed, so that what there is is sent to who asks.
@@ -114,7 +125,7 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
         let mut rows = known.iter().filter(|r| is_row(r, p.name, p.version));
         rows.any(|r| r.state == "pending")
     };
-    if job.kind == JobKind::DeriveAvif && preset::DERIVED.iter().any(is_pending) {
+    if job.kind == JobKind::DeriveAvif && own.derived().iter().any(is_pending) {
         return Err(JobError::Snooze { after: NOT_YET });
     }
     let fetched = fetch_original(context, &blob).await?;
@@ -185,8 +196,13 @@ fn not_made(error: &SandboxError, blob_id: &str) -> JobError {
     }
 }
 
-/// The janitor asks for it no more.
+/// What the store has lost of other versions is not waited for, and the janitor asks for AVIF no more.
 async fn note(tx: &mut Tx<'_>, context: &Context, job: &Job) -> Result<(), CatalogError> {
+    for alternative in made_by(context, job) {
+        let (tenant_id, blob_id) = (&job.tenant_id, &job.subject_id);
+        let label = alternative.label();
+        renditions::forget_pending_others(tx, tenant_id, blob_id, &label).await?;
+    }
     if job.kind != JobKind::DeriveAvif {
         return Ok(());
     }
@@ -208,9 +224,9 @@ pub async fn buried(
     if blobs::hold(tx, tenant_id, blob_id).await?.is_none() {
         return Ok(());
     }
-    for alternative in made_by(job.kind) {
+    for alternative in made_by(context, job) {
         let why = (code, detail);
-        alternatives::fail(tx, tenant_id, blob_id, alternative, why, context.now()).await?;
+        alternatives::fail(tx, tenant_id, blob_id, &alternative, why, context.now()).await?;
     }
     note(tx, context, job).await
 }

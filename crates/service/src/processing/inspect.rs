@@ -7,7 +7,7 @@ use safelight_catalog::blobs::{self, Blob, Inspected};
 use safelight_catalog::jobs::Job;
 use safelight_catalog::merge_asset::{MergeEvents, merge_asset};
 use safelight_catalog::renditions::{self, Stored};
-use safelight_catalog::{CatalogError, Tx, captures};
+use safelight_catalog::{CatalogError, Tx, alternatives, captures};
 use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
@@ -494,12 +494,16 @@ async fn pass(
         let class = CostClass::of_picture(found.mime.as_deref(), found.width, found.height);
         (JobKind::Derive, class)
     };
-    let awaited: &[Preset] = match is_clip {
-        true => &[preset::STREAM],
-        false => &preset::DERIVED,
+    let awaited = match is_clip {
+        true => vec![preset::STREAM],
+        false => context.presets(&job.tenant_id).derived().to_vec(),
     };
-    for preset in awaited {
+    for preset in &awaited {
         renditions::expect(tx, &job.tenant_id, &blob.blob_id, preset, now).await?;
+    }
+    if is_clip {
+        // There is none of a clip's pictures: nobody is to look for it.
+        alternatives::avif_sought(tx, &job.tenant_id, &blob.blob_id, now).await?;
     }
     let owner = Owner {
         tenant_id: job.tenant_id.clone(),
@@ -507,7 +511,7 @@ async fn pass(
     };
     let holders = assets::of_blob(tx, &job.tenant_id, &blob.blob_id).await?;
     for one in stored {
-        tell_of_rendition(tx, context, &holders, &one.preset).await?;
+        tell_of_rendition(tx, context, &holders, &one.preset.label()).await?;
     }
     move_holders(
         tx,
@@ -574,9 +578,9 @@ async fn join(
         for made in renditions::of_blob(tx, tenant_id, &twin.blob_id).await? {
             let version = u32::try_from(made.version).unwrap_or(0);
             if made.state == "ready"
-                && let Some(preset) = preset::find(&made.preset, version)
+                && let Some(label) = preset::labelled(&made.preset, version)
             {
-                tell_of_rendition(tx, context, &joining, &preset).await?;
+                tell_of_rendition(tx, context, &joining, &label).await?;
             }
         }
     }

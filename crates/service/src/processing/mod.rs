@@ -11,6 +11,7 @@ mod file_metadata;
 pub mod hash_picture;
 pub mod inspect;
 pub mod read_metadata;
+pub mod rederive;
 mod replace_lost;
 pub mod sandbox;
 mod store_rendition;

@@ -7,7 +7,7 @@ use safelight_catalog::renditions::Stored;
 use safelight_catalog::{CatalogError, Tx};
 use safelight_imaging::Rendition;
 use safelight_model::codes::Code;
-use safelight_model::preset::Preset;
+use safelight_model::preset::Label;
 use safelight_objects::{ObjectKey, PutOptions, ownership};
 
 use super::fetch_original::store_failed;
@@ -26,11 +26,12 @@ pub(super) async fn store_rendition(
     asset_id: &str,
     made: Rendition,
 ) -> Result<Stored, JobError> {
-    let key =
-        ObjectKey::rendition(tenant_id, blob_id, &made.preset).map_err(|e| JobError::Cancel {
+    let key = ObjectKey::rendition(tenant_id, blob_id, &made.preset.label()).map_err(|e| {
+        JobError::Cancel {
             code: Code::Internal,
             detail: e.to_string(),
-        })?;
+        }
+    })?;
     let size_bytes = i64::try_from(made.bytes.len()).unwrap_or(i64::MAX);
     let metadata = ownership(&context.catalog_id, tenant_id, asset_id);
     let options = PutOptions {
@@ -59,11 +60,11 @@ pub(super) async fn tell_of_rendition(
     tx: &mut Tx<'_>,
     context: &Context,
     holders: &[Asset],
-    preset: &Preset,
+    of: &Label,
 ) -> Result<(), CatalogError> {
     let facts = EventFacts {
-        preset: Some(preset.name.to_owned()),
-        version: Some(preset.version),
+        preset: Some(of.name.to_owned()),
+        version: Some(of.version),
         ..EventFacts::default()
     };
     for asset in holders {

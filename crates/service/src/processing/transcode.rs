@@ -60,7 +60,7 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
             let holders = assets::of_blob(tx, &job.tenant_id, &job.subject_id).await?;
             for one in &stored {
                 renditions::store(tx, &job.tenant_id, &job.subject_id, one, context.now()).await?;
-                tell_of_rendition(tx, &context, &holders, &one.preset).await?;
+                tell_of_rendition(tx, &context, &holders, &one.preset.label()).await?;
             }
             Ok(())
         })
@@ -129,7 +129,7 @@ async fn store_stream(
     (width, height): (i64, i64),
 ) -> Result<Stored, JobError> {
     let preset = preset::STREAM;
-    let key = ObjectKey::rendition(&job.tenant_id, &blob.blob_id, &preset);
+    let key = ObjectKey::rendition(&job.tenant_id, &blob.blob_id, &preset.label());
     let key = key.map_err(|e| JobError::Cancel {
         code: Code::Internal,
         detail: e.to_string(),

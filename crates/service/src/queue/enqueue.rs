@@ -59,6 +59,41 @@ pub async fn enqueue_costing(
     add(tx, context, (kind.lane(), class), kind, owner, subject_id).await
 }
 
+/// As [`enqueue_costing`], of what nobody waits for, and beside what somebody may ask for meanwhile: who waits for the same does not
+/// stand behind this.
+///
+/// # Errors
+/// What the database says.
+pub async fn enqueue_backfill(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    class: CostClass,
+    kind: JobKind,
+    owner: &Owner,
+    subject_id: &str,
+) -> Result<bool, CatalogError> {
+    let unique_key = format!("backfill:{}", unique_key(kind, subject_id));
+    let place = (Lane::Bulk, class);
+    add_as(tx, context, place, kind, owner, subject_id, &unique_key).await
+}
+
+/// Whether `kind` is to be done to `subject_id`, or is being done, and not only as backfill.
+///
+/// # Errors
+/// What the database says.
+pub async fn is_asked_for(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    kind: JobKind,
+    subject_id: &str,
+) -> Result<bool, CatalogError> {
+    jobs::is_live(tx, tenant_id, &unique_key(kind, subject_id)).await
+}
+
+fn unique_key(kind: JobKind, subject_id: &str) -> String {
+    format!("{}:{subject_id}", kind.as_str())
+}
+
 async fn add(
     tx: &mut Tx<'_>,
     context: &Context,
@@ -66,6 +101,19 @@ async fn add(
     kind: JobKind,
     owner: &Owner,
     subject_id: &str,
+) -> Result<bool, CatalogError> {
+    let unique_key = unique_key(kind, subject_id);
+    add_as(tx, context, place, kind, owner, subject_id, &unique_key).await
+}
+
+async fn add_as(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    place: (Lane, CostClass),
+    kind: JobKind,
+    owner: &Owner,
+    subject_id: &str,
+    unique_key: &str,
 ) -> Result<bool, CatalogError> {
     let now = tx.now().await?;
     let (lane, class) = if context.settings.lanes {
@@ -81,7 +129,7 @@ async fn add(
         class,
         owner_id: &owner.owner_id,
         subject_id,
-        unique_key: &format!("{}:{subject_id}", kind.as_str()),
+        unique_key,
         run_at: now,
         now,
     };

@@ -5,6 +5,8 @@
 //! store does not have them, it is not the one that they went to, and the lost ones may be all there is. A worker that has the
 //! blob already may still store a rendition of it: what is there is removed at once, and all again when no worker has it.
 
+use std::collections::HashSet;
+
 use safelight_catalog::jobs::{self, Job};
 use safelight_catalog::renditions::{self, Rendition};
 use safelight_catalog::{assets, blobs, uploads};
@@ -12,6 +14,7 @@ use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
 use safelight_model::job::JobKind;
 use safelight_model::plan::Transport;
+use safelight_model::preset::Label;
 use safelight_model::{limits, preset, variant};
 use safelight_objects::{ObjectKey, StoreError};
 
@@ -28,6 +31,25 @@ const STORE_AWAY: std::time::Duration = std::time::Duration::from_secs(60);
 
 fn not_yet(error: &StoreError) -> JobError {
     JobError::of_store(error, STORE_AWAY)
+}
+
+/// Whatever may have been made of a blob, whether a row tells of its object or not.
+fn labels(context: &Context, tenant_id: &str, made: &[Rendition]) -> Vec<Label> {
+    let own = context.presets(tenant_id);
+    let mut labels: Vec<Label> = preset::every()
+        .chain(variant::all())
+        .chain(own.derived())
+        .chain(own.in_bulk())
+        .chain(own.on_request())
+        .map(|preset| preset.label())
+        .chain(made.iter().filter_map(|row| {
+            let version = u32::try_from(row.version).ok()?;
+            variant::of_slot(&row.preset, version)
+        }))
+        .collect();
+    let mut seen = HashSet::new();
+    labels.retain(|label| seen.insert(*label));
+    labels
 }
 
 /// Runs the job up to its results.
@@ -68,8 +90,8 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
             detail: e.to_string(),
         };
         let mut keys = vec![ObjectKey::parse(&blob.object_key).map_err(unreadable)?];
-        for preset in preset::every().chain(variant::all()) {
-            keys.push(ObjectKey::rendition(tenant_id, blob_id, &preset).map_err(unreadable)?);
+        for label in labels(context, tenant_id, &made) {
+            keys.push(ObjectKey::rendition(tenant_id, blob_id, &label).map_err(unreadable)?);
         }
         // Of one that was asked for only the row tells, and not of what kind it was to be.
         let is_half_made = |r: &Rendition| r.preset == preset::CLEANED && r.object_key.is_none();
@@ -79,7 +101,7 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
                 keys.push(key.map_err(unreadable)?);
             }
         }
-        // Also those of earlier versions of presets.
+        // Also those of presets that this version does not know.
         for key in made.iter().filter_map(|r| r.object_key.as_deref()) {
             let key = ObjectKey::parse(key).map_err(unreadable)?;
             if !keys.contains(&key) {

@@ -338,7 +338,7 @@ fn made_by(key: &ObjectKey, is_clip: bool) -> JobKind {
     if is_clip {
         return JobKind::Transcode;
     }
-    let of = |alternatives: &[Preset]| alternatives.iter().any(|p| key.is_of(p));
+    let of = |alternatives: &[Preset]| alternatives.iter().any(|p| key.is_of(&p.label()));
     if of(&variant::IN_BULK) {
         JobKind::DeriveAvif
     } else if of(&variant::ON_REQUEST) {

@@ -9,9 +9,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use safelight_imaging::{Limits, Wants, encode_jpeg, render};
+use safelight_imaging::{Limits, Wants, encode_jpeg, encode_webp, render};
 use safelight_model::codes::Code;
-use safelight_model::preset::{ALL, COVER, LARGE, Preset};
+use safelight_model::preset::{ALL, COVER, DISPLAY, LARGE, Preset};
 use safelight_service::processing::sandbox::{
     CopyTask, Pace, RenderReply, RenderTask, Sandbox, SandboxError, SandboxSettings, child_main,
     confine, serve_tasks,
@@ -501,6 +501,68 @@ async fn a_child_that_lies_is_not_believed() {
     }
 }
 
+/// A version of `display` with an operator's numbers.
+fn chosen(long_edge: u32, quality: u8) -> Preset {
+    Preset {
+        version: 2,
+        long_edge,
+        quality,
+        ..DISPLAY
+    }
+}
+
+#[tokio::test]
+async fn an_operators_numbers_go_with_the_task() {
+    let sandbox = Sandbox::start(settings("child_serves_all")).unwrap();
+    let (bytes, presets) = (picture(1500, 1125), [COVER, chosen(1440, 40), LARGE]);
+    let expected = render(&bytes, &presets, &Limits::default(), true).unwrap();
+    let reply = sandbox.render(file(&bytes), task(&presets)).await.unwrap();
+    assert_eq!(reply.renditions, expected.renditions);
+    let made = &reply.renditions[1];
+    assert!(
+        made.preset == presets[1] && made.width > DISPLAY.long_edge,
+        "{made:?}"
+    );
+    // What nobody can choose no child makes.
+    for impossible in [
+        chosen(9000, 40),
+        chosen(1440, 0),
+        chosen(1440, 101),
+        Preset {
+            version: 1,
+            ..chosen(1440, 40)
+        },
+        Preset {
+            version: 2,
+            ..COVER
+        },
+    ] {
+        let refused = sandbox.render(file(&bytes), task(&[impossible])).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code(), Code::Internal, "{impossible:?}: {refused}");
+    }
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn no_picture_is_larger_than_its_preset() {
+    for child in [
+        "child_sends_a_larger_picture",
+        "child_hides_a_larger_picture",
+    ] {
+        let sandbox = Sandbox::start(settings(child)).unwrap();
+        let bad = RenderTask {
+            want_hashes: false,
+            ..task(&[chosen(600, 40)])
+        };
+        let error = sandbox.render(file(&picture(800, 600)), bad).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.code(), Code::DecodeCrashed, "{child}: {error}");
+        assert!(error.to_string().contains("size"), "{error}");
+        sandbox.shutdown().await;
+    }
+}
+
 #[tokio::test]
 async fn an_abandoned_task_takes_its_child_with_it() {
     let sandbox = Sandbox::start(settings("child_waits_for_ever")).unwrap();
@@ -799,6 +861,30 @@ fn child_sends_no_picture() {
         say(b"<script>1</script");
         wait_for_ever();
     });
+}
+
+/// Answers with a picture one column wider than was asked for, and says that it is so wide.
+fn send_wider(says: u32) {
+    let webp = encode_webp(601, 400, &vec![99; 601 * 400 * 3], false, 50).unwrap();
+    say_frame(&format!(
+        r#"{{"outcome":{{"done":{{"media":"jpeg","width":800,"height":600,"thumbhash":null,"picture_hash":null,
+        "pictures":[{{"width":{says},"height":400,"size_bytes":{}}}]}}}},"cpu_us":1,"max_rss_bytes":1}}"#,
+        webp.len()
+    ));
+    say(&webp);
+    wait_for_ever();
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_sends_a_larger_picture() {
+    moody(|_| send_wider(601));
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_hides_a_larger_picture() {
+    moody(|_| send_wider(600));
 }
 
 #[test]

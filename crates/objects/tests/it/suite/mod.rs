@@ -138,7 +138,7 @@ impl<'a> Run<'a> {
 
     async fn own_objects(&self) {
         let blob = ids::fresh(ids::BLOB, self.now, &self.entropy);
-        let key = ObjectKey::rendition(&self.tenant, &blob, &preset::COVER).unwrap();
+        let key = ObjectKey::rendition(&self.tenant, &blob, &preset::COVER.label()).unwrap();
         self.absent(&key).await;
         self.objects.delete(&key).await.unwrap();
         let bytes = Bytes::from_static(b"a rendition");

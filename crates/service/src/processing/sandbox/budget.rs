@@ -86,7 +86,8 @@ impl Budget {
         }
     }
 
-    /// Waits until this file can be decoded within the budget; what is answered keeps its share.
+    /// Waits until this file can be decoded within the budget, and so much more be made of it than is built in; what is answered keeps
+    /// its share.
     ///
     /// # Errors
     /// After [`Budget::close`].
@@ -94,11 +95,14 @@ impl Budget {
         &self,
         original: &OwnedFd,
         limits: &Limits,
+        beyond_built_in_bytes: u64,
     ) -> Result<Option<SemaphorePermit<'_>>, AcquireError> {
         if self.is_endless {
             return Ok(None);
         }
-        self.take_bytes(look(original, limits).await).await
+        let expected_bytes = look(original, limits).await;
+        self.take_bytes(expected_bytes.saturating_add(beyond_built_in_bytes))
+            .await
     }
 
     /// Waits until so much can be held within the budget; what is answered keeps its share.
@@ -238,22 +242,22 @@ mod tests {
         let (large, medium, small) = (jpeg(10_000, 9000), jpeg(7000, 7000), jpeg(400, 300));
         let budget = Budget::of(1120 * MIB, 6, 160 * MIB, 900 * MIB);
         assert_eq!((budget.medium.mib, budget.large.mib), (40, 120));
-        let first = budget.take(&large, &limits).await.unwrap().unwrap();
+        let first = budget.take(&large, &limits, 0).await.unwrap().unwrap();
         assert_eq!(first.num_permits(), 120);
-        let mut second = Box::pin(budget.take(&large, &limits));
+        let mut second = Box::pin(budget.take(&large, &limits, 0));
         assert!(second.as_mut().now_or_never().is_none());
         // Neither what takes little more than every child may keep stands behind it, nor what takes no more.
-        let third = budget.take(&medium, &limits).await.unwrap().unwrap();
+        let third = budget.take(&medium, &limits, 0).await.unwrap().unwrap();
         assert_eq!(third.num_permits(), 40);
-        assert!(budget.take(&small, &limits).await.unwrap().is_none());
+        assert!(budget.take(&small, &limits, 0).await.unwrap().is_none());
         assert!(second.as_mut().now_or_never().is_none());
         drop(first);
         assert!(second.await.unwrap().is_some());
-        let fourth = budget.take(&large, &limits);
+        let fourth = budget.take(&large, &limits, 0);
         budget.close();
         assert!(fourth.await.is_err());
         let endless = Budget::of(u64::MAX, 6, 160 * MIB, 900 * MIB);
-        assert!(endless.take(&large, &limits).await.unwrap().is_none());
+        assert!(endless.take(&large, &limits, 0).await.unwrap().is_none());
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 //! The server keeps a pool of children, each the same program under another subcommand, and each for one tenant. A child
 //! has one socket, no environment, no other descriptor, bounded memory and bounded time. The kernel
 //! lets it make no system call but those that decoding takes, and landlock stands behind that. It says
-//! how tightly it is closed, and only then is sent an open file and the names of presets, and answers with encoded pictures. Nothing that it
+//! how tightly it is closed, and only then is sent an open file and presets with their numbers, and answers with encoded pictures. Nothing that it
 //! answers is believed: lengths, counts, sizes and the kind of every picture are checked. What
 //! kills a child, or makes it hang, fails the task it had, and no other.
 //!

@@ -18,7 +18,6 @@ use safelight_model::codes::Code;
 use safelight_model::near::PictureHash;
 use safelight_model::per_tenant::PerTenant;
 use safelight_model::preset::Preset;
-use safelight_model::variant;
 use tokio::sync::Semaphore;
 
 use super::budget::Budget;
@@ -27,7 +26,7 @@ use super::confinement::Confinement;
 use super::error::SandboxError;
 use super::idle::Idle;
 use super::pace::Pace;
-use super::protocol::{Only, Outcome, TaskFrame, child_code, tame};
+use super::protocol::{Only, Outcome, PresetFrame, TaskFrame, child_code, tame};
 use super::worker::{Answer, Silence, Worker, read_only};
 
 /// Address space of a child by default.
@@ -91,7 +90,8 @@ impl SandboxSettings {
 /// What to make of a file.
 #[derive(Clone, Debug)]
 pub struct RenderTask {
-    /// The renditions wanted, each one of [`safelight_model::preset::ALL`] or an alternative ([`safelight_model::variant`]).
+    /// The renditions wanted, each one of [`safelight_model::preset::ALL`] or an alternative ([`safelight_model::variant`]), or of a version
+    /// with numbers that an operator may choose ([`safelight_model::tenant_presets`]).
     pub presets: Vec<Preset>,
     /// The bounds for the decoder.
     pub limits: Limits,
@@ -273,11 +273,8 @@ impl Sandbox {
 
     /// The frame of a task.
     fn frame(&self, task: &RenderTask) -> TaskFrame {
-        let presets = task.presets.iter();
         TaskFrame {
-            presets: presets
-                .map(|p| (variant::slot(p).to_owned(), p.version))
-                .collect(),
+            presets: task.presets.iter().map(PresetFrame::of).collect(),
             limits: task.limits,
             want_hashes: task.want_hashes,
             want_scores: task.want_scores,
@@ -330,7 +327,12 @@ impl Sandbox {
             // Nothing is decoded, and the file is mapped: that takes no memory that the kernel could not take back.
             Some(_) => None,
             None => {
-                let share = self.shared.budget.take(&original, &frame.limits).await;
+                let beyond = frame.beyond_built_in_bytes();
+                let share = self
+                    .shared
+                    .budget
+                    .take(&original, &frame.limits, beyond)
+                    .await;
                 share.map_err(|_| SandboxError::Closed)?
             }
         };

@@ -7,7 +7,8 @@
 use safelight_imaging::{Limits, MediaType, Metadata, SNIFF_BYTES, sniff};
 use safelight_model::best_frame::FrameScores;
 use safelight_model::codes::Code;
-use safelight_model::preset::{Format, Preset, Shape};
+use safelight_model::preset::{Format, LARGE, Preset, Shape};
+use safelight_model::tenant_presets::{LARGE_EDGES, are_possible};
 use safelight_model::variant;
 
 /// Length of a frame: a little-endian `u32`.
@@ -35,8 +36,7 @@ const CHILD_CODES: [Code; 6] = [
 /// One file to make pictures of.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct TaskFrame {
-    /// Name, or that of an alternative's row, and version of each preset.
-    pub presets: Vec<(String, u32)>,
+    pub presets: Vec<PresetFrame>,
     /// Long edge and quality of a JPEG that is wanted too, behind those of the presets, with what a copy keeps of the
     /// original's EXIF.
     #[serde(default)]
@@ -55,6 +55,42 @@ pub(super) struct TaskFrame {
     /// Processor time for this task.
     pub cpu_seconds: u64,
 }
+
+/// One preset: what it is of, and its numbers, which an operator may have chosen.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct PresetFrame {
+    /// Its name, or that of an alternative's row.
+    pub slot: String,
+    pub version: u32,
+    pub long_edge: u32,
+    pub quality: u8,
+}
+
+impl PresetFrame {
+    pub(super) fn of(preset: &Preset) -> Self {
+        Self {
+            slot: variant::slot(&preset.label()).to_owned(),
+            version: preset.version,
+            long_edge: preset.long_edge,
+            quality: preset.quality,
+        }
+    }
+
+    /// The preset, if there is one of this name, and its numbers are within what an operator may choose.
+    fn preset(&self) -> Option<Preset> {
+        let built_in = variant::built_in(&self.slot)?;
+        let (version, long_edge, quality) = (self.version, self.long_edge, self.quality);
+        are_possible(&built_in, version, long_edge, quality).then_some(Preset {
+            version,
+            long_edge,
+            quality,
+            ..built_in
+        })
+    }
+}
+
+/// What the pixels of a picture that is made take, in whatever form, and the file.
+const BYTES_PER_PIXEL: u64 = 8;
 
 /// A task for which no picture is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -79,9 +115,18 @@ impl TaskFrame {
             shape: Shape::Whole,
         });
         named
-            .map(|(name, version)| variant::of_slot(name, *version))
+            .map(PresetFrame::preset)
             .chain(copy.map(Some))
             .collect()
+    }
+
+    /// What the pictures take, in bytes, beyond those of the built-in presets.
+    pub(super) fn beyond_built_in_bytes(&self) -> u64 {
+        let pixels = |edge: u32| u64::from(edge) * u64::from(edge);
+        let longest = self.presets.iter().map(|p| p.long_edge).max();
+        let longest = longest.unwrap_or(0).min(LARGE_EDGES.1);
+        let beyond = pixels(longest).saturating_sub(pixels(LARGE.long_edge));
+        beyond * BYTES_PER_PIXEL
     }
 }
 
@@ -275,7 +320,7 @@ pub(super) fn tame(text: &str) -> String {
 #[cfg(fuzzing)]
 fn fuzz_task(outcome: &Outcome) -> TaskFrame {
     TaskFrame {
-        presets: vec![("cover".to_owned(), 1)],
+        presets: vec![PresetFrame::of(&safelight_model::preset::COVER)],
         copy: Some((1600, 80)),
         limits: Limits::default(),
         want_hashes: true,

@@ -1,0 +1,10 @@
+-- Versions of presets that an operator chose, and what each means, so that none comes to mean something else: links and caches go by the
+-- version. All tenants share them, so this row has none; a catalog that is split by tenant has one in each part.
+CREATE TABLE preset_versions (
+  name TEXT COLLATE "C" NOT NULL,
+  version BIGINT NOT NULL,
+  long_edge BIGINT NOT NULL,
+  quality BIGINT NOT NULL,
+  chosen_at BIGINT NOT NULL,
+  PRIMARY KEY (name, version)
+);

@@ -1,0 +1,72 @@
+//! `safelight rederive`: has pictures made by the present versions of presets that are there by others only.
+
+use std::process::ExitCode;
+
+use safelight_catalog::{SCHEMA_VERSION, Schema};
+use safelight_model::preset::CHANGEABLE;
+use safelight_service::processing::rederive::{Found, Which, rederive};
+
+use super::doctor::at_hand;
+use crate::commands::serve::ServerArgs;
+use crate::global::GlobalArgs;
+use crate::output;
+use crate::server::compose::{Shared, share};
+use crate::server::presets;
+
+/// What `rederive` takes.
+#[derive(Debug, clap::Args)]
+pub struct RederiveArgs {
+    /// Only pictures that lack this preset: display or large. What else they lack is made with it
+    #[arg(long, value_name = "NAME", value_parser = CHANGEABLE.map(|p| p.name))]
+    preset: Option<String>,
+    /// Only pictures of this tenant
+    #[arg(long, value_name = "ID")]
+    tenant: Option<String>,
+    #[command(flatten)]
+    pub source: ServerArgs,
+}
+
+/// Asks for them. The servers' workers make them, when nothing else is to be done.
+pub async fn run(args: RederiveArgs, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
+    let settings = args.source.resolve(global)?;
+    let temporary = at_hand(&settings).await?;
+    let Shared { context, .. } = share(&settings, Schema::LeaveAsItIs, temporary).await?;
+    let version = context.catalog.schema_version().await?;
+    anyhow::ensure!(
+        version == SCHEMA_VERSION,
+        "the catalog has schema version {version}, and this program works with {SCHEMA_VERSION}: run `safelight migrate` first"
+    );
+    presets::choose(&context).await?;
+    let which = Which {
+        tenant_id: args.tenant,
+        preset: args.preset,
+    };
+    let found = rederive(&context, &which, |so_far| {
+        tracing::debug!(pictures = so_far.pictures, "looked at");
+    })
+    .await?;
+    context.catalog.close().await;
+    if global.json {
+        output::json(&found)?;
+    } else {
+        print(&found)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(found: &Found) -> anyhow::Result<()> {
+    let Found {
+        pictures,
+        ready,
+        asked,
+        waiting,
+        failed,
+    } = found;
+    let mut text = format!(
+        "{pictures} pictures were looked at: {ready} are there by the present versions, {asked} were asked for now, {waiting} before.\n"
+    );
+    if *failed > 0 {
+        text += &format!("{failed} could not be made, and are shown as they were.\n");
+    }
+    output::write(text.as_bytes())
+}

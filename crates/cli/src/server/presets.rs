@@ -1,0 +1,71 @@
+//! By which versions of presets pictures are made, by tenant.
+
+use anyhow::bail;
+use safelight_catalog::{CatalogError, preset_versions};
+use safelight_model::per_tenant::PerTenant;
+use safelight_model::tenant_presets::{TenantPresets, numbers};
+use safelight_service::context::Context;
+
+use super::settings::Resolved;
+
+impl Resolved {
+    /// By which versions of presets pictures are made.
+    pub fn presets(&self) -> anyhow::Result<PerTenant<TenantPresets>> {
+        PerTenant::of_setting(self.text("presets"))
+            .map_err(|error| self.wrong("presets", &format!("readable: {error}")))
+    }
+}
+
+/// Holds the versions of the settings against what they meant so far, and writes down those that are new. Before anything is made by them.
+///
+/// # Errors
+/// A version means something else already: to links and caches out there, and perhaps to another server.
+pub async fn choose(context: &Context) -> anyhow::Result<()> {
+    for preset in context.settings.presets.own() {
+        let at = context.now();
+        let means = context
+            .catalog
+            .write::<_, CatalogError, _>(move |tx| {
+                Box::pin(async move { preset_versions::choose(tx, &preset, at).await })
+            })
+            .await?;
+        let wanted = (i64::from(preset.long_edge), i64::from(preset.quality));
+        if wanted != (means.long_edge, means.quality) {
+            let of = format!("{}@{}", preset.name, preset.version);
+            bail!(
+                "presets: {of} cannot be {}, since it was {}/{} before, and pictures, links and caches go by the version: give the new numbers a higher one",
+                numbers(&preset),
+                means.long_edge,
+                means.quality
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::server::settings::SettingArgs;
+    use crate::server::settings::tests::resolved;
+
+    #[test]
+    fn presets_are_a_text_or_a_list() {
+        for file in [
+            "presets = \"display@2:1440/78,ten_a=large@2:2560/82\"",
+            "presets = [\"display@2:1440/78\", \"ten_a=large@2:2560/82\"]",
+        ] {
+            let found = resolved(SettingArgs::default(), &[], Some(file)).unwrap();
+            let presets = found.presets().unwrap();
+            assert_eq!(presets.of("ten_a").large.long_edge, 2560);
+            assert_eq!(presets.of("ten_b").large.long_edge, 2048);
+            assert_eq!(presets.of("ten_b").display.quality, 78);
+        }
+        let env = [("SAFELIGHT_PRESETS", "display@1:1440/78")];
+        let error = resolved(SettingArgs::default(), &env, None).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("built-in") && error.contains("SAFELIGHT_PRESETS"),
+            "{error}"
+        );
+    }
+}
