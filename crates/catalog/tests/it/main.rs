@@ -33,6 +33,7 @@ mod merge;
 mod metadata;
 mod near;
 mod open_limit;
+mod presets;
 mod renditions;
 mod replan;
 mod samples;
