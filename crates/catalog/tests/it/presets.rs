@@ -3,7 +3,7 @@
 use safelight_catalog::preset_versions::{self, Numbers};
 use safelight_catalog::renditions::{self, Stored};
 use safelight_catalog::{Catalog, keys, outdated};
-use safelight_model::clock::Clock as _;
+use safelight_model::clock::{Clock as _, Micros};
 use safelight_model::preset::{COVER, DISPLAY, LARGE, Preset};
 
 use crate::fixture::{Fixture, in_tx, on_both};
@@ -24,8 +24,7 @@ fn display(version: u32, long_edge: u32) -> Preset {
     }
 }
 
-async fn choose(catalog: &Catalog, preset: Preset, f: &Fixture) -> i64 {
-    let at = f.clock.now();
+async fn choose(catalog: &Catalog, preset: Preset, at: Micros) -> i64 {
     let means = in_tx!(catalog, |tx| preset_versions::choose(tx, &preset, at).await);
     means.unwrap().long_edge
 }
@@ -39,22 +38,21 @@ async fn a_version_means_what_it_meant_first(f: Fixture) {
         quality: 75,
     };
     assert_eq!(means.unwrap(), expected);
-    assert_eq!(choose(&f.catalog, display(2, 1500), &f).await, 1440);
-    assert_eq!(choose(&f.catalog, display(3, 1500), &f).await, 1500);
+    assert_eq!(choose(&f.catalog, display(2, 1500), at).await, 1440);
+    assert_eq!(choose(&f.catalog, display(3, 1500), at).await, 1500);
     let large = Preset {
         version: 2,
         ..LARGE
     };
-    assert_eq!(choose(&f.catalog, large, &f).await, 2048);
+    assert_eq!(choose(&f.catalog, large, at).await, 2048);
     assert_eq!(count(&f.catalog, "preset_versions").await, 3);
 }
 
 async fn who_chooses_first_at_once_decides_for_all(f: Fixture) {
-    let f = &f;
     let all = at_once(8, |n| {
-        let catalog = f.catalog.clone();
+        let (catalog, at) = (f.catalog.clone(), f.clock.now());
         let edge = 1000 + u32::try_from(n).unwrap();
-        async move { choose(&catalog, display(2, edge), f).await }
+        async move { choose(&catalog, display(2, edge), at).await }
     });
     let all = all.await;
     assert!(all.iter().all(|edge| *edge == all[0]), "{all:?}");
