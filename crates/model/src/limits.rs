@@ -48,6 +48,9 @@ pub const MAX_IDEMPOTENCY_KEY: usize = 255;
 pub const MAX_FILE_BYTES: i64 = 10 * 1024 * 1024 * 1024;
 /// Largest picture, in pixels: 200 megapixels, as today's largest phone sensors give.
 pub const MAX_PIXELS: u64 = 200_000_000;
+/// Largest picture of a clip, in pixels: what the highest levels of H.264 and HEVC but those beyond 8K have (6.2, `MaxLumaPs`). To
+/// find out what is in a clip some of it has to be decoded, and so much that may take.
+pub const MAX_CLIP_PIXELS: u64 = 35_651_584;
 /// Most pictures of an animation: of its length in time, more than half an hour of what is passed around as such.
 pub const MAX_FRAMES: u32 = 10_000;
 /// Longest clip, in seconds: four hours, more than a phone films at a stretch.

@@ -175,6 +175,22 @@ pub const STREAM: Preset = Preset {
 };
 /// The shorter edge of [`STREAM`], in pixels.
 pub const STREAM_SHORT_EDGE: u32 = 1080;
+/// What plays by itself, again and again, where clips are shown among others: 480p, silent, from the picture that its poster is
+/// of; made by `transcode` before [`STREAM`]. H.264 in MP4, since that is what phones play inline.
+pub const PREVIEW_CLIP: Preset = Preset {
+    name: "preview_clip",
+    version: 1,
+    long_edge: 854,
+    format: Format::Mp4,
+    quality: 0,
+    shape: Shape::Whole,
+};
+/// The shorter edge of [`PREVIEW_CLIP`], in pixels.
+pub const PREVIEW_CLIP_SHORT_EDGE: u32 = 480;
+/// How long [`PREVIEW_CLIP`] runs at most, in seconds.
+pub const PREVIEW_CLIP_S: u32 = 3;
+/// Pictures that [`PREVIEW_CLIP`] has in a second at most: half of what phones film, which a small picture hardly shows.
+pub const PREVIEW_CLIP_FPS: u32 = 15;
 
 /// The name under which a cleaned original stands beside renditions. It is none of [`ALL`]: it is no picture made by a recipe, but the
 /// original without what it tells of its owner, made when somebody asks for it, and shown to nobody but by a grant.
@@ -190,12 +206,14 @@ pub const OF_EVERY_PICTURE: [Preset; 3] = [COVER, DISPLAY, LARGE];
 pub const ALL: [Preset; 4] = [COVER, DISPLAY, LARGE, SQUARE];
 /// The pictures that a clip is given, of one of its own.
 pub const OF_CLIP: [Preset; 2] = [COVER, POSTER];
+/// What `transcode` makes of a clip, in this order.
+pub const PLAYED: [Preset; 2] = [PREVIEW_CLIP, STREAM];
 /// Every preset that a clip is given.
-pub const ALL_OF_CLIP: [Preset; 3] = [COVER, POSTER, STREAM];
+pub const ALL_OF_CLIP: [Preset; 4] = [COVER, POSTER, PREVIEW_CLIP, STREAM];
 
 /// Every preset there is.
 pub fn every() -> impl Iterator<Item = Preset> {
-    ALL.into_iter().chain([POSTER, STREAM])
+    ALL.into_iter().chain([POSTER, PREVIEW_CLIP, STREAM])
 }
 
 /// The presets that an operator may change: of others one version is made.

@@ -50,6 +50,7 @@ pub use metadata::{Metadata, catalog_of, ownership, tenant_of};
 pub use presign::{GetOptions, PresignError, Presigned, PutBinding};
 pub use put::{PutCondition, PutOptions};
 pub use settings::{SettingsError, StoreSettings};
+pub use upload_part::Served;
 
 /// A bucket of an S3 store. Cheap to clone; clones share connections and the signing key.
 #[derive(Clone, Debug)]

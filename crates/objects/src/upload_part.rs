@@ -2,6 +2,15 @@
 
 use crate::{FileSlice, Metadata, ObjectKey, Objects, StoreError};
 
+/// How the store answers who reads an object there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Served<'a> {
+    /// The media type.
+    pub content_type: Option<&'a str>,
+    /// The `cache-control`.
+    pub cache_control: Option<&'a str>,
+}
+
 impl Objects {
     /// Stores part `number` of an upload that was begun without checksums, and returns its ETag. The store
     /// checks its MD5.
@@ -39,7 +48,8 @@ impl Objects {
             .ok_or_else(|| StoreError::nonsense(OPERATION, "the answer has no ETag"))
     }
 
-    /// Stores bytes of a file under `key`, and returns the ETag. The store checks their MD5.
+    /// Stores bytes of a file under `key`, and returns the ETag. The store checks their MD5, and answers who reads there with what is
+    /// `served`.
     ///
     /// # Errors
     /// [`StoreError`]. After an unavailable store the object may be there, also later.
@@ -48,6 +58,7 @@ impl Objects {
         key: &ObjectKey,
         bytes: &FileSlice,
         metadata: &Metadata,
+        served: Served<'_>,
     ) -> Result<String, StoreError> {
         const OPERATION: &str = "put object";
         let answer = self
@@ -56,6 +67,8 @@ impl Objects {
             .put_object()
             .bucket(&self.inner.bucket)
             .key(key.as_str())
+            .set_content_type(served.content_type.map(str::to_owned))
+            .set_cache_control(served.cache_control.map(str::to_owned))
             .set_metadata(Some(metadata.clone().into_iter().collect()))
             .content_length(bytes.size_bytes())
             .content_md5(bytes.md5(OPERATION).await?)

@@ -136,6 +136,22 @@ pub async fn claim_next_of(
     tx.row(&sql, args).await?.as_ref().map(read).transpose()
 }
 
+/// Holds on to the lease that `job` was claimed with until the end of the transaction, for what is told before the job is done.
+/// `false`: it is not ours any more, and nothing must be changed.
+///
+/// # Errors
+/// What the database says.
+pub async fn hold(tx: &mut Tx<'_>, job: &Job) -> Result<bool, CatalogError> {
+    let held = tx
+        .exec(
+            "UPDATE jobs SET fence = fence \
+             WHERE tenant_id = $1 AND job_id = $2 AND state = 'leased' AND fence = $3",
+            values![&job.tenant_id, &job.job_id, job.fence],
+        )
+        .await?;
+    Ok(held > 0)
+}
+
 /// Renews the lease that `job` was claimed with. `false`: it is not ours any more.
 ///
 /// A lease that is over but was given to nobody else is renewed too. Renew each in a transaction of

@@ -176,6 +176,7 @@ async fn an_expired_lease_is_rescued_and_its_old_holder_changes_nothing(f: Fixtu
     let stale = old.clone();
     in_tx!(f.catalog, |tx| {
         assert!(!jobs::heartbeat(tx, &stale, LEASE).await?);
+        assert!(!jobs::hold(tx, &stale).await?);
         assert!(!jobs::retry(tx, &stale, Duration::ZERO, Code::Internal, "").await?);
         assert!(!jobs::snooze(tx, &stale, Duration::ZERO).await?);
         assert!(!jobs::bury(tx, &stale, Code::Internal, "").await?);
@@ -204,6 +205,7 @@ async fn a_heartbeat_keeps_a_lease(f: Fixture) {
     let outcome = in_tx!(f.catalog, |tx| {
         let seen = jobs::expired(tx, 10).await?;
         assert!(jobs::heartbeat(tx, &ours, LEASE).await?);
+        assert!(jobs::hold(tx, &ours).await?);
         jobs::rescue(tx, &seen[0]).await
     });
     assert_eq!(outcome.unwrap(), Rescue::Untouched);

@@ -2,14 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use safelight_objects::ObjectKey;
 use safelight_testkit::{media, wait};
 use serde_json::{Value, json};
 
-use crate::http_rig::{Caller, Database, PATIENCE, Rig, change, fetch, on_both_databases, text};
+use crate::http_rig::{
+    Caller, Database, PATIENCE, Rig, change, fetch, objects, on_both_databases, text,
+};
 use crate::media::{gallery, tool, upright, ways_of};
 
 on_both_databases!(
     a_clip_is_shown_and_played,
+    a_preview_begins_with_the_picture_that_is_shown,
     what_the_store_has_lost_of_a_clip_is_made_again,
     a_clip_that_cannot_be_played_is_still_shown,
     a_clip_that_is_too_long_is_kept,
@@ -20,7 +24,7 @@ on_both_databases!(
 const TELLTALES: [&str; 4] = ["+54.3233+010.1228/", "Ann at home", "2024-05-06", "Lavf"];
 
 /// A clip of this size with sound, made by ffmpeg, that tells a lot.
-fn clip(size: &str, pattern: &str) -> Vec<u8> {
+pub(super) fn clip(size: &str, pattern: &str) -> Vec<u8> {
     coded(size, pattern, "20")
 }
 
@@ -52,7 +56,7 @@ fn coded(size: &str, pattern: &str, crf: &str) -> Vec<u8> {
 }
 
 /// The asset when this rendition of it is settled.
-async fn rendition(ann: &Caller, id: &str, preset: &str) -> Value {
+pub(super) async fn rendition(ann: &Caller, id: &str, preset: &str) -> Value {
     let mut seen = Value::Null;
     wait::until(PATIENCE, async || {
         seen = ann.asset(id).await;
@@ -64,7 +68,7 @@ async fn rendition(ann: &Caller, id: &str, preset: &str) -> Value {
     seen
 }
 
-fn probe(path: &Path) -> Value {
+pub(super) fn probe(path: &Path) -> Value {
     let args = [
         "-v",
         "error",
@@ -82,17 +86,45 @@ fn place_of(needle: &[u8], bytes: &[u8]) -> Option<usize> {
     bytes.windows(needle.len()).position(|w| w == needle)
 }
 
-/// Fails unless these bytes are a clip that plays everywhere and tells nothing. Its size.
+/// Fails unless these bytes are a clip that plays everywhere, with sound, and tells nothing. Its size.
 fn plays(bytes: &[u8], into: &Path) -> (u64, u64) {
-    std::fs::write(into, bytes).unwrap();
-    let found = probe(into);
+    let found = is_plain(bytes, into);
     let streams = found["streams"].as_array().unwrap();
     let name = into.display();
-    assert_eq!(streams[0]["codec_name"], "h264", "{name}: {found}");
-    assert_eq!(streams[0]["pix_fmt"], "yuv420p", "{name}: {found}");
-    assert_eq!(streams[1]["codec_name"], "aac", "{name}: {found}");
     assert_eq!(streams.len(), 2, "{name}: {found}");
-    assert!(streams[0]["side_data_list"].is_null(), "{name}: {found}");
+    assert_eq!(streams[1]["codec_name"], "aac", "{name}: {found}");
+    size_of(&found)
+}
+
+/// The same of a preview: short and silent.
+fn previews(bytes: &[u8], into: &Path) -> (u64, u64) {
+    let found = is_plain(bytes, into);
+    let streams = found["streams"].as_array().unwrap();
+    let name = into.display();
+    assert_eq!(streams.len(), 1, "{name}: {found}");
+    let number = |of: &Value| text(of).parse::<f64>().unwrap();
+    let runs = number(&found["format"]["duration"]);
+    assert!(runs > 0.0 && runs < 3.1, "{name}: {found}");
+    let pictures = number(&streams[0]["nb_frames"]);
+    assert!(pictures / runs < 15.5, "{name}: {found}");
+    assert!(bytes.len() < 512 * 1024, "{name}: {} bytes", bytes.len());
+    size_of(&found)
+}
+
+fn size_of(found: &Value) -> (u64, u64) {
+    let edge = |key: &str| found["streams"][0][key].as_u64().unwrap();
+    (edge("width"), edge("height"))
+}
+
+/// Fails unless these bytes are H.264 that every player plays, upright as it is, and tell nothing. What ffprobe says.
+fn is_plain(bytes: &[u8], into: &Path) -> Value {
+    std::fs::write(into, bytes).unwrap();
+    let found = probe(into);
+    let name = into.display();
+    let picture = &found["streams"][0];
+    assert_eq!(picture["codec_name"], "h264", "{name}: {found}");
+    assert_eq!(picture["pix_fmt"], "yuv420p", "{name}: {found}");
+    assert!(picture["side_data_list"].is_null(), "{name}: {found}");
     // It can be played before all of it is there.
     let index = place_of(b"moov", bytes).unwrap();
     assert!(index < place_of(b"mdat", bytes).unwrap(), "{name}");
@@ -102,8 +134,7 @@ fn plays(bytes: &[u8], into: &Path) -> (u64, u64) {
     for word in ["GPS", "Location", "Make\"", "Model\"", "Software"] {
         assert!(!told.contains(word), "{name} tells {word}: {told}");
     }
-    let edge = |key: &str| streams[0][key].as_u64().unwrap();
-    (edge("width"), edge("height"))
+    found
 }
 
 async fn a_clip_is_shown_and_played(database: Database) {
@@ -121,7 +152,7 @@ async fn a_clip_is_shown_and_played(database: Database) {
     let size = (&shown["original"]["width"], &shown["original"]["height"]);
     assert_eq!(size, (&json!(640), &json!(360)));
     assert!(!shown["thumbhash"].is_null());
-    assert_eq!(shown["progress"]["renditions_total"], 3);
+    assert_eq!(shown["progress"]["renditions_total"], 4);
     let cover = fetch(&rig.http, text(&shown["cover_url"])).await;
     assert_eq!(cover.header("content-type"), "image/webp");
     let poster = &shown["renditions"]["poster"];
@@ -133,7 +164,7 @@ async fn a_clip_is_shown_and_played(database: Database) {
     let shown = rendition(&ann, &id, "stream").await;
     let stream = &shown["renditions"]["stream"];
     assert_eq!(stream["state"], "ready", "{shown}");
-    assert_eq!(shown["progress"]["renditions_ready"], 3);
+    assert_eq!(shown["progress"]["renditions_ready"], 4);
     let played = fetch(&rig.http, text(&stream["url"])).await;
     assert_eq!(played.header("content-type"), "video/mp4");
     assert_eq!(json!(played.body.len()), stream["size_bytes"]);
@@ -142,9 +173,31 @@ async fn a_clip_is_shown_and_played(database: Database) {
         plays(&played.body, &dir.path().join("stream.mp4")),
         (640, 360)
     );
+    let preview = &shown["renditions"]["preview_clip"];
+    assert!(text(&preview["url"]).contains("/preview_clip@1.mp4?"));
+    // What it is sent as goes by no header: there is one format.
+    let looped = fetch(&rig.http, text(&preview["auto_url"])).await;
+    assert_eq!(looped.header("content-type"), "video/mp4");
+    assert_eq!(json!(looped.body.len()), preview["size_bytes"]);
+    assert_eq!(
+        previews(&looped.body, &dir.path().join("preview.mp4")),
+        (640, 360)
+    );
     for telltale in TELLTALES {
-        let found = place_of(telltale.as_bytes(), &played.body);
-        assert_eq!(found, None, "{telltale}");
+        for body in [&played.body, &looped.body] {
+            assert_eq!(place_of(telltale.as_bytes(), body), None, "{telltale}");
+        }
+    }
+    // A CDN that reads the store is told what they are.
+    let store = rig.store();
+    for key in objects(&store, "r/")
+        .await
+        .iter()
+        .filter(|key| key.ends_with(".mp4"))
+    {
+        let key = ObjectKey::parse(key).unwrap();
+        let head = store.head(&key).await.unwrap().unwrap();
+        assert_eq!(head.content_type.as_deref(), Some("video/mp4"));
     }
     // As players ask.
     let part = rig
@@ -156,6 +209,60 @@ async fn a_clip_is_shown_and_played(database: Database) {
     assert_eq!(part.bytes().await.unwrap(), &b"ftyp"[..]);
 }
 
+/// A clip of six seconds that is red for 0.9, and then green.
+fn changing() -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("clip.mov");
+    let source = "color=c=red:size=960x540:rate=30:duration=0.9[a];
+                  color=c=lime:size=960x540:rate=30:duration=5.1[b];[a][b]concat";
+    let args = ["-v", "error", "-f", "lavfi", "-i", source];
+    let how = ["-force_key_frames", "0.9", "-c:v", "libx264"];
+    let args = args.into_iter().chain(how).map(std::ffi::OsStr::new);
+    let args: Vec<_> = args.chain([path.as_os_str()]).collect();
+    tool("ffmpeg", &args);
+    std::fs::read(path).unwrap()
+}
+
+/// What colour the first picture of a file has on the whole.
+fn first_color(file: &Path) -> [u8; 3] {
+    let args = ["-v", "error", "-i"].map(std::ffi::OsStr::new);
+    let how = [
+        "-frames:v",
+        "1",
+        "-vf",
+        "scale=1:1:flags=area",
+        "-pix_fmt",
+        "rgb24",
+    ];
+    let how = how.into_iter().chain(["-f", "rawvideo", "pipe:1"]);
+    let args = args.into_iter().chain([file.as_os_str()]);
+    let args: Vec<_> = args.chain(how.map(std::ffi::OsStr::new)).collect();
+    tool("ffmpeg", &args).try_into().unwrap()
+}
+
+async fn a_preview_begins_with_the_picture_that_is_shown(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let id = ann.upload(&changing()).await;
+    let shown = rendition(&ann, &id, "preview_clip").await;
+    let dir = tempfile::tempdir().unwrap();
+    for (preset, name) in [("poster", "a.webp"), ("preview_clip", "a.mp4")] {
+        let made = fetch(&rig.http, text(&shown["renditions"][preset]["url"])).await;
+        let path = dir.path().join(name);
+        std::fs::write(&path, &made.body).unwrap();
+        let [red, green, _] = first_color(&path);
+        assert!(red < 60 && green > 200, "{preset}: {red} {green}");
+    }
+    let preview = dir.path().join("a.mp4");
+    let bytes = std::fs::read(&preview).unwrap();
+    assert_eq!(previews(&bytes, &preview), (852, 480));
+    let runs = text(&probe(&preview)["format"]["duration"]).parse::<f64>();
+    assert!(
+        runs.as_ref().is_ok_and(|s| (2.9..3.1).contains(s)),
+        "{runs:?}"
+    );
+}
+
 async fn what_the_store_has_lost_of_a_clip_is_made_again(database: Database) {
     let rig = Rig::start(database, &[]).await;
     let ann = rig.owner("ann");
@@ -164,13 +271,13 @@ async fn what_the_store_has_lost_of_a_clip_is_made_again(database: Database) {
     let before = rendition(&ann, &id, "stream").await;
     let sql = "UPDATE renditions SET state = 'pending'";
     let catalog = rig.catalog().await;
-    assert_eq!(change(&catalog, sql, vec![]).await, 3);
+    assert_eq!(change(&catalog, sql, vec![]).await, 4);
     // As a sweep asks for it.
     let sql = "INSERT INTO jobs (tenant_id, job_id, kind, lane, class, owner_id, subject_id, unique_key, state, turn, run_at, attempts, fence, enqueued_at, updated_at)
                SELECT tenant_id, 'job_again', 'transcode', 'bulk', 'video', 'ann', blob_id, 'transcode:again', 'queued', 1, 1, 0, 0, 1, 1 FROM blobs";
     assert_eq!(change(&catalog, sql, vec![]).await, 1);
     let after = rendition(&ann, &id, "stream").await;
-    for preset in ["cover", "poster", "stream"] {
+    for preset in ["cover", "poster", "preview_clip", "stream"] {
         let of = |asset: &Value| asset["renditions"][preset]["size_bytes"].clone();
         assert_eq!(of(&before), of(&after), "{preset}");
     }
@@ -190,10 +297,11 @@ async fn a_clip_that_cannot_be_played_is_still_shown(database: Database) {
     assert_eq!(stream["state"], "failed", "{shown}");
     assert_eq!(stream["reason"]["code"], "byte_limit_exceeded", "{shown}");
     assert!(stream["url"].is_null());
-    assert_eq!(
-        (&shown["state"], &shown["renditions"]["poster"]["state"]),
-        (&json!("ready"), &json!("ready"))
-    );
+    assert_eq!(shown["state"], "ready");
+    // The preview does not stand or fall with it.
+    for preset in ["poster", "preview_clip"] {
+        assert_eq!(shown["renditions"][preset]["state"], "ready", "{shown}");
+    }
 }
 
 async fn a_clip_that_is_too_long_is_kept(database: Database) {
@@ -248,6 +356,7 @@ async fn what_phones_wrote_is_upright_and_tells_nothing() {
     let rig = Rig::start(Database::Sqlite, &[]).await;
     let ann = rig.owner("ann");
     let (shown, scratch) = (gallery("clips"), tempfile::tempdir().unwrap());
+    let preview_size = (480, 852);
     for (name, size) in [
         ("video/android_1080p_gps.mp4", (1080, 1920)),
         ("video/android_720p_rot90.3gp", (720, 1280)),
@@ -274,6 +383,13 @@ async fn what_phones_wrote_is_upright_and_tells_nothing() {
         let played = fetch(&rig.http, text(&stream["url"])).await;
         let into = shown.join(format!("{stem}.stream.mp4"));
         assert_eq!(plays(&played.body, &into), size, "{name}");
+        let again = reference(&into, scratch.path());
+        upright(&ways, &again, scratch.path());
+        let preview = &asset["renditions"]["preview_clip"];
+        let looped = fetch(&rig.http, text(&preview["url"])).await;
+        let into = shown.join(format!("{stem}.preview_clip.mp4"));
+        let found = previews(&looped.body, &into);
+        assert_eq!(found, preview_size, "{name}");
         let again = reference(&into, scratch.path());
         upright(&ways, &again, scratch.path());
     }

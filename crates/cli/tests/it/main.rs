@@ -21,6 +21,7 @@ mod http_at_hand;
 mod http_best_frames;
 mod http_classes;
 mod http_cleaned;
+mod http_clip_bounds;
 mod http_clips;
 mod http_deleted_captures;
 mod http_deletion;

@@ -17,7 +17,7 @@ use safelight_catalog::{CatalogError, Tx, assets};
 use safelight_imaging::{MediaType, Segment};
 use safelight_model::codes::Code;
 use safelight_model::preset::{CLEANED, CLEANED_VERSION};
-use safelight_objects::{FileSlice, ObjectKey, ownership};
+use safelight_objects::{FileSlice, ObjectKey, Served, ownership};
 
 use super::fetch_original::{disk_failed, fetch_kinds, store_failed};
 use super::sandbox::{Sandbox, SandboxError};
@@ -110,10 +110,17 @@ async fn make(
     let key = key.map_err(unreadable)?;
     let metadata = ownership(&context.catalog_id, &job.tenant_id, asset_id);
     let slice = FileSlice::of(Arc::new(file), 0, size_bytes);
-    let etag = context.objects.put_slice(&key, &slice, &metadata).await;
+    let served = Served {
+        content_type: Some(media.mime()),
+        cache_control: None,
+    };
+    let put = context
+        .objects
+        .put_slice(&key, &slice, &metadata, served)
+        .await;
     Ok(Stored {
         object_key: key.as_str().to_owned(),
-        etag: etag.map_err(|e| store_failed(&e))?,
+        etag: put.map_err(|e| store_failed(&e))?,
         size_bytes: slice.size_bytes(),
     })
 }

@@ -495,7 +495,7 @@ async fn pass(
         (JobKind::Derive, class)
     };
     let awaited = match is_clip {
-        true => vec![preset::STREAM],
+        true => preset::PLAYED.to_vec(),
         false => context.presets(&job.tenant_id).derived().to_vec(),
     };
     for preset in &awaited {

@@ -16,7 +16,7 @@ use crate::insights::record::{Told, record_with};
 use crate::work::JobError;
 
 /// What caches may do with the object where a CDN reads the store directly.
-const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
+pub(super) const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
 
 /// Stores one rendition of a blob.
 pub(super) async fn store_rendition(

@@ -1,23 +1,22 @@
-//! `transcode`: makes the rendition of a clip that plays everywhere, and its pictures again where the store has lost them. Its
-//! failure leaves the asset ready.
+//! `transcode`: makes what is played of a clip, its preview and the rendition that plays everywhere, and its pictures again where the
+//! store has lost them. Its failure leaves the asset ready.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use safelight_catalog::blobs::Blob;
-use safelight_catalog::jobs::Job;
+use safelight_catalog::jobs::{self, Job};
 use safelight_catalog::renditions::{self, Stored};
 use safelight_catalog::{assets, blobs};
 use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
 use safelight_model::preset::{self, Preset};
-use safelight_objects::{FileSlice, ObjectKey, ownership};
+use safelight_objects::{FileSlice, ObjectKey, Served, ownership};
 
 use super::clip_pictures::clip_pictures;
 use super::fetch_original::{disk_failed, fetch_kinds, store_failed};
-use super::sandbox::{Sandbox, SandboxError};
-use super::store_rendition::{store_rendition, tell_of_rendition};
+use super::sandbox::{ClipFacts, Sandbox, SandboxError};
+use super::store_rendition::{CACHE_CONTROL, store_rendition, tell_of_failure, tell_of_rendition};
 use crate::context::Context;
 use crate::work::{JobError, Results, results};
 
@@ -104,46 +103,94 @@ async fn make(
         }
         facts
     };
+    if wanted.contains(&preset::PREVIEW_CLIP) {
+        let made = match sandbox.preview_clip(&clip, &facts).await {
+            Ok(made) => store_clip(context, job, blob, asset_id, preset::PREVIEW_CLIP, made).await,
+            Err(error) => Err(judge(&error, job, blob)),
+        };
+        tell_of_preview(context, job, made).await?;
+    }
     if wanted.contains(&preset::STREAM) {
-        let stream = sandbox
-            .transcode_clip(&clip, &facts)
-            .await
-            .map_err(failed)?;
-        let again = stream.try_clone().map_err(|e| disk_failed(&e))?;
-        // What it is said to be is what it is.
-        let made = sandbox.probe_clip(&OwnedFd::from(again), max_pixels).await;
+        let made = sandbox.transcode_clip(&clip, &facts).await;
         let made = made.map_err(failed)?;
-        let size = (i64::from(made.width), i64::from(made.height));
-        stored.push(store_stream(context, job, blob, asset_id, stream, size).await?);
+        stored.push(store_clip(context, job, blob, asset_id, preset::STREAM, made).await?);
     }
     Ok(stored)
 }
 
-/// Puts the stream into the store.
-async fn store_stream(
+/// Tells what became of the preview before the stream is begun, which may take as long as the clip runs: nobody waits for the one
+/// because of the other, and where there is none there may be a stream all the same.
+async fn tell_of_preview(
+    context: &Context,
+    job: &Job,
+    made: Result<Stored, JobError>,
+) -> Result<(), JobError> {
+    let made = match made {
+        Ok(stored) => Ok(stored),
+        Err(JobError::Cancel { code, detail }) => Err((code, detail)),
+        Err(error) => return Err(error),
+    };
+    let (catalog, context, job) = (context.catalog.clone(), context.clone(), job.clone());
+    catalog
+        .write(move |tx| {
+            Box::pin(async move {
+                let (tenant_id, blob_id, now) = (&job.tenant_id, &job.subject_id, context.now());
+                // Who lost his lease meanwhile finds that out when he is done.
+                if !jobs::hold(tx, &job).await? {
+                    return Ok(());
+                }
+                if blobs::hold(tx, tenant_id, blob_id).await?.is_none() {
+                    return Ok(());
+                }
+                match made {
+                    Ok(stored) => {
+                        let holders = assets::of_blob(tx, tenant_id, blob_id).await?;
+                        renditions::store(tx, tenant_id, blob_id, &stored, now).await?;
+                        tell_of_rendition(tx, &context, &holders, &stored.preset).await
+                    }
+                    Err((code, detail)) => {
+                        let (preview, why) = (&preset::PREVIEW_CLIP, (code, detail.as_str()));
+                        renditions::fail_one(tx, tenant_id, blob_id, preview, why, now).await?;
+                        tell_of_failure(tx, &context, tenant_id, blob_id, code).await
+                    }
+                }
+            })
+        })
+        .await?;
+    Ok(())
+}
+
+/// Puts a clip into the store.
+async fn store_clip(
     context: &Context,
     job: &Job,
     blob: &Blob,
     asset_id: &str,
-    stream: File,
-    (width, height): (i64, i64),
+    preset: Preset,
+    (clip, facts): (File, ClipFacts),
 ) -> Result<Stored, JobError> {
-    let preset = preset::STREAM;
     let key = ObjectKey::rendition(&job.tenant_id, &blob.blob_id, &preset.label());
     let key = key.map_err(|e| JobError::Cancel {
         code: Code::Internal,
         detail: e.to_string(),
     })?;
-    let size_bytes = stream.metadata().map_err(|e| disk_failed(&e))?.len();
+    let size_bytes = clip.metadata().map_err(|e| disk_failed(&e))?.len();
     let metadata = ownership(&context.catalog_id, &job.tenant_id, asset_id);
-    let slice = FileSlice::of(Arc::new(stream), 0, size_bytes);
-    let etag = context.objects.put_slice(&key, &slice, &metadata).await;
+    let slice = FileSlice::of(Arc::new(clip), 0, size_bytes);
+    let served = Served {
+        content_type: Some(preset.format.mime()),
+        cache_control: Some(CACHE_CONTROL),
+    };
+    let put = context
+        .objects
+        .put_slice(&key, &slice, &metadata, served)
+        .await;
     Ok(Stored {
         preset,
         object_key: key.as_str().to_owned(),
-        etag: etag.map_err(|e| store_failed(&e))?,
-        width,
-        height,
+        etag: put.map_err(|e| store_failed(&e))?,
+        width: i64::from(facts.width),
+        height: i64::from(facts.height),
         size_bytes: slice.size_bytes(),
     })
 }

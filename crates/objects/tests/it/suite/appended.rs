@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use safelight_objects::{FileSlice, Part, ownership};
+use safelight_objects::{FileSlice, Part, Served, ownership};
 
 use super::Run;
 
@@ -60,13 +60,15 @@ impl Run<'_> {
         self.objects.delete(&key).await.unwrap();
 
         let bytes = slice(&bodies[0]);
-        let etag = self
-            .objects
-            .put_slice(&key, &bytes, &metadata)
-            .await
-            .unwrap();
+        let served = Served {
+            content_type: Some("video/mp4"),
+            cache_control: Some("public, max-age=60"),
+        };
+        let put = self.objects.put_slice(&key, &bytes, &metadata, served);
+        let etag = put.await.unwrap();
         let head = self.objects.head(&key).await.unwrap().unwrap();
         assert_eq!(head.etag, etag);
+        assert_eq!(head.content_type.as_deref(), Some("video/mp4"));
         assert!(self.content(&key).await == bodies[0]);
         self.objects.delete(&key).await.unwrap();
     }

@@ -8,7 +8,7 @@ use safelight_catalog::appends::{self, Advance, AppendedPart, Hold};
 use safelight_catalog::uploads::{Upload, UploadState};
 use safelight_model::clock::Micros;
 use safelight_model::{limits, look};
-use safelight_objects::{FileSlice, ObjectKey, StoreErrorKind, ownership};
+use safelight_objects::{FileSlice, ObjectKey, Served, StoreErrorKind, ownership};
 
 use super::STORE_REQUEST;
 use super::error::AppendError;
@@ -104,7 +104,12 @@ pub(super) async fn write_segment(
         return Err(AppendError::Lost);
     }
     let metadata = ownership(&context.catalog_id, &upload.tenant_id, &upload.asset_id);
-    let etag = context.objects.put_slice(&key, bytes, &metadata).await?;
+    // Nobody reads it there.
+    let served = Served::default();
+    let etag = context
+        .objects
+        .put_slice(&key, bytes, &metadata, served)
+        .await?;
     Ok((key.as_str().to_owned(), etag))
 }
 

@@ -17,13 +17,15 @@ pub struct ClipFacts {
     pub height: u32,
     /// How long it runs, in seconds; 0 where that is not told.
     pub duration_s: f64,
-    /// Whether it has sound.
-    pub has_sound: bool,
+    /// The first track with sound that can be decoded.
+    pub(super) sound: Option<u32>,
     /// The track with the picture.
     pub(super) track: u32,
     pub(super) colors: Colors,
     /// Whether its pixels are not square.
     pub(super) is_anamorphic: bool,
+    /// The largest picture that may be decoded.
+    pub(super) max_pixels: u64,
 }
 
 impl ClipFacts {
@@ -68,6 +70,8 @@ struct Stream {
     index: u32,
     codec_type: Option<String>,
     codec_name: Option<String>,
+    /// How its sound is decoded; none where nothing here decodes it, even if its name is known.
+    sample_fmt: Option<String>,
     #[serde(default)]
     width: u32,
     #[serde(default)]
@@ -96,7 +100,7 @@ struct SideData {
 }
 
 /// What is asked of ffprobe.
-pub(super) const ENTRIES: &str = "format=duration:stream=index,codec_type,codec_name,width,height,sample_aspect_ratio,color_space,color_transfer,color_primaries:stream_disposition=default,attached_pic:stream_side_data=rotation";
+pub(super) const ENTRIES: &str = "format=duration:stream=index,codec_type,codec_name,sample_fmt,width,height,sample_aspect_ratio,color_space,color_transfer,color_primaries:stream_disposition=default,attached_pic:stream_side_data=rotation";
 
 /// Reads ffprobe's answer.
 ///
@@ -110,10 +114,11 @@ pub(super) fn read(json: &[u8], max_pixels: u64) -> Result<ClipFacts, SandboxErr
     let probe: Probe = serde_json::from_slice(json)
         .map_err(|_| refused(Code::MediaCorrupt, "the clip's tracks cannot be read"))?;
     let is = |stream: &Stream, kind: &str| stream.codec_type.as_deref() == Some(kind);
-    let has_sound = probe
+    let sound = probe
         .streams
         .iter()
-        .any(|s| is(s, "audio") && s.codec_name.is_some());
+        .find(|s| is(s, "audio") && s.sample_fmt.is_some())
+        .map(|s| s.index);
     let pictures = probe
         .streams
         .iter()
@@ -154,10 +159,11 @@ pub(super) fn read(json: &[u8], max_pixels: u64) -> Result<ClipFacts, SandboxErr
         width,
         height,
         duration_s: duration_s.unwrap_or(0.0),
-        has_sound,
+        sound,
         track: main.index,
         colors: colors(main),
         is_anamorphic: wide != main.width,
+        max_pixels,
     })
 }
 
@@ -204,11 +210,14 @@ mod tests {
             r#"{"index":0,"codec_type":"video","codec_name":"mjpeg","width":4000,"height":3000,"disposition":{"default":0,"attached_pic":1}},
                {"index":1,"codec_type":"video","codec_name":"hevc","width":1920,"height":1080,"disposition":{"default":1},
                 "color_transfer":"arib-std-b67","color_primaries":"bt2020","side_data_list":[{},{"rotation":-90}]},
-               {"index":2,"codec_type":"audio","codec_name":"aac"}"#,
+               {"index":2,"codec_type":"audio"},
+               {"index":3,"codec_type":"audio","codec_name":"ac4"},
+               {"index":4,"codec_type":"audio","codec_name":"aac","sample_fmt":"fltp"},
+               {"index":5,"codec_type":"audio","codec_name":"aac","sample_fmt":"fltp"}"#,
         );
         let found = found.unwrap();
         assert_eq!((found.width, found.height, found.track), (1080, 1920, 1));
-        assert!(found.has_sound && !found.is_anamorphic);
+        assert_eq!((found.sound, found.is_anamorphic), (Some(4), false));
         assert_eq!(found.colors, Colors::Bright);
         assert!((found.duration_s - 1.5).abs() < 1e-9);
     }

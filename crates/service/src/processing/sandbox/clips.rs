@@ -1,8 +1,8 @@
 //! Clips: ffprobe and ffmpeg as children, one for each run.
 //!
 //! The clip is their standard input, a file that they open again by its descriptor to seek in it; what they make goes to
-//! their standard output, a file without a name. They are told that it is MP4 or QuickTime, so that no other format of those that
-//! refer to files or addresses is guessed; and that nothing but files is opened, of which landlock leaves them none.
+//! their standard output, a file without a name. They are told what the clip is and what may be opened (`clip_args.rs`): nothing but
+//! files, of which landlock leaves them none.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
@@ -14,11 +14,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use safelight_model::codes::Code;
-use safelight_model::preset::{STREAM, STREAM_SHORT_EDGE};
+use safelight_model::limits::MAX_CLIP_PIXELS;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{ChildStderr, Command};
 
-use super::clip_facts::{self, ClipFacts, Colors};
+use super::clip_args::{self, INPUT, THREADS};
+use super::clip_facts::{self, ClipFacts};
 use super::confine_clip::{CLIP_RUN_VARIABLE, ClipRun, NOT_CONFINED, NOT_STARTED};
 use super::confinement::Confinement;
 use super::error::SandboxError;
@@ -28,18 +29,16 @@ use super::worker::{LAST_WORDS_BYTES, judge, read_only};
 
 /// Most that ffprobe's answer may take.
 const PROBE_BYTES: u64 = 256 * 1024;
-/// Threads of ffmpeg: a clip is not to have all processors.
-const THREADS: u64 = 2;
-/// So many seconds into a clip its picture is taken, or a third into a shorter one: what is first is often still dark.
-const POSTER_AT_S: f64 = 1.0;
 /// What ffmpeg has resident with its libraries, and the frames that a decoder and an encoder hold, of 1.5 to 3 bytes a pixel.
 const BASE_BYTES: u64 = 160 * 1024 * 1024;
 const BYTES_PER_PIXEL: u64 = 48;
 /// What of a frame's size its file may take: three bytes a pixel, and the zlib around them.
 const FRAME_BYTES_PER_PIXEL: u64 = 4;
-/// The clip, and the output, as ffmpeg names them.
-const INPUT: &str = "/proc/self/fd/0";
-const OUTPUT: &str = "/proc/self/fd/1";
+/// What a preview may take: more than its rate comes to.
+const PREVIEW_BYTES: u64 = 4 * 1024 * 1024;
+/// How ffmpeg says that a picture has more pixels than `-max_pixels`, with the numbers behind it.
+const TOO_MANY_PIXELS: (&str, &str, &str) =
+    ("Picture size ", " exceeds specified max pixel count ", ",");
 
 /// How clips are decoded.
 #[derive(Clone, Debug)]
@@ -73,7 +72,7 @@ struct Bounds {
     output_bytes: u64,
     expected_bytes: u64,
     reopens_output: bool,
-    /// Whether it makes a stream, which nobody waits for.
+    /// Whether it makes a clip, which nobody waits for.
     is_stream: bool,
 }
 
@@ -84,15 +83,10 @@ impl Sandbox {
     /// [`SandboxError::NoClips`] where there is none or it cannot be closed in.
     pub async fn clip_tools(&self) -> Result<ClipTools, SandboxError> {
         let nothing = scratch(self.clips()?).await?;
-        let args = ["-hide_banner", "-version"].map(str::to_owned);
+        let args = clip_args::version();
         let tool = self.clips()?.ffmpeg.clone();
         let (mut output, confinement) = self
-            .run_clip(
-                &tool,
-                args.into(),
-                &nothing.into(),
-                &self.briefly(PROBE_BYTES),
-            )
+            .run_clip(&tool, args, &nothing.into(), &self.briefly(PROBE_BYTES))
             .await?;
         let mut said = Vec::new();
         output.read_to_end(&mut said)?;
@@ -105,7 +99,8 @@ impl Sandbox {
         })
     }
 
-    /// Looks at the tracks of a clip. Nothing is decoded.
+    /// Looks at the tracks of a clip. Of pictures of at most `max_pixels`, and [`MAX_CLIP_PIXELS`], as much is decoded as it takes to
+    /// know what they are; of larger ones nothing.
     ///
     /// # Errors
     /// See [`SandboxError`].
@@ -114,14 +109,8 @@ impl Sandbox {
         clip: &OwnedFd,
         max_pixels: u64,
     ) -> Result<ClipFacts, SandboxError> {
-        let mut args = texts(&["-hide_banner", "-v", "error"]);
-        args.extend(input());
-        args.extend(texts(&[
-            "-show_entries",
-            clip_facts::ENTRIES,
-            "-of",
-            "json",
-        ]));
+        let max_pixels = max_pixels.min(MAX_CLIP_PIXELS);
+        let args = clip_args::probe(max_pixels);
         let tool = self.clips()?.ffprobe.clone();
         let bounds = self.briefly(PROBE_BYTES);
         let (mut output, _) = self.run_clip(&tool, args, clip, &bounds).await?;
@@ -145,10 +134,8 @@ impl Sandbox {
             ..self.briefly(pixels.saturating_mul(FRAME_BYTES_PER_PIXEL) + PROBE_BYTES)
         };
         let tool = self.clips()?.ffmpeg.clone();
-        let at_s = POSTER_AT_S.min(facts.duration_s / 3.0);
-        // What cannot be found at its time is taken from the beginning.
-        for at_s in [at_s, 0.0] {
-            let args = frame_args(facts, at_s);
+        for at_s in clip_args::places(facts) {
+            let args = clip_args::frame(facts, at_s);
             match self.run_clip(&tool, args, clip, &bounds).await {
                 Ok((output, _)) if output.metadata()?.len() > 0 => return Ok(output.into()),
                 Err(error) if at_s <= 0.0 || error.code() != Code::MediaCorrupt => {
@@ -163,7 +150,7 @@ impl Sandbox {
         })
     }
 
-    /// The clip as every player plays it ([`STREAM`]): in a file without a name.
+    /// The clip as every player plays it ([`STREAM`](safelight_model::preset::STREAM)): in a file without a name, and what it is.
     ///
     /// # Errors
     /// See [`SandboxError`].
@@ -171,18 +158,63 @@ impl Sandbox {
         &self,
         clip: &OwnedFd,
         facts: &ClipFacts,
-    ) -> Result<File, SandboxError> {
+    ) -> Result<(File, ClipFacts), SandboxError> {
+        let most = self.clips()?.stream_bytes;
+        self.recode(clip, facts, clip_args::stream(facts), most)
+            .await
+    }
+
+    /// A short silent clip from where [`Sandbox::clip_frame`] finds its picture ([`PREVIEW_CLIP`](safelight_model::preset::PREVIEW_CLIP)):
+    /// in a file without a name, and what it is.
+    ///
+    /// # Errors
+    /// See [`SandboxError`].
+    pub async fn preview_clip(
+        &self,
+        clip: &OwnedFd,
+        facts: &ClipFacts,
+    ) -> Result<(File, ClipFacts), SandboxError> {
+        let [at_s, beginning_s] = clip_args::places(facts);
+        let args = clip_args::preview(facts, at_s);
+        match self.recode(clip, facts, args, PREVIEW_BYTES).await {
+            Err(error) if at_s > beginning_s && error.code() == Code::MediaCorrupt => {
+                let args = clip_args::preview(facts, beginning_s);
+                self.recode(clip, facts, args, PREVIEW_BYTES).await
+            }
+            made => made,
+        }
+    }
+
+    /// Makes a clip of a clip, of at most `output_bytes`.
+    async fn recode(
+        &self,
+        clip: &OwnedFd,
+        facts: &ClipFacts,
+        args: Vec<String>,
+        output_bytes: u64,
+    ) -> Result<(File, ClipFacts), SandboxError> {
         let clips = self.clips()?;
         let bounds = Bounds {
             wall_clock: clips.transcode,
-            output_bytes: clips.stream_bytes,
+            output_bytes,
             expected_bytes: facts.expected_bytes(),
             reopens_output: true,
             is_stream: true,
         };
-        let args = stream_args(facts);
-        let (output, _) = self.run_clip(&clips.ffmpeg, args, clip, &bounds).await?;
-        Ok(output)
+        let (made, _) = self.run_clip(&clips.ffmpeg, args, clip, &bounds).await?;
+        // What it is said to be is what it is.
+        let again = OwnedFd::from(made.try_clone()?);
+        match self.probe_clip(&again, MAX_CLIP_PIXELS).await {
+            Ok(found) => Ok((made, found)),
+            // Of what has no picture that can be decoded ffmpeg makes a clip without tracks.
+            Err(error) if error.code() == Code::UnsupportedMediaType => {
+                Err(SandboxError::Refused {
+                    code: Code::MediaCorrupt,
+                    detail: "there is no whole picture in the clip".to_owned(),
+                })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn clips(&self) -> Result<&ClipSettings, SandboxError> {
@@ -273,6 +305,10 @@ impl Sandbox {
             let why = format!("ffmpeg would not be confined here: {confinement}");
             return Err(SandboxError::NoClips(why));
         }
+        // Even where it makes something of the rest.
+        if let Some(refused) = too_many_pixels(&heard.words) {
+            return Err(refused);
+        }
         // The kernel ends by force what has used all its time, of which its account leaves out parts of ticks.
         let is_over = cpu_us.is_some_and(|used| used / 1_000_000 + 1 >= cpu_seconds);
         if status.signal() == Some(libc::SIGKILL) && is_over {
@@ -299,156 +335,6 @@ impl ClipFacts {
     fn expected_bytes(&self) -> u64 {
         BASE_BYTES.saturating_add(self.pixels().saturating_mul(BYTES_PER_PIXEL))
     }
-
-    /// What every picture of it goes through: tones and colours that screens show, square pixels.
-    fn filters(&self) -> Vec<String> {
-        let mut filters = Vec::new();
-        if self.is_anamorphic {
-            filters.push(format!("scale={}:{}", self.width, self.height));
-        }
-        match self.colors {
-            Colors::Ordinary => {}
-            Colors::UntoldHd => filters.push("setparams=colorspace=bt709".to_owned()),
-            Colors::Wide => filters.push("zscale=p=709:t=709:m=709".to_owned()),
-            // Light as it is, brought into what a screen shows by a curve that leaves middle tones alone, then coded again.
-            Colors::Bright => filters.push(
-                "zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=709,tonemap=hable:desat=0,zscale=t=709:m=709:r=tv"
-                    .to_owned(),
-            ),
-        }
-        filters.push("setsar=1".to_owned());
-        filters
-    }
-
-    /// Columns and rows of its stream: even, within the preset, never enlarged.
-    fn stream_size(&self) -> (u32, u32) {
-        let (long, short) = (
-            u64::from(self.width.max(self.height)),
-            u64::from(self.width.min(self.height)),
-        );
-        let (most_long, most_short) = (u64::from(STREAM.long_edge), u64::from(STREAM_SHORT_EDGE));
-        let side = |side: u32| {
-            let mut side = u64::from(side);
-            if long * most_short > short * most_long {
-                if long > most_long {
-                    side = side * most_long / long;
-                }
-            } else if short > most_short {
-                side = side * most_short / short;
-            }
-            u32::try_from((side / 2 * 2).max(2)).unwrap_or(2)
-        };
-        (side(self.width), side(self.height))
-    }
-}
-
-fn texts(args: &[&str]) -> Vec<String> {
-    args.iter().map(|arg| (*arg).to_owned()).collect()
-}
-
-/// How the clip is opened, by both tools.
-fn input() -> Vec<String> {
-    texts(&["-f", "mov", "-protocol_whitelist", "file", "-i", INPUT])
-}
-
-fn frame_args(facts: &ClipFacts, at_s: f64) -> Vec<String> {
-    let mut args = texts(&["-nostdin", "-hide_banner", "-v", "error"]);
-    args.extend(["-threads".to_owned(), THREADS.to_string()]);
-    if at_s > 0.0 {
-        args.extend(texts(&["-noaccurate_seek", "-ss"]));
-        args.push(format!("{at_s:.3}"));
-    }
-    args.extend(input());
-    args.extend(["-map".to_owned(), format!("0:{}", facts.track)]);
-    let mut filters = facts.filters();
-    // Packed, and said to be what it is now.
-    filters.push("format=rgb24".to_owned());
-    args.extend(["-vf".to_owned(), filters.join(",")]);
-    args.extend(texts(&[
-        "-frames:v",
-        "1",
-        "-map_metadata",
-        "-1",
-        "-c:v",
-        "png",
-        "-compression_level",
-        "1",
-        "-f",
-        "image2pipe",
-        "pipe:1",
-    ]));
-    args
-}
-
-fn stream_args(facts: &ClipFacts) -> Vec<String> {
-    let (width, height) = facts.stream_size();
-    let mut args = texts(&["-nostdin", "-hide_banner", "-v", "error", "-y"]);
-    args.extend(["-threads".to_owned(), THREADS.to_string()]);
-    args.extend(input());
-    args.extend(["-map".to_owned(), format!("0:{}", facts.track)]);
-    if facts.has_sound {
-        args.extend(texts(&["-map", "0:a:0"]));
-    }
-    // Smaller first: the rest costs by the pixel.
-    let mut filters = vec![format!("scale={width}:{height}")];
-    filters.extend(
-        facts
-            .filters()
-            .into_iter()
-            .filter(|f| !f.starts_with("scale=")),
-    );
-    // Some phones use all of a byte for light; players that do not look take it for the usual range.
-    filters.push("scale=out_range=tv".to_owned());
-    filters.push("format=yuv420p".to_owned());
-    args.extend(["-vf".to_owned(), filters.join(",")]);
-    args.extend(texts(&[
-        "-sn",
-        "-dn",
-        "-map_metadata",
-        "-1",
-        "-map_metadata:s:v",
-        "-1",
-        "-map_chapters",
-        "-1",
-        // Without the name of what encoded it, and of tracks.
-        "-fflags",
-        "+bitexact",
-        "-flags:v",
-        "+bitexact",
-        "-c:v",
-        "libx264",
-        "-preset",
-        "veryfast",
-        "-crf",
-        "23",
-        "-maxrate",
-        "8M",
-        "-bufsize",
-        "16M",
-        "-profile:v",
-        "high",
-        "-fpsmax",
-        "60",
-        "-force_key_frames",
-        "expr:gte(t,n_forced*2)",
-    ]));
-    args.extend(["-threads".to_owned(), THREADS.to_string()]);
-    if facts.has_sound {
-        args.extend(texts(&[
-            "-map_metadata:s:a",
-            "-1",
-            "-flags:a",
-            "+bitexact",
-            "-c:a",
-            "aac",
-            "-b:a",
-            "128k",
-            "-ac",
-            "2",
-        ]));
-    }
-    args.extend(texts(&["-movflags", "+faststart", "-f", "mp4", OUTPUT]));
-    args
 }
 
 /// A file without a name.
@@ -530,6 +416,18 @@ fn end_of(status: ExitStatus, words: &str, wall_clock: Duration) -> SandboxError
     }
 }
 
+/// What it says of a picture that it was not to decode.
+fn too_many_pixels(words: &str) -> Option<SandboxError> {
+    let (before, between, behind) = TOO_MANY_PIXELS;
+    let (_, said) = words.split_once(before)?;
+    let (size, said) = said.split_once(between)?;
+    let (most, _) = said.split_once(behind)?;
+    Some(SandboxError::Refused {
+        code: Code::PixelLimitExceeded,
+        detail: tame(&format!("{size} is more than {most} pixels")),
+    })
+}
+
 /// The first line, without where in the program it comes from and by what name the clip went there.
 fn first_words(words: &str) -> String {
     let line = words.lines().find(|l| !l.trim().is_empty());
@@ -546,31 +444,18 @@ fn first_words(words: &str) -> String {
 mod tests {
     use super::*;
 
-    fn facts(width: u32, height: u32) -> ClipFacts {
-        ClipFacts {
-            width,
-            height,
-            duration_s: 2.0,
-            has_sound: true,
-            track: 0,
-            colors: Colors::Ordinary,
-            is_anamorphic: false,
-        }
-    }
-
     #[test]
-    fn a_stream_is_even_and_at_most_1080p() {
-        for (from, to) in [
-            ((3840, 2160), (1920, 1080)),
-            ((2160, 3840), (1080, 1920)),
-            ((1920, 1440), (1440, 1080)),
-            ((4000, 1000), (1920, 480)),
-            ((1080, 1080), (1080, 1080)),
-            ((641, 361), (640, 360)),
-            ((1, 1), (2, 2)),
-            ((u32::MAX, 1), (1920, 2)),
-        ] {
-            assert_eq!(facts(from.0, from.1).stream_size(), to, "{from:?}");
+    fn a_picture_that_is_too_large_is_heard_of() {
+        let words = "[h264 @ 0x55] [IMGUTILS @ 0x7f] Picture size 16000x12000 exceeds specified max pixel count 1000, see the documentation";
+        let error = too_many_pixels(words).unwrap();
+        assert_eq!(error.code(), Code::PixelLimitExceeded);
+        let said = error.to_string();
+        assert!(
+            said.ends_with("16000x12000 is more than 1000 pixels"),
+            "{said}"
+        );
+        for other in ["", "Picture size", "Picture size 1x1 exceeds"] {
+            assert!(too_many_pixels(other).is_none());
         }
     }
 
@@ -601,21 +486,6 @@ mod tests {
             assert_eq!(error.code(), code, "{raw} {words}");
             assert!(error.to_string().contains(said), "{error}");
             assert!(!error.to_string().contains("/proc/"), "{error}");
-        }
-    }
-
-    #[test]
-    fn nothing_of_the_clip_stands_in_an_argument() {
-        // All that comes from outside are numbers.
-        for args in [frame_args(&facts(10, 10), 0.5), stream_args(&facts(10, 10))] {
-            let whitelist = args
-                .iter()
-                .position(|a| a == "-protocol_whitelist")
-                .unwrap();
-            let input = args.iter().position(|a| a == "-i").unwrap();
-            assert!(whitelist < input);
-            assert_eq!(args[input + 1], INPUT);
-            assert_eq!(args[whitelist - 1], "mov");
         }
     }
 }

@@ -13,6 +13,7 @@
 
 mod budget;
 mod child;
+mod clip_args;
 mod clip_facts;
 mod clip_filter;
 mod clips;
