@@ -54,6 +54,9 @@ pub struct Asset {
     /// `fields=metadata`, once its file was read: what that tells of how it was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<FileMetadata>,
+    /// `fields=live`, of half a Live Photo whose other half is shown: both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<LivePhoto>,
     /// `fields=visibility`: `private` or `public`, as the owner says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visibility: Option<String>,
@@ -66,6 +69,15 @@ pub struct Asset {
     /// `fields=revision`: raised by each change of title, capture time, location, tags or visibility; for `If-Match`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,
+}
+
+/// The two assets of a Live Photo: files of one owner that name the same content identifier.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LivePhoto {
+    /// The picture.
+    pub still: String,
+    /// The clip.
+    pub motion: String,
 }
 
 /// How sharp and how well exposed a picture is, measured on its lightness at the size of `display`, or of the original where that is

@@ -11,6 +11,7 @@ use safelight_model::near::PictureHash;
 use crate::best_frames;
 use crate::error::CatalogError;
 use crate::file_metadata::{self, Kept};
+use crate::live_halves::{self, LiveHalf};
 use crate::near;
 use crate::transaction::Tx;
 use crate::uploads::Upload;
@@ -59,15 +60,17 @@ pub struct Blob {
     pub cpu_us: i64,
     /// How sharp and how well exposed it is, where that was measured.
     pub scores: Option<FrameScores>,
+    /// Which half of a Live Photo it is, where it says so.
+    pub live: Option<LiveHalf>,
 }
 
 pub(crate) const COLUMNS: &str =
     "b.blob_id, b.scope, b.object_key, b.etag, b.size_bytes, b.sha256, b.state, b.verdict, b.mime, b.width, b.height,
      b.thumbhash, b.reason_code, b.reason_detail, b.inspected_at, b.picture_hash, b.cpu_us, b.sharpness, b.mean_luma, b.dark_permille,
-     b.bright_permille";
+     b.bright_permille, b.live_key, b.live_half";
 
 /// How many those are.
-pub(crate) const COLUMN_COUNT: usize = 21;
+pub(crate) const COLUMN_COUNT: usize = 23;
 
 pub(crate) fn read(r: &Row, first: usize) -> Result<Blob, CatalogError> {
     Ok(Blob {
@@ -89,6 +92,7 @@ pub(crate) fn read(r: &Row, first: usize) -> Result<Blob, CatalogError> {
         picture_hash: r.maybe_int(first + 15)?.map(PictureHash::from_stored),
         cpu_us: r.int(first + 16)?,
         scores: best_frames::read(r, first + 17)?,
+        live: live_halves::read(r, first + 21)?,
     })
 }
 
@@ -278,6 +282,7 @@ pub async fn merge(
         return Ok(false);
     }
     near::joining(tx, tenant_id, from, to).await?;
+    live_halves::joining(tx, tenant_id, from, to).await?;
     // The bytes that came tell the same, and have a row of their own.
     tx.exec(
         "DELETE FROM blob_metadata WHERE tenant_id = $1 AND blob_id = $2",
@@ -317,6 +322,8 @@ pub struct Inspected {
     pub picture_hash: Option<PictureHash>,
     /// What the file tells of how it was taken, as its tenant's policy has it kept.
     pub metadata: Option<Kept>,
+    /// Which half of a Live Photo it is, where it says so.
+    pub live: Option<LiveHalf>,
     /// Why it cannot be shown.
     pub reason: Option<(Code, String)>,
 }
@@ -336,7 +343,7 @@ pub async fn inspected(
         .exec(
             "UPDATE blobs SET sha256 = $3, verdict = $4, mime = $5, width = $6, height = $7, thumbhash = $8,
                     reason_code = $9, reason_detail = $10, inspected_at = $11, picture_hash = $12, hash_sought_at = $11,
-                    metadata_sought_at = $11, scores_sought_at = $11
+                    metadata_sought_at = $11, scores_sought_at = $11, live_key = $13, live_half = $14
               WHERE tenant_id = $1 AND blob_id = $2 AND state = 'live'",
             values![
                 tenant_id,
@@ -350,7 +357,9 @@ pub async fn inspected(
                 found.reason.as_ref().map(|(code, _)| code.as_str()),
                 found.reason.as_ref().map(|(_, detail)| detail.clone()),
                 at,
-                found.picture_hash.map(PictureHash::to_stored)
+                found.picture_hash.map(PictureHash::to_stored),
+                found.live.as_ref().map(|half| half.key.as_str()),
+                found.live.as_ref().map(LiveHalf::name)
             ],
         )
         .await
@@ -364,6 +373,9 @@ pub async fn inspected(
         })?;
     if changed == 1 && found.picture_hash.is_some() {
         near::hashed(tx, tenant_id, blob_id).await?;
+    }
+    if changed == 1 && found.live.is_some() {
+        live_halves::noted(tx, tenant_id, blob_id).await?;
     }
     if changed == 1
         && let Some(kept) = &found.metadata
@@ -402,7 +414,7 @@ pub async fn gone(tx: &mut Tx<'_>, tenant_id: &str, blob_id: &str) -> Result<boo
         .exec(
             "UPDATE blobs SET state = 'gone', etag = '', sha256 = NULL, mime = NULL, width = NULL, height = NULL, thumbhash = NULL,
                     picture_hash = NULL, reason_detail = NULL, sharpness = NULL, mean_luma = NULL, dark_permille = NULL,
-                    bright_permille = NULL
+                    bright_permille = NULL, live_key = NULL, live_half = NULL
               WHERE tenant_id = $1 AND blob_id = $2 AND state = 'doomed'
                 AND NOT EXISTS (SELECT 1 FROM resources WHERE tenant_id = $1 AND blob_id = $2)",
             values![tenant_id, blob_id],

@@ -13,6 +13,7 @@ use safelight_model::lifecycle::{Event, State};
 use crate::assets::{self, Asset, Transition};
 use crate::blobs::SHARED;
 use crate::error::CatalogError;
+use crate::live_halves;
 use crate::sweeps::{self, FindingKind};
 use crate::transaction::Tx;
 use crate::value::Row;
@@ -68,6 +69,8 @@ pub enum Outcome {
         asset_id: String,
         /// The blobs that nothing points to any more: to be purged.
         doomed: Vec<String>,
+        /// The assets that were the other half of its Live Photo.
+        parted: Vec<String>,
     },
 }
 
@@ -133,10 +136,12 @@ pub async fn delete(
             {
                 return Ok(Outcome::Kept(asset.asset_id));
             }
+            let parted = live_halves::parting(tx, tenant_id, &asset.asset_id).await?;
             let doomed = bury(tx, &asset, &blob_ids, event_id, at).await?;
             return Ok(Outcome::Deleted {
                 asset_id: asset.asset_id,
                 doomed,
+                parted,
             });
         }
     }

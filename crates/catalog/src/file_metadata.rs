@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use safelight_model::clock::Micros;
 
 use crate::error::CatalogError;
+use crate::live_halves::{self, LiveHalf};
 use crate::transaction::Tx;
 use crate::value::Value;
 use crate::values;
@@ -42,8 +43,8 @@ pub(crate) async fn write(
     Ok(())
 }
 
-/// Notes what is in a live blob that was inspected before metadata was read, or that nothing was found, so that nobody looks
-/// again. `false` if it was looked at meanwhile, or is no longer live.
+/// Notes what is in a live blob that was inspected before metadata was read, and which half of a Live Photo it is, or that nothing
+/// was found, so that nobody looks again. `false` if it was looked at meanwhile, or is no longer live.
 ///
 /// # Errors
 /// What the database says.
@@ -52,6 +53,7 @@ pub async fn write_later(
     tenant_id: &str,
     blob_id: &str,
     kept: Option<&Kept>,
+    half: Option<&LiveHalf>,
     at: Micros,
 ) -> Result<bool, CatalogError> {
     let changed = tx
@@ -65,6 +67,11 @@ pub async fn write_later(
         && let Some(kept) = kept
     {
         write(tx, tenant_id, blob_id, kept, at).await?;
+    }
+    if changed == 1
+        && let Some(half) = half
+    {
+        live_halves::note_later(tx, tenant_id, blob_id, half).await?;
     }
     Ok(changed == 1)
 }

@@ -31,6 +31,7 @@ pub mod initiate;
 pub mod jobs;
 pub mod keys;
 pub mod listing;
+pub mod live_halves;
 pub mod metadata;
 pub mod outdated;
 pub mod preset_versions;

@@ -181,7 +181,7 @@ pub(crate) async fn erase(tx: &mut Tx<'_>, asset: &Asset) -> Result<(), CatalogE
         values![&asset.tenant_id, &asset.asset_id],
     )
     .await?;
-    for table in ["asset_tags", "album_assets", "asset_hashes"] {
+    for table in ["asset_tags", "album_assets", "asset_hashes", "live_halves"] {
         tx.exec(
             &format!("DELETE FROM {table} WHERE tenant_id = $1 AND asset_id = $2"),
             values![&asset.tenant_id, &asset.asset_id],

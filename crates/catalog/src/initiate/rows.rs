@@ -20,6 +20,7 @@ pub(super) struct Rows {
     attached_assets: Vec<Vec<Value>>,
     attached_resources: Vec<Vec<Value>>,
     attached_hashes: Vec<Vec<Value>>,
+    attached_halves: Vec<Vec<Value>>,
     uploads: Vec<Vec<Value>>,
     events: Vec<Vec<Value>>,
 }
@@ -144,6 +145,15 @@ impl Rows {
             blob.scope.is_empty().then(|| c.owner_id.clone()).into(),
         ]);
         self.attached_resources.push(resource);
+        if let Some(half) = &blob.live {
+            self.attached_halves.push(vec![
+                (&c.tenant_id).into(),
+                (&a.asset_id).into(),
+                (&c.owner_id).into(),
+                (&half.key).into(),
+                half.name().into(),
+            ]);
+        }
         if let Some(hash) = blob.picture_hash {
             self.attached_hashes.push(vec![
                 (&c.tenant_id).into(),
@@ -210,6 +220,10 @@ impl Rows {
             Insert {
                 into: "asset_hashes (tenant_id, asset_id, owner_id, picture_hash)",
                 rows: self.attached_hashes,
+            },
+            Insert {
+                into: "live_halves (tenant_id, asset_id, owner_id, live_key, half)",
+                rows: self.attached_halves,
             },
             Insert {
                 into: "uploads (tenant_id, upload_id, owner_id, asset_id, resource_id, object_key, transport,

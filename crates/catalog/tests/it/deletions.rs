@@ -43,6 +43,7 @@ fn deleted(asset_id: &str, doomed: &[&str]) -> Outcome {
     Outcome::Deleted {
         asset_id: asset_id.to_owned(),
         doomed: doomed.iter().map(|id| (*id).to_owned()).collect(),
+        parted: Vec::new(),
     }
 }
 

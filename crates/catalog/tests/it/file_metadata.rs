@@ -90,7 +90,7 @@ async fn what_was_inspected_before_is_read_later_and_once(f: Fixture) {
         let (id, at) = (old.clone(), f.clock.now());
         let done = in_tx!(f.catalog, |tx| {
             let kept = kept(text);
-            file_metadata::write_later(tx, TENANT, &id, Some(&kept), at).await
+            file_metadata::write_later(tx, TENANT, &id, Some(&kept), None, at).await
         });
         assert_eq!(done.unwrap(), is_first);
     }

@@ -29,6 +29,7 @@ mod jobs_model;
 mod keys;
 mod kill;
 mod listing;
+mod live_halves;
 mod merge;
 mod metadata;
 mod near;

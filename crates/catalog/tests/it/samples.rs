@@ -183,6 +183,7 @@ pub fn good(sha256: &str) -> Inspected {
         thumbhash: Some("aGFzaA==".into()),
         picture_hash: None,
         metadata: None,
+        live: None,
         reason: None,
     }
 }

@@ -33,6 +33,7 @@ mod http_formats;
 mod http_idempotency;
 mod http_keys;
 mod http_lists;
+mod http_live;
 mod http_media_limits;
 mod http_metadata;
 mod http_near;

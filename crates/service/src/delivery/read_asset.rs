@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use safelight_api::assets as wire;
 use safelight_catalog::assets::{self, Asset};
 use safelight_catalog::file_metadata::{self, Kept};
+use safelight_catalog::live_halves::{self, Live};
 use safelight_catalog::renditions::{self, Rendition};
 use safelight_catalog::{CatalogError, Tx, albums, metadata};
 use safelight_imaging::MediaType;
@@ -21,7 +22,7 @@ use crate::context::{Context, Owner};
 use crate::governance::decide::{Viewer, Wanted, decide, shows_private};
 
 /// What can be asked for with `fields`.
-pub const FIELDS: [&str; 14] = [
+pub const FIELDS: [&str; 15] = [
     "thumbhash",
     "capture",
     "original",
@@ -32,6 +33,7 @@ pub const FIELDS: [&str; 14] = [
     "captured_at",
     "location",
     "metadata",
+    "live",
     "visibility",
     "tags",
     "albums",
@@ -145,6 +147,7 @@ pub(super) struct Found {
     pub(super) tags: BTreeSet<String>,
     pub(super) albums: BTreeSet<String>,
     pub(super) told: Option<Kept>,
+    pub(super) live: Option<Live>,
 }
 
 /// The asset of `owner` that stands for this one.
@@ -205,6 +208,10 @@ pub(super) async fn look_up(
         true => albums::of_assets(tx, &tenant_id, &ids).await?,
         false => BTreeMap::new(),
     };
+    let mut live = match fields.has("live") {
+        true => live_halves::of_assets(tx, &tenant_id, &ids).await?,
+        false => BTreeMap::new(),
+    };
     let blobs = of.iter().filter_map(|a| a.blob.as_ref());
     let blobs: Vec<&str> = blobs.map(|b| b.blob_id.as_str()).collect();
     let told = match fields.has("metadata") {
@@ -227,6 +234,7 @@ pub(super) async fn look_up(
             },
             tags: tags.remove(&asset.asset_id).unwrap_or_default(),
             albums: albums.remove(&asset.asset_id).unwrap_or_default(),
+            live: live.remove(&asset.asset_id),
             asset,
         });
     }
@@ -389,6 +397,14 @@ pub(super) fn render(
                 show_metadata::metadata(found.told.as_ref(), said, with_private)
             })
             .flatten(),
+        live: found
+            .live
+            .clone()
+            .filter(|_| viewable)
+            .map(|live| wire::LivePhoto {
+                still: live.still,
+                motion: live.motion,
+            }),
         visibility: fields
             .has("visibility")
             .then(|| said.visibility.as_str().to_owned()),

@@ -133,6 +133,7 @@ mod tests {
                 picture_hash: None,
                 cpu_us: 0,
                 scores: None,
+                live: None,
                 reason_code: None,
                 reason_detail: None,
                 inspected_at: None,

@@ -1,7 +1,8 @@
 //! What a file tells of how it was taken, from the child's word to what is kept of it.
 
 use safelight_catalog::file_metadata::Kept;
-use safelight_imaging::{Metadata, Place};
+use safelight_catalog::live_halves::LiveHalf;
+use safelight_imaging::{MediaType, Metadata, Place};
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
 use safelight_model::file_metadata::{FileMetadata, Harmless, MetadataPolicy, Private};
@@ -45,6 +46,22 @@ pub(super) fn kept(read: &FileMetadata, policy: MetadataPolicy) -> Option<Kept> 
     let harmless = serde_json::to_string(&read.harmless).ok()?;
     let private = keeps.then(|| serde_json::to_string(private).ok()).flatten();
     Some(Kept { harmless, private })
+}
+
+/// Which half of a Live Photo a file is, where it says so. Of what both halves say a digest is kept, whatever the policy: it tells
+/// nothing of its own, and joins nothing but two files of one owner.
+pub(super) fn live_half(
+    tenant_id: &str,
+    read: &FileMetadata,
+    media: Option<MediaType>,
+) -> Option<LiveHalf> {
+    let (said, media) = (read.private.live_id.as_ref()?, media?);
+    let said = said.trim().to_ascii_uppercase();
+    let is_motion = media.is_clip();
+    let hash = blake3::hash(format!("live\n{tenant_id}\n{said}").as_bytes());
+    // Half of it leaves no two that are the same by chance.
+    let key = hash.to_hex().get(..32)?.to_owned();
+    (!said.is_empty()).then_some(LiveHalf { key, is_motion })
 }
 
 /// Whether a moment can be shown: within the years that RFC 3339 has, with a day to spare for any zone.
@@ -129,6 +146,30 @@ mod tests {
             altitude_m: Some(1e9),
         });
         assert_eq!(place.map(|p| p.altitude_mm), Some(None));
+    }
+
+    #[test]
+    fn halves_have_the_same_key() {
+        let half = |tenant_id, said: &str, media| {
+            let said = Metadata {
+                live_id: Some(said.to_owned()),
+                ..Metadata::default()
+            };
+            live_half(tenant_id, &believed(said), Some(media))
+        };
+        let id = "1745E022-9712-43C7-B024-F308EC6413CB";
+        let still = half("ten", id, MediaType::Heic).unwrap();
+        let lower = format!("{} ", id.to_lowercase());
+        let motion = half("ten", &lower, MediaType::Mov).unwrap();
+        assert_eq!((still.is_motion, motion.is_motion), (false, true));
+        assert_eq!(still.key, motion.key);
+        assert!(!still.key.to_uppercase().contains(&id[..8]));
+        assert_ne!(half("other", id, MediaType::Heic), Some(still));
+        assert_eq!(half("ten", " ", MediaType::Heic), None);
+        assert_eq!(
+            live_half("ten", &FileMetadata::default(), Some(MediaType::Mov)),
+            None
+        );
     }
 
     #[test]

@@ -22,11 +22,12 @@ use safelight_objects::ObjectKey;
 use super::AtHand;
 use super::clip_pictures::clip_pictures;
 use super::fetch_original::{Fetched, disk_failed, fetch_kinds};
-use super::file_metadata::{believed, kept, too_long};
+use super::file_metadata::{believed, kept, live_half, too_long};
 use super::replace_lost::replace_lost;
 use super::sandbox::{RenderTask, Sandbox, SandboxError};
 use super::store_rendition::{store_rendition, tell_of_rendition};
 use super::tell_best_frame::tell_best_frame;
+use super::tell_other_half::tell_other_half;
 use crate::context::{Context, Owner};
 use crate::insights::record::{Told, record};
 use crate::queue::enqueue::{enqueue, enqueue_costing};
@@ -217,6 +218,7 @@ async fn render(
                 most.max_clip_seconds.of(&job.tenant_id),
             );
             found.metadata = kept(&said, policy);
+            found.live = live_half(&job.tenant_id, &said, clip);
         }
         let most = context.settings.max_clip_bytes;
         if found.reason.is_none() && blob.size_bytes > most {
@@ -273,8 +275,12 @@ async fn render(
             found.thumbhash = reply.thumbhash.map(|hash| BASE64_STANDARD.encode(hash));
             found.picture_hash = reply.picture_hash;
             if clip.is_none() {
-                let said = reply.metadata.take();
-                found.metadata = said.and_then(|said| kept(&believed(*said), policy));
+                let said = reply.metadata.take().map(|said| believed(*said));
+                found.metadata = said.as_ref().and_then(|said| kept(said, policy));
+                let media = Some(reply.media);
+                found.live = said
+                    .as_ref()
+                    .and_then(|said| live_half(&job.tenant_id, said, media));
             }
             let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
             let (tenant_id, blob_id) = (&job.tenant_id, &blob.blob_id);
@@ -522,6 +528,9 @@ async fn pass(
         None,
     )
     .await?;
+    if found.live.is_some() {
+        tell_other_half(tx, context, &holders).await?;
+    }
     let blob_id = &blob.blob_id;
     enqueue_costing(tx, context, class, kind, &owner, blob_id).await?;
     if is_clip {
@@ -585,7 +594,11 @@ async fn join(
         }
     }
     move_holders(tx, context, tenant_id, &blob.blob_id, event, reason).await?;
+    let joining = assets::of_blob(tx, tenant_id, &blob.blob_id).await?;
     blobs::merge(tx, tenant_id, &blob.blob_id, &twin.blob_id).await?;
+    if twin.live.is_some() {
+        tell_other_half(tx, context, &joining).await?;
+    }
     want_profile(tx, context, &owner, &twin.blob_id).await?;
     tell_best_frame(tx, context, tenant_id, &twin.blob_id).await?;
     for asset in there {

@@ -16,6 +16,7 @@ mod replace_lost;
 pub mod sandbox;
 mod store_rendition;
 mod tell_best_frame;
+mod tell_other_half;
 pub mod transcode;
 
 pub use at_hand::AtHand;

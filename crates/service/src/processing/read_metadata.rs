@@ -5,7 +5,8 @@
 
 use safelight_catalog::file_metadata::Kept;
 use safelight_catalog::jobs::Job;
-use safelight_catalog::{CatalogError, Tx, blobs, file_metadata};
+use safelight_catalog::live_halves::LiveHalf;
+use safelight_catalog::{CatalogError, Tx, assets, blobs, file_metadata};
 use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
@@ -13,8 +14,9 @@ use safelight_model::job::JobKind;
 use safelight_model::limits;
 
 use super::fetch_original::fetch_kinds;
-use super::file_metadata::{believed, kept};
+use super::file_metadata::{believed, kept, live_half};
 use super::sandbox::Sandbox;
+use super::tell_other_half::tell_other_half;
 use crate::context::{Context, Owner};
 use crate::queue::enqueue::enqueue_costing;
 use crate::work::{JobError, Results, results};
@@ -69,7 +71,7 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     };
     let media = blob.mime.as_deref().and_then(MediaType::of_mime);
     let is_readable = media.is_some_and(MediaType::is_readable);
-    let mut found = None;
+    let (mut found, mut half) = (None, None);
     // What would tell nothing is not fetched.
     if is_readable && blob.size_bytes <= limits::MAX_READ_BYTES {
         let fetched = fetch_kinds(context, &blob, MediaType::is_readable).await?;
@@ -77,7 +79,9 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
             found = match sandbox.read_metadata(file).await {
                 Ok(said) => {
                     let policy = context.settings.metadata_policies.of(&job.tenant_id);
-                    kept(&believed(*said), policy)
+                    let said = believed(*said);
+                    half = live_half(&job.tenant_id, &said, media);
+                    kept(&said, policy)
                 }
                 Err(error) if error.retryable() => {
                     tracing::warn!(%error, blob_id = blob.blob_id, "the sandbox failed");
@@ -104,7 +108,10 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     }
     let (context, job) = (context.clone(), job.clone());
     Ok(results(move |tx| {
-        Box::pin(async move { Ok(note(tx, &context, &job, found.as_ref()).await?) })
+        Box::pin(async move {
+            let (found, half) = (found.as_ref(), half.as_ref());
+            Ok(note(tx, &context, &job, found, half).await?)
+        })
     }))
 }
 
@@ -113,9 +120,14 @@ async fn note(
     context: &Context,
     job: &Job,
     found: Option<&Kept>,
+    half: Option<&LiveHalf>,
 ) -> Result<(), CatalogError> {
-    let (blob_id, now) = (&job.subject_id, context.now());
-    file_metadata::write_later(tx, &job.tenant_id, blob_id, found, now).await?;
+    let (tenant_id, blob_id, now) = (&job.tenant_id, &job.subject_id, context.now());
+    file_metadata::write_later(tx, tenant_id, blob_id, found, half, now).await?;
+    if half.is_some() {
+        let holders = assets::of_blob(tx, tenant_id, blob_id).await?;
+        tell_other_half(tx, context, &holders).await?;
+    }
     Ok(())
 }
 
@@ -124,5 +136,5 @@ async fn note(
 /// # Errors
 /// What the catalog says.
 pub async fn buried(tx: &mut Tx<'_>, context: &Context, job: &Job) -> Result<(), CatalogError> {
-    note(tx, context, job, None).await
+    note(tx, context, job, None, None).await
 }

@@ -83,10 +83,14 @@ pub(super) async fn delete(
     let (tenant_id, owner_id) = (&owner.tenant_id, &owner.owner_id);
     let outcome =
         deletions::delete(tx, tenant_id, owner_id, asset_id, meant, &event_id, now).await?;
-    let (asset_id, doomed) = match outcome {
+    let (asset_id, doomed, parted) = match outcome {
         Outcome::Nothing => return Ok(None),
         Outcome::Before(asset_id) | Outcome::Kept(asset_id) => return Ok(Some(asset_id)),
-        Outcome::Deleted { asset_id, doomed } => (asset_id, doomed),
+        Outcome::Deleted {
+            asset_id,
+            doomed,
+            parted,
+        } => (asset_id, doomed, parted),
     };
     let told = Told {
         kind: "asset.deleted",
@@ -94,6 +98,14 @@ pub(super) async fn delete(
         asset_id: &asset_id,
     };
     record(tx, context, told).await?;
+    for asset_id in &parted {
+        let told = Told {
+            kind: "asset.updated",
+            owner,
+            asset_id,
+        };
+        record(tx, context, told).await?;
+    }
     for blob_id in &doomed {
         enqueue_in(tx, context, Lane::Standard, JobKind::Purge, owner, blob_id).await?;
     }
