@@ -59,13 +59,23 @@ pub(crate) fn read(r: &Row, first: usize) -> Result<Option<LiveHalf>, CatalogErr
     }))
 }
 
-/// Notes which half the blob `of` is for every asset whose primary file is in the blob `held`.
-async fn note(tx: &mut Tx<'_>, tenant_id: &str, held: &str, of: &str) -> Result<(), CatalogError> {
-    // The kind is compared so that no planner without statistics takes `resources_primary` for it.
-    let from = "FROM blobs b CROSS JOIN resources r CROSS JOIN assets a
+/// Who holds a blob, with what another says. Without statistics SQLite would go through all of a tenant's resources.
+fn holders(on_postgres: bool) -> String {
+    let by = match on_postgres {
+        true => "",
+        false => "INDEXED BY resources_by_blob",
+    };
+    format!(
+        "FROM blobs b CROSS JOIN resources r {by} CROSS JOIN assets a
           WHERE b.tenant_id = $1 AND b.blob_id = $3 AND b.live_key IS NOT NULL AND b.reason_code IS NULL
             AND r.tenant_id = $1 AND r.blob_id = $2 AND r.kind || '' = 'primary'
-            AND a.tenant_id = r.tenant_id AND a.asset_id = r.asset_id AND a.state <> 'deleted'";
+            AND a.tenant_id = r.tenant_id AND a.asset_id = r.asset_id AND a.state <> 'deleted'"
+    )
+}
+
+/// Notes which half the blob `of` is for every asset whose primary file is in the blob `held`.
+async fn note(tx: &mut Tx<'_>, tenant_id: &str, held: &str, of: &str) -> Result<(), CatalogError> {
+    let from = holders(tx.is_postgres());
     let values = values![tenant_id, held, of];
     // SQLite has one writer.
     if tx.is_postgres() {
