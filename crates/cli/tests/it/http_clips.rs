@@ -209,14 +209,14 @@ async fn a_clip_is_shown_and_played(database: Database) {
     assert_eq!(part.bytes().await.unwrap(), &b"ftyp"[..]);
 }
 
-/// A clip of six seconds that is red for 0.9, and then green.
+/// A clip of six seconds that is red for 0.9, and then green, with no key frame but the first.
 fn changing() -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("clip.mov");
     let source = "color=c=red:size=960x540:rate=30:duration=0.9[a];
                   color=c=lime:size=960x540:rate=30:duration=5.1[b];[a][b]concat";
     let args = ["-v", "error", "-f", "lavfi", "-i", source];
-    let how = ["-force_key_frames", "0.9", "-c:v", "libx264"];
+    let how = ["-g", "300", "-sc_threshold", "0", "-c:v", "libx264"];
     let args = args.into_iter().chain(how).map(std::ffi::OsStr::new);
     let args: Vec<_> = args.chain([path.as_os_str()]).collect();
     tool("ffmpeg", &args);

@@ -70,7 +70,7 @@ async fn halves_find_each_other_in_either_order(database: Database) {
 
         // Without the clip the still is alone, and hears of it; the clip that comes again is joined.
         let path = format!("/v1/assets/{of_motion}");
-        caller.delete(&path).await.expect(200);
+        caller.delete(&path).await.expect(202);
         assert_eq!(live(&caller, of_still).await, Value::Null);
         let told = updates(&rig, of_still).await;
         assert_eq!(told, if still_first { 2 } else { 1 });

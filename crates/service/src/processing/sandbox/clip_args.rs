@@ -36,9 +36,9 @@ pub(super) fn probe(max_pixels: u64) -> Vec<String> {
     args
 }
 
-/// What makes a PNG of one picture, that of the last key frame before.
+/// What makes a PNG of the picture at `at_s`.
 pub(super) fn frame(facts: &ClipFacts, at_s: f64) -> Vec<String> {
-    let mut args = opened(facts, at_s);
+    let mut args = opened(facts, at_s, &["-noaccurate_seek"]);
     let mut filters = filters(facts);
     // Packed, and said to be what it is now.
     filters.push("format=rgb24".to_owned());
@@ -61,11 +61,11 @@ pub(super) fn frame(facts: &ClipFacts, at_s: f64) -> Vec<String> {
 
 /// What makes its [`STREAM`].
 pub(super) fn stream(facts: &ClipFacts) -> Vec<String> {
-    let mut args = opened(facts, 0.0);
+    let mut args = opened(facts, 0.0, &[]);
     if let Some(track) = facts.sound {
         args.extend(["-map".to_owned(), format!("0:{track}")]);
     }
-    args.extend(recoded(facts, &STREAM, STREAM_SHORT_EDGE, Vec::new()));
+    args.extend(recoded(facts, &STREAM, STREAM_SHORT_EDGE));
     args.extend(texts(&[
         "-crf",
         "23",
@@ -98,15 +98,8 @@ pub(super) fn stream(facts: &ClipFacts) -> Vec<String> {
 
 /// What makes its [`PREVIEW_CLIP`], which begins with the picture that [`frame`] makes with the same `at_s`.
 pub(super) fn preview(facts: &ClipFacts, at_s: f64) -> Vec<String> {
-    let mut args = opened(facts, at_s);
-    // The key frame before is its beginning, by whose time what it begins at is counted.
-    let first = vec!["setpts=PTS-STARTPTS".to_owned()];
-    args.extend(recoded(
-        facts,
-        &PREVIEW_CLIP,
-        PREVIEW_CLIP_SHORT_EDGE,
-        first,
-    ));
+    let mut args = opened(facts, at_s, &[]);
+    args.extend(recoded(facts, &PREVIEW_CLIP, PREVIEW_CLIP_SHORT_EDGE));
     args.extend(["-t".to_owned(), PREVIEW_CLIP_S.to_string()]);
     args.extend(["-fpsmax".to_owned(), PREVIEW_CLIP_FPS.to_string()]);
     args.extend(texts(&[
@@ -135,13 +128,13 @@ fn input(max_pixels: u64) -> Vec<String> {
     args
 }
 
-/// ffmpeg with the track of the picture, from the key frame before.
-fn opened(facts: &ClipFacts, at_s: f64) -> Vec<String> {
+/// ffmpeg with the track of the picture, from `at_s` on, which is sought in this way.
+fn opened(facts: &ClipFacts, at_s: f64, how: &[&str]) -> Vec<String> {
     let mut args = texts(&["-nostdin", "-hide_banner", "-v", "error", "-y"]);
     args.extend(["-threads".to_owned(), THREADS.to_string()]);
     if at_s > 0.0 {
-        args.extend(texts(&["-noaccurate_seek", "-ss"]));
-        args.push(format!("{at_s:.3}"));
+        args.extend(texts(how));
+        args.extend(["-ss".to_owned(), format!("{at_s:.3}")]);
     }
     args.extend(input(facts.max_pixels));
     args.extend(["-map".to_owned(), format!("0:{}", facts.track)]);
@@ -149,11 +142,10 @@ fn opened(facts: &ClipFacts, at_s: f64) -> Vec<String> {
 }
 
 /// A picture in H.264 within the edges of `preset`, that says nothing of where it comes from.
-fn recoded(facts: &ClipFacts, preset: &Preset, short_edge: u32, first: Vec<String>) -> Vec<String> {
+fn recoded(facts: &ClipFacts, preset: &Preset, short_edge: u32) -> Vec<String> {
     let (width, height) = size_within(facts, preset.long_edge, short_edge);
-    let mut filters = first;
-    // Smaller before the rest, which costs by the pixel.
-    filters.push(format!("scale={width}:{height}"));
+    // Smaller first: the rest costs by the pixel.
+    let mut filters = vec![format!("scale={width}:{height}")];
     let rest = self::filters(facts).into_iter();
     filters.extend(rest.filter(|f| !f.starts_with("scale=")));
     // Some phones use all of a byte for light; players that do not look take it for the usual range.
