@@ -146,7 +146,7 @@ async fn tell_of_preview(
                     Ok(stored) => {
                         let holders = assets::of_blob(tx, tenant_id, blob_id).await?;
                         renditions::store(tx, tenant_id, blob_id, &stored, now).await?;
-                        tell_of_rendition(tx, &context, &holders, &stored.preset).await
+                        tell_of_rendition(tx, &context, &holders, &stored.preset.label()).await
                     }
                     Err((code, detail)) => {
                         let (preview, why) = (&preset::PREVIEW_CLIP, (code, detail.as_str()));
