@@ -43,6 +43,10 @@ pub struct Member {
     pub state: String,
     /// The asset's reason.
     pub reason_code: Option<String>,
+    /// How long its file is, as was declared or is known by now; 0 where nobody knows yet.
+    pub size_bytes: i64,
+    /// The file's hash, as was declared or is known by now.
+    pub sha256: Option<String>,
 }
 
 /// One capture.
@@ -89,8 +93,11 @@ pub async fn members(
 ) -> Result<Vec<Member>, CatalogError> {
     let rows = tx
         .rows(
-            "SELECT m.client_ref, m.role, a.asset_id, a.state, a.reason_code
+            "SELECT m.client_ref, m.role, a.asset_id, a.state, a.reason_code, COALESCE(b.size_bytes, r.size_bytes, 0),
+                    COALESCE(b.sha256, r.sha256)
                FROM capture_assets m JOIN assets a ON a.tenant_id = m.tenant_id AND a.asset_id = m.asset_id
+               LEFT JOIN resources r ON r.tenant_id = a.tenant_id AND r.asset_id = a.asset_id AND r.kind = 'primary'
+               LEFT JOIN blobs b ON b.tenant_id = r.tenant_id AND b.blob_id = r.blob_id
               WHERE m.tenant_id = $1 AND m.capture_id = $2 ORDER BY m.position",
             values![tenant_id, capture_id],
         )
@@ -103,6 +110,8 @@ pub async fn members(
                 asset_id: r.text(2)?,
                 state: r.text(3)?,
                 reason_code: r.maybe_text(4)?,
+                size_bytes: r.int(5)?,
+                sha256: r.maybe_text(6)?,
             })
         })
         .collect()

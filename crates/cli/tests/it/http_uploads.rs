@@ -17,6 +17,7 @@ on_both_databases!(
     a_url_without_a_hash_stores_once,
     what_arrived_is_compared_with_what_was_declared,
     an_upload_that_is_given_up_expires_and_leaves_nothing,
+    other_bytes_under_a_reference_that_was_used_are_refused,
     what_is_sent_in_another_s_place_stands_for_it,
     only_an_asset_of_the_same_owner_that_comes_takes_another_s_place,
     an_upload_lives_as_long_as_the_settings_say,
@@ -353,10 +354,54 @@ async fn what_is_sent_in_another_s_place_stands_for_it(database: Database) {
     assert_ne!(third, small_id);
     ann.ready(&third).await;
     assert_eq!(ann.get(&small_upload).await.expect(200)["state"], "merged");
+    // Giving up what is merged changes nothing, and is not answered by the advice to delete the other's picture.
+    let given_up = ann.delete(&small_upload).await.expect(200);
+    assert_eq!(given_up["asset_id"], third.as_str());
     for id in [large_id, small_id] {
         assert_eq!(ann.asset(id).await["asset_id"], third);
     }
     assert_eq!(listed(&ann).await, [third]);
+}
+
+/// As by a camera whose numbers begin again: the answer must not be that all is there.
+async fn other_bytes_under_a_reference_that_was_used_are_refused(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let (file, other) = (photo(1), photo(2));
+    let request = capture(&[&file]);
+    let with = |bytes: &[u8], tells_hash: bool| {
+        let mut request = request.clone();
+        let resource = &mut request["assets"][0]["resources"][0];
+        resource["size_bytes"] = json!(bytes.len());
+        resource["sha256"] = json!(sha256(bytes));
+        if !tells_hash {
+            resource.as_object_mut().unwrap().remove("sha256");
+        }
+        request
+    };
+    let longer = [&file[..], b"more"].concat();
+    let made = ann.post("/v1/captures", &with(&file, false)).await;
+    let made = made.expect(201);
+    let asset = &made["assets"][0];
+    let again = async |request: Value| ann.post("/v1/captures", &request).await;
+    // Before a byte was sent only the length is known.
+    let refused = again(with(&longer, false)).await;
+    let problem = refused.problem(422, "validation_failed");
+    assert_eq!(problem["field"], "assets[0]", "{problem}");
+    ann.send(asset, &file).await;
+    ann.complete(text(&asset["uploads"][0]["upload_id"]))
+        .await
+        .expect(200);
+    ann.ready(text(&asset["asset_id"])).await;
+    for wrong in [with(&other, true), with(&longer, false)] {
+        again(wrong).await.problem(422, "validation_failed");
+    }
+    // The same bytes are found again, whatever is told of them.
+    for right in [with(&file, true), with(&file, false)] {
+        let found = again(right).await.expect(201);
+        assert_eq!(found["capture_id"], made["capture_id"]);
+        assert_eq!(found["assets"][0]["state"], "ready");
+    }
 }
 
 async fn only_an_asset_of_the_same_owner_that_comes_takes_another_s_place(database: Database) {

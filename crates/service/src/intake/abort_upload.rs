@@ -69,7 +69,7 @@ pub async fn abort_upload(
                     state: State::Deleted.as_str().to_owned(),
                 });
             }
-            UploadState::Completing | UploadState::Completed | UploadState::Merged => {
+            UploadState::Completing | UploadState::Completed => {
                 return Err(AbortError::Whole(upload.state.as_str()));
             }
             UploadState::Open => match superseded_by {
@@ -78,7 +78,8 @@ pub async fn abort_upload(
                 }
                 Some(successor) => supersede(context, &upload, successor).await?,
             },
-            UploadState::Aborted | UploadState::Expired => {
+            // One that was merged is given up already: its bytes are another asset's.
+            UploadState::Aborted | UploadState::Expired | UploadState::Merged => {
                 let mut reader = context.catalog.reader().await?;
                 let mut tx = reader.tx();
                 let asset = assets::standing_for(&mut tx, &upload.tenant_id, &upload.asset_id);

@@ -150,6 +150,7 @@ pub async fn initiate_capture(
         Initiated::Existing(capture_id) => {
             let initiated = read_capture::initiated(context, owner, &capture_id).await?;
             check_known(request, &initiated)?;
+            check_bytes(context, owner, &capture_id, &request.assets).await?;
             Ok((initiated, true))
         }
         Initiated::Made(held) => {
@@ -180,6 +181,23 @@ fn check_known(
         Some(i) => Err(invalid(
             format!("assets[{i}].client_ref"),
             "the capture of this client_ref was initiated without this asset: use a new client_ref for a new capture",
+        )),
+    }
+}
+
+/// Refuses other bytes than the capture of this reference was initiated with: they would be lost.
+pub(super) async fn check_bytes(
+    context: &Context,
+    owner: &Owner,
+    capture_id: &str,
+    assets: &[InitiateAsset],
+) -> Result<(), InitiateError> {
+    let contradicted = read_capture::contradicted(context, owner, capture_id, assets).await;
+    match contradicted.map_err(|e| InitiateError::Catalog(Arc::new(e)))? {
+        None => Ok(()),
+        Some(i) => Err(invalid(
+            format!("assets[{i}]"),
+            "the capture of this client_ref was initiated with other bytes: use a new client_ref for a new capture",
         )),
     }
 }

@@ -1,7 +1,8 @@
 //! `GET /v1/captures/{id}`, and the answer to an initiation that came before.
 
 use safelight_api::captures::{
-    AssetInitiated, Capture, CaptureAsset, CaptureInitiated, UploadPlanned,
+    AssetInitiated, Capture, CaptureAsset, CaptureInitiated, InitiateAsset, InitiateResource,
+    UploadPlanned,
 };
 use safelight_catalog::best_frames;
 use safelight_catalog::captures::{self, Member};
@@ -101,6 +102,30 @@ fn open_uploads<'a>(uploads: &'a [Upload], asset_id: &'a str) -> impl Iterator<I
     uploads.iter().filter(move |u| {
         u.asset_id == asset_id && matches!(u.state, UploadState::Open | UploadState::Completing)
     })
+}
+
+/// Which asset of a request, if any, is of other bytes than its capture was initiated with, as far as both are known.
+///
+/// # Errors
+/// If the catalog fails.
+pub(super) async fn contradicted(
+    context: &Context,
+    owner: &Owner,
+    capture_id: &str,
+    assets: &[InitiateAsset],
+) -> Result<Option<usize>, CatalogError> {
+    let mut reader = context.catalog.reader().await?;
+    let members = captures::members(&mut reader.tx(), &owner.tenant_id, capture_id).await?;
+    let is_other = |member: &Member, told: &InitiateResource| match (&member.sha256, &told.sha256) {
+        (Some(known), Some(told)) => known != told,
+        // What is 0 bytes long so far is not known.
+        _ => member.size_bytes > 0 && told.size_bytes > 0 && member.size_bytes != told.size_bytes,
+    };
+    Ok(assets.iter().position(|asset| {
+        let member = members.iter().find(|m| m.client_ref == asset.client_ref);
+        let primary = asset.resources.iter().find(|r| r.kind == "primary");
+        member.zip(primary).is_some_and(|(m, r)| is_other(m, r))
+    }))
 }
 
 /// The answer to an initiation, rendered anew: present states, fresh URLs.

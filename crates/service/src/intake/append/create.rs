@@ -7,7 +7,7 @@ use safelight_model::ids;
 use safelight_model::plan::Transport;
 
 use super::super::check_capture::invalid;
-use super::super::initiate_capture::{InitiateError, Key, prepare};
+use super::super::initiate_capture::{InitiateError, Key, check_bytes, prepare};
 use super::super::initiation_queue::InitiationQueue;
 use super::super::read_capture::ReadError;
 use crate::context::{Context, Owner};
@@ -88,7 +88,16 @@ pub async fn create(
             .map(|a| a.upload_id)
             .next()
             .unwrap_or_default()),
-        Initiated::Existing(capture_id) => existing(context, owner, &capture_id).await,
+        Initiated::Existing(capture_id) => {
+            let mut told = request.assets;
+            for resource in told.iter_mut().flat_map(|asset| &mut asset.resources) {
+                if !is_length_known {
+                    resource.size_bytes = 0;
+                }
+            }
+            check_bytes(context, owner, &capture_id, &told).await?;
+            existing(context, owner, &capture_id).await
+        }
     }
 }
 
