@@ -27,6 +27,9 @@ pub struct WithoutAvif {
     pub height: Option<i64>,
 }
 
+/// So many are looked at in one go. In a long backlog those that wait for their `display` are the first, and leave by themselves.
+const LOOKED_AT: i64 = 2000;
+
 /// The question, of which SQLite is told the index: it has no reason to think that so few are left.
 fn question(on_postgres: bool) -> String {
     let by = match on_postgres {
@@ -39,10 +42,11 @@ fn question(on_postgres: bool) -> String {
                      ELSE COALESCE((SELECT r.owner_id FROM resources r
                                      WHERE r.tenant_id = b.tenant_id AND r.blob_id = b.blob_id LIMIT 1), '') END,
                 b.mime, b.width, b.height
-           FROM blobs b {by}
-          WHERE b.avif_sought_at IS NULL AND b.state = 'live' AND b.verdict = 'clean' AND b.reason_code IS NULL
-            AND b.width IS NOT NULL
-            AND (SELECT COUNT(*) FROM renditions d
+           FROM (SELECT w.tenant_id, w.blob_id, w.scope, w.mime, w.width, w.height FROM blobs w {by}
+                  WHERE w.avif_sought_at IS NULL AND w.state = 'live' AND w.verdict = 'clean' AND w.reason_code IS NULL
+                    AND w.width IS NOT NULL
+                  ORDER BY w.tenant_id, w.blob_id LIMIT {LOOKED_AT}) b
+          WHERE (SELECT COUNT(*) FROM renditions d
                   WHERE d.tenant_id = b.tenant_id AND d.blob_id = b.blob_id AND d.preset = 'display'
                     AND d.state = 'pending') = 0
           ORDER BY b.tenant_id, b.blob_id LIMIT $1"

@@ -38,11 +38,22 @@ pub async fn choose(tx: &mut Tx<'_>, preset: &Preset, at: Micros) -> Result<Numb
             values![preset.name, version],
         )
         .await?;
-    match written {
-        None => Ok(Numbers { long_edge, quality }),
-        Some(row) => Ok(Numbers {
-            long_edge: row.int(0)?,
-            quality: row.int(1)?,
-        }),
-    }
+    // It was written just now, if not before.
+    let row = written.ok_or(CatalogError::Refused(sqlx::Error::RowNotFound))?;
+    Ok(Numbers {
+        long_edge: row.int(0)?,
+        quality: row.int(1)?,
+    })
+}
+
+/// Names and versions of all that was ever chosen.
+///
+/// # Errors
+/// What the database says.
+pub async fn all(tx: &mut Tx<'_>) -> Result<Vec<(String, i64)>, CatalogError> {
+    tx.rows("SELECT name, version FROM preset_versions", &[])
+        .await?
+        .iter()
+        .map(|row| Ok((row.text(0)?, row.int(1)?)))
+        .collect()
 }

@@ -66,8 +66,8 @@ async fn shown(f: &Fixture, owner: &str, live: Option<LiveHalf>) -> String {
 
 async fn live(f: &Fixture, asset_id: &str) -> Option<Live> {
     let mut reader = f.catalog.reader().await.unwrap();
-    let all = live_halves::of_assets(&mut reader.tx(), TENANT, &[asset_id, "ast_other"]);
-    let mut all = all.await.unwrap();
+    let (tx, asked) = (&mut reader.tx(), [asset_id, "ast_other"]);
+    let mut all = live_halves::of_assets(tx, TENANT, &asked).await.unwrap();
     let found = all.remove(asset_id);
     assert!(all.is_empty());
     found

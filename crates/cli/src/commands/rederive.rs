@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use safelight_catalog::{SCHEMA_VERSION, Schema};
+use safelight_catalog::{SCHEMA_VERSION, Schema, keys};
 use safelight_model::preset::CHANGEABLE;
 use safelight_service::processing::rederive::{Found, Which, rederive};
 
@@ -36,6 +36,10 @@ pub async fn run(args: RederiveArgs, global: &GlobalArgs) -> anyhow::Result<Exit
         version == SCHEMA_VERSION,
         "the catalog has schema version {version}, and this program works with {SCHEMA_VERSION}: run `safelight migrate` first"
     );
+    if let Some(tenant) = &args.tenant {
+        let known = keys::tenants(&mut context.catalog.reader().await?.tx()).await?;
+        anyhow::ensure!(known.contains(tenant), "there is no tenant {tenant}");
+    }
     presets::choose(&context).await?;
     let which = Which {
         tenant_id: args.tenant,

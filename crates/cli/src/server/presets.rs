@@ -1,8 +1,9 @@
 //! By which versions of presets pictures are made, by tenant.
 
-use anyhow::bail;
-use safelight_catalog::{CatalogError, preset_versions};
+use safelight_catalog::CatalogError;
+use safelight_catalog::preset_versions::{self, Numbers};
 use safelight_model::per_tenant::PerTenant;
+use safelight_model::preset::Preset;
 use safelight_model::tenant_presets::{TenantPresets, numbers};
 use safelight_service::context::Context;
 
@@ -21,26 +22,35 @@ impl Resolved {
 /// # Errors
 /// A version means something else already: to links and caches out there, and perhaps to another server.
 pub async fn choose(context: &Context) -> anyhow::Result<()> {
-    for preset in context.settings.presets.own() {
-        let at = context.now();
-        let means = context
-            .catalog
-            .write::<_, CatalogError, _>(move |tx| {
-                Box::pin(async move { preset_versions::choose(tx, &preset, at).await })
-            })
-            .await?;
-        let wanted = (i64::from(preset.long_edge), i64::from(preset.quality));
-        if wanted != (means.long_edge, means.quality) {
-            let of = format!("{}@{}", preset.name, preset.version);
-            bail!(
-                "presets: {of} cannot be {}, since it was {}/{} before, and pictures, links and caches go by the version: give the new numbers a higher one",
-                numbers(&preset),
-                means.long_edge,
-                means.quality
-            );
-        }
-    }
-    Ok(())
+    let (own, at) = (context.settings.presets.own(), context.now());
+    let chosen = context.catalog.write::<_, ChooseError, _>(move |tx| {
+        Box::pin(async move {
+            for preset in own {
+                let means = preset_versions::choose(tx, &preset, at).await?;
+                let wanted = (i64::from(preset.long_edge), i64::from(preset.quality));
+                if wanted != (means.long_edge, means.quality) {
+                    // Then none of them is written down.
+                    return Err(ChooseError::Otherwise(preset, means));
+                }
+            }
+            Ok(())
+        })
+    });
+    Ok(chosen.await?)
+}
+
+/// Why versions were not chosen.
+#[derive(Debug, thiserror::Error)]
+enum ChooseError {
+    /// One of them means something else.
+    #[error(
+        "presets: {}@{} cannot be {}, since it was {}/{} before, and pictures, links and caches go by the version: give the new numbers a higher one",
+        .0.name, .0.version, numbers(.0), .1.long_edge, .1.quality
+    )]
+    Otherwise(Preset, Numbers),
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
 }
 
 #[cfg(test)]

@@ -47,7 +47,11 @@ pub async fn run(
         all.any(|r| r.preset == p.name && r.version == version && r.state == state)
     };
     let own = context.presets(tenant_id).derived();
-    let mut presets: Vec<Preset> = own.into_iter().filter(|p| !is_in(p, "ready")).collect();
+    // All of them or none: what one is scaled from goes by what is made beside it, and a file that is made again is to be the same one.
+    let mut presets: Vec<Preset> = match own.iter().all(|p| is_in(p, "ready")) {
+        true => Vec::new(),
+        false => own.to_vec(),
+    };
     // The cover and the square, which inspection made, are to be made again if the store has lost them.
     let is_lost = |p: &Preset| is_in(p, "pending");
     presets.extend([preset::COVER, preset::SQUARE].into_iter().filter(is_lost));
@@ -90,6 +94,9 @@ pub async fn run(
     let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
     let mut stored = Vec::with_capacity(reply.renditions.len());
     for made in reply.renditions {
+        if is_in(&made.preset, "ready") {
+            continue;
+        }
         stored.push(store_rendition(context, tenant_id, blob_id, asset_id, made).await?);
     }
     let class = CostClass::of_picture(blob.mime.as_deref(), blob.width, blob.height);
@@ -119,7 +126,10 @@ pub async fn run(
                 best_frames::score(tx, tenant_id, blob_id, scores, now).await?;
                 tell_best_frame(tx, &context, tenant_id, blob_id).await?;
             }
-            if context.settings.avif {
+            let has_display = stored
+                .iter()
+                .any(|one| one.preset.name == preset::DISPLAY.name);
+            if context.settings.avif && has_display {
                 let owner = Owner {
                     tenant_id: job.tenant_id.clone(),
                     owner_id: job.owner_id.clone(),
@@ -135,7 +145,17 @@ pub async fn run(
 /// Another did it, or a job that goes by other settings.
 fn nothing_to_make(context: &Context, job: &Job) -> Results {
     let (context, job) = (context.clone(), job.clone());
-    results(move |tx| Box::pin(async move { Ok(forget_others(tx, &context, &job).await?) }))
+    results(move |tx| {
+        Box::pin(async move {
+            if blobs::hold(tx, &job.tenant_id, &job.subject_id)
+                .await?
+                .is_some()
+            {
+                forget_others(tx, &context, &job).await?;
+            }
+            Ok(())
+        })
+    })
 }
 
 /// What a version that is made no more was to make, or what the store has lost of it, is not waited for.

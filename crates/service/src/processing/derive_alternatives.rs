@@ -180,7 +180,17 @@ fn is_worth(made: &Preset, bytes: usize, known: &[Rendition]) -> bool {
 /// There is nothing to make.
 fn nothing(context: &Context, job: &Job) -> Results {
     let (context, job) = (context.clone(), job.clone());
-    results(move |tx| Box::pin(async move { Ok(note(tx, &context, &job).await?) }))
+    results(move |tx| {
+        Box::pin(async move {
+            if blobs::hold(tx, &job.tenant_id, &job.subject_id)
+                .await?
+                .is_some()
+            {
+                note(tx, &context, &job).await?;
+            }
+            Ok(())
+        })
+    })
 }
 
 fn not_made(error: &SandboxError, blob_id: &str) -> JobError {

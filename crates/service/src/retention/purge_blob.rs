@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use safelight_catalog::jobs::{self, Job};
 use safelight_catalog::renditions::{self, Rendition};
-use safelight_catalog::{assets, blobs, uploads};
+use safelight_catalog::{assets, blobs, preset_versions, uploads};
 use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
 use safelight_model::job::JobKind;
@@ -34,14 +34,19 @@ fn not_yet(error: &StoreError) -> JobError {
 }
 
 /// Whatever may have been made of a blob, whether a row tells of its object or not.
-fn labels(context: &Context, tenant_id: &str, made: &[Rendition]) -> Vec<Label> {
-    let own = context.presets(tenant_id);
+fn labels(chosen: &[(String, i64)], made: &[Rendition]) -> Vec<Label> {
+    let in_formats = |(name, version): &(String, i64)| {
+        let version = u32::try_from(*version).ok();
+        let label = |extension| variant::in_format(name, version?, extension);
+        ["webp", "jpg", "avif"]
+            .into_iter()
+            .filter_map(label)
+            .collect::<Vec<Label>>()
+    };
     let mut labels: Vec<Label> = preset::every()
         .chain(variant::all())
-        .chain(own.derived())
-        .chain(own.in_bulk())
-        .chain(own.on_request())
         .map(|preset| preset.label())
+        .chain(chosen.iter().flat_map(in_formats))
         .chain(made.iter().filter_map(|row| {
             let version = u32::try_from(row.version).ok()?;
             variant::of_slot(&row.preset, version)
@@ -62,6 +67,7 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
     let blob = blobs::find(&mut reader.tx(), tenant_id, blob_id).await?;
     let holders = assets::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
     let made = renditions::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
+    let chosen = preset_versions::all(&mut reader.tx()).await?;
     let upload = match &blob {
         Some(blob) => uploads::of_key(&mut reader.tx(), &blob.object_key).await?,
         None => None,
@@ -90,7 +96,7 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
             detail: e.to_string(),
         };
         let mut keys = vec![ObjectKey::parse(&blob.object_key).map_err(unreadable)?];
-        for label in labels(context, tenant_id, &made) {
+        for label in labels(&chosen, &made) {
             keys.push(ObjectKey::rendition(tenant_id, blob_id, &label).map_err(unreadable)?);
         }
         // Of one that was asked for only the row tells, and not of what kind it was to be.
