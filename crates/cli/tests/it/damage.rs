@@ -4,6 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use safelight_model::limits;
+use safelight_objects::{ObjectKey, ownership};
+use safelight_service::retention::catalog_mark;
+use safelight_service::retention::sweep::sweep_all;
 use safelight_testkit::server::Server;
 use safelight_testkit::wait;
 use serde_json::{Value, json};
@@ -11,17 +15,25 @@ use serde_json::{Value, json};
 use crate::http_rig::{
     Database, Rig, fetch, http, large_photo, on_both_databases, options, photo, text,
 };
+use crate::in_process::{InProcess, TENANT};
+use crate::sweep::{DAY, ended, found, put};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 on_both_databases!(
     a_damaged_original_is_found_and_not_given_out,
     an_original_that_was_damaged_before_it_was_looked_at_fails,
+    a_damaged_orphan_stops_no_sweep,
 );
 
 /// The file of the only original.
 fn original(data_dir: &Path) -> PathBuf {
-    let bucket = data_dir.join("store/buckets/safelight");
+    largest(&data_dir.join("store"))
+}
+
+/// The file of the largest original of a store.
+fn largest(store_dir: &Path) -> PathBuf {
+    let bucket = store_dir.join("buckets/safelight");
     let mut ahead = vec![bucket.join("objects/o"), bucket.join("uploads")];
     let mut largest: Option<(u64, PathBuf)> = None;
     while let Some(dir) = ahead.pop() {
@@ -137,4 +149,38 @@ async fn an_original_that_was_damaged_before_it_was_looked_at_fails(database: Da
         );
         std::fs::remove_file(file).unwrap();
     }
+}
+
+/// Of two objects that no row stands for the store cannot read one.
+async fn a_damaged_orphan_stops_no_sweep(database: Database) {
+    let service = InProcess::start(database).await;
+    let (context, store) = (&service.context, &service.context.objects);
+    let entropy = context.entropy.as_ref();
+    let own = ownership(&context.catalog_id, TENANT, "ast_nobody");
+    let key = || ObjectKey::original(TENANT, context.now(), entropy).unwrap();
+    let (damaged, whole) = (key(), key());
+    put(store, &damaged, Some(&own)).await;
+    let file = largest(&service.store_dir());
+    let last = std::fs::metadata(&file).unwrap().len() as usize - 40;
+    flip(&file, last);
+    put(store, &whole, Some(&own)).await;
+    ended(context, &damaged).await;
+    ended(context, &whole).await;
+    catalog_mark::raise(context, context.now()).await.unwrap();
+    service.clock.advance(2 * DAY);
+    sweep_all(context, false).await.unwrap();
+    let kept_because = async |key: &ObjectKey| {
+        let all = found(context).await;
+        let one = all.into_iter().find(|f| f.object_key == key.as_str());
+        one.map(|f| f.kept_because.unwrap_or_default())
+    };
+    assert_eq!(kept_because(&whole).await.as_deref(), Some(""));
+    let why = kept_because(&damaged).await.unwrap();
+    assert!(why.contains("cannot read it"), "{why}");
+    service.clock.advance(limits::ORPHAN_GRACE + DAY);
+    sweep_all(context, true).await.unwrap();
+    assert_eq!(kept_because(&whole).await, None);
+    assert!(store.head(&whole).await.unwrap().is_none());
+    assert!(kept_because(&damaged).await.is_some());
+    assert!(file.exists());
 }

@@ -1,6 +1,7 @@
 //! The service in this process, over real sockets, a real database and a store, with a clock that is moved by hand:
 //! for what takes days. Nothing happens in it by itself.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ pub struct InProcess {
     /// The URL of its database.
     pub catalog_url: String,
     base: String,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl InProcess {
@@ -123,7 +124,7 @@ impl InProcess {
             clock,
             catalog_url,
             base,
-            _dir: dir,
+            dir,
         }
     }
 
@@ -135,6 +136,11 @@ impl InProcess {
             token: Some(SECRET.to_owned()),
             owner: Some(owner.to_owned()),
         }
+    }
+
+    /// Where its embedded store keeps things.
+    pub fn store_dir(&self) -> PathBuf {
+        self.dir.path().join("store")
     }
 
     /// As another janitor would be: with the same store, over another handle on the same catalog.

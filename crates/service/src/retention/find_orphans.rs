@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::compare::{Page, compare};
 use super::sweep::SweepError;
-use super::whose::{LOST, NO_AGE, NO_KEY, NO_TENANT, Whose, is_tenant, whose};
+use super::whose::{DAMAGED, LOST, NO_AGE, NO_KEY, NO_TENANT, Said, Whose, ask, is_tenant, whose};
 use crate::context::{Context, Owner};
 
 /// Objects and rows of a page.
@@ -167,16 +167,15 @@ async fn orphan(
     }
     let (kind, kept_because) = match ObjectKey::parse(&object.key) {
         Err(_) => (FindingKind::OrphanObject, Some(NO_KEY.to_owned())),
-        Ok(key) => {
-            let Some(head) = context.objects.head(&key).await? else {
-                return Ok(None);
-            };
-            match whose(context, &key, &head.metadata).await? {
+        Ok(key) => match ask(context, &key).await? {
+            Said::Nothing => return Ok(None),
+            Said::Damaged => (FindingKind::OrphanObject, Some(DAMAGED.to_owned())),
+            Said::Head(head) => match whose(context, &key, &head.metadata).await? {
                 Whose::Ours => (FindingKind::OrphanObject, None),
                 Whose::AnotherCatalogs(why) => (FindingKind::ForeignObject, Some(why)),
                 Whose::Unclear(why) => (FindingKind::OrphanObject, Some(why.to_owned())),
-            }
-        }
+            },
+        },
     };
     Ok(Some(Finding {
         size_bytes: Some(object.size_bytes),

@@ -19,7 +19,7 @@ use safelight_objects::{Listed, ObjectKey};
 use super::catalog_mark;
 use super::find_orphans::{Now, is_orphan, stray};
 use super::sweep::SweepError;
-use super::whose::{LOST, NO_AGE, NO_KEY, NO_TENANT, Whose, is_tenant, whose};
+use super::whose::{DAMAGED, LOST, NO_AGE, NO_KEY, NO_TENANT, Said, Whose, ask, is_tenant, whose};
 use crate::context::Context;
 
 /// Findings in one step.
@@ -113,8 +113,10 @@ async fn object(context: &Context, found: &Finding, now: Now) -> Result<Outcome,
     let Ok(key) = ObjectKey::parse(&found.object_key) else {
         return Ok(kept(NO_KEY));
     };
-    let Some(head) = context.objects.head(&key).await? else {
-        return Ok(Outcome::Gone);
+    let head = match ask(context, &key).await? {
+        Said::Head(head) => head,
+        Said::Nothing => return Ok(Outcome::Gone),
+        Said::Damaged => return Ok(kept(DAMAGED)),
     };
     let Some(modified_at) = head.modified_at.or(found.modified_at) else {
         return Ok(kept(NO_AGE));

@@ -3,7 +3,9 @@
 use safelight_catalog::uploads::Stray;
 use safelight_catalog::{CatalogError, blobs, keys, uploads};
 use safelight_objects::keys::KeyKind;
-use safelight_objects::{Metadata, ObjectKey, catalog_of, tenant_of};
+use safelight_objects::{
+    Metadata, ObjectHead, ObjectKey, StoreError, StoreErrorKind, catalog_of, tenant_of,
+};
 
 use crate::context::Context;
 
@@ -22,7 +24,36 @@ pub(super) const NO_KEY: &str = "its key is none of Safelight's";
 pub(super) const NO_TENANT: &str = "it belongs to no tenant of this catalog";
 pub(super) const LOST: &str =
     "this catalog has lost its row, as after a restore from an older copy: look whose it is";
+pub(super) const DAMAGED: &str =
+    "the store cannot read it: restore it, or remove it by hand if it is nobody's";
 pub(super) const NO_AGE: &str = "the store does not say how old it is";
+
+/// What the store says of an object.
+pub(super) enum Said {
+    /// This.
+    Head(ObjectHead),
+    /// That it has none.
+    Nothing,
+    /// That it has one which it cannot read.
+    Damaged,
+}
+
+/// Asks the store what it says of an object. One that is damaged is no failure of the store, which would end a sweep.
+///
+/// # Errors
+/// If the store fails.
+pub(super) async fn ask(context: &Context, key: &ObjectKey) -> Result<Said, StoreError> {
+    let error = match context.objects.head(key).await {
+        Ok(Some(head)) => return Ok(Said::Head(head)),
+        Ok(None) => return Ok(Said::Nothing),
+        Err(error) => error,
+    };
+    // The answer to HEAD has no body, which would say why.
+    match context.objects.get(key, Some((0, Some(0))), None).await {
+        Err(why) if why.kind() == StoreErrorKind::Damaged => Ok(Said::Damaged),
+        _ => Err(error),
+    }
+}
 
 /// Whose the object under a key is that says this of itself. What an earlier version stored names no catalog.
 pub(super) async fn whose(
