@@ -58,8 +58,13 @@ impl Run<'_> {
         assert!(head.holds(&parts));
         assert!(self.content(&key).await == bodies.concat());
         self.objects.delete(&key).await.unwrap();
+    }
 
-        let bytes = slice(&bodies[0]);
+    /// A file that is stored in one piece, with what it is to be served as.
+    pub(super) async fn whole_files(&self) {
+        let (key, metadata) = (self.key(), ownership("cat_1", &self.tenant, "ast_4"));
+        let body = vec![1_u8; PART_BYTES];
+        let bytes = slice(&body);
         let served = Served {
             content_type: Some("video/mp4"),
             cache_control: Some("public, max-age=60"),
@@ -69,7 +74,7 @@ impl Run<'_> {
         let head = self.objects.head(&key).await.unwrap().unwrap();
         assert_eq!(head.etag, etag);
         assert_eq!(head.content_type.as_deref(), Some("video/mp4"));
-        assert!(self.content(&key).await == bodies[0]);
+        assert!(self.content(&key).await == body);
         self.objects.delete(&key).await.unwrap();
     }
 }

@@ -39,6 +39,7 @@ pub async fn suite(objects: &Objects) {
     run.multipart(false).await;
     run.aborted_multipart().await;
     run.appended().await;
+    run.whole_files().await;
 }
 
 /// Runs what the gateway needs.
