@@ -50,7 +50,7 @@ pub(super) async fn ask(context: &Context, key: &ObjectKey) -> Result<Said, Stor
     };
     // The answer to HEAD has no body, which would say why.
     match context.objects.get(key, Some((0, Some(0))), None).await {
-        Err(why) if why.kind() == StoreErrorKind::Damaged => Ok(Said::Damaged),
+        Err(why) if *why.kind() == StoreErrorKind::Damaged => Ok(Said::Damaged),
         _ => Err(error),
     }
 }
