@@ -195,6 +195,7 @@ async fn bytes_that_are_there_are_the_half_that_they_are(f: Fixture) {
     assert!(done.unwrap());
     step(&f, &motion, Event::InspectPassed).await;
     // An asset of its own on the same bytes.
+    f.clock.advance(Duration::from_millis(1));
     let mut fresh = hashed(&f, OWNER, "again", &sha256);
     fresh.duplicates = Duplicates::Keep;
     make_one(&f.catalog, &fresh).await;
