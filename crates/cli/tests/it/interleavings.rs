@@ -5,11 +5,12 @@
 //! Time is moved by hand; workers work when it is their turn.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::TryStreamExt as _;
+use futures::{FutureExt as _, TryStreamExt as _};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use safelight_model::clock::{Clock as _, Micros, SystemClock};
@@ -140,6 +141,20 @@ impl World {
             sandbox,
             told: Mutex::default(),
         }
+    }
+
+    async fn go(&self, steps: &[(Op, Option<Op>)], ends: &Mutex<BTreeMap<String, i64>>) {
+        for (one, other) in steps {
+            match other {
+                Some(other) => {
+                    tokio::join!(self.act(one), self.act(other));
+                }
+                None => self.act(one).await,
+            }
+        }
+        self.end().await;
+        self.check().await;
+        self.count(ends).await;
     }
 
     fn upload(&self, n: usize) -> Option<Sending> {
@@ -604,17 +619,14 @@ fn nothing_is_lost_twice_or_left(database: Database) {
     let ran = runner.run(&steps(), |steps| {
         runtime.block_on(async {
             let world = World::begin(database, photos.clone(), sandbox.clone()).await;
-            for (one, other) in &steps {
-                match other {
-                    Some(other) => {
-                        tokio::join!(world.act(one), world.act(other));
-                    }
-                    None => world.act(one).await,
-                }
+            let went = AssertUnwindSafe(world.go(&steps, &ends))
+                .catch_unwind()
+                .await;
+            // One that failed as well: there are few connections, and other cases are to be tried.
+            world.service.context.catalog.close().await;
+            if let Err(failed) = went {
+                std::panic::resume_unwind(failed);
             }
-            world.end().await;
-            world.check().await;
-            world.count(&ends).await;
         });
         Ok(())
     });
