@@ -62,10 +62,18 @@ pub struct Device {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_version: Option<String>,
     /// Memory in MiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::hint::count",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub memory_mb: Option<u32>,
     /// Processor cores.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::hint::count",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub cores: Option<u32>,
 }
 
@@ -76,22 +84,46 @@ pub struct Network {
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// What was measured towards the device, in kbit/s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::hint::count",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub downlink_kbps: Option<u32>,
     /// What was measured towards the server, in kbit/s; it goes before `downlink_kbps`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::hint::count",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub uplink_kbps: Option<u32>,
     /// Packets lost, from 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::hint::share",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub loss: Option<f32>,
     /// Round trip in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::hint::count",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub rtt_ms: Option<u32>,
     /// Whether bytes cost the user money.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::hint::flag",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub metered: Option<bool>,
     /// Whether the user asked to save them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::hint::flag",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub save_data: Option<bool>,
 }
 
@@ -99,13 +131,25 @@ pub struct Network {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Battery {
     /// From 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::hint::share",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub level: Option<f32>,
     /// Whether it is being charged.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::hint::flag",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub charging: Option<bool>,
     /// Whether the system saves it (low power mode, battery saver).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::hint::flag",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub saver: Option<bool>,
 }
 

@@ -8,6 +8,7 @@ pub mod albums;
 pub mod assets;
 pub mod captures;
 pub mod events;
+mod hint;
 pub mod keys;
 pub mod paths;
 pub mod problem;

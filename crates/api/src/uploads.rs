@@ -65,6 +65,10 @@ pub struct Replan {
     /// The transports the client speaks, as at initiation. Left empty, the one that the upload has.
     #[serde(default)]
     pub accept_transports: Vec<String>,
+    /// Whether what has arrived may be given up for another transport: for a link on which no part arrives whole any more. Only
+    /// `append` is begun anew so, which loses nothing from then on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restart: bool,
 }
 
 /// Another plan.
@@ -72,7 +76,7 @@ pub struct Replan {
 pub struct Replanned {
     /// The upload.
     pub upload_id: String,
-    /// How to go on. What has arrived of it counts: transport and part size change only if nothing has begun.
+    /// How to go on. What has arrived of it counts: transport and part size change only if nothing has begun, or with `restart`.
     pub plan: crate::captures::Plan,
     /// The transport that would be chosen for the file if it had not begun, where that is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -17,12 +17,12 @@ pub struct CreateWebhook {
     pub description: Option<String>,
 }
 
-/// A webhook that was made. The only time its secret is shown.
+/// A webhook that was made. Only here its secret is shown, and in the answer to a repetition.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct WebhookCreated {
     /// Names it: `whk_…`.
     pub webhook_id: String,
-    /// What signs: `whsec_` and 32 bytes in base64. Absent in a replayed answer.
+    /// What signs: `whsec_` and 32 bytes in base64. Absent if the webhook was removed before the repetition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }
@@ -83,7 +83,7 @@ pub struct WebhookList {
 pub struct SecretRotated {
     /// Names the webhook.
     pub webhook_id: String,
-    /// The new secret. Absent in a replayed answer.
+    /// The secret in force. Absent if the webhook was removed before the repetition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
     /// Until when the one before signs along.

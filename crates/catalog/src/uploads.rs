@@ -29,7 +29,7 @@ mod unfinished;
 pub use keys::{Stray, known_keys, of_key, ring, unfinished_keys};
 pub use looks::{adopt, due_of, due_tenants, look_again, take_looks};
 pub use merge::merge;
-pub use replan::{Replan, replan};
+pub use replan::{Anew, MOST_BEGUN_ANEW, Replan, begin_anew, replan};
 pub use unfinished::{Unfinished, unfinished_by_hash};
 
 /// The state of an upload.
@@ -274,16 +274,15 @@ pub async fn of_capture(
         .collect()
 }
 
-/// Records that URLs which work until `until` are about to be given out, and that the janitor looks at
-/// `look_at` whether their user fell silent. `false` when the upload is no longer open: then none must be
-/// given out.
+/// Records that URLs which work until `until` are about to be given out for the upload as it was read, and that the janitor
+/// looks at `look_at` whether their user fell silent. `false` when it is no longer open, or began anew under another key:
+/// then none must be given out.
 ///
 /// # Errors
 /// What the database says.
 pub async fn extend_signed(
     tx: &mut Tx<'_>,
-    tenant_id: &str,
-    upload_id: &str,
+    upload: &Upload,
     until: Micros,
     look_at: Micros,
 ) -> Result<bool, CatalogError> {
@@ -292,8 +291,14 @@ pub async fn extend_signed(
         .exec(
             "UPDATE uploads SET signed_until = CASE WHEN signed_until < $3 THEN $3 ELSE signed_until END,
                     look_at = $4, looks = 0
-              WHERE tenant_id = $1 AND upload_id = $2 AND state = 'open'",
-            values![tenant_id, upload_id, until, look_at],
+              WHERE tenant_id = $1 AND upload_id = $2 AND state = 'open' AND object_key = $5",
+            values![
+                &upload.tenant_id,
+                &upload.upload_id,
+                until,
+                look_at,
+                &upload.object_key
+            ],
         )
         .await?;
     Ok(changed == 1)

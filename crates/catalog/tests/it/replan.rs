@@ -1,7 +1,9 @@
 //! Another plan in the midst: it meets those who sign, those who append and those who end an upload, and of two that cannot
 //! both be one is.
 
-use safelight_catalog::uploads::{self, PartChecksum, Replan, Upload, UploadState};
+use safelight_catalog::uploads::{
+    self, Anew, MOST_BEGUN_ANEW, PartChecksum, Replan, Upload, UploadState,
+};
 use safelight_catalog::{Catalog, CatalogError, appends};
 use safelight_model::clock::Micros;
 use safelight_model::plan::Transport;
@@ -16,6 +18,9 @@ on_both!(
     one_of_a_plan_and_an_append_wins,
     of_many_plans_at_once_each_is_of_what_was_read,
     a_plan_and_an_end_exclude_each_other,
+    what_begins_anew_leaves_what_was_signed_behind,
+    one_of_beginning_anew_and_signing_wins,
+    nothing_begins_anew_without_end,
 );
 
 const FAR: Micros = Micros(i64::MAX / 2);
@@ -81,10 +86,10 @@ async fn bind(catalog: &Catalog, upload: &Upload) -> bool {
 
 async fn extend(catalog: &Catalog, upload: &Upload) -> bool {
     until_done(|| {
-        let id = upload.upload_id.clone();
+        let upload = upload.clone();
         async move {
             in_tx!(catalog, |tx| {
-                uploads::extend_signed(tx, TENANT, &id, FAR, FAR).await
+                uploads::extend_signed(tx, &upload, FAR, FAR).await
             })
         }
     })
@@ -251,4 +256,124 @@ async fn a_plan_and_an_end_exclude_each_other(f: Fixture) {
         let now = find(&f.catalog, &upload.upload_id).await;
         assert!(!replan(&f.catalog, &now, &to(Transport::Append, 2 << 20, 1)).await);
     }
+}
+
+async fn begin_anew(f: &Fixture, catalog: &Catalog, upload: &Upload) -> bool {
+    let anew = Anew {
+        object_key: format!("o/{}", f.id("key")),
+        left_id: f.id("upl"),
+        now: Micros(7),
+    };
+    until_done(|| {
+        let (upload, anew) = (upload.clone(), anew.clone());
+        let to = to(Transport::Append, 1 << 20, 1);
+        async move {
+            in_tx!(catalog, |tx| {
+                uploads::begin_anew(tx, &upload, &to, &anew).await
+            })
+        }
+    })
+    .await
+}
+
+async fn of_asset(catalog: &Catalog, upload: &Upload) -> Vec<Upload> {
+    let mut reader = catalog.reader().await.unwrap();
+    let all = uploads::of_asset(&mut reader.tx(), TENANT, &upload.asset_id).await;
+    all.unwrap()
+}
+
+async fn what_begins_anew_leaves_what_was_signed_behind(f: Fixture) {
+    let upload = fresh(&f, "multipart").await;
+    assert!(bind(&f.catalog, &upload).await);
+    let bound = find(&f.catalog, &upload.upload_id).await;
+    assert!(extend(&f.catalog, &bound).await);
+    assert!(!begin_anew(&f, &f.catalog, &bound).await, "more was signed");
+    let signed = find(&f.catalog, &upload.upload_id).await;
+    assert!(begin_anew(&f, &f.catalog, &signed).await);
+    let now = find(&f.catalog, &upload.upload_id).await;
+    assert_eq!(
+        (now.state, now.transport, now.signed_until),
+        (UploadState::Open, Transport::Append, Micros(0))
+    );
+    assert_eq!((&now.store_upload_id, now.part_checksum), (&None, None));
+    assert_ne!(now.object_key, signed.object_key);
+    let all = of_asset(&f.catalog, &upload).await;
+    let left = all
+        .iter()
+        .find(|u| u.upload_id != upload.upload_id)
+        .unwrap();
+    assert_eq!(
+        (left.state, left.transport, left.signed_until, left.look_at),
+        (
+            UploadState::Aborted,
+            Transport::Multipart,
+            FAR,
+            Some(Micros(7))
+        )
+    );
+    assert_eq!(left.object_key, signed.object_key);
+    assert_eq!(left.store_upload_id, signed.store_upload_id);
+    assert_eq!(left.part_checksum, Some(PartChecksum::Sha256));
+    // Who read it before neither signs nor completes it.
+    assert!(!extend(&f.catalog, &signed).await);
+    let intended = in_tx!(f.catalog, |tx| {
+        uploads::begin_complete(tx, &signed, "[]", FAR, FAR).await
+    });
+    assert!(!intended.unwrap());
+    assert!(take(&f.catalog, &now).await.is_some());
+}
+
+async fn one_of_beginning_anew_and_signing_wins(f: Fixture) {
+    let second = f.second().await;
+    for round in 0..ROUNDS {
+        let upload = fresh(&f, "multipart").await;
+        assert!(bind(&f.catalog, &upload).await);
+        let bound = find(&f.catalog, &upload.upload_id).await;
+        let done = at_once(2, |who| {
+            let (f, second, bound) = (&f, second.clone(), bound.clone());
+            let is_first = who == round % 2;
+            let (catalog, anew) = (f.catalog.clone(), f.id("key"));
+            async move {
+                if is_first {
+                    let to = to(Transport::Append, 1 << 20, 1);
+                    let anew = Anew {
+                        object_key: format!("o/{anew}"),
+                        left_id: anew,
+                        now: Micros(7),
+                    };
+                    until_done(|| {
+                        let (bound, to, anew) = (bound.clone(), to.clone(), anew.clone());
+                        let catalog = catalog.clone();
+                        async move {
+                            in_tx!(catalog, |tx| {
+                                uploads::begin_anew(tx, &bound, &to, &anew).await
+                            })
+                        }
+                    })
+                    .await
+                } else {
+                    extend(&second, &bound).await
+                }
+            }
+        })
+        .await;
+        assert_eq!(done.iter().filter(|d| **d).count(), 1, "{done:?}");
+        // What was signed is known until nothing comes by it any more, whoever won.
+        let signed = of_asset(&f.catalog, &upload).await;
+        let old = signed.iter().find(|u| u.object_key == bound.object_key);
+        let until = if signed.len() == 2 { Micros(0) } else { FAR };
+        assert_eq!(old.unwrap().signed_until, until);
+    }
+}
+
+async fn nothing_begins_anew_without_end(f: Fixture) {
+    let upload = fresh(&f, "multipart").await;
+    for _ in 0..MOST_BEGUN_ANEW {
+        let now = find(&f.catalog, &upload.upload_id).await;
+        assert!(begin_anew(&f, &f.catalog, &now).await);
+    }
+    let now = find(&f.catalog, &upload.upload_id).await;
+    assert!(!begin_anew(&f, &f.catalog, &now).await);
+    let all = of_asset(&f.catalog, &upload).await;
+    assert_eq!(all.len() as i64, 1 + MOST_BEGUN_ANEW);
 }

@@ -139,9 +139,9 @@ async fn what_has_changed_meanwhile_is_not_taken(f: Fixture) {
     let all = some(&f, TENANT, 3).await;
     f.clock.advance(2 * MINUTE);
     let (now, due_now) = (f.clock.now(), due(&f, TENANT, 10).await);
-    let (signed, ended) = (all[0].upload_id.clone(), all[1].clone());
+    let (signed, ended) = (all[0].clone(), all[1].clone());
     in_tx!(f.catalog, |tx| {
-        uploads::extend_signed(tx, TENANT, &signed, now, now.plus(MINUTE)).await?;
+        uploads::extend_signed(tx, &signed, now, now.plus(MINUTE)).await?;
         let (from, to) = (UploadState::Open, UploadState::Aborted);
         uploads::change(tx, &ended, from, to, ended.look_at).await
     })
@@ -174,9 +174,9 @@ async fn another_time_given_meanwhile_holds(f: Fixture) {
 async fn states_say_when_they_are_looked_at(f: Fixture) {
     let open = some(&f, TENANT, 1).await.remove(0);
     let now = f.clock.now();
-    let (id, at) = (open.upload_id.clone(), now.plus(3 * MINUTE));
+    let (read, at) = (open.clone(), now.plus(3 * MINUTE));
     let signed = in_tx!(f.catalog, |tx| {
-        uploads::extend_signed(tx, TENANT, &id, now, at).await
+        uploads::extend_signed(tx, &read, now, at).await
     });
     assert!(signed.unwrap());
     assert_eq!(again(&f, &open).await.look_at, Some(at));

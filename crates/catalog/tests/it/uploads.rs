@@ -44,9 +44,9 @@ async fn find(catalog: &Catalog, upload_id: &str) -> Upload {
 }
 
 async fn extend(catalog: &Catalog, upload: &Upload, until: Micros) -> bool {
-    let id = upload.upload_id.clone();
+    let upload = upload.clone();
     in_tx!(catalog, |tx| {
-        uploads::extend_signed(tx, TENANT, &id, until, until).await
+        uploads::extend_signed(tx, &upload, until, until).await
     })
     .unwrap()
 }

@@ -90,7 +90,7 @@ struct Scenery {
     _dir: tempfile::TempDir,
 }
 
-fn port(url: &str) -> u16 {
+pub fn port(url: &str) -> u16 {
     url.rsplit_once(':').unwrap().1.parse().unwrap()
 }
 

@@ -13,6 +13,7 @@ on_both_databases!(
     a_plan_follows_the_hints,
     a_plan_changes_in_the_midst_and_loses_nothing,
     before_it_begins_an_upload_changes_its_transport,
+    an_upload_that_never_gets_through_begins_anew,
     a_plan_and_a_signature_at_once_agree,
     a_plan_and_an_append_at_once_lose_nothing,
     an_operator_changes_the_policy,
@@ -128,6 +129,66 @@ async fn before_it_begins_an_upload_changes_its_transport(database: Database) {
     assert_eq!(after["would_be"], "append");
     ann.delete(&format!("/v1/uploads/{id}")).await.expect(200);
     ann.post(&path, &thin).await.problem(410, "upload_expired");
+}
+
+async fn an_upload_that_never_gets_through_begins_anew(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let file = large_photo(5, 2 * PART_BYTES);
+    let (id, _) = multipart(&ann, &file).await;
+    ann.send_parts(&id, &file, &[2]).await;
+    let path = format!("/v1/uploads/{id}/plan");
+    let asked = json!({ "accept_transports": ["append"], "restart": true });
+    let after = ann.post(&path, &asked).await.expect(200);
+    assert_eq!(after["plan"]["transport"], "append", "{after}");
+    assert!(after["would_be"].is_null());
+    // It is the same upload of the same asset, and nothing of it has come.
+    let truth = ann.get(&format!("/v1/uploads/{id}")).await.expect(200);
+    assert_eq!(
+        (&truth["state"], &truth["received_bytes"]),
+        (&json!("open"), &json!(0))
+    );
+    // Asked again it stays as it is, since it can be appended to.
+    let again = ann.post(&path, &asked).await.expect(200);
+    assert_eq!(again["urls"], after["urls"]);
+    let append = |from: usize, to: usize| {
+        http()
+            .patch(text(&after["urls"][0]["url"]))
+            .header("upload-draft-interop-version", "8")
+            .header("content-type", "application/partial-upload")
+            .header("upload-offset", from.to_string())
+            .header(
+                "upload-complete",
+                if to == file.len() { "?1" } else { "?0" },
+            )
+            .body(file[from..to].to_vec())
+            .send()
+    };
+    assert_eq!(append(0, 300_000).await.unwrap().status(), 204);
+    assert!(
+        append(300_000, file.len())
+            .await
+            .unwrap()
+            .status()
+            .is_success()
+    );
+    let asset = ann.complete(&id).await.expect(200);
+    let ready = ann.ready(text(&asset["asset_id"])).await;
+    assert_eq!(ready["original"]["sha256"], sha256(&file));
+    // One of which all is there does not begin anew, however little its client knows.
+    let small = photo(6);
+    let made = ann.initiate(&[&small]).await.remove(0);
+    let upload = &made["uploads"][0];
+    assert_eq!(upload["plan"]["transport"], "single");
+    let id = text(&upload["upload_id"]);
+    ann.send(&made, &small).await;
+    let path = format!("/v1/uploads/{id}/plan");
+    let kept = ann.post(&path, &asked).await.expect(200);
+    assert_eq!(
+        (&kept["plan"]["transport"], &kept["would_be"]),
+        (&json!("single"), &json!("append"))
+    );
+    ann.complete(id).await.expect(200);
 }
 
 /// How often two requests are let loose at once.

@@ -9,6 +9,7 @@
 
 mod arrows;
 mod chaos;
+mod cut_links;
 mod damage;
 mod deletion_faults;
 mod deletion_kill;

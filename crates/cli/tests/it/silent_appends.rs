@@ -2,6 +2,7 @@
 //! leaves nothing, and what they keep at the store meanwhile is no orphan. The process that received is as good as
 //! dead: it appends, and does nothing more.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -13,6 +14,8 @@ use safelight_service::intake::append::take::{Took, take};
 use safelight_service::retention::clear_segments::clear_segments;
 use safelight_service::retention::{catalog_mark, sweep};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::http_rig::{
     Caller, Database, PART_BYTES, capture, large_photo, number, objects, on_both_databases, photo,
@@ -24,6 +27,7 @@ on_both_databases!(
     what_was_appended_whole_is_completed_without_a_word,
     what_was_appended_in_part_expires_and_leaves_nothing,
     what_waits_for_more_is_no_orphan,
+    requests_that_one_owner_keeps_open_leave_room_for_others,
     what_an_older_catalog_takes_for_missing_is_completed,
 );
 
@@ -41,8 +45,18 @@ pub async fn begin(ann: &Caller, file: &[u8]) -> String {
 
 /// Appends, as one request of the gateway does, and does not complete.
 pub async fn append(service: &InProcess, upload_id: &str, bytes: &[u8], is_last: bool) {
+    append_as(service, "ann", upload_id, bytes, is_last).await;
+}
+
+async fn append_as(
+    service: &InProcess,
+    owner_id: &str,
+    upload_id: &str,
+    bytes: &[u8],
+    is_last: bool,
+) {
     let (context, gateway) = (&service.context, &service.gateway);
-    let taken = take(context, gateway, TENANT, upload_id, Some("ann")).await;
+    let taken = take(context, gateway, TENANT, upload_id, Some(owner_id)).await;
     let Took::Open(mut held) = taken.unwrap() else {
         panic!("it is not open");
     };
@@ -93,6 +107,78 @@ async fn what_was_appended_whole_is_completed_without_a_word(database: Database)
     assert_eq!(objects(&context.objects, "x/").await, [""; 0]);
     let left = "SELECT COUNT(*) FROM uploads WHERE look_at IS NOT NULL";
     assert_eq!(number(catalog, left).await, 0);
+}
+
+/// A request that has sent this much and says nothing more until it is dropped.
+async fn keep_open(
+    service: &InProcess,
+    upload_id: String,
+    bytes: Vec<u8>,
+) -> (mpsc::Sender<Result<Bytes, Infallible>>, JoinHandle<Ending>) {
+    let (context, gateway) = (service.context.clone(), service.gateway.clone());
+    let (sender, mut body) = mpsc::channel(1);
+    let received = tokio::spawn(async move {
+        let taken = take(&context, &gateway, TENANT, &upload_id, Some("ann")).await;
+        let Took::Open(mut held) = taken.unwrap() else {
+            panic!("it is not open");
+        };
+        let incoming = Incoming {
+            size_bytes: held.length_bytes(),
+            is_last: true,
+            digest: None,
+            on_progress: &|_| {},
+        };
+        let mut body = futures::stream::poll_fn(move |cx| body.poll_recv(cx));
+        let ending = receive(&context, &gateway, &mut held, &mut body, incoming).await;
+        ending.unwrap()
+    });
+    // One more than fits: it was read once the second is taken.
+    let chunks = bytes.chunks(100_000).map(Bytes::copy_from_slice);
+    for chunk in chunks.chain([Bytes::new()]) {
+        if sender.send(Ok(chunk)).await.is_err() {
+            break;
+        }
+    }
+    (sender, received)
+}
+
+async fn requests_that_one_owner_keeps_open_leave_room_for_others(database: Database) {
+    let service = InProcess::start(database).await;
+    let (ann, bob) = (service.owner("ann"), service.owner("bob"));
+    let file = large_photo(5, PART_BYTES + 100_000);
+    let mut open = Vec::new();
+    // Nearly silent ones: by their parts they would need five times what the gateway has.
+    for _ in 0..40 {
+        let id = begin(&ann, &file).await;
+        open.push(keep_open(&service, id, file[..1].to_vec()).await);
+    }
+    // And such as have sent much: together more than that, too.
+    let mut refused = 0;
+    for _ in 0..12 {
+        let id = begin(&ann, &file).await;
+        let half = file[..PART_BYTES * 3 / 4].to_vec();
+        let (sender, received) = keep_open(&service, id.clone(), half).await;
+        if received.is_finished() || sender.is_closed() {
+            assert_eq!(received.await.unwrap(), Ending::NoRoom);
+            refused += 1;
+            let kept = read(&ann, &id).await;
+            assert!(number_of(&kept["received_bytes"]) < PART_BYTES as i64);
+        } else {
+            open.push((sender, received));
+        }
+    }
+    assert!(
+        (5..=9).contains(&refused),
+        "half of the room is hers: {refused}"
+    );
+    let id = begin(&bob, &file).await;
+    append_as(&service, "bob", &id, &file, true).await;
+    assert_eq!(read(&bob, &id).await["received_bytes"], file.len());
+    drop(open);
+}
+
+fn number_of(value: &Value) -> i64 {
+    value.as_i64().unwrap()
 }
 
 async fn what_was_appended_in_part_expires_and_leaves_nothing(database: Database) {

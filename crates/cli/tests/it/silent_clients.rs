@@ -8,7 +8,7 @@ use safelight_objects::{Capabilities, ObjectKey};
 use safelight_service::look_after;
 use safelight_testkit::proxy::Proxy;
 use safelight_testkit::wait;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http_rig::{
     Caller, Database, PART_BYTES, PATIENCE, Split, capture, change, large_photo, number, objects,
@@ -26,6 +26,7 @@ on_both_databases!(
     an_abort_is_repeated_until_no_part_is_left,
     what_comes_after_an_abort_is_removed,
     what_comes_after_a_merge_is_removed,
+    what_comes_for_one_that_began_anew_is_removed,
 );
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -278,6 +279,45 @@ async fn what_comes_after_an_abort_is_removed(database: Database) {
     assert_eq!(service.pass(2 * MINUTE).await, 1);
     assert!(objects(store, "o/").await.is_empty());
     assert_eq!(state(&ann, &asset).await, "aborted");
+}
+
+/// Parts, and a photo whose URL goes on working.
+async fn what_comes_for_one_that_began_anew_is_removed(database: Database) {
+    let service = InProcess::start(database).await;
+    let (ann, store) = (service.owner("ann"), &service.context.objects);
+    let (small, large) = (photo(1), large_photo(2, PART_BYTES + 1000));
+    let assets = ann.initiate(&[&small, &large]).await;
+    ann.send_parts(upload_id(&assets[1]), &large, &[2]).await;
+    let asked = json!({ "accept_transports": ["append"], "restart": true });
+    for asset in &assets {
+        let path = format!("/v1/uploads/{}/plan", upload_id(asset));
+        let after = ann.post(&path, &asked).await.expect(200);
+        assert_eq!(after["plan"]["transport"], "append");
+    }
+    assert_eq!(store.list_uploads(None, 9).await.unwrap().uploads.len(), 1);
+    ann.send(&assets[0], &small).await;
+    assert_eq!(objects(store, "o/").await.len(), 1);
+    assert_eq!(service.pass(Duration::ZERO).await, 2);
+    assert_eq!(objects(store, "o/").await, [""; 0]);
+    assert!(
+        store
+            .list_uploads(None, 9)
+            .await
+            .unwrap()
+            .uploads
+            .is_empty()
+    );
+    // Its time is not over: it comes again.
+    ann.send(&assets[0], &small).await;
+    service
+        .pass(limits::PRESIGNED_URL + limits::LATE_BYTES + MINUTE)
+        .await;
+    assert_eq!(objects(store, "o/").await, [""; 0]);
+    for asset in &assets {
+        assert_eq!(state(&ann, asset).await, "open", "it is still waited for");
+    }
+    let left = "SELECT COUNT(*) FROM uploads WHERE state = 'aborted' AND cleared_at IS NULL";
+    assert_eq!(number(&service.context.catalog, left).await, 0);
 }
 
 /// The same photo twice: the second upload's object goes, and comes again through its URL.

@@ -5,11 +5,12 @@
 //! | the app says another network, or that bytes cost something | at once |
 //! | what is measured is twice or half of what the plan was made by | at once; what the next plan is made by is the measure from then on, so that it takes another doubling to ask again |
 //! | three tries in a row failed | at once |
+//! | a part was cut three times in a row, and that cost more than what has arrived of the file | at once; what has arrived is given up for being appended to, where a cut costs nothing |
 //!
 //! At most once in [`Settings::ask_again_after`](super::Settings) for each file, and not when so little is left that no plan
 //! would make a difference. No answer is no harm: the upload goes on as before.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,12 +27,18 @@ use super::{FileJob, Uploader};
 
 /// So many failures in a row are a reason to ask.
 const FAILURES: u32 = 3;
+/// A part that was cut so often in a row may never be through.
+pub(super) const CUTS: u32 = 3;
 
 /// Watches over the plan of one file.
 pub(super) struct Watch {
     basis: Mutex<Basis>,
     asked_at: Mutex<Option<Instant>>,
     failures: AtomicU32,
+    /// What was sent in vain since something of it arrived.
+    vain_bytes: AtomicI64,
+    /// Whether the server will not have it begin anew.
+    stays: AtomicBool,
     /// Rung at each failure.
     pub(super) trouble: Notify,
 }
@@ -42,6 +49,8 @@ impl Watch {
             basis: Mutex::new(basis),
             asked_at: Mutex::default(),
             failures: AtomicU32::new(0),
+            vain_bytes: AtomicI64::new(0),
+            stays: AtomicBool::new(false),
             trouble: Notify::new(),
         }
     }
@@ -51,8 +60,21 @@ impl Watch {
         self.trouble.notify_one();
     }
 
+    /// So much was sent of a part that did not arrive.
+    pub(super) fn in_vain(&self, bytes: i64) {
+        self.vain_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     pub(super) fn carried(&self) {
         self.failures.store(0, Ordering::Relaxed);
+        self.vain_bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether a part that was cut so often in a row had better be appended, given up what has arrived: what it has cost by now
+    /// is more than that, so that in all it costs twice as much at most as if that had been known.
+    pub(super) fn is_stuck(&self, cuts: u32, there_bytes: i64) -> bool {
+        let vain_bytes = self.vain_bytes.load(Ordering::Relaxed);
+        cuts >= CUTS && vain_bytes > there_bytes && !self.stays.load(Ordering::Relaxed)
     }
 
     /// Whether the plan no longer fits, by what is known now.
@@ -75,6 +97,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What is smaller is mostly through before a link breaks.
+const WORTH_RESUMING_BYTES: i64 = 256 * 1024;
+
 /// What became of asking.
 pub(super) enum Again {
     /// The plan to go on by.
@@ -93,6 +118,33 @@ impl Uploader {
 
     /// Asks, with what is known now.
     pub(super) async fn ask_again(&self, job: &FileJob, watch: &Watch) -> Again {
+        self.ask(job, watch, spoken(), false).await
+    }
+
+    /// Has the server begin it anew as one that is appended to. `true` if it does, or may have.
+    pub(super) async fn restart(&self, job: &mut FileJob, watch: &Watch) -> bool {
+        let append = vec![Transport::Append.as_str().to_owned()];
+        match self.ask(job, watch, append, true).await {
+            Again::Plan(answer) => {
+                let moves = adopt(job, *answer);
+                watch.stays.store(!moves, Ordering::Relaxed);
+                moves
+            }
+            Again::Silence => true,
+            Again::Refused => {
+                watch.stays.store(true, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        job: &FileJob,
+        watch: &Watch,
+        accept_transports: Vec<String>,
+        restart: bool,
+    ) -> Again {
         let network = self.network();
         watch.asks(network.clone());
         let conditions = self.settings.conditions.borrow().clone();
@@ -100,7 +152,8 @@ impl Uploader {
             network,
             battery: conditions.battery(),
             background: conditions.background,
-            accept_transports: spoken(),
+            accept_transports,
+            restart,
         };
         match self.session.replan(&job.upload.upload_id, &asked).await {
             Ok(answer) => {
@@ -113,12 +166,16 @@ impl Uploader {
     }
 
     /// Asks before anything is sent, if network or measure are no longer those that the plan was made by. What is signed
-    /// for one request stays.
+    /// for one request stays, unless the link breaks too often for that.
     pub(super) async fn plan_afresh(&self, job: &mut FileJob, watch: &Watch) -> Result<bool, Stop> {
         self.look_at_link()
             .await
             .map_err(|e| Stop::Failed((&e).into()))?;
         let is_single = Transport::parse(&job.upload.plan.transport) == Some(Transport::Single);
+        let is_small = job.file.sent().stamp.size_bytes < WORTH_RESUMING_BYTES;
+        if is_single && self.link_breaks() && !is_small && !watch.stays.load(Ordering::Relaxed) {
+            return Ok(self.restart(job, watch).await);
+        }
         if is_single || !self.wants_another_plan(watch) {
             return Ok(false);
         }
@@ -180,5 +237,19 @@ mod tests {
             !watch.is_due(Some(&cellular), never),
             "it was asked of late"
         );
+    }
+
+    #[test]
+    fn what_has_arrived_is_given_up_once_cuts_have_cost_more() {
+        let watch = Watch::over(Basis::of(None));
+        watch.in_vain(500);
+        assert!(!watch.is_stuck(CUTS - 1, 0));
+        assert!(watch.is_stuck(CUTS, 499));
+        assert!(!watch.is_stuck(CUTS, 500));
+        watch.carried();
+        assert!(!watch.is_stuck(CUTS, 0), "something arrived since");
+        watch.in_vain(1);
+        watch.stays.store(true, Ordering::Relaxed);
+        assert!(!watch.is_stuck(CUTS, 0), "the server will not");
     }
 }

@@ -55,6 +55,12 @@ impl Uploader {
         }
     }
 
+    /// Whether connections over the link in use break often, by what was measured now or in an earlier run.
+    pub(super) fn link_breaks(&self) -> bool {
+        let network = self.network();
+        network.is_some_and(|n| n.loss.is_some_and(|loss| loss >= LOSS_OF_BREAKS))
+    }
+
     /// Whether it is known what the link in use is or carries.
     pub(super) fn knows_link(&self) -> bool {
         let conditions = self.settings.conditions.borrow().clone();
@@ -162,7 +168,7 @@ pub(super) struct Basis(Network);
 pub(super) enum Change {
     /// The link is another, or bytes cost something now, or no longer.
     Network,
-    /// It carries twice as much, or half; or answers take twice as long, or half.
+    /// It carries twice as much, or half; or answers take twice as long, or half; or connections over it begin to break.
     Numbers,
 }
 
@@ -201,7 +207,9 @@ impl Basis {
             let (less, more) = (ms.min(before), ms.max(before));
             less.saturating_mul(MUCH) <= more && more - less >= MUCH_MS
         });
-        (kbps || ms).then_some(Change::Numbers)
+        let breaks = |n: &Network| n.loss.is_some_and(|loss| loss >= LOSS_OF_BREAKS);
+        let begins_to_break = breaks(now) && !breaks(&self.0);
+        (kbps || ms || begins_to_break).then_some(Change::Numbers)
     }
 }
 

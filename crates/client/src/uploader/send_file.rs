@@ -56,6 +56,8 @@ pub(super) enum Stop {
     Aside,
     /// The bytes travel in another way from now on.
     Replanned(Box<Replanned>),
+    /// A part is cut again and again before it is through.
+    Stuck(String),
 }
 
 impl From<CallError> for Stop {
@@ -165,7 +167,7 @@ impl Uploader {
                 self.journal(move |journal| journal.drop_file(file_seq))
                     .await
             }
-            Err(Stop::Unclear(detail)) => {
+            Err(Stop::Unclear(detail) | Stop::Stuck(detail)) => {
                 outcome.failure = Some(Failure::of(Code::UploadIncomplete.as_str(), detail));
                 Ok(())
             }
@@ -236,6 +238,10 @@ impl Uploader {
                 Err(Stop::Aside) => {}
                 Err(Stop::Replanned(answer)) => {
                     adopt(&mut job, *answer);
+                }
+                // Refused, it goes on as before, and so long as patience lasts.
+                Err(Stop::Stuck(_)) => {
+                    self.restart(&mut job, &watch).await;
                 }
                 Err(Stop::Unclear(why)) => {
                     rounds += 1;

@@ -116,12 +116,12 @@ impl Uploader {
             counted.goes_in_pieces();
         }
         let mut attempts = self.patience.begin();
-        let (mut urls, mut wrong) = (0, 0);
+        let (mut urls, mut wrong, mut cuts) = (0, 0, 0);
         let mut is_again = false;
         loop {
             meter.tally.attempt(is_again);
             let begun = Instant::now();
-            let Some(answer) = self.put_once(job, signer, number, meter).await? else {
+            let Some((answer, sent)) = self.put_once(job, signer, number, meter).await? else {
                 self.pace.carried(load(planned));
                 watch.carried();
                 return Ok(());
@@ -135,6 +135,11 @@ impl Uploader {
             };
             self.unchanged(job)?;
             let mut retry_after = None;
+            watch.in_vain(sent);
+            cuts = match &answer {
+                Err(TransportError::Broken(_)) if sent > 0 => cuts + 1,
+                _ => 0,
+            };
             match answer {
                 Ok(answer) => {
                     match answer.status {
@@ -166,6 +171,10 @@ impl Uploader {
             }
             self.pace.broke(begun, load(planned));
             watch.failed();
+            let there = meter.there_bytes.load(Ordering::Relaxed);
+            if watch.is_stuck(cuts, there) {
+                return Err(Stop::Stuck(why));
+            }
             if !attempts.failed(&why, retry_after).await {
                 let code = Code::StoreUnavailable.as_str();
                 return Err(Stop::Failed(Failure::of(code, why)));
@@ -173,14 +182,14 @@ impl Uploader {
         }
     }
 
-    /// One try: `None` if the part is there then. What it counted as sent is taken back if it is not.
+    /// One try: `None` if the part is there then. What it counted as sent is taken back if it is not, and told.
     async fn put_once(
         &self,
         job: &FileJob,
         signer: &Signer<'_>,
         number: i64,
         meter: &Arc<Meter>,
-    ) -> Result<Option<Result<Answer, TransportError>>, Stop> {
+    ) -> Result<Option<(Result<Answer, TransportError>, i64)>, Stop> {
         let signed = signer.url(number).await?;
         let Some((offset, size_bytes)) =
             range(job, number).filter(|(_, n)| u64::try_from(signed.size_bytes) == Ok(*n))
@@ -228,7 +237,7 @@ impl Uploader {
             file: &job.file.path,
             sent_bytes: there,
         });
-        Ok(Some(answer))
+        Ok(Some((answer, taken_back)))
     }
 
     /// Counts what one request hands to the network, for the meter and by itself.

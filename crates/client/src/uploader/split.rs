@@ -63,6 +63,7 @@ impl Uploader {
             battery: conditions.battery(),
             background: conditions.background,
             accept_transports: vec![Transport::Multipart.as_str().to_owned()],
+            restart: false,
         };
         match self.session.replan(&job.upload.upload_id, &asked).await {
             Ok(answer) => {

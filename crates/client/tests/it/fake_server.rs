@@ -74,6 +74,8 @@ pub struct World {
     pub token_generation: u32,
     /// URLs of earlier generations have expired.
     pub url_generation: u32,
+    /// Whether nothing can begin anew as one that is appended to.
+    pub has_no_gateway: bool,
     /// The advice in fresh plans.
     pub advises: Option<Compress>,
     pub single_max_bytes: i64,
@@ -755,7 +757,14 @@ impl World {
             return problem(410, "upload_expired", None);
         }
         let network = said.network.unwrap_or_default();
-        if upload.parts.is_empty() && upload.plan.transport != "single" {
+        if said.restart {
+            if self.has_no_gateway {
+                return problem(422, "validation_failed", None);
+            }
+            assert_eq!(said.accept_transports, ["append"]);
+            upload.parts.clear();
+            upload.plan.transport = "append".to_owned();
+        } else if upload.parts.is_empty() && upload.plan.transport != "single" {
             let is_thin = network.kind.as_deref() == Some("2g");
             upload.plan.transport = if is_thin { "append" } else { "multipart" }.to_owned();
             upload.plan.part_size_bytes = part_size_bytes;

@@ -133,6 +133,48 @@ async fn an_answer_that_is_lost_costs_no_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_cut_again_and_again_is_appended() {
+    // A photo by one request, a clip by parts, and one of whose parts the first arrived.
+    for (name, size_bytes, arrives) in [("a.jpg", 700, 0), ("b.mp4", 4_200, 0), ("b.mp4", 4_200, 1)]
+    {
+        let rig = Rig::start().await;
+        rig.server.world().concurrency = 1;
+        for _ in 0..40 {
+            rig.server.fail("put", arrives, Deed::LoseRequest);
+        }
+        let outcomes = rig.upload(&[rig.file(name, size_bytes)]).await;
+        assert_eq!(failures(&outcomes), [""; 0], "{name}");
+        let world = rig.server.world();
+        assert_eq!(world.whole(), [name]);
+        // Three cuts, and what had arrived is worth no more than one part of them.
+        assert_eq!(world.count("put") as u32, 3 + arrives, "{name}");
+        assert_eq!(world.count("append"), 1);
+        assert_eq!(world.replans.iter().filter(|r| r.restart).count(), 1);
+        assert_eq!(world.assets.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_can_be_appended_it_is_asked_for_once() {
+    let mut rig = Rig::start().await;
+    rig.give_up_after = Duration::from_secs(60);
+    rig.server.world().has_no_gateway = true;
+    for _ in 0..40 {
+        rig.server.fail("put", 0, Deed::LoseRequest);
+    }
+    let paths = [rig.file("a.jpg", 700)];
+    let outcomes = rig.upload(&paths).await;
+    assert_eq!(failures(&outcomes), ["store_unavailable"]);
+    {
+        let mut world = rig.server.world();
+        assert_eq!(world.replans.iter().filter(|r| r.restart).count(), 1);
+        assert!(world.count("put") > 3);
+        world.faults.clear();
+    }
+    assert_eq!(failures(&rig.upload(&paths).await), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_a_store_takes_once_are_not_sent_for_ever() {
     let rig = Rig::start().await;
     // The URL stores once, and has done so, or not: the server knows.

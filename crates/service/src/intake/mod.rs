@@ -2,6 +2,7 @@
 
 pub mod abort_upload;
 pub mod append;
+mod begin_anew;
 mod check_capture;
 pub mod complete_upload;
 pub mod count_transfers;

@@ -1,4 +1,5 @@
-//! `POST /v1/uploads/{id}/plan`: another plan in the midst of an upload. Touches the database only.
+//! `POST /v1/uploads/{id}/plan`: another plan in the midst of an upload. Touches the database only, but for an upload that is to
+//! begin anew.
 
 use safelight_api::uploads::{Replan as Asked, Replanned};
 use safelight_catalog::uploads::{self, Replan, Upload, UploadState};
@@ -8,6 +9,7 @@ use safelight_model::lifecycle::Event;
 use safelight_model::plan::{Arrived, File, Hints, Revised, Transport, revise};
 
 use super::append::links;
+use super::begin_anew::{begin_anew, may_begin_anew};
 use super::plan_hints;
 use super::sign_urls::{SignError, find};
 use crate::context::{Context, Owner};
@@ -83,13 +85,26 @@ async fn once(
         wanted,
         arrived(&upload),
     );
+    let restarts = asked.restart
+        && kept_from == Some(Transport::Append)
+        && may_begin_anew(context, &upload).await?;
+    let (plan, kept_from) = if restarts {
+        (wanted, None)
+    } else {
+        (plan, kept_from)
+    };
     let to = Replan {
         transport: plan.transport,
         part_size_bytes: plan.part_size_bytes,
         concurrency: plan.concurrency.into(),
         advice: plan_hints::advice(&plan),
     };
-    let Some(upload) = write(context, upload, to).await? else {
+    let written = if restarts {
+        begin_anew(context, upload, to).await?
+    } else {
+        write(context, upload, to).await?
+    };
+    let Some(upload) = written else {
         return Ok(None);
     };
     Ok(Some(Replanned {

@@ -102,6 +102,11 @@ impl SignError {
             (UploadState::Completing | UploadState::Completed, _) => {
                 Self::Whole(upload.state.as_str())
             }
+            (UploadState::Open, _) if upload.expires_at > context.now() => Self::Invalid(
+                "parts".to_owned(),
+                "this upload was planned anew at this moment: read it, and go on by its plan"
+                    .to_owned(),
+            ),
             _ => Self::Ended,
         }
     }
@@ -192,8 +197,7 @@ async fn extend(context: &Context, upload: &Upload, now: Micros) -> Result<bool,
             Box::pin(async move {
                 let until = now.plus(limits::PRESIGNED_URL);
                 let look_at = look::first(now, context.settings.quiet, upload.expires_at);
-                let (tenant_id, upload_id) = (&upload.tenant_id, &upload.upload_id);
-                if !uploads::extend_signed(tx, tenant_id, upload_id, until, look_at).await? {
+                if !uploads::extend_signed(tx, &upload, until, look_at).await? {
                     return Ok(false);
                 }
                 if let Some(asset) = assets::find(tx, &upload.tenant_id, &upload.asset_id).await? {

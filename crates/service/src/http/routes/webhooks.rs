@@ -9,21 +9,22 @@ use safelight_api::webhooks::{
     ChangeWebhook, CreateWebhook, DeliveryPage, ReplayWebhook, SecretRotated, Webhook,
     WebhookCreated, WebhookList,
 };
-use safelight_model::limits;
 use serde::Deserialize;
 
 use super::answered;
+use crate::context::Context;
 use crate::http::body::Body;
 use crate::http::idempotency::{Write, in_one_commit, in_one_commit_perhaps};
 use crate::http::problem::Refused;
 use crate::http::request::{Authenticated, IdempotencyKey, MaybeKey, Path, Query};
 use crate::http::router::AppState;
+use crate::insights::webhooks::endpoints::WebhookError;
 use crate::insights::webhooks::{endpoints, replay, rotate_secret};
 
-/// Makes a webhook. Its secret is in this answer and nowhere else.
+/// Makes a webhook. Its secret is in this answer, and in that to a repetition, whose answer may be the first to be heard.
 #[utoipa::path(
     post, path = "/v1/webhooks", tag = "webhooks", request_body = CreateWebhook,
-    params(("Idempotency-Key" = String, Header, description = "A repetition answers without the secret")),
+    params(("Idempotency-Key" = String, Header, description = "A repetition answers with the secret in force")),
     responses(
         (status = 201, body = WebhookCreated),
         (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
@@ -39,16 +40,34 @@ pub(in crate::http) async fn create(
     let write = Write::of(&caller, key, "create_webhook", "", &body.raw);
     let (context, tenant_id) = (&state.context, &caller.tenant_id);
     let fresh = endpoints::prepare(context, tenant_id, &body.value)?;
-    let secret = endpoints::secret(context, tenant_id, &fresh.webhook_id, &fresh.salt);
     let (webhook_id, replayed) = in_one_commit(context, write, move |tx| {
         Box::pin(async move { endpoints::store(tx, &fresh).await })
     })
     .await?;
-    let created = WebhookCreated {
-        webhook_id,
-        secret: (!replayed).then_some(secret),
-    };
+    let (secret, _) = in_force(context, tenant_id, &webhook_id).await?;
+    let created = WebhookCreated { webhook_id, secret };
     Ok(answered(StatusCode::CREATED, created, replayed))
+}
+
+/// The secret in force of a webhook, and until when the one before signs along; none of one that was removed meanwhile.
+async fn in_force(
+    context: &Context,
+    tenant_id: &str,
+    webhook_id: &str,
+) -> Result<(Option<String>, Option<String>), WebhookError> {
+    match endpoints::find(context, tenant_id, webhook_id).await {
+        Ok(found) => Ok((
+            Some(endpoints::secret(
+                context,
+                tenant_id,
+                webhook_id,
+                &found.salt,
+            )),
+            found.old.map(|(_, until)| until.rfc3339()),
+        )),
+        Err(WebhookError::NotFound) => Ok((None, None)),
+        Err(error) => Err(error),
+    }
 }
 
 /// All webhooks of the caller's tenant.
@@ -153,7 +172,7 @@ pub(in crate::http) async fn delete(
     post, path = "/v1/webhooks/{webhook_id}/secret", tag = "webhooks",
     params(
         ("webhook_id" = String, Path, description = "The webhook"),
-        ("Idempotency-Key" = String, Header, description = "A repetition answers without the secret")
+        ("Idempotency-Key" = String, Header, description = "A repetition answers with the secret in force")
     ),
     responses(
         (status = 201, body = SecretRotated),
@@ -170,17 +189,16 @@ pub(in crate::http) async fn rotate(
     let context = &state.context;
     let write = Write::of(&caller, key, "rotate_webhook_secret", &webhook_id, &[]);
     let (salt, now) = (endpoints::fresh_salt(context), context.now());
-    let secret = endpoints::secret(context, &caller.tenant_id, &webhook_id, &salt);
     let (tenant_id, id) = (caller.tenant_id.clone(), webhook_id.clone());
     let (_, replayed) = in_one_commit(context, write, move |tx| {
         Box::pin(async move { rotate_secret::rotate_secret(tx, &tenant_id, &id, &salt, now).await })
     })
     .await?;
-    let until = now.plus(limits::OLD_SECRET).rfc3339();
+    let (secret, old_signs_until) = in_force(context, &caller.tenant_id, &webhook_id).await?;
     let rotated = SecretRotated {
         webhook_id,
-        secret: (!replayed).then_some(secret),
-        old_signs_until: (!replayed).then_some(until),
+        secret,
+        old_signs_until,
     };
     Ok(answered(StatusCode::CREATED, rotated, replayed))
 }

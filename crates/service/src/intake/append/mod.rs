@@ -3,7 +3,7 @@
 //!
 //! A request takes the upload (`take.rs`): whoever had it in this process flushes and lets go, and the catalog
 //! raises the upload's epoch, which shuts out everybody else. Then it receives (`receive.rs`): bytes wait in a file
-//! without a name (`scratch.rs`) until they are a part. What is left when a request ends, however it ends, becomes a
+//! without a name (`scratch.rs`), for which there is a budget (`room.rs`), until they are a part. What is left when a request ends, however it ends, becomes a
 //! temporary object, and only then counts as received. A crash costs what was not acknowledged yet: less than a part.
 //!
 //! When all bytes are there the upload is completed as others are.
@@ -14,6 +14,7 @@ pub mod error;
 pub mod holders;
 pub mod links;
 pub mod receive;
+mod room;
 pub mod scratch;
 pub mod store;
 pub mod take;
@@ -21,11 +22,11 @@ pub mod take;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use holders::Holders;
+use room::Room;
 
 /// How long a request to the store that begins now may still be carried out: three attempts of half a minute, with
 /// time to spare for what the store itself holds back.
@@ -37,9 +38,7 @@ pub struct Gateway {
     /// Who appends to what in this process.
     pub(crate) holders: Holders,
     /// Room in the scratch directory, in units of [`scratch::UNIT_BYTES`].
-    pub(crate) room: Arc<Semaphore>,
-    /// All of that room.
-    pub(crate) units: u32,
+    pub(crate) room: Arc<Room>,
     /// How long a client may send nothing in the midst of a body.
     pub(crate) idle: Duration,
     /// Told to flush and let go of everything.
@@ -53,11 +52,9 @@ impl Gateway {
     #[must_use]
     pub fn start(scratch_bytes: u64, idle: Duration, stop: CancellationToken) -> Self {
         let units = u32::try_from(scratch_bytes / scratch::UNIT_BYTES).unwrap_or(u32::MAX);
-        let units = units.max(1);
         Self {
             holders: Holders::default(),
-            room: Arc::new(Semaphore::new(units as usize)),
-            units,
+            room: Room::of(units.max(1)),
             idle,
             stop,
             running: TaskTracker::new(),

@@ -45,6 +45,8 @@ pub enum Ending {
     Stopping,
     /// There were more bytes than the file has.
     TooMuch,
+    /// There was no room for more.
+    NoRoom,
 }
 
 struct Receiver<'a> {
@@ -83,16 +85,8 @@ pub async fn receive<E>(
 ) -> Result<Ending, AppendError> {
     let part_start = held.taken.in_parts_bytes;
     let received = held.taken.offset_bytes;
-    let longest = held.length_bytes().unwrap_or(i64::MAX) - part_start;
-    let mut scratch = Scratch::of(
-        gateway,
-        context.settings.scratch_dir.clone(),
-        held.upload.part_size_bytes.min(longest),
-    );
-    // Before a byte is read, so that nothing is read for which there is no room.
-    if incoming.size_bytes != Some(0) {
-        scratch.reserve()?;
-    }
+    let scratch_dir = context.settings.scratch_dir.clone();
+    let scratch = Scratch::of(gateway, scratch_dir, &held.upload);
     let mut receiver = Receiver {
         context,
         held,
@@ -102,6 +96,11 @@ pub async fn receive<E>(
         fresh_start: received,
         pending: incoming.digest.is_some().then(Vec::new),
     };
+    // Before a byte is read, so that nothing is read for which there is no room: also for what comes before it in its part.
+    if incoming.size_bytes != Some(0) {
+        let beginning = receiver.place(received) + 1;
+        receiver.scratch.reserve(beginning)?;
+    }
     // What may still be read once a newer request asks for the upload.
     let mut late_bytes = None;
     let mut late_until = tokio::time::Instant::now();
@@ -151,7 +150,12 @@ pub async fn receive<E>(
         if let Some(digest) = &mut incoming.digest {
             digest.count(&chunk);
         }
-        receiver.push(chunk, incoming.on_progress).await?;
+        match receiver.push(chunk, incoming.on_progress).await {
+            Ok(()) => {}
+            // What has come until here is kept.
+            Err(AppendError::NoRoom) => break Ending::NoRoom,
+            Err(error) => return Err(error),
+        }
     };
     if let Some(digest) = incoming.digest.take() {
         // Without its end a body cannot be held against its digest.
@@ -225,6 +229,7 @@ impl Receiver<'_> {
         let part = store::write_part(self.context, self.held, self.part_start, &bytes).await?;
         self.part_start = self.received;
         self.fresh_start = self.received;
+        self.scratch.clear();
         match &mut self.pending {
             Some(pending) => pending.push(part),
             None => self.acknowledge(vec![part], None, true).await?,

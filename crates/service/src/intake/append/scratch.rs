@@ -5,23 +5,22 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use safelight_catalog::uploads::Upload;
 use safelight_objects::FileSlice;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Gateway;
 use super::error::AppendError;
+use super::room::Share;
 
 /// The budget is counted in so many bytes.
 pub const UNIT_BYTES: u64 = 64 * 1024;
 /// Bytes gathered in memory before they go into the file.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// The bytes of one part, as they come. Positions are counted from the part's beginning.
+/// The bytes of one part, as they come. Positions are counted from the part's beginning. It has room as far as its bytes go.
 #[derive(Debug)]
 pub struct Scratch {
-    budget: Arc<Semaphore>,
-    units: u32,
-    room: Option<OwnedSemaphorePermit>,
+    room: Share,
     dir: PathBuf,
     file: Option<Arc<File>>,
     buffer: Vec<u8>,
@@ -29,17 +28,11 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// For a part of at most `bytes`. It has no room yet.
+    /// For the parts of an upload. It has no room yet.
     #[must_use]
-    pub fn of(gateway: &Gateway, dir: PathBuf, bytes: i64) -> Self {
-        let units = u64::try_from(bytes).unwrap_or(0).div_ceil(UNIT_BYTES);
+    pub fn of(gateway: &Gateway, dir: PathBuf, upload: &Upload) -> Self {
         Self {
-            budget: gateway.room.clone(),
-            // A part that is larger than the whole budget takes all of it, rather than wait for ever.
-            units: u32::try_from(units.max(1))
-                .unwrap_or(u32::MAX)
-                .min(gateway.units),
-            room: None,
+            room: Share::none(gateway.room.clone(), &upload.tenant_id, &upload.owner_id),
             dir,
             file: None,
             buffer: Vec::new(),
@@ -47,23 +40,30 @@ impl Scratch {
         }
     }
 
-    /// Takes room for the whole part, unless it has it.
+    /// Takes room for bytes up to the position `end`, unless it has it.
     ///
     /// # Errors
     /// If there is none at present.
-    pub fn reserve(&mut self) -> Result<(), AppendError> {
-        if self.room.is_none() {
-            let room = self.budget.clone().try_acquire_many_owned(self.units);
-            self.room = Some(room.map_err(|_| AppendError::NoRoom)?);
+    pub fn reserve(&mut self, end: u64) -> Result<(), AppendError> {
+        let units = u32::try_from(end.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
+        if self.room.grow(units) {
+            Ok(())
+        } else {
+            Err(AppendError::NoRoom)
         }
-        Ok(())
+    }
+
+    /// Forgets what it holds, and gives its room back: another part begins.
+    pub fn clear(&mut self) {
+        self.file = None;
+        self.buffer.clear();
+        self.room.give_back();
     }
 
     async fn file(&mut self) -> Result<Arc<File>, AppendError> {
         if let Some(file) = &self.file {
             return Ok(file.clone());
         }
-        self.reserve()?;
         let dir = self.dir.clone();
         let made = blocking(move || tempfile::tempfile_in(dir)).await?;
         let file = Arc::new(made);
@@ -74,8 +74,9 @@ impl Scratch {
     /// Puts bytes at a position, which is right behind the last ones, or the beginning of something else.
     ///
     /// # Errors
-    /// If there is no room, or the disk fails.
+    /// If there is no room, and nothing was put; or if the disk fails.
     pub async fn put(&mut self, at: u64, bytes: &[u8]) -> Result<(), AppendError> {
+        self.reserve(at + bytes.len() as u64)?;
         if at != self.buffer_at + self.buffer.len() as u64 {
             self.flush().await?;
         }
@@ -98,7 +99,7 @@ impl Scratch {
     /// Has them wait in the file.
     ///
     /// # Errors
-    /// If there is no room, or the disk fails.
+    /// If the disk fails.
     pub async fn leave_memory(&mut self) -> Result<(), AppendError> {
         self.flush().await?;
         self.buffer = Vec::new();
@@ -139,18 +140,20 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use tokio_util::sync::CancellationToken;
-
+    use super::super::room::Room;
     use super::*;
 
     #[tokio::test]
     async fn what_left_memory_is_still_there() {
         let dir = tempfile::tempdir().unwrap();
-        let stop = CancellationToken::new();
-        let gateway = Gateway::start(1 << 20, Duration::from_secs(1), stop);
-        let mut scratch = Scratch::of(&gateway, dir.path().to_owned(), 300_000);
+        let room = Room::of(16);
+        let mut scratch = Scratch {
+            room: Share::none(room.clone(), "t", "ann"),
+            dir: dir.path().to_owned(),
+            file: None,
+            buffer: Vec::new(),
+            buffer_at: 0,
+        };
         assert!(!scratch.is_in_memory());
         let mut whole = Vec::new();
         for (number, bytes) in [(1, 10_000), (2, 90_000), (3, 1), (4, 7_000)] {
@@ -171,5 +174,15 @@ mod tests {
         let file = scratch.file().await.unwrap();
         file.read_exact_at(&mut read, 0).unwrap();
         assert!(read == whole);
+        // It holds two units of 64 KiB; what goes beyond the budget is not taken, and what was is not lost.
+        let mut other = Share::none(room, "t", "bob");
+        assert!(!other.grow(15) && other.grow(14));
+        let more = scratch.put(whole.len() as u64, &[5; 40_000]).await;
+        assert!(matches!(more, Err(AppendError::NoRoom)), "{more:?}");
+        assert!(scratch.put(whole.len() as u64, &[5; 20_000]).await.is_ok());
+        let slice = scratch.slice(0, 127_001).await.unwrap();
+        assert_eq!(slice.size_bytes(), 127_001);
+        scratch.clear();
+        assert!(other.grow(16));
     }
 }

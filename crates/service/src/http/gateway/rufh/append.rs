@@ -75,6 +75,7 @@ pub(super) async fn append(
     let response = match received {
         Ok(Ending::Whole) => None,
         Ok(Ending::TooMuch) => Some(refused(too_much(&request, &held), Some(offset))),
+        Ok(Ending::NoRoom) => Some(closing(refused(AppendError::NoRoom.into(), Some(offset)))),
         Ok(_) => {
             let broken = Refused::because(
                 Code::Overloaded,

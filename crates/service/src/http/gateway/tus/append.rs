@@ -52,6 +52,7 @@ pub(super) async fn append(
     let response = match received {
         Ok(Ending::Whole) => None,
         Ok(Ending::TooMuch) => Some(at(offset, refuse(too_much()))),
+        Ok(Ending::NoRoom) => Some(at(offset, closing(refuse(AppendError::NoRoom.into())))),
         Ok(_) => {
             // Never a 4xx: clients forget an upload that is answered with one.
             let broken = Refused::because(
