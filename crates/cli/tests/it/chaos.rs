@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 
 use crate::http_rig::{
     Caller, Database, PART_BYTES, PATIENCE, change, http, large_photo, number, objects,
-    on_both_databases, open_catalog, open_store, options, rows, sha256, text,
+    on_both_databases, open_catalog, open_store, options, port, rows, sha256, text,
 };
 use crate::in_process;
 
@@ -88,10 +88,6 @@ struct Scenery {
     telling: JoinSet<()>,
     // Goes last.
     _dir: tempfile::TempDir,
-}
-
-pub fn port(url: &str) -> u16 {
-    url.rsplit_once(':').unwrap().1.parse().unwrap()
 }
 
 /// Small requests, which may arrive twice and out of order.

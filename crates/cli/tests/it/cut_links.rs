@@ -7,10 +7,9 @@ use safelight_testkit::link::{Link, Weather};
 use safelight_testkit::server::Server;
 use serde_json::Value;
 
-use crate::chaos::port;
 use crate::http_rig::{
-    Caller, Database, PART_BYTES, http, large_photo, on_both_databases, options, photo, sha256,
-    text,
+    Caller, Database, PART_BYTES, http, large_photo, on_both_databases, options, photo, port,
+    sha256, text,
 };
 
 on_both_databases!(what_no_part_gets_through_arrives_all_the_same);

@@ -76,6 +76,11 @@ pub fn http() -> reqwest::Client {
     client.timeout(PATIENCE).build().unwrap()
 }
 
+/// The port of a URL that ends with it.
+pub fn port(url: &str) -> u16 {
+    url.rsplit_once(':').unwrap().1.parse().unwrap()
+}
+
 pub fn options(data_dir: PathBuf, catalog_url: Option<String>, args: &[&str]) -> ServerOptions {
     ServerOptions {
         program: env!("CARGO_BIN_EXE_safelight").into(),
@@ -212,11 +217,11 @@ impl Split {
             &["--roles", "store"],
         ));
         let store = store.await.unwrap();
-        let port = store.store_url().rsplit_once(':').unwrap().1.parse();
+        let port = port(&store.store_url());
         let asked = Arc::<Mutex<Vec<String>>>::default();
         let noted = asked.clone();
         let hook = Arc::new(move |passed: Passed| noted.lock().unwrap().push(passed.line));
-        let proxy = Proxy::start(port.unwrap(), hook).await.unwrap();
+        let proxy = Proxy::start(port, hook).await.unwrap();
         let keys = store.data_dir().join("keys").display().to_string();
         let args = [
             "--roles",

@@ -262,7 +262,7 @@ async fn set_up(database: Database) -> Scenery {
     let dir = tempfile::tempdir().unwrap();
     let options = options(dir.path().join("server"), database.fresh(), &[]);
     let server = Server::start(options).await.unwrap();
-    let port = server.url().rsplit_once(':').unwrap().1.parse().unwrap();
+    let port = crate::http_rig::port(&server.url());
     let (sender, passed) = unbounded_channel();
     let hook = Arc::new(move |passed| {
         let _ = sender.send(passed);

@@ -147,7 +147,8 @@ async fn what_is_cut_again_and_again_is_appended() {
         let world = rig.server.world();
         assert_eq!(world.whole(), [name]);
         // Three cuts, and what had arrived is worth no more than one part of them.
-        assert_eq!(world.count("put") as u32, 3 + arrives, "{name}");
+        assert_eq!(world.faults.len(), 40 - 3, "{name}");
+        assert_eq!(world.count("put") as u32, arrives, "{name}");
         assert_eq!(world.count("append"), 1);
         assert_eq!(world.replans.iter().filter(|r| r.restart).count(), 1);
         assert_eq!(world.assets.len(), 1);
@@ -164,11 +165,11 @@ async fn where_nothing_can_be_appended_it_is_asked_for_once() {
     }
     let paths = [rig.file("a.jpg", 700)];
     let outcomes = rig.upload(&paths).await;
-    assert_eq!(failures(&outcomes), ["store_unavailable"]);
+    assert!(failures(&outcomes)[0].starts_with("store_unavailable"));
     {
         let mut world = rig.server.world();
         assert_eq!(world.replans.iter().filter(|r| r.restart).count(), 1);
-        assert!(world.count("put") > 3);
+        assert!(world.faults.len() < 40 - 3);
         world.faults.clear();
     }
     assert_eq!(failures(&rig.upload(&paths).await), [""; 0]);

@@ -187,19 +187,34 @@ async fn over_its_budget_the_gateway_refuses_and_does_not_grow() {
     let second = begin(&ann, &[("upload-length", &length)]);
     let whole = [("content-length", length.as_str()), ASK];
     let mut holds = start_patch(&first, 0, LAST, &whole);
-    // The server asks for the body: it has taken its room.
     holds.next(false).unwrap().expect(100);
-    // Beginning an upload takes none, and one who waits to be asked is not asked.
-    begin(&ann, &[("upload-length", &length)]);
-    let mut waits = start_patch(&second, 0, LAST, &whole);
-    waits.next(false).unwrap().expect(503);
+    // It takes 14 of 16 units as its bytes come.
+    let (sent, rest) = file.split_at(900_000);
+    holds.send(sent);
+    // Once they have, one of the same owner's who waits to be asked is not asked.
+    while start_patch(&second, 0, LAST, &whole)
+        .next(false)
+        .unwrap()
+        .status
+        == 100
+    {}
     let refused = patch(&second, 0, LAST, &file, &[]).expect(503);
     assert!(refused.has("retry-after"));
     assert_eq!(refused.json()["code"], "overloaded");
-    holds.send(&file);
+    // Beginning an upload takes no room. Of another owner's as much is kept as there is room for.
+    let bob = rig.owner("bob");
+    let third = begin(&bob, &[("upload-length", &length)]);
+    let refused = patch(&third, 0, LAST, &file, &[]).expect(503);
+    assert_eq!(refused.json()["code"], "overloaded");
+    let kept = look(&third).offset();
+    assert!((1..=2 * 65_536).contains(&kept), "{kept}");
+    holds.send(rest);
     let (_, done) = holds.answer();
     is_taken_in(&ann, &done, &file).await;
     patch(&second, 0, LAST, &file, &[]).expect(200);
+    let at = usize::try_from(kept).unwrap();
+    let done = patch(&third, kept, LAST, &file[at..], &[]).expect(200);
+    is_taken_in(&bob, &done, &file).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-// Sends a file by tus-js-client, stops it half way, and goes on with it.
+// Sends a file by tus-js-client over a link that breaks, stops it half way, and goes on with it.
 const fs = require("node:fs");
 const { PassThrough } = require("node:stream");
 const { Upload } = require(process.env.SAFELIGHT_TOOLS + "/tus.cjs");

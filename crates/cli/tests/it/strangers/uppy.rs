@@ -9,15 +9,13 @@ use safelight_testkit::server::Server;
 use safelight_testkit::wait;
 use serde_json::{Value, json};
 
+use super::TALK_BYTES;
 use crate::http_rig::{
-    Caller, PART_BYTES, PATIENCE, Rig, large_photo, number, options, photo, sha256, text,
+    Caller, PART_BYTES, PATIENCE, Rig, large_photo, number, options, photo, port, sha256, text,
 };
 
 const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide/browsers.md");
 const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/strangers/uppy");
-/// What requests without media cost on the wire, all together.
-const TALK_BYTES: u64 = 200_000;
-
 /// What the gateway reads of a request that it refuses, 1 MiB, and what is on its way by then.
 const REFUSED_BYTES: u64 = 1_500_000;
 
@@ -61,10 +59,6 @@ fn recipe() -> Vec<(String, String)> {
             (name.to_owned(), code.to_owned())
         })
         .collect()
-}
-
-fn port(url: &str) -> u16 {
-    url.rsplit_once(':').unwrap().1.parse().unwrap()
 }
 
 impl Site {
