@@ -25,14 +25,14 @@ impl Said {
 
 /// A count: fractions are rounded; what is negative, too large or no number is none.
 pub(crate) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
-    let said = Said::deserialize(from)?.number().map(f64::round);
+    let said = Said::deserialize(from)?.number();
     let fits = said.filter(|n| (0.0..=f64::from(u32::MAX)).contains(n));
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "it is within"
     )]
-    Ok(fits.map(|n| n as u32))
+    Ok(fits.map(|n| n.round() as u32))
 }
 
 /// A share from 0 to 1; any other is none.
@@ -61,6 +61,7 @@ mod tests {
             ("812.5", Some(813)),
             ("0", Some(0)),
             ("-1", None),
+            ("-0.4", None),
             ("1e99", None),
             ("null", None),
             ("\"fast\"", None),

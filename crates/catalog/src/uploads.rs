@@ -346,14 +346,15 @@ pub async fn bind_store_upload(
         .exec(
             "UPDATE uploads SET store_upload_id = $3, part_checksum = $4
               WHERE tenant_id = $1 AND upload_id = $2 AND state = 'open' AND store_upload_id IS NULL
-                AND transport = $5 AND part_size_bytes = $6",
+                AND transport = $5 AND part_size_bytes = $6 AND object_key = $7",
             values![
                 &upload.tenant_id,
                 &upload.upload_id,
                 store_upload_id,
                 part_checksum.as_str(),
                 upload.transport.as_str(),
-                upload.part_size_bytes
+                upload.part_size_bytes,
+                &upload.object_key
             ],
         )
         .await?;

@@ -63,9 +63,9 @@ impl Measured {
 pub enum Ending {
     /// With an answer.
     Answered,
-    /// The connection broke, or could not be made.
+    /// The connection broke.
     Broken,
-    /// It was given up here.
+    /// It was given up here, or never began.
     GivenUp,
 }
 

@@ -77,7 +77,8 @@ pub async fn begin_anew(
     let changed = tx
         .exec(
             "UPDATE uploads SET transport = $6, part_size_bytes = $7, concurrency = $8, advice = $9, object_key = $10,
-                    store_upload_id = NULL, part_checksum = NULL, signed_until = 0, version = version + 1
+                    store_upload_id = NULL, part_checksum = NULL, signed_until = 0, intent = NULL, intent_at = NULL,
+                    version = version + 1
               WHERE tenant_id = $1 AND upload_id = $2 AND version = $3 AND state = 'open' AND signed_until = $4
                 AND COALESCE(store_upload_id, '') = $5
                 AND (SELECT COUNT(*) FROM uploads AS u WHERE u.tenant_id = $1 AND u.asset_id = $11) <= $12",
@@ -100,12 +101,19 @@ pub async fn begin_anew(
     if changed == 0 {
         return Ok(false);
     }
+    // Whoever took it, before it was planned another way, writes nothing for it any more.
+    tx.exec(
+        "UPDATE appends SET epoch = epoch + 1 WHERE tenant_id = $1 AND upload_id = $2",
+        values![&upload.tenant_id, &upload.upload_id],
+    )
+    .await?;
+    // With its intent, if there was one: a completion that was begun may still make the object.
     tx.exec(
         "INSERT INTO uploads (tenant_id, upload_id, owner_id, asset_id, resource_id, object_key, store_upload_id, transport,
                 part_size_bytes, concurrency, send_order, size_bytes, state, version, signed_until, expires_at, created_at,
-                part_checksum, look_at)
+                part_checksum, look_at, intent)
          SELECT tenant_id, $3, owner_id, asset_id, resource_id, $4, $5, $6, $7, $8, send_order, size_bytes, 'aborted', 1, $9,
-                expires_at, created_at, $10, $11
+                expires_at, created_at, $10, $11, $12
            FROM uploads WHERE tenant_id = $1 AND upload_id = $2",
         values![
             &upload.tenant_id,
@@ -118,7 +126,8 @@ pub async fn begin_anew(
             upload.concurrency,
             upload.signed_until,
             upload.part_checksum.map(PartChecksum::as_str),
-            anew.now
+            anew.now,
+            &upload.intent
         ],
     )
     .await?;

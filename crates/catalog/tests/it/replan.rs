@@ -19,6 +19,7 @@ on_both!(
     of_many_plans_at_once_each_is_of_what_was_read,
     a_plan_and_an_end_exclude_each_other,
     what_begins_anew_leaves_what_was_signed_behind,
+    who_took_it_before_writes_nothing_for_one_that_began_anew,
     one_of_beginning_anew_and_signing_wins,
     nothing_begins_anew_without_end,
 );
@@ -321,6 +322,30 @@ async fn what_begins_anew_leaves_what_was_signed_behind(f: Fixture) {
     });
     assert!(!intended.unwrap());
     assert!(take(&f.catalog, &now).await.is_some());
+    assert_eq!((&now.intent, &left.intent), (&None, &None));
+}
+
+async fn who_took_it_before_writes_nothing_for_one_that_began_anew(f: Fixture) {
+    let taken = fresh(&f, "append").await;
+    let hold = take(&f.catalog, &taken).await.unwrap().hold;
+    let parts = to(Transport::Multipart, 8_388_608, 4);
+    assert!(replan(&f.catalog, &taken, &parts).await);
+    let planned = find(&f.catalog, &taken.upload_id).await;
+    assert!(bind(&f.catalog, &planned).await);
+    let bound = find(&f.catalog, &taken.upload_id).await;
+    assert!(begin_anew(&f, &f.catalog, &bound).await);
+    assert!(!intend(&f.catalog, &hold).await);
+    let now = find(&f.catalog, &taken.upload_id).await;
+    let old = Upload {
+        transport: now.transport,
+        part_size_bytes: now.part_size_bytes,
+        ..taken
+    };
+    assert!(
+        !bind(&f.catalog, &old).await,
+        "the store knows it by another key"
+    );
+    assert!(bind(&f.catalog, &now).await);
 }
 
 async fn one_of_beginning_anew_and_signing_wins(f: Fixture) {

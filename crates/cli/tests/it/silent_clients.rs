@@ -316,6 +316,27 @@ async fn what_comes_for_one_that_began_anew_is_removed(database: Database) {
     for asset in &assets {
         assert_eq!(state(&ann, asset).await, "open", "it is still waited for");
     }
+    // A deletion waits for what was left behind as well.
+    let path = format!("/v1/uploads/{}/plan", upload_id(&assets[1]));
+    let third = ann.initiate(&[&photo(3)]).await.remove(0);
+    let third_path = format!("/v1/uploads/{}/plan", upload_id(&third));
+    ann.post(&third_path, &asked).await.expect(200);
+    let asset = format!("/v1/assets/{}", asset_id(&third));
+    ann.delete(&asset).await.expect(202);
+    service.pass(MINUTE).await;
+    let told = ann.delete(&asset).await.expect(202);
+    assert!(
+        told["completed_at"].is_null(),
+        "its URL still works: {told}"
+    );
+    ann.send(&third, &photo(3)).await;
+    service
+        .pass(limits::PRESIGNED_URL + limits::LATE_BYTES + MINUTE)
+        .await;
+    let told = ann.delete(&asset).await.expect(202);
+    assert!(told["completed_at"].is_string(), "{told}");
+    assert_eq!(objects(store, "o/").await, [""; 0]);
+    ann.post(&path, &asked).await.expect(200);
     let left = "SELECT COUNT(*) FROM uploads WHERE state = 'aborted' AND cleared_at IS NULL";
     assert_eq!(number(&service.context.catalog, left).await, 0);
 }

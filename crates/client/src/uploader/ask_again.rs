@@ -39,6 +39,8 @@ pub(super) struct Watch {
     vain_bytes: AtomicI64,
     /// Whether the server will not have it begin anew.
     stays: AtomicBool,
+    /// Whether it did, and is to be appended to from then on.
+    is_anew: AtomicBool,
     /// Rung at each failure.
     pub(super) trouble: Notify,
 }
@@ -51,6 +53,7 @@ impl Watch {
             failures: AtomicU32::new(0),
             vain_bytes: AtomicI64::new(0),
             stays: AtomicBool::new(false),
+            is_anew: AtomicBool::new(false),
             trouble: Notify::new(),
         }
     }
@@ -100,6 +103,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What is smaller is mostly through before a link breaks.
 const WORTH_RESUMING_BYTES: i64 = 256 * 1024;
 
+/// There was no answer.
+#[derive(Debug)]
+pub(super) struct NoAnswer;
+
+/// The one transport that a cut costs nothing.
+pub(super) fn appended() -> Vec<String> {
+    vec![Transport::Append.as_str().to_owned()]
+}
+
 /// What became of asking.
 pub(super) enum Again {
     /// The plan to go on by.
@@ -118,24 +130,32 @@ impl Uploader {
 
     /// Asks, with what is known now.
     pub(super) async fn ask_again(&self, job: &FileJob, watch: &Watch) -> Again {
-        self.ask(job, watch, spoken(), false).await
+        let accepted = if watch.is_anew.load(Ordering::Relaxed) {
+            appended()
+        } else {
+            spoken()
+        };
+        self.ask(job, watch, accepted, false).await
     }
 
-    /// Has the server begin it anew as one that is appended to. `true` if it does, or may have.
-    pub(super) async fn restart(&self, job: &mut FileJob, watch: &Watch) -> bool {
-        let append = vec![Transport::Append.as_str().to_owned()];
-        match self.ask(job, watch, append, true).await {
-            Again::Plan(answer) => {
-                let moves = adopt(job, *answer);
-                watch.stays.store(!moves, Ordering::Relaxed);
-                moves
-            }
-            Again::Silence => true,
-            Again::Refused => {
-                watch.stays.store(true, Ordering::Relaxed);
-                false
-            }
-        }
+    /// Has the server begin it anew as one that is appended to; `false` if it will not.
+    ///
+    /// # Errors
+    /// If there was no answer: perhaps it does.
+    pub(super) async fn restart(
+        &self,
+        job: &mut FileJob,
+        watch: &Watch,
+        accepted: Vec<String>,
+    ) -> Result<bool, NoAnswer> {
+        let begins = match self.ask(job, watch, accepted, true).await {
+            Again::Plan(answer) => adopt(job, *answer),
+            Again::Silence => return Err(NoAnswer),
+            Again::Refused => false,
+        };
+        watch.stays.store(!begins, Ordering::Relaxed);
+        watch.is_anew.store(begins, Ordering::Relaxed);
+        Ok(begins)
     }
 
     async fn ask(
@@ -174,7 +194,8 @@ impl Uploader {
         let is_single = Transport::parse(&job.upload.plan.transport) == Some(Transport::Single);
         let is_small = job.file.sent().stamp.size_bytes < WORTH_RESUMING_BYTES;
         if is_single && self.link_breaks() && !is_small && !watch.stays.load(Ordering::Relaxed) {
-            return Ok(self.restart(job, watch).await);
+            // As the server's policy decides.
+            return Ok(self.restart(job, watch, spoken()).await.unwrap_or(true));
         }
         if is_single || !self.wants_another_plan(watch) {
             return Ok(false);

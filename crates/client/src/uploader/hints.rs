@@ -57,8 +57,10 @@ impl Uploader {
 
     /// Whether connections over the link in use break often, by what was measured now or in an earlier run.
     pub(super) fn link_breaks(&self) -> bool {
-        let network = self.network();
-        network.is_some_and(|n| n.loss.is_some_and(|loss| loss >= LOSS_OF_BREAKS))
+        let kind = self.settings.conditions.borrow().network;
+        let remembered = *self.remembered();
+        let measured = self.session.gauge().measured();
+        measured.or(remembered.measured).breaks && remembered.kind == kind
     }
 
     /// Whether it is known what the link in use is or carries.

@@ -12,7 +12,7 @@ use safelight_model::plan::{self, Transport, Why};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use super::ask_again::{Watch, adopt, is_other};
+use super::ask_again::{CUTS, Watch, adopt, appended, is_other};
 use super::breadth::UnderWay;
 use super::company::{self, Company, Facts};
 use super::run::{Slot, Turn};
@@ -240,8 +240,16 @@ impl Uploader {
                     adopt(&mut job, *answer);
                 }
                 // Refused, it goes on as before, and so long as patience lasts.
-                Err(Stop::Stuck(_)) => {
-                    self.restart(&mut job, &watch).await;
+                Err(Stop::Stuck(why)) => {
+                    // Another part may have come to its end meanwhile.
+                    let there = meter.there_bytes.load(Ordering::Relaxed);
+                    let is_stuck = watch.is_stuck(CUTS, there);
+                    if is_stuck && self.restart(&mut job, &watch, appended()).await.is_err() {
+                        rounds += 1;
+                        if !attempts.failed(&why, None).await {
+                            break;
+                        }
+                    }
                 }
                 Err(Stop::Unclear(why)) => {
                     rounds += 1;

@@ -136,10 +136,10 @@ impl Uploader {
             self.unchanged(job)?;
             let mut retry_after = None;
             watch.in_vain(sent);
-            cuts = match &answer {
-                Err(TransportError::Broken(_)) if sent > 0 => cuts + 1,
-                _ => 0,
-            };
+            // Between two of them there may be no network at all.
+            if sent > 0 && matches!(&answer, Err(TransportError::Broken(_))) {
+                cuts += 1;
+            }
             match answer {
                 Ok(answer) => {
                     match answer.status {
@@ -277,8 +277,11 @@ fn load(planned: &AtomicU32) -> u32 {
 pub(super) fn ending(answer: &Result<Answer, TransportError>) -> Ending {
     match answer {
         Ok(_) => Ending::Answered,
-        Err(TransportError::Unreachable(_) | TransportError::Broken(_)) => Ending::Broken,
-        Err(TransportError::File(_) | TransportError::Malformed(_)) => Ending::GivenUp,
+        Err(TransportError::Broken(_)) => Ending::Broken,
+        // Whether that is the link or the server nobody knows.
+        Err(
+            TransportError::Unreachable(_) | TransportError::File(_) | TransportError::Malformed(_),
+        ) => Ending::GivenUp,
     }
 }
 

@@ -156,6 +156,38 @@ async fn what_is_cut_again_and_again_is_appended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn cuts_count_in_a_row_also_where_other_things_fail_between_them() {
+    let rig = Rig::start().await;
+    for _ in 0..10 {
+        rig.server.fail("put", 0, Deed::LoseRequest);
+        rig.server
+            .fail("put", 0, Deed::Refuse(503, "SlowDown", None));
+    }
+    assert_eq!(
+        failures(&rig.upload(&[rig.file("a.jpg", 700)]).await),
+        [""; 0]
+    );
+    let world = rig.server.world();
+    assert_eq!((world.count("put"), world.count("append")), (0, 1));
+    assert!(world.faults.len() >= 20 - 7, "{}", world.faults.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_answer_what_is_to_become_of_it_ends_the_patience() {
+    let mut rig = Rig::start().await;
+    rig.give_up_after = Duration::from_secs(60);
+    for _ in 0..500 {
+        rig.server.fail("put", 0, Deed::LoseRequest);
+        rig.server
+            .fail("plan", 0, Deed::Refuse(500, "internal", None));
+    }
+    let paths = [rig.file("a.jpg", 700)];
+    assert!(rig.upload(&paths).await[0].failure.is_some());
+    rig.server.world().faults.clear();
+    assert_eq!(failures(&rig.upload(&paths).await), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_nothing_can_be_appended_it_is_asked_for_once() {
     let mut rig = Rig::start().await;
     rig.give_up_after = Duration::from_secs(60);

@@ -8,6 +8,7 @@ use safelight_model::ids;
 use safelight_objects::ObjectKey;
 
 use super::read_upload::arrived;
+use super::replan_upload::may_be_sent;
 use super::sign_urls::SignError;
 use crate::context::Context;
 
@@ -22,7 +23,13 @@ pub(super) async fn may_begin_anew(context: &Context, upload: &Upload) -> Result
     }
     let there = arrived(context, upload).await?;
     let there_bytes: i64 = there.iter().map(|part| part.size_bytes).sum();
-    Ok(there_bytes < upload.size_bytes)
+    if there_bytes > 0 {
+        return Ok(there_bytes < upload.size_bytes);
+    }
+    // A completion whose answer was lost leaves no parts, but the object.
+    let key = ObjectKey::parse(&upload.object_key)?;
+    let object = context.objects.head(&key).await?;
+    Ok(object.is_none_or(|object| object.size_bytes != upload.size_bytes))
 }
 
 /// Has it begin anew by this plan; none if it is no longer as it was read.
@@ -39,13 +46,18 @@ pub(super) async fn begin_anew(
         now,
     };
     let (as_read, changes, under) = (upload.clone(), to.clone(), anew.clone());
+    let of = context.clone();
     let written = context
         .catalog
         .write(move |tx| {
             Box::pin(async move {
-                uploads::begin_anew(tx, &as_read, &changes, &under)
-                    .await
-                    .map_err(CatalogError::from)
+                if !uploads::begin_anew(tx, &as_read, &changes, &under).await? {
+                    return Ok(false);
+                }
+                may_be_sent(tx, &of, &as_read).await?;
+                // Whoever looks after uploads removes at once what it leaves behind.
+                tx.ring().await?;
+                Ok::<_, CatalogError>(true)
             })
         })
         .await?;
@@ -61,6 +73,7 @@ pub(super) async fn begin_anew(
     upload.object_key = anew.object_key;
     upload.store_upload_id = None;
     upload.part_checksum = None;
+    upload.intent = None;
     upload.version += 1;
     upload.transport = to.transport;
     upload.part_size_bytes = to.part_size_bytes;

@@ -3,7 +3,7 @@
 
 use safelight_api::uploads::{Replan as Asked, Replanned};
 use safelight_catalog::uploads::{self, Replan, Upload, UploadState};
-use safelight_catalog::{assets, captures};
+use safelight_catalog::{CatalogError, Tx, assets, captures};
 use safelight_model::ids;
 use safelight_model::lifecycle::Event;
 use safelight_model::plan::{Arrived, File, Hints, Revised, Transport, revise};
@@ -27,16 +27,18 @@ pub async fn replan_upload(
     upload_id: &str,
     asked: &Asked,
 ) -> Result<Replanned, SignError> {
-    for _ in 0..TRIES {
+    for nth in 0..TRIES {
         let upload = find(context, owner, upload_id).await?;
         if upload.state != UploadState::Open || upload.expires_at <= context.now() {
             return Err(SignError::closed(context, &upload).await);
         }
-        if let Some(answer) = once(context, upload, asked).await? {
+        // It is begun anew by what was known when that was asked for: who does something for it meanwhile is not overtaken.
+        let may_restart = asked.restart && nth == 0;
+        if let Some(answer) = once(context, upload, asked, may_restart).await? {
             return Ok(answer);
         }
     }
-    Err(SignError::Ended)
+    Err(SignError::Contended)
 }
 
 /// One try; none if the upload is no longer as it was read.
@@ -44,6 +46,7 @@ async fn once(
     context: &Context,
     upload: Upload,
     asked: &Asked,
+    may_restart: bool,
 ) -> Result<Option<Replanned>, SignError> {
     let purpose = purpose(context, &upload).await?;
     let spoken = plan_hints::spoken(&asked.accept_transports, &[upload.transport]);
@@ -85,7 +88,7 @@ async fn once(
         wanted,
         arrived(&upload),
     );
-    let restarts = asked.restart
+    let restarts = may_restart
         && kept_from == Some(Transport::Append)
         && may_begin_anew(context, &upload).await?;
     let (plan, kept_from) = if restarts {
@@ -153,22 +156,11 @@ async fn write(
                 if !uploads::replan(tx, &as_read, &changes).await? {
                     return Ok(false);
                 }
-                // Whoever has the address of what is appended to may send, as if a URL had been signed.
-                if changes.transport == Transport::Append
-                    && as_read.transport != Transport::Append
-                    && let Some(asset) =
-                        assets::find(tx, &as_read.tenant_id, &as_read.asset_id).await?
+                if changes.transport == Transport::Append && as_read.transport != Transport::Append
                 {
-                    let event_id = context.fresh_id(ids::EVENT);
-                    let change = assets::Transition {
-                        event: Event::UrlSigned,
-                        reason: None,
-                        event_id: &event_id,
-                        at: context.now(),
-                    };
-                    assets::transition(tx, &asset, &change).await?;
+                    may_be_sent(tx, &context, &as_read).await?;
                 }
-                Ok::<_, safelight_catalog::CatalogError>(true)
+                Ok::<_, CatalogError>(true)
             })
         })
         .await?;
@@ -180,4 +172,23 @@ async fn write(
     upload.concurrency = to.concurrency;
     upload.advice = to.advice;
     Ok(Some(upload))
+}
+
+/// Whoever has the address of what is appended to may send, as if a URL had been signed.
+pub(super) async fn may_be_sent(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    upload: &Upload,
+) -> Result<(), CatalogError> {
+    if let Some(asset) = assets::find(tx, &upload.tenant_id, &upload.asset_id).await? {
+        let event_id = context.fresh_id(ids::EVENT);
+        let change = assets::Transition {
+            event: Event::UrlSigned,
+            reason: None,
+            event_id: &event_id,
+            at: context.now(),
+        };
+        assets::transition(tx, &asset, &change).await?;
+    }
+    Ok(())
 }

@@ -38,6 +38,9 @@ pub enum SignError {
     /// Its owner has its bytes in this asset.
     #[error("asset {0} has these bytes already: nothing more is to be sent")]
     Merged(String),
+    /// Others change it at this moment.
+    #[error("this upload changes at this moment: ask again")]
+    Contended,
     /// The request is wrong.
     #[error("{1}")]
     Invalid(String, String),
@@ -64,6 +67,7 @@ impl SignError {
             Self::Ended => Code::UploadExpired,
             Self::Deleted => Code::AssetDeleted,
             Self::Merged(_) => Code::UploadMerged,
+            Self::Contended => Code::Overloaded,
             Self::Whole(_) | Self::Invalid(..) => Code::ValidationFailed,
             Self::Catalog(e) => e.code(),
             Self::Store(e) => e.code(),

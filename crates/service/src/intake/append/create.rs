@@ -117,8 +117,10 @@ async fn existing(
     let found = uploads::of_capture(&mut reader.tx(), &owner.tenant_id, capture_id)
         .await
         .map_err(caught)?;
-    match found.as_slice() {
-        [one] if one.transport == Transport::Append => Ok(one.upload_id.clone()),
+    // What it left behind when it began anew is never appended to.
+    let mut appended = found.iter().filter(|u| u.transport == Transport::Append);
+    match (appended.next(), appended.next()) {
+        (Some(one), None) => Ok(one.upload_id.clone()),
         _ => Err(invalid(
             "client_ref",
             "the capture of this client_ref was initiated in another way: send it as its plan says",

@@ -63,6 +63,11 @@ struct Receiver<'a> {
     pending: Option<Vec<AppendedPart>>,
 }
 
+/// A body that has begun waits so long for room, its client held up meanwhile, before it is broken off.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+/// So much is taken at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
 /// What a client sent that then says nothing for so long does not stay in memory.
 const SILENCE: std::time::Duration = std::time::Duration::from_secs(1);
 /// So much is still read of a request that a newer one takes the upload from: what a socket holds,
@@ -98,8 +103,14 @@ pub async fn receive<E>(
     };
     // Before a byte is read, so that nothing is read for which there is no room: also for what comes before it in its part.
     if incoming.size_bytes != Some(0) {
-        let beginning = receiver.place(received) + 1;
-        receiver.scratch.reserve(beginning)?;
+        let mut end = received.saturating_add(1);
+        if incoming.digest.is_some() {
+            // It is taken whole or not at all.
+            let all = received.saturating_add(incoming.size_bytes.unwrap_or(i64::MAX));
+            end = end.max(all.min(receiver.part_end()));
+        }
+        let end = receiver.place(end);
+        receiver.scratch.reserve(end)?;
     }
     // What may still be read once a newer request asks for the upload.
     let mut late_bytes = None;
@@ -207,8 +218,14 @@ impl Receiver<'_> {
     ) -> Result<(), AppendError> {
         while !chunk.is_empty() {
             let room = usize::try_from(self.part_end() - self.received).unwrap_or(0);
-            let piece = chunk.split_to(room.min(chunk.len()));
-            self.scratch.put(self.place(self.received), &piece).await?;
+            // As much as there is room for is taken.
+            let piece = chunk.split_to(room.min(chunk.len()).min(PIECE_BYTES));
+            let at = self.place(self.received);
+            let end = at + piece.len() as u64;
+            if self.scratch.reserve(end).is_err() {
+                Box::pin(self.scratch.reserve_within(end, PATIENCE)).await?;
+            }
+            self.scratch.put(at, &piece).await?;
             self.received += i64::try_from(piece.len()).unwrap_or(0);
             if self.received == self.part_end() {
                 Box::pin(self.part()).await?;
@@ -229,7 +246,6 @@ impl Receiver<'_> {
         let part = store::write_part(self.context, self.held, self.part_start, &bytes).await?;
         self.part_start = self.received;
         self.fresh_start = self.received;
-        self.scratch.clear();
         match &mut self.pending {
             Some(pending) => pending.push(part),
             None => self.acknowledge(vec![part], None, true).await?,

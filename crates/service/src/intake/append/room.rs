@@ -7,7 +7,12 @@
 //! is anything: it alone may be larger than half.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 /// Tenant and owner.
 type Who = (String, String);
@@ -17,6 +22,8 @@ type Who = (String, String);
 pub(crate) struct Room {
     units: u32,
     taken: Mutex<Taken>,
+    /// Rung whenever something is given back.
+    freed: Notify,
 }
 
 #[derive(Debug)]
@@ -35,6 +42,7 @@ impl Room {
         Arc::new(Self {
             units,
             taken: Mutex::new(taken),
+            freed: Notify::new(),
         })
     }
 
@@ -84,25 +92,38 @@ impl Share {
         true
     }
 
-    /// Gives all of it back.
-    pub(crate) fn give_back(&mut self) {
-        let units = std::mem::take(&mut self.units);
-        if units == 0 {
-            return;
+    /// As [`Share::grow`], waiting for others to give something back for as long as this.
+    pub(crate) async fn grow_within(&mut self, units: u32, patience: Duration) -> bool {
+        let room = self.room.clone();
+        let until = Instant::now() + patience;
+        loop {
+            // Listen before looking: what is given back in between is heard.
+            let mut freed = pin!(room.freed.notified());
+            freed.as_mut().enable();
+            if self.grow(units) {
+                return true;
+            }
+            if timeout_at(until, freed).await.is_err() {
+                return false;
+            }
         }
-        let mut taken = self.room.taken();
-        taken.free += units;
-        let of_owner = taken.of.get(&self.who).copied().unwrap_or(0);
-        match of_owner.saturating_sub(units) {
-            0 => taken.of.remove(&self.who),
-            left => taken.of.insert(self.who.clone(), left),
-        };
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.give_back();
+        if self.units == 0 {
+            return;
+        }
+        let mut taken = self.room.taken();
+        taken.free += self.units;
+        let of_owner = taken.of.get(&self.who).copied().unwrap_or(0);
+        match of_owner.saturating_sub(self.units) {
+            0 => taken.of.remove(&self.who),
+            left => taken.of.insert(self.who.clone(), left),
+        };
+        drop(taken);
+        self.room.freed.notify_waiters();
     }
 }
 
@@ -138,8 +159,6 @@ mod tests {
         let mut all = share("ann");
         assert!(all.grow(1_000), "no request waits for more than there is");
         assert!(!share("bob").grow(1));
-        all.give_back();
-        assert!(all.grow(0) && all.grow(1));
         drop(all);
         let taken = room.taken();
         assert_eq!((taken.free, taken.of.len()), (100, 0));
@@ -159,5 +178,18 @@ mod tests {
         assert_eq!(share.units, 7, "what it has it keeps");
         drop(other);
         assert!(share.grow(10));
+    }
+
+    #[tokio::test]
+    async fn who_waits_has_what_is_given_back() {
+        let room = Room::of(10);
+        let mut held = Share::none(room.clone(), "t", "ann");
+        assert!(held.grow(8));
+        let mut waits = Share::none(room.clone(), "t", "bob");
+        assert!(!waits.grow_within(5, Duration::ZERO).await);
+        let hour = Duration::from_secs(3_600);
+        let (grown, ()) = tokio::join!(waits.grow_within(5, hour), async { drop(held) });
+        assert!(grown);
+        assert_eq!(room.taken().free, 5);
     }
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use safelight_catalog::uploads::Upload;
 use safelight_objects::FileSlice;
@@ -17,7 +18,8 @@ pub const UNIT_BYTES: u64 = 64 * 1024;
 /// Bytes gathered in memory before they go into the file.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// The bytes of one part, as they come. Positions are counted from the part's beginning. It has room as far as its bytes go.
+/// The bytes of one part after another, as they come. Positions are counted from the part's beginning. It has room as far as its
+/// bytes ever went, as its file has.
 #[derive(Debug)]
 pub struct Scratch {
     room: Share,
@@ -45,19 +47,27 @@ impl Scratch {
     /// # Errors
     /// If there is none at present.
     pub fn reserve(&mut self, end: u64) -> Result<(), AppendError> {
-        let units = u32::try_from(end.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
-        if self.room.grow(units) {
+        if self.room.grow(units(end)) {
             Ok(())
         } else {
             Err(AppendError::NoRoom)
         }
     }
 
-    /// Forgets what it holds, and gives its room back: another part begins.
-    pub fn clear(&mut self) {
-        self.file = None;
-        self.buffer.clear();
-        self.room.give_back();
+    /// As [`Scratch::reserve`], waiting for others to give something back for as long as this.
+    ///
+    /// # Errors
+    /// If there is none by then.
+    pub async fn reserve_within(
+        &mut self,
+        end: u64,
+        patience: Duration,
+    ) -> Result<(), AppendError> {
+        if self.room.grow_within(units(end), patience).await {
+            Ok(())
+        } else {
+            Err(AppendError::NoRoom)
+        }
     }
 
     async fn file(&mut self) -> Result<Arc<File>, AppendError> {
@@ -129,6 +139,10 @@ impl Scratch {
     }
 }
 
+fn units(end: u64) -> u32 {
+    u32::try_from(end.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX)
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, AppendError> {
@@ -182,7 +196,7 @@ mod tests {
         assert!(scratch.put(whole.len() as u64, &[5; 20_000]).await.is_ok());
         let slice = scratch.slice(0, 127_001).await.unwrap();
         assert_eq!(slice.size_bytes(), 127_001);
-        scratch.clear();
+        drop(scratch);
         assert!(other.grow(16));
     }
 }
