@@ -204,17 +204,19 @@ async fn over_its_budget_the_gateway_refuses_and_does_not_grow() {
     // Beginning an upload takes no room. Of another owner's as much is kept as there is room for.
     let bob = rig.owner("bob");
     let third = begin(&bob, &[("upload-length", &length)]);
-    let refused = patch(&third, 0, LAST, &file, &[]).expect(503);
-    assert_eq!(refused.json()["code"], "overloaded");
-    eprintln!("{refused:?}");
-    let kept = look(&third).offset();
-    assert!((1..=2 * 65_536).contains(&kept), "{kept}");
+    let mut kept = 0;
+    // (Those that were asked and went away are noticed soon.)
+    while kept == 0 {
+        let refused = patch(&third, 0, LAST, &file, &[]).expect(503);
+        assert_eq!(refused.json()["code"], "overloaded");
+        kept = look(&third).offset();
+    }
+    assert!(kept <= 2 * 65_536, "{kept}");
     holds.send(rest);
     let (_, done) = holds.answer();
     is_taken_in(&ann, &done, &file).await;
     patch(&second, 0, LAST, &file, &[]).expect(200);
-    let at = usize::try_from(kept).unwrap();
-    let done = patch(&third, kept, LAST, &file[at..], &[]).expect(200);
+    let done = patch(&third, kept, LAST, &file[kept..], &[]).expect(200);
     is_taken_in(&bob, &done, &file).await;
 }
 
