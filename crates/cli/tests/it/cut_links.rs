@@ -30,7 +30,7 @@ async fn what_no_part_gets_through_arrives_all_the_same(database: Database) {
     let to_store = Link::start(port(&server.store_url()), cut.clone(), 1);
     let to_store = to_store.await.unwrap();
     let to_gateway = Link::start(port(&server.url()), cut, 2).await.unwrap();
-    server.kill().await.unwrap();
+    server.terminate().await.unwrap();
     let urls = [
         "--store-public-url",
         &to_store.url(),

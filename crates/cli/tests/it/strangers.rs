@@ -43,7 +43,7 @@ impl Far {
         let to_gateway = to_gateway.await.unwrap();
         let to_store = Link::start(port(&server.store_url()), weather, 52);
         let to_store = to_store.await.unwrap();
-        server.kill().await.unwrap();
+        server.terminate().await.unwrap();
         server.add_args(&["--gateway-public-url", &to_gateway.url()]);
         server.add_args(&["--store-public-url", &to_store.url()]);
         server.restart().await.unwrap();
@@ -124,7 +124,7 @@ impl Far {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs tools: make test-tools"]
 async fn curl_sends_parts() {
-    let far = Far::open(3_000_000..=10_000_000).await;
+    let far = Far::open(1_000_000..=9_000_000).await;
     let (id, parts) = far.parts().await;
     for (url, path) in &parts {
         let mut curl = tokio::process::Command::new("curl");
@@ -157,7 +157,7 @@ async fn curl_sends_parts() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs tools: make test-tools"]
 async fn boto3_sends_parts() {
-    let far = Far::open(3_000_000..=10_000_000).await;
+    let far = Far::open(1_000_000..=9_000_000).await;
     far.run("python", "boto3_parts.py").await;
     let carried = far.to_store.carried();
     assert!(carried.cuts > 0, "{carried:?}");

@@ -71,7 +71,7 @@ impl Site {
         let to_api = Link::start(port(&server.url()), calm(), 41).await.unwrap();
         let to_store = Link::start(port(&server.store_url()), calm(), 42);
         let to_store = to_store.await.unwrap();
-        server.kill().await.unwrap();
+        server.terminate().await.unwrap();
         let (api_url, store_url) = (to_api.url(), to_store.url());
         server.add_args(&["--public-url", &api_url, "--store-public-url", &store_url]);
         server.restart().await.unwrap();
