@@ -47,7 +47,7 @@ fn begin(ann: &Caller, more: &[(&str, &str)]) -> String {
     let bearer = bearer(ann);
     let mut headers = vec![
         ("authorization", bearer.as_str()),
-        ("safelight-owner", "ann"),
+        ("safelight-owner", ann.owner.as_deref().unwrap()),
         VERSION,
         MORE,
     ];
