@@ -21,7 +21,7 @@ pub struct Picture {
     pub height: Option<i64>,
     /// How many of them are there.
     pub ready: i64,
-    /// How many of them could not be made.
+    /// How many of them can never be made, since the picture is damaged.
     pub failed: i64,
 }
 
@@ -33,7 +33,7 @@ const QUESTION: &str = "SELECT b.blob_id,
             (SELECT COUNT(*) FROM renditions d WHERE d.tenant_id = b.tenant_id AND d.blob_id = b.blob_id AND d.state = 'ready'
                 AND ((d.preset = $3 AND d.version = $4) OR (d.preset = $5 AND d.version = $6))),
             (SELECT COUNT(*) FROM renditions d WHERE d.tenant_id = b.tenant_id AND d.blob_id = b.blob_id AND d.state = 'failed'
-                AND ((d.preset = $3 AND d.version = $4) OR (d.preset = $5 AND d.version = $6)))
+                AND d.reason_code = 'media_corrupt' AND ((d.preset = $3 AND d.version = $4) OR (d.preset = $5 AND d.version = $6)))
        FROM blobs b
       WHERE b.tenant_id = $1 AND b.blob_id > $2 AND b.state = 'live' AND b.verdict = 'clean' AND b.reason_code IS NULL
         AND b.width IS NOT NULL

@@ -5,6 +5,7 @@ use safelight_model::preset::Preset;
 
 use crate::error::CatalogError;
 use crate::transaction::Tx;
+use crate::value::Row;
 use crate::values;
 
 /// The numbers of a version.
@@ -32,18 +33,29 @@ pub async fn choose(tx: &mut Tx<'_>, preset: &Preset, at: Micros) -> Result<Numb
         values![preset.name, version, long_edge, quality, at],
     )
     .await?;
+    // It was written just now, if not before.
+    let written = find(tx, preset).await?;
+    written.ok_or(CatalogError::Refused(sqlx::Error::RowNotFound))
+}
+
+/// What a version means, if it was chosen.
+///
+/// # Errors
+/// What the database says.
+pub async fn find(tx: &mut Tx<'_>, preset: &Preset) -> Result<Option<Numbers>, CatalogError> {
     let written = tx
         .row(
             "SELECT long_edge, quality FROM preset_versions WHERE name = $1 AND version = $2",
-            values![preset.name, version],
+            values![preset.name, i64::from(preset.version)],
         )
         .await?;
-    // It was written just now, if not before.
-    let row = written.ok_or(CatalogError::Refused(sqlx::Error::RowNotFound))?;
-    Ok(Numbers {
-        long_edge: row.int(0)?,
-        quality: row.int(1)?,
-    })
+    let numbers = |row: Row| -> Result<Numbers, CatalogError> {
+        Ok(Numbers {
+            long_edge: row.int(0)?,
+            quality: row.int(1)?,
+        })
+    };
+    written.map(numbers).transpose()
 }
 
 /// Names and versions of all that was ever chosen.

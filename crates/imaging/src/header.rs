@@ -54,20 +54,17 @@ pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
         }
         MediaType::Png => {
             let found = png::read(bytes)?;
+            check_frames(found.frames, limits)?;
             (found.width, found.height, found.orientation)
         }
         MediaType::Webp => {
             let found = webp::read(bytes)?;
-            if found.frames > limits.max_frames {
-                return Err(ImagingError::FrameLimit {
-                    frames: found.frames,
-                    max_frames: limits.max_frames,
-                });
-            }
+            check_frames(found.frames, limits)?;
             (found.width, found.height, found.orientation)
         }
         MediaType::Gif => {
             let found = gif::read(bytes)?;
+            check_frames(gif::frames(bytes, limits.max_frames), limits)?;
             (found.width, found.height, Orientation::Upright)
         }
         MediaType::Tiff | MediaType::Dng => {
@@ -97,6 +94,16 @@ pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
         has_alpha_plane,
         orientation,
     })
+}
+
+fn check_frames(frames: u32, limits: &Limits) -> Result<(), ImagingError> {
+    if frames > limits.max_frames {
+        return Err(ImagingError::FrameLimit {
+            frames,
+            max_frames: limits.max_frames,
+        });
+    }
+    Ok(())
 }
 
 fn check_pixels((width, height): (u32, u32), limits: &Limits) -> Result<(), ImagingError> {

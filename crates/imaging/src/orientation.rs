@@ -139,12 +139,14 @@ impl Orientation {
     /// Reads the orientation from a TIFF structure. Whatever is wrong with it, the picture can
     /// still be shown: then it is upright.
     pub(crate) fn from_tiff(tiff: &[u8]) -> Self {
-        parse_tiff(tiff)
-            .and_then(|exif| {
-                exif.get_field(Tag::Orientation, In::PRIMARY)
-                    .and_then(|field| field.value.get_uint(0))
-            })
-            .map_or(Self::Upright, Self::from_exif)
+        Self::told_by(tiff).unwrap_or(Self::Upright)
+    }
+
+    /// The same; nothing where the structure tells none.
+    pub(crate) fn told_by(tiff: &[u8]) -> Option<Self> {
+        let exif = parse_tiff(tiff)?;
+        let field = exif.get_field(Tag::Orientation, In::PRIMARY)?;
+        field.value.get_uint(0).map(Self::from_exif)
     }
 
     /// Turns pixels upright.

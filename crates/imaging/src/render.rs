@@ -56,6 +56,9 @@ pub struct Wants {
     pub hashes: bool,
     /// How sharp and how well exposed it is.
     pub scores: bool,
+    /// Whether every rendition is as long as its preset says, also where a little less would save work: as one is that was made of
+    /// a longer one.
+    pub exact: bool,
 }
 
 impl From<bool> for Wants {
@@ -64,6 +67,7 @@ impl From<bool> for Wants {
         Self {
             hashes,
             scores: false,
+            exact: false,
         }
     }
 }
@@ -187,6 +191,7 @@ fn steps(presets: &[Preset], header: &Header, want: Wants) -> Vec<Step> {
         .enumerate()
         .map(|(slot, preset)| Step {
             edges: match preset.shape {
+                Shape::Whole if want.exact => (preset.long_edge, preset.long_edge),
                 Shape::Whole => (preset.long_edge, preset.least_long_edge()),
                 Shape::Square => {
                     let edge = edge_for_square(header, preset.long_edge);

@@ -70,17 +70,23 @@ impl CostClass {
     #[must_use]
     pub fn of_picture(mime: Option<&str>, width: Option<i64>, height: Option<i64>) -> Self {
         let (width, height) = (width.unwrap_or(0), height.unwrap_or(0));
-        let heavy_pixels = if is_heif(mime.unwrap_or_default()) {
-            HEAVY_HEIF_PIXELS
-        } else {
-            HEAVY_PIXELS
-        };
-        if width.saturating_mul(height) >= heavy_pixels {
+        if width.saturating_mul(height) > most_light_pixels(mime) {
             Self::Heavy
         } else {
             Self::Light
         }
     }
+}
+
+/// How many pixels a picture of this kind by content has at most that is light.
+#[must_use]
+pub fn most_light_pixels(mime: Option<&str>) -> i64 {
+    let heavy = if is_heif(mime.unwrap_or_default()) {
+        HEAVY_HEIF_PIXELS
+    } else {
+        HEAVY_PIXELS
+    };
+    heavy - 1
 }
 
 fn is_heif(mime: &str) -> bool {

@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use safelight_catalog::jobs::Job;
 use safelight_catalog::{CatalogError, Tx};
 use safelight_model::codes::Code;
+use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
 use safelight_objects::StoreError;
 use tokio_util::sync::CancellationToken;
@@ -58,6 +59,12 @@ pub enum JobError {
     Snooze {
         /// When.
         after: Duration,
+    },
+    /// It costs more than was expected: it is for the workers of another class, and this was no attempt.
+    #[error("to be done among those that are {}", .class.as_str())]
+    Reclass {
+        /// Which.
+        class: CostClass,
     },
     /// It will never work.
     #[error("{code}: {detail}")]

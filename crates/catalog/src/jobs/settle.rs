@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use safelight_model::codes::Code;
+use safelight_model::cost_class::CostClass;
 
 use super::Job;
 use crate::error::CatalogError;
@@ -64,6 +65,20 @@ pub async fn snooze(tx: &mut Tx<'_>, job: &Job, after: Duration) -> Result<bool,
     )
     .await?;
     if ended && after.is_zero() {
+        tx.ring().await?;
+    }
+    Ok(ended)
+}
+
+/// It costs more than was expected: at once again, among those of this class, and this was no attempt.
+///
+/// # Errors
+/// What the database says.
+pub async fn reclass(tx: &mut Tx<'_>, job: &Job, class: CostClass) -> Result<bool, CatalogError> {
+    let run_at = tx.now().await?;
+    let set = "state = 'scheduled', run_at = $5, attempts = attempts - 1, class = $6";
+    let ended = end(tx, job, set, values![run_at, class.as_str()]).await?;
+    if ended {
         tx.ring().await?;
     }
     Ok(ended)

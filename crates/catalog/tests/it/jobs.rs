@@ -347,6 +347,17 @@ async fn a_retry_waits_and_a_snooze_does_not_count(f: Fixture) {
     f.clock.advance(wait);
     let job = claim(&f.catalog, Lane::Standard, 1).await.remove(0);
     assert_eq!((job.attempts, job.fence), (2, 3), "the fence rises even so");
+
+    let heavy = CostClass::Heavy;
+    assert!(in_tx!(f.catalog, |tx| jobs::reclass(tx, &job, heavy).await).unwrap());
+    assert!(claim(&f.catalog, Lane::Standard, 1).await.is_empty());
+    let again = in_tx!(f.catalog, |tx| {
+        jobs::promote(tx).await?;
+        jobs::claim(tx, Lane::Standard, heavy, "wrk_2", 1, LEASE).await
+    });
+    let again = again.unwrap().remove(0);
+    assert_eq!((again.attempts, again.class), (2, heavy));
+    assert!(!in_tx!(f.catalog, |tx| jobs::reclass(tx, &job, heavy).await).unwrap());
 }
 
 async fn a_job_dies_after_its_last_attempt_and_can_be_revived(f: Fixture) {

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use safelight_catalog::{SCHEMA_VERSION, Schema, keys};
 use safelight_model::preset::CHANGEABLE;
+use safelight_service::context::Context;
 use safelight_service::processing::rederive::{Found, Which, rederive};
 
 use super::doctor::at_hand;
@@ -40,7 +41,8 @@ pub async fn run(args: RederiveArgs, global: &GlobalArgs) -> anyhow::Result<Exit
         let known = keys::tenants(&mut context.catalog.reader().await?.tx()).await?;
         anyhow::ensure!(known.contains(tenant), "there is no tenant {tenant}");
     }
-    presets::choose(&context).await?;
+    presets::check(&context).await?;
+    let by = versions(&context, args.tenant.as_deref());
     let which = Which {
         tenant_id: args.tenant,
         preset: args.preset,
@@ -54,8 +56,21 @@ pub async fn run(args: RederiveArgs, global: &GlobalArgs) -> anyhow::Result<Exit
         output::json(&found)?;
     } else {
         print(&found)?;
+        // Servers with others would make nothing of what was asked for.
+        eprintln!(
+            "The present versions are {by}, as far as the settings of this command go: the servers' must be the same."
+        );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The versions of one tenant, or of those without any of their own.
+fn versions(context: &Context, tenant: Option<&str>) -> String {
+    let presets = context.presets(tenant.unwrap_or_default());
+    let labels = presets
+        .derived()
+        .map(|p| format!("{}@{}", p.name, p.version));
+    labels.join(" and ")
 }
 
 fn print(found: &Found) -> anyhow::Result<()> {
@@ -70,7 +85,8 @@ fn print(found: &Found) -> anyhow::Result<()> {
         "{pictures} pictures were looked at: {ready} are there by the present versions, {asked} were asked for now, {waiting} before.\n"
     );
     if *failed > 0 {
-        text += &format!("{failed} could not be made, and are shown as they were.\n");
+        text +=
+            &format!("{failed} are damaged and could not be made; they are shown as they were.\n");
     }
     output::write(text.as_bytes())
 }

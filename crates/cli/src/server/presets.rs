@@ -27,8 +27,7 @@ pub async fn choose(context: &Context) -> anyhow::Result<()> {
         Box::pin(async move {
             for preset in own {
                 let means = preset_versions::choose(tx, &preset, at).await?;
-                let wanted = (i64::from(preset.long_edge), i64::from(preset.quality));
-                if wanted != (means.long_edge, means.quality) {
+                if !is(&preset, means) {
                     // Then none of them is written down.
                     return Err(ChooseError::Otherwise(preset, means));
                 }
@@ -37,6 +36,28 @@ pub async fn choose(context: &Context) -> anyhow::Result<()> {
         })
     });
     Ok(chosen.await?)
+}
+
+/// Holds the versions of the settings against what the servers chose, and writes nothing down.
+///
+/// # Errors
+/// A version means something else, or no server has chosen it yet.
+pub async fn check(context: &Context) -> anyhow::Result<()> {
+    let mut reader = context.catalog.reader().await?;
+    for preset in context.settings.presets.own() {
+        match preset_versions::find(&mut reader.tx(), &preset).await? {
+            None => anyhow::bail!(ChooseError::Nowhere(preset)),
+            Some(means) if !is(&preset, means) => {
+                anyhow::bail!(ChooseError::Otherwise(preset, means))
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn is(preset: &Preset, means: Numbers) -> bool {
+    (i64::from(preset.long_edge), i64::from(preset.quality)) == (means.long_edge, means.quality)
 }
 
 /// Why versions were not chosen.
@@ -48,6 +69,12 @@ enum ChooseError {
         .0.name, .0.version, numbers(.0), .1.long_edge, .1.quality
     )]
     Otherwise(Preset, Numbers),
+    /// Nobody makes anything by it.
+    #[error(
+        "presets: no server has {}@{} yet: start the servers with the same presets first, which make the pictures, then repeat this",
+        .0.name, .0.version
+    )]
+    Nowhere(Preset),
     /// The catalog failed.
     #[error(transparent)]
     Catalog(#[from] CatalogError),

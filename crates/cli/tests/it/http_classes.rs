@@ -9,6 +9,7 @@ use crate::http_rig::{
 on_both_databases!(
     a_declared_kind_and_size_decide,
     without_lanes_there_is_one_queue,
+    what_its_header_says_is_large_is_left_to_others,
 );
 
 /// Takes a file of this declared kind into the store.
@@ -60,4 +61,31 @@ async fn without_lanes_there_is_one_queue(database: Database) {
     let ann = rig.owner("ann");
     let ready = ann.ready(&ann.upload(&photo(1)).await).await;
     assert_eq!(ready["renditions"]["large"]["state"], "ready");
+}
+
+/// A picture of 56 megapixels in a small file.
+async fn what_its_header_says_is_large_is_left_to_others(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("large.png");
+    let mut vips = tokio::process::Command::new("vips");
+    let made = vips.arg("black").arg(&path).args(["8000", "7000"]).status();
+    assert!(made.await.unwrap().success());
+    let file = std::fs::read(&path).unwrap();
+    assert!(file.len() < 1_000_000);
+    upload(&ann, &file, "image/png").await;
+    let list = ann.get("/v1/assets").await.expect(200);
+    let ready = ann.ready(text(&list["items"][0]["asset_id"])).await;
+    assert_eq!(ready["original"]["width"], 8000);
+    let metrics = ann.get("/metrics").await;
+    let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
+    let counted = |what: &str| {
+        let line = metrics
+            .lines()
+            .find(|l| l.starts_with("safelight_jobs_total") && l.contains(what));
+        line.unwrap_or_else(|| panic!("{what}: {metrics}"))
+            .to_owned()
+    };
+    assert!(counted("reclassed").contains("inspect"));
 }

@@ -16,6 +16,7 @@ mod company;
 mod copy;
 mod encoding;
 mod examine;
+mod forget_failed;
 mod hints;
 mod hold;
 mod initiate;
@@ -84,6 +85,8 @@ pub struct Settings {
     pub ask_again_after: Duration,
     /// Makes smaller copies where the server advises so; without one, originals are sent.
     pub encode: Option<Arc<dyn Encode>>,
+    /// Whether what the server has and could not show, or what was deleted there, is sent once more, as captures of their own.
+    pub again: bool,
     /// Says how old it is what was measured.
     pub clock: Arc<dyn Clock>,
 }
@@ -101,6 +104,7 @@ impl Default for Settings {
             preview_within: Duration::from_secs(1),
             ask_again_after: Duration::from_secs(10),
             encode: None,
+            again: false,
             clock: Arc::new(SystemClock),
         }
     }

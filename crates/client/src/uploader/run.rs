@@ -119,7 +119,10 @@ impl Uploader {
                 }
             }
         }
-        let found = self.journal(move |j| resume::find(j, &there)).await?;
+        let mut found = self.journal(move |j| resume::find(j, &there)).await?;
+        if self.settings.again {
+            self.forget_failed(&mut found).await?;
+        }
         outcomes.extend(found.failed);
         let known: Vec<i64> = found.known.iter().map(|k| k.seq).collect();
         // Given up in an earlier run: what of them had arrived may be wanted again, as another capture.

@@ -3,5 +3,5 @@
 mod blocks;
 mod decode;
 
-pub(crate) use blocks::read;
+pub(crate) use blocks::{frames, read};
 pub(crate) use decode::decode;

@@ -179,9 +179,12 @@ pub(crate) fn walk_parts(
                     Some(frame.ok_or_else(|| ImagingError::corrupt("frame header cut short"))?);
             }
             APP1 if found.orientation.is_none() && content.starts_with(EXIF) => {
+                // Some programs put another before it, which tells nothing.
                 let tiff = content.get(EXIF.len()..).unwrap_or_default();
-                found.orientation = Some(Orientation::from_tiff(tiff));
-                found.exif = Some(body.start + EXIF.len()..body.end);
+                found.orientation = Orientation::told_by(tiff);
+                if found.exif.is_none() || found.orientation.is_some() {
+                    found.exif = Some(body.start + EXIF.len()..body.end);
+                }
             }
             APP1 if found.xmp.is_none() && content.starts_with(XMP) => {
                 found.xmp = Some(body.start + XMP.len()..body.end);

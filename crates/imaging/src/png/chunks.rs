@@ -10,6 +10,8 @@ pub(crate) struct Chunks {
     pub width: u32,
     pub height: u32,
     pub orientation: Orientation,
+    /// Of an animation; 1 of what is none.
+    pub frames: u32,
     /// Where the TIFF structure of the first EXIF chunk lies.
     pub exif: Option<Range<usize>>,
 }
@@ -43,7 +45,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Chunks, ImagingError> {
     };
     let (width, height) = side(0..4).zip(side(4..8)).ok_or_else(cut)?;
     let mut orientation = Orientation::Upright;
-    let mut exif = None;
+    let (mut exif, mut frames) = (None, 1);
     while let Some(chunk) = chunk(bytes, &mut at) {
         match &chunk.kind {
             b"eXIf" => {
@@ -51,6 +53,10 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Chunks, ImagingError> {
                 orientation = Orientation::from_tiff(content);
                 exif = Some(chunk.body);
                 break;
+            }
+            b"acTL" => {
+                let content = bytes.get(chunk.body).unwrap_or_default();
+                frames = content.first_chunk().map_or(1, |n| u32::from_be_bytes(*n));
             }
             b"IEND" => break,
             _ => {}
@@ -60,6 +66,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Chunks, ImagingError> {
         width,
         height,
         orientation,
+        frames,
         exif,
     })
 }

@@ -20,6 +20,7 @@ use safelight_model::preset::{CLEANED, CLEANED_VERSION};
 use safelight_objects::{FileSlice, ObjectKey, Served, ownership};
 
 use super::fetch_original::{disk_failed, fetch_kinds, store_failed};
+use super::not_made::not_made;
 use super::sandbox::{Sandbox, SandboxError};
 use crate::context::{Context, Owner};
 use crate::insights::record::{Told, record_with};
@@ -88,7 +89,7 @@ async fn make(
     let original = fetched.file.ok_or_else(not_cleanable)?;
     let again = original.try_clone().map_err(|e| disk_failed(&e))?;
     let cleaned = sandbox.clean(again).await;
-    let segments = cleaned.map_err(|error| judge(&error, job, blob))?;
+    let segments = cleaned.map_err(|error| judge(&error, job))?;
     let scratch_dir = context.settings.scratch_dir.clone();
     let written =
         tokio::task::spawn_blocking(move || put_together(original, &segments, scratch_dir));
@@ -126,28 +127,16 @@ async fn make(
 }
 
 /// What a failure of the child means for the job.
-fn judge(error: &SandboxError, job: &Job, blob: &Blob) -> JobError {
-    let (code, detail) = (error.code(), error.to_string());
-    if error.retryable() {
-        tracing::warn!(%error, blob_id = blob.blob_id, "the sandbox failed");
-        return JobError::Retry {
-            after: None,
-            code,
-            detail: "the decoder could not be run".to_owned(),
-        };
-    }
-    match code {
-        // A machine may have been too busy for a file that it could clean: once more.
-        Code::DecodeTimeout if job.attempts < 2 => JobError::Retry {
-            after: None,
-            code,
+fn judge(error: &SandboxError, job: &Job) -> JobError {
+    match not_made(error, job) {
+        JobError::Cancel {
+            code: Code::UnsupportedMediaType | Code::MediaCorrupt,
             detail,
-        },
-        Code::UnsupportedMediaType | Code::MediaCorrupt => JobError::Cancel {
+        } => JobError::Cancel {
             code: Code::NotCleanable,
             detail,
         },
-        _ => JobError::Cancel { code, detail },
+        other => other,
     }
 }
 

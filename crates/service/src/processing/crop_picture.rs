@@ -6,6 +6,7 @@ use safelight_model::codes::Code;
 use safelight_model::preset;
 
 use super::fetch_original::fetch_original;
+use super::not_made::not_made;
 use super::sandbox::{RenderTask, Sandbox};
 use super::store_rendition::{store_rendition, tell_of_failure, tell_of_rendition};
 use crate::context::Context;
@@ -29,6 +30,7 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
         limits: context.settings.media.decoding(&job.tenant_id),
         want_hashes: false,
         want_scores: false,
+        exact: false,
     };
     let Some(file) = fetch_original(context, &blob).await?.file else {
         return Err(JobError::Cancel {
@@ -36,21 +38,8 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
             detail: "the original is of a kind that cannot be decoded".to_owned(),
         });
     };
-    let reply = sandbox.render(file, task).await.map_err(|error| {
-        let code = error.code();
-        if error.retryable() {
-            tracing::warn!(%error, blob_id, "the sandbox failed");
-            let detail = "the decoder could not be run".to_owned();
-            JobError::Retry {
-                after: None,
-                code,
-                detail,
-            }
-        } else {
-            let detail = error.to_string();
-            JobError::Cancel { code, detail }
-        }
-    })?;
+    let reply = sandbox.render(file, task).await;
+    let reply = reply.map_err(|error| not_made(&error, job))?;
     let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
     let mut stored = Vec::with_capacity(1);
     for made in reply.renditions {

@@ -15,6 +15,7 @@ use safelight_model::preset::{self, Preset};
 
 use super::AtHand;
 use super::fetch_original::fetch_original;
+use super::not_made::not_made;
 use super::sandbox::{RenderTask, Sandbox};
 use super::store_rendition::{store_rendition, tell_of_failure, tell_of_rendition};
 use super::tell_best_frame::tell_best_frame;
@@ -69,6 +70,7 @@ pub async fn run(
         want_hashes: blob.picture_hash.is_none(),
         // Here, since a cover hides what they are about.
         want_scores: blob.scores.is_none(),
+        exact: false,
     };
     let (is_hashed, is_scored) = (!task.want_hashes, !task.want_scores);
     let Some(file) = fetched.file else {
@@ -78,19 +80,8 @@ pub async fn run(
             detail,
         });
     };
-    let reply = sandbox.render(file, task).await.map_err(|error| {
-        let (code, detail) = (error.code(), error.to_string());
-        if error.retryable() {
-            tracing::warn!(%error, blob_id, "the sandbox failed");
-            JobError::Retry {
-                after: None,
-                code,
-                detail: "the decoder could not be run".to_owned(),
-            }
-        } else {
-            JobError::Cancel { code, detail }
-        }
-    })?;
+    let reply = sandbox.render(file, task).await;
+    let reply = reply.map_err(|error| not_made(&error, job))?;
     let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
     let mut stored = Vec::with_capacity(reply.renditions.len());
     for made in reply.renditions {

@@ -17,7 +17,8 @@ use safelight_model::preset::Preset;
 use safelight_model::{preset, variant};
 
 use super::fetch_original::fetch_original;
-use super::sandbox::{RenderTask, Sandbox, SandboxError};
+use super::not_made::not_made;
+use super::sandbox::{RenderTask, Sandbox};
 use super::store_rendition::store_rendition;
 use crate::context::{Context, Owner};
 use crate::queue::enqueue::enqueue_costing;
@@ -132,14 +133,17 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     let Some(file) = fetched.file else {
         return Ok(nothing(context, job));
     };
+    // In its own format the smaller one was made of the larger, and is as long as it should be.
+    let exact = !wanted.iter().any(|p| p.name == preset::LARGE.name);
     let task = RenderTask {
         presets: wanted,
         limits: context.settings.media.decoding(tenant_id),
         want_hashes: false,
         want_scores: false,
+        exact,
     };
     let reply = sandbox.render(file, task).await;
-    let reply = reply.map_err(|error| not_made(&error, blob_id))?;
+    let reply = reply.map_err(|error| not_made(&error, job))?;
     let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
     let mut stored = Vec::new();
     for made in reply.renditions {
@@ -191,19 +195,6 @@ fn nothing(context: &Context, job: &Job) -> Results {
             Ok(())
         })
     })
-}
-
-fn not_made(error: &SandboxError, blob_id: &str) -> JobError {
-    let (code, detail) = (error.code(), error.to_string());
-    if !error.retryable() {
-        return JobError::Cancel { code, detail };
-    }
-    tracing::warn!(%error, blob_id, "the sandbox failed");
-    JobError::Retry {
-        after: None,
-        code,
-        detail: "the decoder could not be run".to_owned(),
-    }
 }
 
 /// What the store has lost of other versions is not waited for, and the janitor asks for AVIF no more.

@@ -14,6 +14,7 @@ use safelight_model::job::JobKind;
 use safelight_model::near::PictureHash;
 
 use super::fetch_original::fetch_original;
+use super::not_made::once_more;
 use super::sandbox::{RenderTask, Sandbox};
 use super::tell_best_frame::tell_best_frame;
 use crate::context::{Context, Owner};
@@ -87,6 +88,7 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
         limits: context.settings.media.decoding(&job.tenant_id),
         want_hashes: blob.picture_hash.is_none(),
         want_scores: blob.scores.is_none(),
+        exact: false,
     };
     let measured = match fetched.file {
         None => Measured::default(),
@@ -95,24 +97,11 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
                 hash: reply.picture_hash,
                 scores: reply.scores,
             },
-            Err(error) if error.retryable() => {
-                tracing::warn!(%error, blob_id = blob.blob_id, "the sandbox failed");
-                return Err(JobError::Retry {
-                    after: None,
-                    code: error.code(),
-                    detail: "the decoder could not be run".to_owned(),
-                });
-            }
-            // A machine may have been too busy for a file that it could decode: once more.
-            Err(error) if error.code() == Code::DecodeTimeout && job.attempts < 2 => {
-                return Err(JobError::Retry {
-                    after: None,
-                    code: error.code(),
-                    detail: error.to_string(),
-                });
-            }
-            // What is shown of it stays; it only cannot be compared.
             Err(error) => {
+                if let Some(again) = once_more(&error, job) {
+                    return Err(again);
+                }
+                // What is shown of it stays; it only cannot be compared.
                 tracing::debug!(%error, blob_id = blob.blob_id, "a picture has no hash");
                 Measured::default()
             }

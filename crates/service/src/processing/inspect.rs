@@ -10,7 +10,7 @@ use safelight_catalog::renditions::{self, Stored};
 use safelight_catalog::{CatalogError, Tx, alternatives, captures};
 use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
-use safelight_model::cost_class::CostClass;
+use safelight_model::cost_class::{CostClass, most_light_pixels};
 use safelight_model::duplicates::{DedupScope, Duplicates};
 use safelight_model::file_metadata::FileMetadata;
 use safelight_model::job::JobKind;
@@ -23,6 +23,7 @@ use super::AtHand;
 use super::clip_pictures::clip_pictures;
 use super::fetch_original::{Fetched, disk_failed, fetch_kinds};
 use super::file_metadata::{believed, kept, live_half, too_long};
+use super::not_made::{not_made, once_more};
 use super::replace_lost::replace_lost;
 use super::sandbox::{RenderTask, Sandbox, SandboxError};
 use super::store_rendition::{store_rendition, tell_of_rendition};
@@ -189,8 +190,20 @@ async fn examine(
         }
         twin => twin,
     };
-    let outcome = render(context, sandbox, job, begun, fetched, found).await?;
+    let mut outcome = render(context, sandbox, job, begun, fetched, found).await?;
+    if let Outcome::Failed(found) = &mut outcome
+        && !is_of_the_content(found)
+    {
+        found.sha256 = None;
+    }
     Ok((outcome, lost))
+}
+
+/// Whether every server ends so with these bytes, so that sending them again is in vain: where it is this one's settings or what
+/// it can decode, they are inspected anew when they are sent again.
+fn is_of_the_content(found: &Inspected) -> bool {
+    let reason = found.reason.as_ref();
+    reason.is_some_and(|(code, _)| *code == Code::MediaCorrupt)
 }
 
 /// Makes the cover, and the square of what is for a profile.
@@ -212,7 +225,7 @@ async fn render(
     let clip = fetched.media.filter(|media| media.is_clip());
     if clip.is_some() {
         found.mime = clip.map(|media| media.mime().to_owned());
-        if let Some(said) = read_clip(sandbox, blob, &fetched).await? {
+        if let Some(said) = read_clip(sandbox, job, blob, &fetched).await? {
             found.reason = too_long(
                 said.harmless.duration_ms,
                 most.max_clip_seconds.of(&job.tenant_id),
@@ -223,8 +236,6 @@ async fn render(
         let most = context.settings.max_clip_bytes;
         if found.reason.is_none() && blob.size_bytes > most {
             let why = format!("clips of more than {most} bytes are not decoded here");
-            // Another server, or this one with another setting, may decode it.
-            found.sha256 = None;
             found.reason = Some((Code::ByteLimitExceeded, why));
         }
         if found.reason.is_some() {
@@ -258,13 +269,31 @@ async fn render(
             made.map(|(reply, _)| reply)
         }
         None => {
+            let mut limits = most.decoding(&job.tenant_id);
+            // What is small as a file may be large as a picture, which its header tells before it is decoded: those whose
+            // work it is do that.
+            let mime = fetched.media.map(MediaType::mime);
+            let light = u64::try_from(most_light_pixels(mime)).unwrap_or(u64::MAX);
+            let is_for_light = context.settings.lanes && job.class == CostClass::Light;
+            let is_bounded = is_for_light && light < limits.max_pixels;
+            if is_bounded {
+                limits.max_pixels = light;
+            }
             let task = RenderTask {
                 presets: presets.clone(),
-                limits: most.decoding(&job.tenant_id),
+                limits,
                 want_hashes: true,
                 want_scores: false,
+                exact: false,
             };
-            sandbox.render_and_read(file, task).await
+            let reply = sandbox.render_and_read(file, task).await;
+            let is_heavy = |e: &SandboxError| e.code() == Code::PixelLimitExceeded;
+            if is_bounded && reply.as_ref().is_err_and(is_heavy) {
+                return Err(JobError::Reclass {
+                    class: CostClass::Heavy,
+                });
+            }
+            reply
         }
     };
     match shown {
@@ -290,24 +319,12 @@ async fn render(
             }
             Ok(Outcome::Cover(found, stored))
         }
-        Err(error) if error.retryable() => Err(not_run(&error, blob)),
-        // A machine may have been too busy for a file that it could decode: once more.
-        Err(error) if error.code() == Code::DecodeTimeout && job.attempts < 2 => {
-            Err(JobError::Retry {
-                after: None,
-                code: error.code(),
-                detail: error.to_string(),
-            })
-        }
         Err(error) => {
-            let code = error.code();
-            found.mime = fetched.media.map(|media| media.mime().to_owned());
-            // Another server, or this one with ffmpeg, may decode it.
-            let is_of_the_server = matches!(error, SandboxError::NoClips(_));
-            if is_of_the_server || !is_of_the_content(code) {
-                found.sha256 = None;
+            if let Some(again) = once_more(&error, job) {
+                return Err(again);
             }
-            found.reason = Some((code, error.to_string()));
+            found.mime = fetched.media.map(|media| media.mime().to_owned());
+            found.reason = Some((error.code(), error.to_string()));
             Ok(Outcome::Failed(found))
         }
     }
@@ -316,6 +333,7 @@ async fn render(
 /// What a clip tells of how it was taken; nothing where it is too long to be read for that.
 async fn read_clip(
     sandbox: &Sandbox,
+    job: &Job,
     blob: &Blob,
     fetched: &Fetched,
 ) -> Result<Option<FileMetadata>, JobError> {
@@ -328,21 +346,11 @@ async fn read_clip(
     let clip = clip.try_clone().map_err(|e| disk_failed(&e))?;
     match sandbox.read_metadata(clip).await {
         Ok(said) => Ok(Some(believed(*said))),
-        Err(error) if error.retryable() => Err(not_run(&error, blob)),
+        Err(error) if error.retryable() => Err(not_made(&error, job)),
         Err(error) => {
             tracing::debug!(%error, blob_id = blob.blob_id, "a clip tells nothing");
             Ok(None)
         }
-    }
-}
-
-/// Why a job is done again whose decoder could not be run.
-fn not_run(error: &SandboxError, blob: &Blob) -> JobError {
-    tracing::warn!(%error, blob_id = blob.blob_id, "the sandbox failed");
-    JobError::Retry {
-        after: None,
-        code: error.code(),
-        detail: "the decoder could not be run".to_owned(),
     }
 }
 
@@ -377,18 +385,6 @@ async fn is_there(context: &Context, blob: &Blob) -> Result<bool, JobError> {
             detail: error.code().title().to_owned(),
         }),
     }
-}
-
-/// Whether every attempt at these bytes ends so, so that sending them again is in vain.
-fn is_of_the_content(code: Code) -> bool {
-    matches!(
-        code,
-        Code::UnsupportedMediaType
-            | Code::MediaCorrupt
-            | Code::PixelLimitExceeded
-            | Code::FrameLimitExceeded
-            | Code::DurationLimitExceeded
-    )
 }
 
 /// Why the bytes are not those that were declared.

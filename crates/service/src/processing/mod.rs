@@ -10,6 +10,7 @@ mod fetch_original;
 mod file_metadata;
 pub mod hash_picture;
 pub mod inspect;
+mod not_made;
 pub mod read_metadata;
 pub mod rederive;
 mod replace_lost;

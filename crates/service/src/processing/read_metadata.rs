@@ -15,6 +15,7 @@ use safelight_model::limits;
 
 use super::fetch_original::fetch_kinds;
 use super::file_metadata::{believed, kept, live_half};
+use super::not_made::once_more;
 use super::sandbox::Sandbox;
 use super::tell_other_half::tell_other_half;
 use crate::context::{Context, Owner};
@@ -83,23 +84,10 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
                     half = live_half(&job.tenant_id, &said, media);
                     kept(&said, policy)
                 }
-                Err(error) if error.retryable() => {
-                    tracing::warn!(%error, blob_id = blob.blob_id, "the sandbox failed");
-                    return Err(JobError::Retry {
-                        after: None,
-                        code: error.code(),
-                        detail: "the decoder could not be run".to_owned(),
-                    });
-                }
-                // A machine may have been too busy for a file that it could read: once more.
-                Err(error) if error.code() == Code::DecodeTimeout && job.attempts < 2 => {
-                    return Err(JobError::Retry {
-                        after: None,
-                        code: error.code(),
-                        detail: error.to_string(),
-                    });
-                }
                 Err(error) => {
+                    if let Some(again) = once_more(&error, job) {
+                        return Err(again);
+                    }
                     tracing::debug!(%error, blob_id = blob.blob_id, "a file tells nothing");
                     None
                 }

@@ -37,7 +37,7 @@ pub struct Found {
     pub asked: u64,
     /// Asked for before, and not made yet.
     pub waiting: u64,
-    /// Tried, and not made: these are shown as they were.
+    /// Damaged, and not made: these are shown as they were.
     pub failed: u64,
 }
 

@@ -15,6 +15,7 @@ use safelight_objects::{FileSlice, ObjectKey, Served, ownership};
 
 use super::clip_pictures::clip_pictures;
 use super::fetch_original::{disk_failed, fetch_kinds, store_failed};
+use super::not_made::not_made;
 use super::sandbox::{ClipFacts, Sandbox, SandboxError};
 use super::store_rendition::{CACHE_CONTROL, store_rendition, tell_of_failure, tell_of_rendition};
 use crate::context::Context;
@@ -81,7 +82,7 @@ async fn make(
             detail: "the original is no clip".to_owned(),
         });
     };
-    let failed = |error: SandboxError| judge(&error, job, blob);
+    let failed = |error: SandboxError| not_made(&error, job);
     let max_pixels = context.settings.media.max_pixels.of(&job.tenant_id);
     let mut stored = Vec::with_capacity(wanted.len());
     let pictures: Vec<Preset> = wanted
@@ -106,7 +107,7 @@ async fn make(
     if wanted.contains(&preset::PREVIEW_CLIP) {
         let made = match sandbox.preview_clip(&clip, &facts).await {
             Ok(made) => store_clip(context, job, blob, asset_id, preset::PREVIEW_CLIP, made).await,
-            Err(error) => Err(judge(&error, job, blob)),
+            Err(error) => Err(not_made(&error, job)),
         };
         tell_of_preview(context, job, made).await?;
     }
@@ -193,26 +194,4 @@ async fn store_clip(
         height: i64::from(facts.height),
         size_bytes: slice.size_bytes(),
     })
-}
-
-/// What a failure of the child means for the job.
-fn judge(error: &SandboxError, job: &Job, blob: &Blob) -> JobError {
-    let (code, detail) = (error.code(), error.to_string());
-    if error.retryable() {
-        tracing::warn!(%error, blob_id = blob.blob_id, "the sandbox failed");
-        return JobError::Retry {
-            after: None,
-            code,
-            detail: "the decoder could not be run".to_owned(),
-        };
-    }
-    match code {
-        // A machine may have been too busy for a clip that it could decode: once more.
-        Code::DecodeTimeout if job.attempts < 2 => JobError::Retry {
-            after: None,
-            code,
-            detail,
-        },
-        _ => JobError::Cancel { code, detail },
-    }
 }

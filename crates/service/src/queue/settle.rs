@@ -21,6 +21,8 @@ pub(super) enum Ending {
     Done,
     Retried,
     Snoozed,
+    /// For others to do.
+    Reclassed,
     Buried,
     /// Somebody else has the job now, or had: nothing was changed.
     Lost,
@@ -32,6 +34,7 @@ impl Ending {
             Self::Done => "done",
             Self::Retried => "retried",
             Self::Snoozed => "snoozed",
+            Self::Reclassed => "reclassed",
             Self::Buried => "buried",
             Self::Lost => "lost",
         }
@@ -126,6 +129,17 @@ pub(super) async fn fail(
     let (held, kind, attempt) = (job.clone(), job.kind.as_str(), job.attempts);
     match error {
         JobError::Snooze { after } => snooze(catalog, job, after).await,
+        JobError::Reclass { class } => {
+            let held = catalog
+                .write::<_, CatalogError, _>(move |tx| {
+                    Box::pin(async move { jobs::reclass(tx, &held, class).await })
+                })
+                .await?;
+            Ok(match held {
+                true => Ending::Reclassed,
+                false => Ending::Lost,
+            })
+        }
         JobError::Retry {
             after,
             code,
@@ -144,7 +158,12 @@ pub(super) async fn fail(
             Ok(if held { Ending::Retried } else { Ending::Lost })
         }
         JobError::Retry { code, detail, .. } | JobError::Cancel { code, detail } => {
-            tracing::error!(job = job.job_id, kind, attempt, %code, detail, "a job failed for good");
+            // What cannot be done with somebody's file is no trouble of the operator's.
+            if is_of_the_file(code) {
+                tracing::info!(job = job.job_id, kind, attempt, %code, detail, "a file cannot be worked on");
+            } else {
+                tracing::error!(job = job.job_id, kind, attempt, %code, detail, "a job failed for good");
+            }
             let handler = handler.clone();
             let buried = catalog
                 .write::<_, Undone, _>(move |tx| {
@@ -164,6 +183,13 @@ pub(super) async fn fail(
             }
         }
     }
+}
+
+fn is_of_the_file(code: Code) -> bool {
+    matches!(
+        code,
+        Code::MediaCorrupt | Code::NotCleanable | Code::UnsupportedMediaType
+    )
 }
 
 /// Gives a job back for a while; the attempt does not count.

@@ -57,6 +57,9 @@ pub struct UploadArgs {
     /// not say where a picture was taken
     #[arg(long)]
     compress: bool,
+    /// Send files once more that the server has but could not show, or that were deleted there
+    #[arg(long, conflicts_with = "cancel")]
+    again: bool,
     /// Where to note what was sent [default: one file for each server and owner in ~/.local/state/safelight]
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
@@ -152,6 +155,7 @@ fn open(
         purpose: args.purpose.clone(),
         duplicates: args.duplicates,
         encode,
+        again: args.again,
         device: Some(Device {
             os: Some(std::env::consts::OS.to_owned()),
             app_version: Some(concat!("safelight ", env!("CARGO_PKG_VERSION")).to_owned()),

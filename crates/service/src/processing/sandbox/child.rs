@@ -132,6 +132,7 @@ fn render(task: &TaskFrame, mapped: &Mapped) -> (Outcome, Vec<Vec<u8>>) {
     let want = Wants {
         hashes: task.want_hashes,
         scores: task.want_scores,
+        exact: task.exact,
     };
     let rendered = safelight_imaging::render(mapped.bytes(), &presets, &task.limits, want);
     match rendered {

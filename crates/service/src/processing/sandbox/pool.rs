@@ -99,6 +99,8 @@ pub struct RenderTask {
     pub want_hashes: bool,
     /// Whether to measure how sharp and how well exposed it is, too.
     pub want_scores: bool,
+    /// Whether every rendition is as long as its preset says ([`safelight_imaging::Wants::exact`]).
+    pub exact: bool,
 }
 
 /// A JPEG to make of a file.
@@ -278,6 +280,7 @@ impl Sandbox {
             limits: task.limits,
             want_hashes: task.want_hashes,
             want_scores: task.want_scores,
+            exact: task.exact,
             ..self.empty_frame()
         }
     }
@@ -290,6 +293,7 @@ impl Sandbox {
             limits: Limits::default(),
             want_hashes: false,
             want_scores: false,
+            exact: false,
             want_metadata: false,
             only: None,
             cpu_seconds: self.cpu_seconds(),

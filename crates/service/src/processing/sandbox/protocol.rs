@@ -46,6 +46,8 @@ pub(super) struct TaskFrame {
     /// Whether to measure how sharp and how well exposed it is, too.
     #[serde(default)]
     pub want_scores: bool,
+    #[serde(default)]
+    pub exact: bool,
     /// Whether to read what the file tells of how it was taken, too.
     #[serde(default)]
     pub want_metadata: bool,
@@ -325,6 +327,7 @@ fn fuzz_task(outcome: &Outcome) -> TaskFrame {
         limits: Limits::default(),
         want_hashes: true,
         want_scores: true,
+        exact: true,
         want_metadata: true,
         only: match outcome {
             Outcome::Done { .. } | Outcome::Refused { .. } => None,
