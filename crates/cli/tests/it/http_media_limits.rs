@@ -6,6 +6,7 @@ use crate::http_rig::{Database, Rig, capture, number, on_both_databases, photo};
 
 on_both_databases!(
     a_tenant_may_have_limits_of_its_own,
+    what_a_limit_refused_is_looked_at_anew_when_it_is_sent_again,
     a_tenants_files_have_its_size,
     what_decoding_took_is_kept_with_the_blob,
 );
@@ -71,6 +72,20 @@ async fn a_tenant_may_have_limits_of_its_own(database: Database) {
             assert_eq!(ann.original(&asset_id).await, *file, "it is kept");
         }
     }
+}
+
+async fn what_a_limit_refused_is_looked_at_anew_when_it_is_sent_again(database: Database) {
+    let picture = camera::flat(1200, 1000, [90, 20, 20]);
+    let mut rig = Rig::start(database, &[]).await;
+    crate::http_presets::restart_with(&mut rig, "max_pixels = 1000000\n").await;
+    let ann = rig.owner("ann");
+    let first = ann.upload(&picture).await;
+    let settled = ann.settled(&first).await;
+    assert_eq!(settled["reason"]["code"], "pixel_limit_exceeded");
+    crate::http_presets::restart_with(&mut rig, "max_pixels = 2000000\n").await;
+    // It is asked for again, whatever the client says that it is.
+    let second = rig.owner("ann").upload(&picture).await;
+    assert_eq!(rig.owner("ann").ready(&second).await["state"], "ready");
 }
 
 async fn a_tenants_files_have_its_size(database: Database) {

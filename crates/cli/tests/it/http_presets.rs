@@ -57,8 +57,14 @@ async fn start(database: Database, presets: &str, args: &[&str]) -> Rig {
 
 /// Starts the server anew with these presets.
 async fn restart(rig: &mut Rig, presets: &str) {
+    restart_with(rig, &format!("presets = \"{presets}\"\n")).await;
+}
+
+/// Starts the server anew with this settings file.
+pub async fn restart_with(rig: &mut Rig, settings: &str) {
     assert!(rig.server.terminate().await.unwrap().success());
-    set(&rig.server, presets);
+    let file = rig.server.data_dir().join("safelight.toml");
+    std::fs::write(file, settings).unwrap();
     rig.server.restart().await.unwrap();
 }
 
@@ -269,9 +275,25 @@ async fn all_are_made_anew_on_demand(database: Database) {
     }
     let (status, _) = swept(&rig.server, &["rederive", "--preset", "cover"]).await;
     assert_ne!(status, Some(0));
-    // One that cannot be made is not asked for again and again, and is shown as it was.
+    // What no server has is not asked for, and stays free for other numbers.
+    let typo = ["rederive", "--presets", "display@9:1000/70"];
+    let (status, said) = swept(&rig.server, &typo).await;
+    assert_eq!(status, Some(1), "{said}");
     let catalog = rig.catalog().await;
-    let sql = "UPDATE renditions SET state = 'failed', object_key = NULL WHERE preset = 'large' AND version = 2";
+    let written = "SELECT COUNT(*) FROM preset_versions WHERE version = 9";
+    assert_eq!(number(&catalog, written).await, 0);
+    // What took too long is made once more.
+    let sql =
+        "UPDATE renditions SET state = 'failed', reason_code = 'decode_timeout', object_key = NULL
+                WHERE preset = 'large' AND version = 2";
+    crate::http_rig::change(&catalog, sql, vec![]).await;
+    assert_eq!(found(&rig, &[]).await, [3, 0, 3, 0]);
+    no_jobs_left(&rig).await;
+    assert_eq!(found(&rig, &[]).await, [3, 3, 0, 0]);
+    // What cannot be made is not asked for again and again, and is shown as it was.
+    let sql =
+        "UPDATE renditions SET state = 'failed', reason_code = 'media_corrupt', object_key = NULL
+                WHERE preset = 'large' AND version = 2";
     crate::http_rig::change(&catalog, sql, vec![]).await;
     assert_eq!(found(&rig, &[]).await, [3, 0, 0, 3]);
     for (caller, asset_id) in &assets {

@@ -456,3 +456,41 @@ async fn after_a_pause_the_key_frame_still_goes_alone_and_first() {
     assert_eq!(of_key.len(), 9 + 5 + 5);
     assert!(of_key[..9].iter().all(|is_key| *is_key), "{of_key:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_or_was_deleted_is_sent_once_more_if_that_is_asked_for() {
+    let rig = Rig::start().await;
+    let paths = [
+        rig.file("a.jpg", 700),
+        rig.file("b.jpg", 900),
+        rig.file("c.jpg", 1_100),
+    ];
+    let outcomes = rig.upload(&paths).await;
+    assert_eq!(failures(&outcomes), [""; 0]);
+    let ids: Vec<String> = outcomes.iter().filter_map(|o| o.asset_id.clone()).collect();
+    {
+        let mut world = rig.server.world();
+        world.assets.get_mut(&ids[0]).unwrap().state = "failed";
+        world.assets.get_mut(&ids[1]).unwrap().state = "deleted";
+    }
+    let sent = |outcomes: &[FileOutcome]| -> Vec<bool> {
+        let mut named = outcomes.iter().zip(&ids);
+        let is_new = |(o, id): (&FileOutcome, &String)| o.asset_id.as_ref() != Some(id);
+        named.by_ref().map(is_new).collect()
+    };
+    let plain = rig.uploader(Settings::default());
+    let outcomes = plain.upload(&paths).await.unwrap();
+    assert_eq!(sent(&outcomes), [false, false, false]);
+    drop(plain);
+    let again = rig.uploader(Settings {
+        again: true,
+        ..Settings::default()
+    });
+    for _ in 0..2 {
+        let outcomes = again.upload(&paths).await.unwrap();
+        assert_eq!(failures(&outcomes), [""; 0]);
+        assert_eq!(sent(&outcomes), [true, true, false]);
+    }
+    let world = rig.server.world();
+    assert_eq!(world.assets.len(), 5, "once more, and not each time");
+}

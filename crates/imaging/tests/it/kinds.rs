@@ -1,11 +1,12 @@
 //! Every kind of pixel that PNG and WebP know.
 
 use png::{BitDepth, ColorType};
-use safelight_imaging::{Limits, encode_webp, header};
+use safelight_imaging::{Limits, Wants, encode_webp, header, render};
 use safelight_model::codes::Code;
-use safelight_model::preset::Preset;
+use safelight_model::preset::{DISPLAY, LARGE, Preset};
 
 use crate::fixtures::*;
+use crate::gif_writer::{Frame, gif};
 
 const SIZE: (u32, u32) = (8, 8);
 
@@ -282,15 +283,62 @@ fn animated_webp_shows_its_first_frame() {
     assert_eq!(left[3], 0, "{left:?}");
     assert!(near(right, [200, 30, 40, 255], 20), "{right:?}");
     // Its pictures are counted all the same, before any is decoded.
+    has_two_frames(&animation);
+}
+
+/// An animation of two pictures.
+fn has_two_frames(animation: &[u8]) {
     for (max_frames, is_taken) in [(1, false), (2, true)] {
         let limits = Limits {
             max_frames,
             ..Limits::default()
         };
-        let found = header(&animation, &limits).map_err(|e| e.code());
+        let found = header(animation, &limits).map_err(|e| e.code());
         assert_eq!(found.is_ok(), is_taken);
         assert!(is_taken || found == Err(Code::FrameLimitExceeded));
     }
+}
+
+#[test]
+fn pictures_are_counted_in_every_kind_of_animation() {
+    let frames = [Frame::quarters(8, 8), Frame::quarters(4, 8)];
+    let animation = gif((8, 8), &frames);
+    has_two_frames(&animation);
+    let one = gif((8, 8), &frames[..1]);
+    // One that is cut off in the midst of its second has what was there before.
+    let cut = &animation[..one.len() + 5];
+    for whole in [&one[..], cut] {
+        let limits = Limits {
+            max_frames: if whole == cut { 2 } else { 1 },
+            ..Limits::default()
+        };
+        assert!(header(whole, &limits).is_ok());
+    }
+    let plain = png(8, 8, ColorType::Rgb, BitDepth::Eight, &[90; 192]);
+    let control = [2_u32, 0].map(u32::to_be_bytes).concat();
+    has_two_frames(&with_chunk(&plain, b"acTL", &control));
+    let limits = Limits {
+        max_frames: 1,
+        ..Limits::default()
+    };
+    assert!(header(&plain, &limits).is_ok());
+}
+
+#[test]
+fn who_asks_for_it_has_every_size_exactly() {
+    // A quarter of it is within a twentieth of `display`.
+    let jpeg = scene_jpeg(4160, 3120);
+    let size = |of: &safelight_imaging::Rendition| (of.width, of.height);
+    let both = rendered(&jpeg, &[LARGE, DISPLAY]);
+    let alone = rendered(&jpeg, &[DISPLAY]);
+    assert_eq!(size(&both.renditions[1]), (1080, 810));
+    assert_eq!(size(&alone.renditions[0]), (1040, 780));
+    let want = Wants {
+        exact: true,
+        ..Wants::default()
+    };
+    let exact = render(&jpeg, &[DISPLAY], &Limits::default(), want).unwrap();
+    assert_eq!(size(&exact.renditions[0]), (1080, 810));
 }
 
 #[test]

@@ -133,3 +133,11 @@ fn never_enlarged_and_in_the_order_asked() {
     assert_eq!(sizes, [(16, 5), (90, 30), (64, 21)]);
     assert_eq!(out.renditions[0].preset, small);
 }
+
+#[test]
+fn an_exif_segment_that_tells_nothing_hides_no_other() {
+    let jpeg = with_orientation(&scene_jpeg(96, 64), 6);
+    let empty = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\0\0\0\0\0";
+    // It stands first.
+    check(&with_segment(&jpeg, 0xe1, empty), 6, (96, 64), COVER);
+}
