@@ -34,7 +34,7 @@ pub use claim::{claim, claim_next_of, heartbeat, hold, promote};
 pub use enqueue::{NewJob, enqueue};
 pub use look::{Depth, Outlook, dead, depth, find, is_leased, is_live, outlook, revive};
 pub use rescue::{LOST_DETAIL, Rescue, expired, rescue};
-pub use settle::{bury, finish, retry, snooze, spent};
+pub use settle::{bury, finish, reclass, retry, snooze, spent};
 
 /// A job as it stands in its row.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,6 @@ use safelight_catalog::jobs::Job;
 use safelight_catalog::{CatalogError, Tx, best_frames, blobs, near};
 use safelight_imaging::MediaType;
 use safelight_model::best_frame::FrameScores;
-use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
 use safelight_model::near::PictureHash;

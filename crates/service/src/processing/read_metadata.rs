@@ -8,7 +8,6 @@ use safelight_catalog::jobs::Job;
 use safelight_catalog::live_halves::LiveHalf;
 use safelight_catalog::{CatalogError, Tx, assets, blobs, file_metadata};
 use safelight_imaging::MediaType;
-use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
 use safelight_model::limits;
