@@ -75,6 +75,7 @@ pub fn render(bytes: &[u8], kinds: &[MediaType]) {
     let want = Wants {
         hashes: true,
         scores: true,
+        exact: false,
     };
     let Ok(out) = safelight_imaging::render(bytes, &ALL, &LIMITS, want) else {
         return;

@@ -39,6 +39,7 @@ pub async fn measure(
                 limits: Limits::default(),
                 want_hashes: false,
                 want_scores: false,
+                exact: false,
             };
             let reply = sandbox.render(File::open(file)?.into(), task).await?;
             let peak = last.map_or(0, |l| l.max_rss_bytes);

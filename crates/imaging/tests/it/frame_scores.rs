@@ -10,6 +10,7 @@ fn scores(file: &[u8], presets: &[Preset]) -> FrameScores {
     let want = Wants {
         hashes: false,
         scores: true,
+        exact: false,
     };
     let made = render(file, presets, &Limits::default(), want).unwrap();
     assert_eq!(made.renditions.len(), presets.len());

@@ -314,7 +314,7 @@ fn pictures_are_counted_in_every_kind_of_animation() {
         };
         assert!(header(whole, &limits).is_ok());
     }
-    let plain = png(8, 8, ColorType::Rgb, BitDepth::Eight, &[90; 192]);
+    let plain = png((8, 8), ColorType::Rgb, BitDepth::Eight, &[90; 192], |_| ());
     let control = [2_u32, 0].map(u32::to_be_bytes).concat();
     has_two_frames(&with_chunk(&plain, b"acTL", &control));
     let limits = Limits {

@@ -66,6 +66,7 @@ pub(super) fn task(presets: &[Preset]) -> RenderTask {
         limits: Limits::default(),
         want_hashes: true,
         want_scores: false,
+        exact: false,
     }
 }
 
@@ -211,6 +212,7 @@ async fn the_child_answers_what_imaging_renders() {
     let want = Wants {
         hashes: true,
         scores: true,
+        exact: false,
     };
     let expected = render(&bytes, &ALL, &Limits::default(), want).unwrap();
     let task = RenderTask {

@@ -318,6 +318,7 @@ async fn decode(
             limits: Limits::default(),
             want_hashes: true,
             want_scores: false,
+            exact: false,
         };
         let reply = sandbox.render(OwnedFd::from(file), task).await;
         made += reply.with_context(|| format!("a {name}"))?.renditions.len();

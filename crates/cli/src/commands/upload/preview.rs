@@ -83,6 +83,7 @@ impl Preview for Sandboxed {
             limits: Limits::default(),
             want_hashes: true,
             want_scores: false,
+            exact: false,
         };
         let file = tokio::fs::File::open(path).await.ok()?.into_std().await;
         let reply = sandbox.render(OwnedFd::from(file), task).await.ok()?;
