@@ -348,8 +348,9 @@ async fn a_retry_waits_and_a_snooze_does_not_count(f: Fixture) {
     let job = claim(&f.catalog, Lane::Standard, 1).await.remove(0);
     assert_eq!((job.attempts, job.fence), (2, 3), "the fence rises even so");
 
-    let heavy = CostClass::Heavy;
-    assert!(in_tx!(f.catalog, |tx| jobs::reclass(tx, &job, heavy).await).unwrap());
+    let (heavy, held) = (CostClass::Heavy, job.clone());
+    let changed = in_tx!(f.catalog, |tx| jobs::reclass(tx, &held, heavy).await);
+    assert!(changed.unwrap());
     assert!(claim(&f.catalog, Lane::Standard, 1).await.is_empty());
     let again = in_tx!(f.catalog, |tx| {
         jobs::promote(tx).await?;
@@ -357,7 +358,8 @@ async fn a_retry_waits_and_a_snooze_does_not_count(f: Fixture) {
     });
     let again = again.unwrap().remove(0);
     assert_eq!((again.attempts, again.class), (2, heavy));
-    assert!(!in_tx!(f.catalog, |tx| jobs::reclass(tx, &job, heavy).await).unwrap());
+    let late = in_tx!(f.catalog, |tx| jobs::reclass(tx, &job, heavy).await);
+    assert!(!late.unwrap(), "it is another's now");
 }
 
 async fn a_job_dies_after_its_last_attempt_and_can_be_revived(f: Fixture) {
