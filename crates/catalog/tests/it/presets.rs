@@ -75,7 +75,7 @@ async fn put(f: &Fixture, blob_id: &str, of: Preset, state: &str) {
         }
         renditions::expect(tx, TENANT, &blob_id, &of, at).await?;
         if state == "failed" {
-            let why = (safelight_model::codes::Code::Internal, "why");
+            let why = (safelight_model::codes::Code::MediaCorrupt, "why");
             renditions::fail_one(tx, TENANT, &blob_id, &of, why, at).await?;
         }
         Ok(())
