@@ -34,7 +34,9 @@ use super::keys::{self, Keys};
 use super::known_store::KnownStore;
 use super::settings::Resolved;
 use super::store::{self, Backend};
-use super::{descriptors, plan_policy, presets, store_hearing, store_scrub, store_upkeep};
+use super::{
+    descriptors, named_tenants, plan_policy, presets, store_hearing, store_scrub, store_upkeep,
+};
 
 /// The tenant of a server's first start. The same everywhere, so that machines which start at once
 /// make one.
@@ -335,6 +337,7 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
     };
     presets::choose(&context).await?;
     first_start(&context, &keys).await?;
+    named_tenants::warn_of_unknown(&context).await?;
     let work = if settings.has_role("worker") {
         let sandbox = start_sandbox(settings).await?;
         let [light, heavy_workers, video_workers, cover_workers] = workers(settings)?;

@@ -7,6 +7,7 @@ mod descriptors;
 pub mod keys;
 pub mod known_store;
 mod media_limits;
+mod named_tenants;
 pub mod plan_policy;
 pub mod presets;
 pub mod s3_url;

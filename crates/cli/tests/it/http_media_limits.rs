@@ -9,6 +9,7 @@ on_both_databases!(
     what_a_limit_refused_is_looked_at_anew_when_it_is_sent_again,
     a_tenants_files_have_its_size,
     what_decoding_took_is_kept_with_the_blob,
+    a_tenant_that_there_is_none_of_is_named,
 );
 
 /// The tenant of every rig.
@@ -115,4 +116,15 @@ async fn what_decoding_took_is_kept_with_the_blob(database: Database) {
     let took = number(&rig.catalog().await, "SELECT MIN(cpu_us) FROM blobs").await;
     // A photo takes some milliseconds, and never a minute.
     assert!((1000..60_000_000).contains(&took), "{took}");
+}
+
+async fn a_tenant_that_there_is_none_of_is_named(database: Database) {
+    let limits = format!("200000000,ten_typo=5,{TENANT}=300000000");
+    let rig = Rig::start(database, &["--max-pixels", &limits]).await;
+    let log = rig.server.log();
+    let told: Vec<&str> = log
+        .lines()
+        .filter(|l| l.contains("WARN") && l.contains("max_pixels"))
+        .collect();
+    assert!(told.len() == 1 && told[0].contains("ten_typo"), "{log}");
 }

@@ -34,3 +34,57 @@ pub(super) fn not_made(error: &SandboxError, job: &Job) -> JobError {
         detail: error.to_string(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use safelight_model::clock::Micros;
+    use safelight_model::cost_class::CostClass;
+    use safelight_model::job::JobKind;
+    use safelight_model::lane::Lane;
+
+    use super::*;
+
+    #[test]
+    fn what_took_too_long_is_tried_once_more_and_what_is_damaged_is_not() {
+        let late = SandboxError::TimedOut {
+            wall_clock: Duration::from_secs(1),
+        };
+        let damaged = SandboxError::Refused {
+            code: Code::MediaCorrupt,
+            detail: "cut off".to_owned(),
+        };
+        for (error, attempts, is_tried) in [
+            (&late, 1, true),
+            (&late, 2, false),
+            (&damaged, 1, false),
+            (&SandboxError::Killed, 1, true),
+            (&SandboxError::Killed, 5, true),
+        ] {
+            let made = not_made(error, &job(attempts));
+            let tries = matches!(made, JobError::Retry { .. });
+            assert_eq!(tries, is_tried, "{error} {attempts}");
+        }
+    }
+
+    fn job(attempts: i64) -> Job {
+        Job {
+            tenant_id: "t".to_owned(),
+            job_id: "j".to_owned(),
+            kind: JobKind::Derive,
+            lane: Lane::Standard,
+            class: CostClass::Light,
+            owner_id: "o".to_owned(),
+            subject_id: "s".to_owned(),
+            run_at: Micros(0),
+            attempts,
+            fence: 1,
+            enqueued_at: Micros(0),
+            updated_at: Micros(0),
+            cpu_us: 0,
+            error_code: None,
+            error_detail: None,
+        }
+    }
+}
