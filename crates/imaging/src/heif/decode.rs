@@ -99,7 +99,9 @@ pub(super) fn demand(
     };
     let needed = tile(color).max(alpha).saturating_add(whole * channels);
     if needed > limits.max_decode_bytes {
-        return Err(ImagingError::memory(format!("{needed} bytes")));
+        let most = limits.max_decode_bytes;
+        let detail = format!("{needed} bytes, where {most} are");
+        return Err(ImagingError::memory(detail));
     }
     Ok(())
 }

@@ -53,8 +53,11 @@ impl Wanted {
         let chosen = match self.columns {
             None => usual.min(last),
             Some(wanted) => {
-                let tolerable = wanted - wanted / 100 * SIZE_TOLERANCE_PERCENT;
-                let fits = columns.iter().position(|have| *have >= tolerable);
+                let share = u64::from(100 - SIZE_TOLERANCE_PERCENT);
+                let tolerable = u64::from(wanted) * share;
+                let fits = columns
+                    .iter()
+                    .position(|have| u64::from(*have) * 100 >= tolerable);
                 fits.unwrap_or(last)
             }
         };
@@ -85,6 +88,8 @@ mod tests {
             (&[][..], 1080),
             (&[("sec-ch-width", "300")], 320),
             (&[("sec-ch-width", "321")], 320),
+            (&[("sec-ch-width", "336")], 320),
+            (&[("sec-ch-width", "337")], 1080),
             (&[("sec-ch-width", "400")], 1080),
             (&[("width", "1100")], 1080),
             (&[("sec-ch-width", "1200"), ("sec-ch-dpr", "3")], 2016),
