@@ -3,6 +3,7 @@
 mod at_hand;
 pub mod clean_original;
 mod clip_pictures;
+mod conclude;
 pub mod crop_picture;
 pub mod derive;
 pub mod derive_alternatives;
