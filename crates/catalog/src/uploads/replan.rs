@@ -22,7 +22,8 @@ pub struct Replan {
 }
 
 /// Plans an open upload anew, as it was read. `false` when it is no longer open, or no longer as it was read, or when
-/// transport or part size would change although a URL was given out or a byte was taken: read it again then.
+/// transport or part size would change although a URL was given out or a byte was taken: read it again then. Where one of
+/// them changes, whoever has taken the upload loses it: what he gathers is meant for other parts.
 ///
 /// # Errors
 /// What the database says.
@@ -44,7 +45,21 @@ pub async fn replan(tx: &mut Tx<'_>, upload: &Upload, to: &Replan) -> Result<boo
             ],
         )
         .await?;
+    let is_other = (upload.transport, upload.part_size_bytes) != (to.transport, to.part_size_bytes);
+    if changed == 1 && is_other {
+        shut_out(tx, upload).await?;
+    }
     Ok(changed == 1)
+}
+
+/// Whoever took it writes nothing for it any more.
+async fn shut_out(tx: &mut Tx<'_>, upload: &Upload) -> Result<(), CatalogError> {
+    tx.exec(
+        "UPDATE appends SET epoch = epoch + 1 WHERE tenant_id = $1 AND upload_id = $2",
+        values![&upload.tenant_id, &upload.upload_id],
+    )
+    .await?;
+    Ok(())
 }
 
 /// How many times at most one upload is begun anew: what it leaves behind is kept until nothing can arrive there any more.
@@ -101,12 +116,7 @@ pub async fn begin_anew(
     if changed == 0 {
         return Ok(false);
     }
-    // Whoever took it, before it was planned another way, writes nothing for it any more.
-    tx.exec(
-        "UPDATE appends SET epoch = epoch + 1 WHERE tenant_id = $1 AND upload_id = $2",
-        values![&upload.tenant_id, &upload.upload_id],
-    )
-    .await?;
+    shut_out(tx, upload).await?;
     // With its intent, if there was one: a completion that was begun may still make the object.
     tx.exec(
         "INSERT INTO uploads (tenant_id, upload_id, owner_id, asset_id, resource_id, object_key, store_upload_id, transport,

@@ -16,6 +16,7 @@ on_both!(
     what_was_signed_or_taken_keeps_its_transport,
     one_of_a_plan_and_a_binding_wins,
     one_of_a_plan_and_an_append_wins,
+    one_of_other_parts_and_an_append_wins,
     of_many_plans_at_once_each_is_of_what_was_read,
     a_plan_and_an_end_exclude_each_other,
     what_begins_anew_leaves_what_was_signed_behind,
@@ -158,6 +159,20 @@ async fn what_was_signed_or_taken_keeps_its_transport(f: Fixture) {
     );
     let back = find(&f.catalog, &taken.upload_id).await;
     assert!(replan(&f.catalog, &back, &append).await);
+    assert!(
+        !intend(&f.catalog, &hold).await,
+        "he gathered it for other parts, perhaps"
+    );
+    // Nor is it written for by who took it for parts of another size.
+    let hold = take(&f.catalog, &taken).await.unwrap().hold;
+    let back = find(&f.catalog, &taken.upload_id).await;
+    let smaller = to(Transport::Append, 1 << 20, 1);
+    assert!(replan(&f.catalog, &back, &smaller).await);
+    assert!(!intend(&f.catalog, &hold).await);
+    // The same plan once more takes nothing from anybody.
+    let hold = take(&f.catalog, &taken).await.unwrap().hold;
+    let back = find(&f.catalog, &taken.upload_id).await;
+    assert!(replan(&f.catalog, &back, &smaller).await);
     assert!(intend(&f.catalog, &hold).await);
     let begun = find(&f.catalog, &taken.upload_id).await;
     assert!(!replan(&f.catalog, &begun, &parts).await);
@@ -206,6 +221,27 @@ async fn one_of_a_plan_and_an_append_wins(f: Fixture) {
         let now = find(&f.catalog, &upload.upload_id).await;
         let is_written = now.signed_until > Micros(0);
         assert_eq!(is_written, now.transport == Transport::Append, "{now:?}");
+    }
+}
+
+async fn one_of_other_parts_and_an_append_wins(f: Fixture) {
+    let second = f.second().await;
+    for round in 0..ROUNDS {
+        let upload = fresh(&f, "append").await;
+        let hold = take(&f.catalog, &upload).await.unwrap().hold;
+        let done = at_once(2, |who| {
+            let (first, second) = (f.catalog.clone(), second.clone());
+            let (upload, hold) = (upload.clone(), hold.clone());
+            async move {
+                if who == round % 2 {
+                    replan(&first, &upload, &to(Transport::Append, 1 << 20, 1)).await
+                } else {
+                    intend(&second, &hold).await
+                }
+            }
+        })
+        .await;
+        assert_eq!(done.iter().filter(|d| **d).count(), 1, "{done:?}");
     }
 }
 

@@ -101,6 +101,14 @@ pub async fn receive<E>(
         fresh_start: received,
         pending: incoming.digest.is_some().then(Vec::new),
     };
+    if receiver.received > receiver.part_end() {
+        // An earlier version planned other parts while it was appended to. What waits fits into none of them.
+        tracing::error!(
+            upload_id = receiver.held.upload.upload_id,
+            "an upload holds more than a part outside of its parts, and cannot be gone on with"
+        );
+        return Err(AppendError::Ended);
+    }
     // Before a byte is read, so that nothing is read for which there is no room: also for what comes before it in its part.
     if incoming.size_bytes != Some(0) {
         let mut end = received.saturating_add(1);
