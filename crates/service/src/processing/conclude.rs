@@ -15,7 +15,6 @@ use safelight_model::job::JobKind;
 use safelight_model::lifecycle::{Event, State};
 use safelight_model::preset;
 
-use super::file_metadata::kept;
 use super::replace_lost::replace_lost;
 use super::store_rendition::tell_of_rendition;
 use super::tell_best_frame::tell_best_frame;
@@ -36,6 +35,7 @@ pub(super) enum Outcome {
     Failed(Inspected),
 }
 
+/// Writes down what came of it.
 pub(super) async fn conclude(
     tx: &mut Tx<'_>,
     context: &Context,
@@ -301,4 +301,13 @@ pub(super) async fn move_holders(
         assets::transition(tx, &asset, &change).await?;
     }
     Ok(())
+}
+
+/// Whether anybody who holds a blob means it for a profile.
+pub(super) async fn is_for_profile(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+) -> Result<bool, CatalogError> {
+    captures::is_meant_for(tx, tenant_id, blob_id, preset::PROFILE).await
 }

@@ -2,10 +2,10 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use safelight_catalog::CatalogError;
 use safelight_catalog::assets::{self, Asset};
 use safelight_catalog::blobs::{self, Blob, Inspected};
 use safelight_catalog::jobs::Job;
-use safelight_catalog::{CatalogError, Tx, captures};
 use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
 use safelight_model::cost_class::{CostClass, most_light_pixels};
@@ -17,7 +17,7 @@ use safelight_objects::ObjectKey;
 
 use super::AtHand;
 use super::clip_pictures::clip_pictures;
-use super::conclude::{Outcome, conclude, hold_twin, move_holders};
+use super::conclude::{Outcome, conclude, hold_twin, is_for_profile, move_holders};
 use super::fetch_original::{Fetched, disk_failed, fetch_kinds};
 use super::file_metadata::{believed, kept, live_half, too_long};
 use super::not_made::{not_made, once_more};
@@ -107,15 +107,6 @@ async fn begin(context: &Context, job: &Job) -> Result<Option<Begun>, JobError> 
         })
         .await?;
     Ok(found)
-}
-
-/// Whether anybody who holds a blob means it for a profile.
-async fn is_for_profile(
-    tx: &mut Tx<'_>,
-    tenant_id: &str,
-    blob_id: &str,
-) -> Result<bool, CatalogError> {
-    captures::is_meant_for(tx, tenant_id, blob_id, preset::PROFILE).await
 }
 
 /// What the bytes are, and the blob of the same bytes that the store has lost, if there is one.
