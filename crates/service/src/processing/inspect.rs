@@ -2,10 +2,10 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use safelight_catalog::CatalogError;
 use safelight_catalog::assets::{self, Asset};
 use safelight_catalog::blobs::{self, Blob, Inspected};
 use safelight_catalog::jobs::Job;
+use safelight_catalog::{CatalogError, Tx};
 use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
 use safelight_model::cost_class::{CostClass, most_light_pixels};
