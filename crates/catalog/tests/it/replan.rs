@@ -163,17 +163,15 @@ async fn what_was_signed_or_taken_keeps_its_transport(f: Fixture) {
         !intend(&f.catalog, &hold).await,
         "he gathered it for other parts, perhaps"
     );
-    // Nor is it written for by who took it for parts of another size.
-    let hold = take(&f.catalog, &taken).await.unwrap().hold;
-    let back = find(&f.catalog, &taken.upload_id).await;
+    // Nor is it written for by who took it for parts of another size. The same plan once more takes nothing from anybody.
+    let taken = fresh(&f, "append").await;
+    let before = take(&f.catalog, &taken).await.unwrap().hold;
     let smaller = to(Transport::Append, 1 << 20, 1);
-    assert!(replan(&f.catalog, &back, &smaller).await);
-    assert!(!intend(&f.catalog, &hold).await);
-    // The same plan once more takes nothing from anybody.
+    assert!(replan(&f.catalog, &taken, &smaller).await);
     let hold = take(&f.catalog, &taken).await.unwrap().hold;
     let back = find(&f.catalog, &taken.upload_id).await;
     assert!(replan(&f.catalog, &back, &smaller).await);
-    assert!(intend(&f.catalog, &hold).await);
+    assert!(!intend(&f.catalog, &before).await && intend(&f.catalog, &hold).await);
     let begun = find(&f.catalog, &taken.upload_id).await;
     assert!(!replan(&f.catalog, &begun, &parts).await);
 }
