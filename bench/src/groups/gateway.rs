@@ -42,13 +42,7 @@ type Address = String;
 /// Runs the group.
 pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let dir = bench.scratch.join("gateway");
-    let more = [
-        "--gateway-scratch-bytes",
-        "68719476736",
-        "--gateway-idle-seconds",
-        "600",
-    ]
-    .map(str::to_owned);
+    let more = ["--gateway-idle-seconds", "600"].map(str::to_owned);
     let start = Start {
         more: &more,
         ..Start::default()
@@ -56,8 +50,12 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let server = Server::start(&bench.program, &dir, start).await?;
     let token = server.token("mine").await?;
     println!("gateway: {} uploads are initiated", IDLE + ACTIVE);
-    let (capture_id, mut addresses) = initiate(&server, &token).await?;
-    let active = addresses.split_off(IDLE);
+    let (capture_id, addresses) = initiate(&server, &token, IDLE, AT_ONCE).await?;
+    let mut active = Vec::with_capacity(ACTIVE);
+    for number in 0..ACTIVE {
+        let token = server.token(&format!("other{number}")).await?;
+        active.extend(initiate(&server, &token, 1, 1).await?.1);
+    }
     println!("gateway: the API alone");
     let mut alone = ask(&server, &token, &capture_id).await?;
     println!("gateway: beside {IDLE} idle and {ACTIVE} active uploads");
@@ -118,12 +116,17 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     ])
 }
 
-/// Makes the uploads; one capture's id, and their addresses.
-async fn initiate(server: &Server, token: &str) -> anyhow::Result<(String, Vec<Address>)> {
+/// Makes so many uploads of one owner, so many in each capture; one capture's id, and their addresses.
+async fn initiate(
+    server: &Server,
+    token: &str,
+    uploads: usize,
+    at_once: usize,
+) -> anyhow::Result<(String, Vec<Address>)> {
     let mut connection = Connection::open(server.api).await?;
     let (mut capture_id, mut addresses) = (String::new(), Vec::new());
-    for number in 0..(IDLE + ACTIVE) / AT_ONCE {
-        let assets: Vec<_> = (0..AT_ONCE)
+    for number in 0..uploads / at_once {
+        let assets: Vec<_> = (0..at_once)
             .map(|n| {
                 json!({ "client_ref": n.to_string(), "role": "frame",
                         "resources": [{ "kind": "primary", "mime": "image/jpeg", "size_bytes": FILE_BYTES }] })
@@ -150,11 +153,7 @@ async fn initiate(server: &Server, token: &str) -> anyhow::Result<(String, Vec<A
         }
         capture_id = made.capture_id;
     }
-    ensure!(
-        addresses.len() == IDLE + ACTIVE,
-        "{} addresses",
-        addresses.len()
-    );
+    ensure!(addresses.len() == uploads, "{} addresses", addresses.len());
     Ok((capture_id, addresses))
 }
 
