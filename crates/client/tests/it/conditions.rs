@@ -1,10 +1,12 @@
 //! What the app knows and the client measures goes to the server, and plans follow it, also in the midst.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use safelight_api::captures::InitiateCapture;
 use safelight_client::conditions::{Conditions, NetworkKind};
 use safelight_client::uploader::{FileOutcome, Settings};
+use safelight_model::clock::{Clock as _, ManualClock, SystemClock};
 use tokio::sync::watch;
 
 use crate::fake_server::{Deed, World};
@@ -188,4 +190,28 @@ async fn without_a_reason_no_plan_is_asked_for() {
     let outcomes = rig.uploader(settings).upload(&paths).await.unwrap();
     assert_eq!(failures(&outcomes), [""; 0]);
     assert_eq!(rig.server.world().replans.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_whose_clock_is_wrong_sends_as_any_other() {
+    const YEARS: Duration = Duration::from_secs(20 * 365 * 86_400);
+    let now = SystemClock.now();
+    // By one clock every URL has expired when it comes, and what was measured is from a time to come; by the other none ever does.
+    for shown in [now.plus(YEARS), now.minus(YEARS)] {
+        let rig = Rig::start().await;
+        let paths = [rig.file("a.jpg", 700), rig.file("b.mp4", 4_200)];
+        for (clock, sent) in [(shown, 6), (now, 0), (shown, 0)] {
+            let uploader = rig.uploader(Settings {
+                clock: Arc::new(ManualClock::at(clock)),
+                ..Settings::default()
+            });
+            let before = rig.server.world().count("put");
+            let outcomes = uploader.upload(&paths).await.unwrap();
+            assert_eq!(failures(&outcomes), [""; 0]);
+            assert_eq!(rig.server.world().count("put") - before, sent);
+        }
+        let world = rig.server.world();
+        assert_eq!(world.whole(), ["a.jpg", "b.mp4"]);
+        assert_eq!((world.assets.len(), world.repeated_parts), (2, 0));
+    }
 }
