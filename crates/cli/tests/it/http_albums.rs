@@ -50,7 +50,7 @@ fn nothing(answer: &Answer) {
 async fn told(rig: &Rig, album: &str) -> Vec<(String, Value)> {
     let catalog = rig.catalog().await;
     let sql =
-        format!("SELECT kind, detail FROM events WHERE detail LIKE '%{album}%' ORDER BY event_id");
+        format!("SELECT kind, detail FROM events WHERE detail LIKE '%{album}%' ORDER BY arrival");
     let rows = crate::http_rig::rows(&catalog, &sql).await;
     let read = |r: &safelight_catalog::Row| {
         let detail = serde_json::from_str(&r.text(1).unwrap()).unwrap();

@@ -80,7 +80,7 @@ async fn read(ann: &Caller, capture_id: &str) -> Value {
 /// What was told of best frames, in order.
 async fn told(rig: &Rig) -> Vec<String> {
     let catalog = rig.catalog().await;
-    let sql = "SELECT detail FROM events WHERE kind = 'capture.updated' ORDER BY at, event_id";
+    let sql = "SELECT detail FROM events WHERE kind = 'capture.updated' ORDER BY arrival";
     let rows = crate::http_rig::rows(&catalog, sql).await;
     let best = |detail: String| {
         let facts: Value = serde_json::from_str(&detail).unwrap();

@@ -30,7 +30,7 @@ pub async fn one(ann: &Caller, seed: u64) -> String {
 /// The events of an owner's so far.
 async fn details(rig: &Rig, kind: &str) -> Vec<String> {
     let catalog = rig.catalog().await;
-    let sql = format!("SELECT detail FROM events WHERE kind = '{kind}' ORDER BY event_id");
+    let sql = format!("SELECT detail FROM events WHERE kind = '{kind}' ORDER BY arrival");
     let rows = crate::http_rig::rows(&catalog, &sql).await;
     rows.iter()
         .filter_map(|r| r.maybe_text(0).unwrap())
