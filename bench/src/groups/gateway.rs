@@ -10,7 +10,7 @@ use safelight_api::captures::CaptureInitiated;
 use safelight_api::paths;
 use safelight_testkit::server::peak_memory_bytes;
 use serde_json::json;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, interval_at, sleep_until};
@@ -33,6 +33,8 @@ const BETWEEN_PIECES: Duration = Duration::from_millis(100);
 /// Requests to the API, at a fixed rate.
 const QUESTIONS: u32 = 2_000;
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(5);
+/// What a server says that wants a body.
+const CONTINUE: &[u8; 25] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Assets of a capture.
 const AT_ONCE: usize = 100;
 
@@ -176,14 +178,17 @@ async fn ask(server: &Server, token: &str, capture_id: &str) -> anyhow::Result<V
 /// Begins to send a file, and sends so much of it.
 async fn begin(server: &Server, address: &str, bytes: usize) -> anyhow::Result<TcpStream> {
     let mut stream = TcpStream::connect(server.api).await?;
-    let mut request = format!(
+    let request = format!(
         "PATCH {address} HTTP/1.1\r\nhost: localhost\r\nupload-draft-interop-version: 8\r\n\
          content-type: application/partial-upload\r\nupload-offset: 0\r\nupload-complete: ?1\r\n\
-         content-length: {FILE_BYTES}\r\n\r\n"
-    )
-    .into_bytes();
-    request.resize(request.len() + bytes, b'x');
-    stream.write_all(&request).await?;
+         expect: 100-continue\r\ncontent-length: {FILE_BYTES}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    // The server has taken the upload when it asks for the body: beginning is not what is measured.
+    let mut asked = [0; CONTINUE.len()];
+    stream.read_exact(&mut asked).await?;
+    ensure!(&asked == CONTINUE, "{}", String::from_utf8_lossy(&asked));
+    stream.write_all(&vec![b'x'; bytes]).await?;
     Ok(stream)
 }
 
