@@ -73,8 +73,10 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
             for (number, address) in active.iter().enumerate() {
                 let stream = begin(&server, address, 0).await?;
                 let sent = Rc::new(Cell::new(0));
-                // Not all in the same moment, as clients are not either.
-                let from = began + BETWEEN_PIECES * u32::try_from(number)? / u32::try_from(ACTIVE)?;
+                // Not all in the same moment, nor all with as much in the server's memory (64 KiB are 8 pieces), as clients are not
+                // either.
+                let from =
+                    began + 8 * BETWEEN_PIECES * u32::try_from(number)? / u32::try_from(ACTIVE)?;
                 let task = tokio::task::spawn_local(send_on(stream, from, sent.clone()));
                 sending.push((task, sent));
             }
