@@ -16,7 +16,6 @@ on_both!(
     what_was_signed_or_taken_keeps_its_transport,
     one_of_a_plan_and_a_binding_wins,
     one_of_a_plan_and_an_append_wins,
-    one_of_other_parts_and_an_append_wins,
     of_many_plans_at_once_each_is_of_what_was_read,
     a_plan_and_an_end_exclude_each_other,
     what_begins_anew_leaves_what_was_signed_behind,
@@ -200,15 +199,21 @@ async fn one_of_a_plan_and_a_binding_wins(f: Fixture) {
 
 async fn one_of_a_plan_and_an_append_wins(f: Fixture) {
     let second = f.second().await;
-    for round in 0..ROUNDS {
+    // In another way, or in other parts.
+    let others = [
+        to(Transport::Multipart, 8 << 20, 4),
+        to(Transport::Append, 1 << 20, 1),
+    ];
+    for round in 0..2 * ROUNDS {
+        let other = &others[round / ROUNDS];
         let upload = fresh(&f, "append").await;
         let hold = take(&f.catalog, &upload).await.unwrap().hold;
         let done = at_once(2, |who| {
             let (first, second) = (f.catalog.clone(), second.clone());
-            let (upload, hold) = (upload.clone(), hold.clone());
+            let (upload, hold, other) = (upload.clone(), hold.clone(), other.clone());
             async move {
                 if who == round % 2 {
-                    replan(&first, &upload, &to(Transport::Multipart, 8 << 20, 4)).await
+                    replan(&first, &upload, &other).await
                 } else {
                     intend(&second, &hold).await
                 }
@@ -217,29 +222,9 @@ async fn one_of_a_plan_and_an_append_wins(f: Fixture) {
         .await;
         assert_eq!(done.iter().filter(|d| **d).count(), 1, "{done:?}");
         let now = find(&f.catalog, &upload.upload_id).await;
-        let is_written = now.signed_until > Micros(0);
-        assert_eq!(is_written, now.transport == Transport::Append, "{now:?}");
-    }
-}
-
-async fn one_of_other_parts_and_an_append_wins(f: Fixture) {
-    let second = f.second().await;
-    for round in 0..ROUNDS {
-        let upload = fresh(&f, "append").await;
-        let hold = take(&f.catalog, &upload).await.unwrap().hold;
-        let done = at_once(2, |who| {
-            let (first, second) = (f.catalog.clone(), second.clone());
-            let (upload, hold) = (upload.clone(), hold.clone());
-            async move {
-                if who == round % 2 {
-                    replan(&first, &upload, &to(Transport::Append, 1 << 20, 1)).await
-                } else {
-                    intend(&second, &hold).await
-                }
-            }
-        })
-        .await;
-        assert_eq!(done.iter().filter(|d| **d).count(), 1, "{done:?}");
+        let is_other =
+            (now.transport, now.part_size_bytes) == (other.transport, other.part_size_bytes);
+        assert_eq!(done[round % 2], is_other, "{now:?}");
     }
 }
 
