@@ -34,7 +34,7 @@ pub struct Blob {
     pub etag: String,
     /// Its size.
     pub size_bytes: i64,
-    /// Its verified hash, once inspected.
+    /// Its verified hash: by inspection, or by the store, which took no other bytes.
     pub sha256: Option<String>,
     /// `live`, `doomed` or `gone`.
     pub state: String,
@@ -111,6 +111,8 @@ pub struct FreshBlob<'a> {
     pub etag: &'a str,
     /// Its size.
     pub size_bytes: i64,
+    /// Their hash, where the store took no others. Whoever declares it has them, before they are inspected.
+    pub sha256: Option<&'a str>,
     /// The resource that it is.
     pub resource_id: &'a str,
     /// Its owner, where the scope is [`SHARED`].
@@ -119,18 +121,32 @@ pub struct FreshBlob<'a> {
     pub at: Micros,
 }
 
-/// Records a blob and points its resource to it.
+/// Records a blob and points its resource to it. Where another live blob has its hash it is recorded without: inspection joins
+/// the two.
 ///
 /// # Errors
-/// What the database says.
+/// [`CatalogError::Contended`] if a twin was recorded in this instant. Else what the database says.
 pub async fn insert(tx: &mut Tx<'_>, blob: &FreshBlob<'_>) -> Result<(), CatalogError> {
     tx.outdate_mark();
     tx.exec(
-        "INSERT INTO blobs (tenant_id, blob_id, scope, object_key, etag, size_bytes, state, verdict, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, 'live', 'unknown', $7)",
-        values![blob.tenant_id, blob.blob_id, blob.scope, blob.object_key, blob.etag, blob.size_bytes, blob.at],
+        "INSERT INTO blobs (tenant_id, blob_id, scope, object_key, etag, size_bytes, sha256, state, verdict, created_at)
+         SELECT $1, $2, $3, $4, $5, $6,
+                CASE WHEN NOT EXISTS (SELECT 1 FROM blobs t WHERE t.tenant_id = $1 AND t.scope = $3 AND t.sha256 = $7
+                                         AND t.state = 'live') THEN $7 END,
+                'live', 'unknown', $8",
+        values![
+            blob.tenant_id,
+            blob.blob_id,
+            blob.scope,
+            blob.object_key,
+            blob.etag,
+            blob.size_bytes,
+            blob.sha256.map(str::to_owned),
+            blob.at
+        ],
     )
-    .await?;
+    .await
+    .map_err(of_twin)?;
     tx.exec(
         "UPDATE resources SET blob_id = $3, owner_id = $4 WHERE tenant_id = $1 AND resource_id = $2",
         values![blob.tenant_id, blob.resource_id, blob.blob_id, blob.sharer.map(str::to_owned)],
@@ -363,14 +379,7 @@ pub async fn inspected(
             ],
         )
         .await
-        .map_err(|error| match error {
-            CatalogError::Refused(source)
-                if source.as_database_error().is_some_and(|e| e.is_unique_violation()) =>
-            {
-                CatalogError::Contended(source)
-            }
-            other => other,
-        })?;
+        .map_err(of_twin)?;
     if changed == 1 && found.picture_hash.is_some() {
         near::hashed(tx, tenant_id, blob_id).await?;
     }
@@ -383,6 +392,37 @@ pub async fn inspected(
         file_metadata::write(tx, tenant_id, blob_id, kept, at).await?;
     }
     Ok(changed == 1)
+}
+
+/// That another has the hash already is found out at the end only if it was recorded in this instant.
+fn of_twin(error: CatalogError) -> CatalogError {
+    match error {
+        CatalogError::Refused(source)
+            if source
+                .as_database_error()
+                .is_some_and(|e| e.is_unique_violation()) =>
+        {
+            CatalogError::Contended(source)
+        }
+        other => other,
+    }
+}
+
+/// Nobody finds a blob by its hash any more that was never inspected: its bytes are looked at anew when they come again.
+///
+/// # Errors
+/// What the database says.
+pub async fn forget_hash(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+) -> Result<(), CatalogError> {
+    tx.exec(
+        "UPDATE blobs SET sha256 = NULL WHERE tenant_id = $1 AND blob_id = $2 AND state = 'live' AND inspected_at IS NULL",
+        values![tenant_id, blob_id],
+    )
+    .await
+    .map(|_| ())
 }
 
 /// Adds up processor time that decoding took for a blob, in microseconds. Changes nothing where there is no such blob.

@@ -128,6 +128,8 @@ impl Rows {
     /// An asset on bytes that are there: what those are, it is from the beginning.
     pub(super) fn attached(&mut self, c: &FreshCapture, a: &FreshAsset, blob: &Blob) {
         let (state, viewable_at) = match blob.reason_code {
+            // Whoever inspects it moves all that hold it.
+            None if blob.inspected_at.is_none() => (State::Processing.as_str(), None),
             None => (State::Ready.as_str(), Some(c.at)),
             Some(_) => (State::Failed.as_str(), None),
         };

@@ -211,6 +211,7 @@ async fn who_deletes_waits_for_a_completion(f: Fixture) {
                 object_key: &upload.object_key,
                 etag: "e",
                 size_bytes: upload.size_bytes,
+                sha256: None,
                 resource_id: &upload.resource_id,
                 sharer: None,
                 at,

@@ -23,6 +23,8 @@ on_both!(
     what_comes_to_a_shared_blob_is_its_owner_s,
     a_kept_copy_holds_the_same_bytes,
     a_kept_copy_is_what_its_bytes_are,
+    what_the_store_has_checked_is_found_before_it_is_inspected,
+    of_two_that_arrive_at_once_one_has_the_hash,
     a_kept_copy_waits_for_who_dooms,
     a_doom_waits_for_who_keeps_a_copy,
     a_kept_copy_and_a_doom_see_each_other,
@@ -165,6 +167,7 @@ async fn arrive_shared(f: &Fixture, capture: &FreshCapture) -> String {
                 object_key: &asset.object_key,
                 etag: "\"e\"",
                 size_bytes: asset.size_bytes,
+                sha256: None,
                 resource_id: &asset.resource_id,
                 sharer: Some(&owner_id),
                 at,
@@ -339,6 +342,98 @@ async fn a_kept_copy_is_what_its_bytes_are(f: Fixture) {
     assert_eq!(asset.reason_code.as_deref(), Some("media_corrupt"));
     assert_eq!(asset.reason_detail.as_deref(), Some("it ends too soon"));
     assert_eq!(asset.viewable_at, None);
+}
+
+/// The bytes of this capture's asset arrive, checked by the store: the id of their blob.
+async fn arrive_checked(
+    catalog: &Catalog,
+    capture: &FreshCapture,
+    blob_id: String,
+    at: Micros,
+) -> Result<(), CatalogError> {
+    let asset = capture.assets[0].clone();
+    in_tx!(catalog, |tx| {
+        let blob = blobs::FreshBlob {
+            tenant_id: TENANT,
+            blob_id: &blob_id,
+            scope: OWNER,
+            object_key: &asset.object_key,
+            etag: "\"e\"",
+            size_bytes: asset.size_bytes,
+            sha256: asset.sha256.as_deref(),
+            resource_id: &asset.resource_id,
+            sharer: None,
+            at,
+        };
+        blobs::insert(tx, &blob).await
+    })
+}
+
+async fn forget_hash(f: &Fixture, blob_id: &str) {
+    let id = blob_id.to_owned();
+    let done = in_tx!(f.catalog, |tx| blobs::forget_hash(tx, TENANT, &id).await);
+    done.unwrap();
+}
+
+async fn what_the_store_has_checked_is_found_before_it_is_inspected(f: Fixture) {
+    let first = hashed(&f, OWNER, "IMG_1", &hash(1));
+    make_one(&f.catalog, &first).await;
+    let (blob_id, now) = (f.id(ids::BLOB), f.clock.now());
+    let arrived = arrive_checked(&f.catalog, &first, blob_id.clone(), now).await;
+    arrived.unwrap();
+    let there = Initiated::Made(vec![Some(first.assets[0].asset_id.clone())]);
+    let again = hashed(&f, OWNER, "IMG_2", &hash(1));
+    assert_eq!(make_one(&f.catalog, &again).await, there);
+    let copy = keeping(&f, "IMG_3", 1);
+    let own = copy.assets[0].asset_id.clone();
+    let kept = make_one(&f.catalog, &copy).await;
+    assert_eq!(kept, Initiated::Made(vec![Some(own.clone())]));
+    let asset = find_asset(&f.catalog, &own).await.unwrap();
+    assert_eq!((asset.state, asset.viewable_at), (State::Processing, None));
+    assert_eq!(asset.blob.unwrap().blob_id, blob_id);
+    // It could not be inspected: whoever sends it again is let.
+    forget_hash(&f, &blob_id).await;
+    let anew = hashed(&f, OWNER, "IMG_4", &hash(1));
+    assert_eq!(
+        make_one(&f.catalog, &anew).await,
+        Initiated::Made(vec![None])
+    );
+    // Of what was inspected it stays.
+    assert!(inspect(&f, TENANT, &blob_id, &hash(1)).await.unwrap());
+    forget_hash(&f, &blob_id).await;
+    let last = hashed(&f, OWNER, "IMG_5", &hash(1));
+    assert_eq!(make_one(&f.catalog, &last).await, there);
+}
+
+async fn of_two_that_arrive_at_once_one_has_the_hash(f: Fixture) {
+    let others = [f.second().await, f.second().await];
+    for round in 0..12 {
+        let captures: Vec<FreshCapture> = (0..4)
+            .map(|n| hashed(&f, OWNER, &format!("IMG_{round}_{n}"), &hash(round)))
+            .collect();
+        for capture in &captures {
+            make_one(&f.catalog, capture).await;
+        }
+        let blob_ids = at_once(4, |n| {
+            let (catalog, capture) = (others[n % 2].clone(), captures[n].clone());
+            let (blob_id, now) = (f.id(ids::BLOB), f.clock.now());
+            async move {
+                loop {
+                    match arrive_checked(&catalog, &capture, blob_id.clone(), now).await {
+                        Ok(()) => return blob_id,
+                        Err(error) => assert!(error.is_contended(), "{error}"),
+                    }
+                }
+            }
+        })
+        .await;
+        let mut known = 0;
+        for blob_id in &blob_ids {
+            let found = find_blob(&f.catalog, blob_id).await.sha256;
+            known += usize::from(found.is_some_and(|found| found == hash(round)));
+        }
+        assert_eq!(known, 1);
+    }
 }
 
 /// A blob that is to be doomed, and the one to which its holders go.

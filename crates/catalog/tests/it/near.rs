@@ -247,6 +247,7 @@ async fn owners_that_share_bytes_are_not_near_one_another(f: Fixture) {
                 object_key: &of.object_key,
                 etag: "\"e\"",
                 size_bytes: of.size_bytes,
+                sha256: None,
                 resource_id: &of.resource_id,
                 sharer: Some(&sharer),
                 at,

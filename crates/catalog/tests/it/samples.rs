@@ -155,6 +155,7 @@ pub async fn arrive(f: &Fixture, capture: &FreshCapture, position: usize) -> Str
                 object_key: &asset.object_key,
                 etag: "\"e\"",
                 size_bytes: asset.size_bytes,
+                sha256: None,
                 resource_id: &asset.resource_id,
                 sharer: None,
                 at,

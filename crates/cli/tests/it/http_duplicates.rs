@@ -15,6 +15,7 @@ use crate::wire::ask;
 
 on_both_databases!(
     a_copy_is_kept_without_being_sent,
+    what_waits_for_its_inspection_is_not_sent_again,
     a_copy_that_was_sent_is_kept_on_the_same_bytes,
     a_copy_is_kept_by_who_speaks_an_upload_protocol_only,
     owners_that_share_bytes_learn_nothing_of_one_another,
@@ -108,6 +109,69 @@ async fn a_copy_is_kept_without_being_sent(database: Database) {
     let refused = ann.post("/v1/captures", &request).await;
     let problem = refused.problem(422, "validation_failed");
     assert_eq!(problem["field"], "duplicates");
+}
+
+/// A single PUT is bound to its hash, so the bytes are known as soon as they are whole.
+async fn what_waits_for_its_inspection_is_not_sent_again(database: Database) {
+    let (dir, url) = (tempfile::tempdir().unwrap(), database.fresh());
+    let serve = async |args: &[&str]| {
+        let options = options(dir.path().join("server"), url.clone(), args);
+        Rig::around(
+            Server::start(options).await.unwrap(),
+            tempfile::tempdir().unwrap(),
+        )
+    };
+    let mut rig = serve(&["--roles", "api,store,delivery,janitor"]).await;
+    let ann = rig.owner("ann");
+    let (file, large) = (photo(1), large_photo(2, PART_BYTES + 1000));
+    let slower = ann.initiate(&[&file]).await.remove(0);
+    let mute = keep(&ann, &file, false).await;
+    let first = ann.upload(&file).await;
+    assert_eq!(ann.asset(&first).await["state"], "uploaded");
+    // Initiated later it is there; begun before it has ended.
+    let later = ann.initiate(&[&file]).await.remove(0);
+    assert!(later["uploads"].is_null(), "{later}");
+    assert_eq!(
+        (&later["asset_id"], &later["state"]),
+        (&json!(first), &json!("uploaded"))
+    );
+    let upload_id = text(&slower["uploads"][0]["upload_id"]);
+    let path = format!("/v1/uploads/{upload_id}");
+    let ended = ann.get(&path).await.expect(200);
+    assert_eq!(
+        (&ended["state"], &ended["asset_id"]),
+        (&json!("merged"), &json!(first))
+    );
+    let copy = keep(&ann, &file, true).await;
+    assert!(copy["uploads"].is_null(), "{copy}");
+    assert_eq!(copy["state"], "processing");
+    // What nobody has checked is sent again, as is what another owner has.
+    ann.upload(&large).await;
+    assert!(ann.initiate(&[&large]).await[0]["uploads"].is_array());
+    let bob = rig.owner("bob");
+    assert!(bob.initiate(&[&file]).await[0]["uploads"].is_array());
+    // Bytes of which nobody said what they are.
+    send_mute(&rig, &ann, text(&mute["uploads"][0]["upload_id"]), &file).await;
+    let mute_upload = text(&mute["uploads"][0]["upload_id"]);
+    ann.complete(mute_upload).await.expect(200);
+    assert!(rig.server.terminate().await.unwrap().success());
+
+    let rig = serve(&[]).await;
+    let ann = rig.owner("ann");
+    let mut ids = Vec::new();
+    for id in [
+        first.as_str(),
+        text(&copy["asset_id"]),
+        text(&mute["asset_id"]),
+    ] {
+        let shown = ann.ready(id).await;
+        assert_eq!(shown["asset_id"], id);
+        assert_eq!(shown["original"]["sha256"], sha256(&file));
+        assert!(ann.original(id).await == file);
+        ids.push(id.to_owned());
+    }
+    assert_eq!(live(&rig, &file).await, 1);
+    originals(&rig, 2).await;
 }
 
 async fn a_copy_that_was_sent_is_kept_on_the_same_bytes(database: Database) {

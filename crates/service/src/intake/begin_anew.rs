@@ -7,8 +7,8 @@ use safelight_catalog::uploads::{self, Anew, MOST_BEGUN_ANEW, Replan, Upload};
 use safelight_model::ids;
 use safelight_objects::ObjectKey;
 
+use super::may_be_sent::may_be_sent;
 use super::read_upload::arrived;
-use super::replan_upload::may_be_sent;
 use super::sign_urls::SignError;
 use crate::context::Context;
 

@@ -124,7 +124,12 @@ pub async fn complete_upload(
         upload = merge_if_there(context, upload).await?;
         match upload.state {
             UploadState::Open => intend(context, &upload).await?,
-            UploadState::Completing => settle(context, &upload).await?,
+            UploadState::Completing => match settle(context, &upload).await {
+                // Taken back, since another changed something in this instant: the next round sees what.
+                Err(CompleteUploadError::Contended) => {}
+                Err(CompleteUploadError::Catalog(error)) if error.is_contended() => {}
+                settled => settled?,
+            },
             // What is missing of one that ended so is in another asset.
             UploadState::Completed | UploadState::Merged => return answer(context, &upload).await,
             UploadState::Aborted | UploadState::Expired if is_deleted(context, &upload).await? => {
@@ -380,6 +385,13 @@ async fn lose(context: &Context, upload: &Upload) -> Result<(), CompleteUploadEr
     Ok(())
 }
 
+/// The hash that the store has checked the bytes against: the only URL that was signed for them takes no others.
+fn checked_by_store<'a>(context: &Context, upload: &'a Upload) -> Option<&'a str> {
+    let is_checked =
+        upload.transport == Transport::Single && context.objects.capabilities().binds_put_sha256();
+    upload.sha256.as_deref().filter(|_| is_checked)
+}
+
 /// Step 3. If another was quicker nothing is changed.
 async fn commit(
     context: &Context,
@@ -409,6 +421,7 @@ async fn commit(
                     object_key: &upload.object_key,
                     etag: &etag,
                     size_bytes: upload.size_bytes,
+                    sha256: checked_by_store(&context, &upload),
                     resource_id: &upload.resource_id,
                     sharer: is_shared.then_some(&upload.owner_id),
                     at: now,

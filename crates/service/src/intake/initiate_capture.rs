@@ -326,7 +326,7 @@ fn fresh_asset(
         size_bytes: resource.size_bytes,
         sha256: resource.sha256.clone(),
         upload_id: ids::fresh(ids::UPLOAD, now, entropy),
-        started_event_id: at_once.then(|| ids::fresh(ids::EVENT, now, entropy)),
+        started_event_id: has_urls.then(|| ids::fresh(ids::EVENT, now, entropy)),
         attached_event_id: ids::fresh(ids::EVENT, now, entropy),
         object_key: key.as_str().to_owned(),
         sent_anyway: false,

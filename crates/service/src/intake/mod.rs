@@ -10,6 +10,7 @@ pub mod find_uploads;
 pub mod hear_events;
 pub mod initiate_capture;
 mod initiation_queue;
+mod may_be_sent;
 mod merge_upload;
 mod plan_hints;
 pub mod read_capture;

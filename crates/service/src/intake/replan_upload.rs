@@ -3,13 +3,12 @@
 
 use safelight_api::uploads::{Replan as Asked, Replanned};
 use safelight_catalog::uploads::{self, Replan, Upload, UploadState};
-use safelight_catalog::{CatalogError, Tx, assets, captures};
-use safelight_model::ids;
-use safelight_model::lifecycle::Event;
+use safelight_catalog::{CatalogError, assets, captures};
 use safelight_model::plan::{Arrived, File, Hints, Revised, Transport, revise};
 
 use super::append::links;
 use super::begin_anew::{begin_anew, may_begin_anew};
+use super::may_be_sent::may_be_sent;
 use super::plan_hints;
 use super::sign_urls::{SignError, find};
 use crate::context::{Context, Owner};
@@ -172,23 +171,4 @@ async fn write(
     upload.concurrency = to.concurrency;
     upload.advice = to.advice;
     Ok(Some(upload))
-}
-
-/// Whoever has the address of what is appended to may send, as if a URL had been signed.
-pub(super) async fn may_be_sent(
-    tx: &mut Tx<'_>,
-    context: &Context,
-    upload: &Upload,
-) -> Result<(), CatalogError> {
-    if let Some(asset) = assets::find(tx, &upload.tenant_id, &upload.asset_id).await? {
-        let event_id = context.fresh_id(ids::EVENT);
-        let change = assets::Transition {
-            event: Event::UrlSigned,
-            reason: None,
-            event_id: &event_id,
-            at: context.now(),
-        };
-        assets::transition(tx, &asset, &change).await?;
-    }
-    Ok(())
 }

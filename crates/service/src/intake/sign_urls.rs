@@ -3,22 +3,21 @@
 //! How long bytes may still arrive is committed before a URL leaves (`signed_until`), so that nothing
 //! can be stored that nobody knows of.
 
-use safelight_api::events::EventFacts;
 use safelight_api::uploads::{PartToSign, SignedUrl};
 use safelight_catalog::uploads::{self, PartChecksum, Upload, UploadState};
-use safelight_catalog::{CatalogError, Tx, assets};
+use safelight_catalog::{CatalogError, assets};
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
-use safelight_model::lifecycle::{Event, State};
+use safelight_model::lifecycle::State;
 use safelight_model::plan::{self, Transport};
-use safelight_model::{ids, limits, look, text};
+use safelight_model::{limits, look, text};
 use safelight_objects::keys::KeyError;
 use safelight_objects::{ObjectKey, PresignError, Presigned, PutBinding, StoreError, ownership};
 
 use super::append::links;
+use super::may_be_sent::may_be_sent;
 use super::merge_upload::merge_if_there;
 use crate::context::{Context, Owner};
-use crate::insights::record::{Told, record_with};
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
@@ -204,44 +203,11 @@ async fn extend(context: &Context, upload: &Upload, now: Micros) -> Result<bool,
                 if !uploads::extend_signed(tx, &upload, until, look_at).await? {
                     return Ok(false);
                 }
-                if let Some(asset) = assets::find(tx, &upload.tenant_id, &upload.asset_id).await? {
-                    let event_id = context.fresh_id(ids::EVENT);
-                    let change = assets::Transition {
-                        event: Event::UrlSigned,
-                        reason: None,
-                        event_id: &event_id,
-                        at: now,
-                    };
-                    let moved = assets::transition(tx, &asset, &change).await?;
-                    if asset.state == State::Initiated && moved == Some(State::Uploading) {
-                        tell_of_start(tx, &context, &upload).await?;
-                    }
-                }
+                may_be_sent(tx, &context, &upload).await?;
                 Ok(true)
             })
         })
         .await
-}
-
-async fn tell_of_start(
-    tx: &mut Tx<'_>,
-    context: &Context,
-    upload: &Upload,
-) -> Result<(), CatalogError> {
-    let owner = Owner {
-        tenant_id: upload.tenant_id.clone(),
-        owner_id: upload.owner_id.clone(),
-    };
-    let told = Told {
-        kind: "upload.started",
-        owner: &owner,
-        asset_id: &upload.asset_id,
-    };
-    let facts = EventFacts {
-        upload_id: Some(upload.upload_id.clone()),
-        ..EventFacts::default()
-    };
-    record_with(tx, context, told, &facts).await
 }
 
 /// Signs part URLs, or the one URL of `single`.

@@ -174,14 +174,14 @@ async fn join(
     blob: &Blob,
     twin: &Blob,
 ) -> Result<(), CatalogError> {
-    let (event, reason) = match &twin.reason_code {
-        None => (Event::InspectPassed, None),
+    let moved = match &twin.reason_code {
+        // Whoever inspects the other moves all that hold it.
+        None if twin.inspected_at.is_none() => None,
+        None => Some((Event::InspectPassed, None)),
         Some(code) => {
             let code = Code::parse(code).unwrap_or(Code::Internal);
-            (
-                Event::InspectFailed,
-                Some((code, twin.reason_detail.clone().unwrap_or_default())),
-            )
+            let detail = twin.reason_detail.clone().unwrap_or_default();
+            Some((Event::InspectFailed, Some((code, detail))))
         }
     };
     let (tenant_id, owner_id) = (&job.tenant_id, &job.owner_id);
@@ -203,7 +203,9 @@ async fn join(
             }
         }
     }
-    move_holders(tx, context, tenant_id, &blob.blob_id, event, reason).await?;
+    if let Some((event, reason)) = moved {
+        move_holders(tx, context, tenant_id, &blob.blob_id, event, reason).await?;
+    }
     let joining = assets::of_blob(tx, tenant_id, &blob.blob_id).await?;
     blobs::merge(tx, tenant_id, &blob.blob_id, &twin.blob_id).await?;
     if twin.live.is_some() {

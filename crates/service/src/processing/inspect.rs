@@ -353,6 +353,7 @@ pub async fn buried(
     detail: &str,
 ) -> Result<(), CatalogError> {
     let reason = Some((code, detail.to_owned()));
+    blobs::forget_hash(tx, &job.tenant_id, &job.subject_id).await?;
     move_holders(
         tx,
         context,
