@@ -13,7 +13,7 @@ help: ## List the targets
 deps: ## Install what building needs (says what, first)
 	@scripts/install.sh build
 
-deps-test: ## Install what the tests need besides (PostgreSQL, exiftool, vips, ffmpeg)
+deps-test: ## Install what the tests need besides (PostgreSQL, exiftool, vips, ffmpeg, libfaketime)
 	@scripts/install.sh test
 
 demo: deps ## Upload a burst of 12 photos to a server of its own (PHOTOS=dir, PORT=n, ONCE=1, KEEP=1)

@@ -40,8 +40,9 @@ test)
     has exiftool || missing+=(libimage-exiftool-perl)
     has vips || missing+=(libvips-tools)
     { has ffmpeg && has ffprobe; } || missing+=(ffmpeg)
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(libfaketime)
     needs='the tests need'
-    by_hand='PostgreSQL 15 or later (initdb, pg_ctl, psql), exiftool, vips (the command line tool of libvips), ffmpeg with ffprobe'
+    by_hand='PostgreSQL 15 or later (initdb, pg_ctl, psql), exiftool, vips (the command line tool of libvips), ffmpeg with ffprobe, libfaketime'
     ;;
 tools)
     has rclone || missing+=(rclone)

@@ -402,7 +402,8 @@ async fn what_the_store_has_checked_is_found_before_it_is_inspected(f: Fixture) 
     assert!(inspect(&f, TENANT, &blob_id, &hash(1)).await.unwrap());
     forget_hash(&f, &blob_id).await;
     let last = hashed(&f, OWNER, "IMG_5", &hash(1));
-    assert_eq!(make_one(&f.catalog, &last).await, there);
+    let kept = Initiated::Made(vec![Some(own)]);
+    assert!([there, kept].contains(&make_one(&f.catalog, &last).await));
 }
 
 async fn of_two_that_arrive_at_once_one_has_the_hash(f: Fixture) {

@@ -2,7 +2,7 @@
 //! double requests, while the server, the store and the devices' apps are killed (SIGKILL) at seeded moments and events of
 //! the store come early, late, twice and out of order: every photo arrives, once, and nothing is left over, which a sweep
 //! of store and catalog says at the end. At each start an app says another network, so that some files go by parts, some are
-//! appended to through the gateway, and uploads that began are planned anew.
+//! appended to through the gateway, and uploads that began are planned anew; and its phone's clock is another, hours, days or years off.
 //!
 //! `SEED=n` draws other sizes, faults and moments, `CAPTURES=n` other numbers of photos, of a phone's sizes from 200 on;
 //! `CLIPS=n` adds large files of `CLIP_MB` each. `make chaos` is 1,000 photos and ten clips of 200 MB.
@@ -23,6 +23,7 @@ use safelight_objects::ObjectKey;
 use safelight_service::retention::sweep;
 use safelight_testkit::link::{Link, Weather};
 use safelight_testkit::server::{Server, die_with_parent};
+use safelight_testkit::skew::Skew;
 use safelight_testkit::wait;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -214,6 +215,11 @@ impl Scenery {
             0 => networks[device],
             _ => networks[self.chance.within(0, 3) as usize],
         };
+        let skew = match self.devices[device].starts {
+            // The clock of the second is wrong from the beginning.
+            0 => Skew::PHONES[2 * device],
+            _ => Skew::PHONES[self.chance.within(0, Skew::PHONES.len() as u64) as usize],
+        };
         let device = &mut self.devices[device];
         device.starts += 1;
         let file = |name: &str, append: bool| {
@@ -247,6 +253,7 @@ impl Scenery {
             .stdin(Stdio::null())
             .stdout(file("report.json", false))
             .stderr(file("app.log", true));
+        skew.apply(&mut command).unwrap();
         die_with_parent(&mut command);
         device.app = Some(command.spawn().unwrap());
     }
