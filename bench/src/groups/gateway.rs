@@ -31,7 +31,7 @@ const BEFORE_SILENCE: usize = 16 << 10;
 const PIECE_BYTES: usize = 8 << 10;
 const BETWEEN_PIECES: Duration = Duration::from_millis(100);
 /// Requests to the API, at a fixed rate.
-const QUESTIONS: u32 = 2_000;
+const QUESTIONS: u32 = 12_000;
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(5);
 /// What a server says that wants a body.
 const CONTINUE: &[u8; 25] = b"HTTP/1.1 100 Continue\r\n\r\n";
