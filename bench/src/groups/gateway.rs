@@ -30,8 +30,9 @@ const BEFORE_SILENCE: usize = 16 << 10;
 /// What an active one sends, again and again: 80 kB/s each, as 4G in a train.
 const PIECE_BYTES: usize = 8 << 10;
 const BETWEEN_PIECES: Duration = Duration::from_millis(100);
-/// Requests to the API, at a fixed rate.
+/// Requests to the API, at a fixed rate; and to the one that has no uploads.
 const QUESTIONS: u32 = 12_000;
+const QUESTIONS_ELSEWHERE: u32 = 6_000;
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(5);
 /// What a server says that wants a body.
 const CONTINUE: &[u8; 25] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -58,15 +59,22 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         let token = server.token(&format!("other{number}")).await?;
         active.extend(initiate(&server, &token, 1, 1).await?.1);
     }
+    // Another server on the same machine, which has nothing to do with the uploads: what they slow there is the machine.
+    let elsewhere_dir = bench.scratch.join("elsewhere");
+    let elsewhere = Server::start(&bench.program, &elsewhere_dir, Start::default()).await?;
+    let elsewhere_token = elsewhere.token("mine").await?;
+    let elsewhere_id = initiate(&elsewhere, &elsewhere_token, IDLE, AT_ONCE)
+        .await?
+        .0;
     println!("gateway: the API alone");
-    let mut alone = ask(&server, &token, &capture_id).await?;
+    let mut alone = ask(&server, &token, &capture_id, QUESTIONS).await?;
     println!("gateway: beside {IDLE} idle and {ACTIVE} active uploads");
     let mut idle = Vec::with_capacity(IDLE);
     for address in &addresses {
         idle.push(begin(&server, address, BEFORE_SILENCE).await?);
     }
     let local = LocalSet::new();
-    let (mut beside, sent) = local
+    let (mut beside, mut elsewhere_times, sent) = local
         .run_until(async {
             let mut sending = Vec::new();
             let began = Instant::now();
@@ -80,14 +88,21 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
                 let task = tokio::task::spawn_local(send_on(stream, from, sent.clone()));
                 sending.push((task, sent));
             }
-            let times = ask(&server, &token, &capture_id).await?;
+            let times = ask(&server, &token, &capture_id, QUESTIONS).await?;
+            let elsewhere_times = ask(
+                &elsewhere,
+                &elsewhere_token,
+                &elsewhere_id,
+                QUESTIONS_ELSEWHERE,
+            )
+            .await?;
             let mut all = Vec::new();
             for (task, sent) in sending {
                 ensure!(!task.is_finished(), "an active upload was cut off");
                 task.abort();
                 all.push(sent.get());
             }
-            anyhow::Ok((times, all))
+            anyhow::Ok((times, elsewhere_times, all))
         })
         .await?;
     let memory = peak_memory_bytes(server.pid()).context("memory")?;
@@ -102,11 +117,14 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     ensure!(open == IDLE, "only {open} idle uploads are still open");
     drop(idle);
     server.stop().await?;
+    elsewhere.stop().await?;
     std::fs::remove_dir_all(&dir)?;
+    std::fs::remove_dir_all(&elsewhere_dir)?;
 
     let (p50, p99) = (quantile_ms(&mut alone, 0.5), quantile_ms(&mut alone, 0.99));
     let beside_p50 = quantile_ms(&mut beside, 0.5);
     let beside_p99 = quantile_ms(&mut beside, 0.99);
+    let elsewhere_p99 = quantile_ms(&mut elsewhere_times, 0.99);
     let bytes: usize = sent.iter().sum();
     Ok(vec![
         Row::plain("gateway.idle", IDLE as f64, "count"),
@@ -117,6 +135,7 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         Row::plain("gateway.api_p99", beside_p99, "ms")
             .against("without uploads", p99)
             .at_most(1.5 * p99),
+        Row::plain("gateway.elsewhere_p99", elsewhere_p99, "ms").against("without uploads", p99),
     ])
 }
 
@@ -162,13 +181,18 @@ async fn initiate(
 }
 
 /// Asks the API at its fixed rate; how long each answer took from when it was due.
-async fn ask(server: &Server, token: &str, capture_id: &str) -> anyhow::Result<Vec<Duration>> {
+async fn ask(
+    server: &Server,
+    token: &str,
+    capture_id: &str,
+    questions: u32,
+) -> anyhow::Result<Vec<Duration>> {
     let mut connection = Connection::open(server.api).await?;
     let path = paths::fill(paths::CAPTURE, capture_id);
     let head = head("GET", &path, token, "", 0);
     let began = Instant::now();
     let mut times = Vec::new();
-    for number in 0..QUESTIONS {
+    for number in 0..questions {
         let due = began + BETWEEN_QUESTIONS * number;
         sleep_until(due).await;
         connection.exchange(&[head.as_bytes()]).await?.expect(200)?;
