@@ -165,7 +165,7 @@ pub async fn fail_one(
                 code.as_str(),
                 detail,
                 at,
-                preset.name,
+                variant::slot(&preset.label()),
                 i64::from(preset.version)
             ],
         )

@@ -37,6 +37,7 @@ mod thumbhash;
 mod webp;
 
 pub use clean::{Cleaned, Segment, clean};
+pub use clip::{Fragment, Fragments, fragments};
 pub use encode_jpeg::encode_jpeg;
 pub use error::ImagingError;
 pub use header::{Header, header};

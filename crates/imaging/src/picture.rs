@@ -125,7 +125,7 @@ impl Picture {
                     Format::Webp => encode_webp_planes(upright, preset.quality)?,
                     Format::Jpeg => encode_jpeg_planes(upright, preset.quality)?,
                     Format::Avif => encode_avif_planes(upright, preset.quality)?,
-                    Format::Mp4 => return Err(no_picture()),
+                    Format::Mp4 | Format::M3u8 => return Err(no_picture()),
                 }
             }
         };
@@ -144,7 +144,7 @@ fn encode_packed(preset: Preset, upright: &Pixels) -> Result<Vec<u8>, ImagingErr
         }
         Format::Jpeg => encode_jpeg(width, height, &upright.bytes, preset.quality),
         Format::Avif => encode_avif(upright, preset.quality),
-        Format::Mp4 => Err(no_picture()),
+        Format::Mp4 | Format::M3u8 => Err(no_picture()),
     }
 }
 

@@ -11,6 +11,8 @@ pub enum Format {
     Avif,
     /// A clip: H.264 and AAC in MP4, its index first.
     Mp4,
+    /// A playlist of HTTP Live Streaming (RFC 8216).
+    M3u8,
 }
 
 impl Format {
@@ -22,6 +24,7 @@ impl Format {
             Self::Webp => "webp",
             Self::Avif => "avif",
             Self::Mp4 => "mp4",
+            Self::M3u8 => "m3u8",
         }
     }
 
@@ -33,6 +36,7 @@ impl Format {
             Self::Webp => "image/webp",
             Self::Avif => "image/avif",
             Self::Mp4 => "video/mp4",
+            Self::M3u8 => "application/vnd.apple.mpegurl",
         }
     }
 }
@@ -175,6 +179,15 @@ pub const STREAM: Preset = Preset {
 };
 /// The shorter edge of [`STREAM`], in pixels.
 pub const STREAM_SHORT_EDGE: u32 = 1080;
+/// [`STREAM`] for HTTP Live Streaming, of clips that run longer than [`HLS_FROM_S`]: a playlist of the pieces of one file
+/// ([`HLS_MEDIA`](crate::variant::HLS_MEDIA)); made by `transcode` behind [`STREAM`], from it.
+pub const HLS: Preset = Preset {
+    name: "hls",
+    format: Format::M3u8,
+    ..STREAM
+};
+/// How long a clip runs at least that has an [`HLS`], in seconds.
+pub const HLS_FROM_S: f64 = 60.0;
 /// What plays by itself, again and again, where clips are shown among others: 480p, silent, from the picture that its poster is
 /// of; made by `transcode` before [`STREAM`]. H.264 in MP4, since that is what phones play inline.
 pub const PREVIEW_CLIP: Preset = Preset {
@@ -208,12 +221,12 @@ pub const ALL: [Preset; 4] = [COVER, DISPLAY, LARGE, SQUARE];
 pub const OF_CLIP: [Preset; 2] = [COVER, POSTER];
 /// What `transcode` makes of a clip, in this order.
 pub const PLAYED: [Preset; 2] = [PREVIEW_CLIP, STREAM];
-/// Every preset that a clip is given.
-pub const ALL_OF_CLIP: [Preset; 4] = [COVER, POSTER, PREVIEW_CLIP, STREAM];
+/// What every clip has.
+pub const OF_EVERY_CLIP: [Preset; 4] = [COVER, POSTER, PREVIEW_CLIP, STREAM];
 
 /// Every preset there is.
 pub fn every() -> impl Iterator<Item = Preset> {
-    ALL.into_iter().chain([POSTER, PREVIEW_CLIP, STREAM])
+    ALL.into_iter().chain([POSTER, PREVIEW_CLIP, STREAM, HLS])
 }
 
 /// The presets that an operator may change: of others one version is made.
@@ -255,6 +268,6 @@ mod tests {
             assert_eq!(labelled(a.name, 0), None);
             assert_ne!(a.name, CLEANED);
         }
-        assert!(ALL_OF_CLIP.iter().all(|p| every().any(|one| one == *p)));
+        assert!(OF_EVERY_CLIP.iter().all(|p| every().any(|one| one == *p)));
     }
 }

@@ -1,11 +1,12 @@
-//! Presets in other formats than their own: the same picture for who shows something smaller, or nothing but JPEG.
+//! Presets in other formats than their own: the same picture for who shows something smaller, or nothing but JPEG; and the file that a
+//! playlist is of.
 //!
 //! A preset's own format is made at once. An alternative stands beside it: in links and object keys under the same name and version
 //! with another extension, in rows under a name of its own ([`slot`]), since rows are told apart by name and version. A version of the
 //! program that does not know it takes such a row for that of a preset it does not know: it shows it without a link, counts it among
 //! what is ready, and removes it with its blob.
 
-use crate::preset::{self, COVER, DISPLAY, Format, LARGE, Label, Preset};
+use crate::preset::{self, COVER, DISPLAY, Format, HLS, LARGE, Label, Preset};
 
 /// A preset in another format, and its name in rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,13 @@ pub const COVER_JPEG: Preset = Preset {
     ..COVER
 };
 
-const ALTERNATIVES: [Alternative; 3] = [
+/// The file of which [`HLS`] names the pieces: MP4 in fragments, each of which can be played by itself.
+pub const HLS_MEDIA: Preset = Preset {
+    format: Format::Mp4,
+    ..HLS
+};
+
+const ALTERNATIVES: [Alternative; 4] = [
     Alternative {
         slot: "display.avif",
         preset: DISPLAY_AVIF,
@@ -46,6 +53,10 @@ const ALTERNATIVES: [Alternative; 3] = [
     Alternative {
         slot: "cover.jpg",
         preset: COVER_JPEG,
+    },
+    Alternative {
+        slot: "hls.mp4",
+        preset: HLS_MEDIA,
     },
 ];
 
@@ -60,6 +71,9 @@ pub const SIZES: [Preset; 3] = [COVER, DISPLAY, LARGE];
 pub const AUTO_VERSION: u32 = 1;
 /// What stands in such a link in place of a preset's name.
 pub const AUTO: &str = "auto";
+
+/// The alternatives that are pictures.
+pub const OF_PICTURES: [Preset; 3] = [DISPLAY_AVIF, DISPLAY_JPEG, COVER_JPEG];
 
 /// Every alternative there is.
 pub fn all() -> impl Iterator<Item = Preset> {
@@ -116,7 +130,7 @@ mod tests {
 
     #[test]
     fn every_recipe_has_a_row_and_a_link_of_its_own() {
-        let every: Vec<Preset> = preset::ALL.into_iter().chain(all()).collect();
+        let every: Vec<Preset> = preset::every().chain(all()).collect();
         for (i, a) in every.iter().enumerate() {
             let label = a.label();
             let (slot_of, extension) = (slot(&label), a.format.extension());

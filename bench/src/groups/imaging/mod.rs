@@ -276,6 +276,7 @@ fn to_make(rendition: &Rendition) -> Wanted {
             Format::Jpeg => "jpeg",
             Format::Avif => "avif",
             Format::Mp4 => "mp4",
+            Format::M3u8 => "m3u8",
         },
         quality: rendition.preset.quality,
     }

@@ -31,6 +31,7 @@ mod http_duplicates;
 mod http_events;
 mod http_file_metadata;
 mod http_formats;
+mod http_hls;
 mod http_idempotency;
 mod http_keys;
 mod http_lists;

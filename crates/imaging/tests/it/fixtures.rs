@@ -200,7 +200,7 @@ pub fn seen(rendition: &Rendition) -> Seen {
                 rgba,
             }
         }
-        Format::Avif | Format::Mp4 => panic!("nothing here decodes it"),
+        Format::Avif | Format::Mp4 | Format::M3u8 => panic!("nothing here decodes it"),
         Format::Jpeg => {
             let image =
                 turbojpeg::decompress(&rendition.bytes, turbojpeg::PixelFormat::RGBA).unwrap();

@@ -66,7 +66,8 @@ impl Accepted {
             Format::Avif => (self.avif, 2),
             Format::Webp => (self.webp, 1),
             Format::Jpeg => (self.jpeg, 0),
-            // There is nothing to choose from.
+            // There is nothing to choose from: of a playlist and the file that it is of, the playlist is what is asked for.
+            Format::M3u8 => (WHOLE, 1),
             Format::Mp4 => (WHOLE, 0),
         };
         (quality > 0).then_some((quality, smallness))

@@ -275,7 +275,7 @@ fn expected(found: &Found) -> usize {
         .and_then(MediaType::of_mime)
         .is_some_and(MediaType::is_clip);
     match is_clip {
-        true => preset::ALL_OF_CLIP.len(),
+        true => preset::OF_EVERY_CLIP.len(),
         false => preset::OF_EVERY_PICTURE.len(),
     }
 }
@@ -313,8 +313,10 @@ pub(super) fn render(
     let made = shown(made, &own);
     let is_counted = |r: &&&Rendition| r.state == "ready" && r.preset != preset::CLEANED;
     let ready = made.values().filter(is_counted).count();
-    // A square is made of profile pictures only.
-    let total = expected(found) + usize::from(made.contains_key(preset::SQUARE.name));
+    // Not everything has these.
+    let more = [preset::SQUARE, preset::HLS];
+    let more = more.iter().filter(|p| made.contains_key(p.name)).count();
+    let total = expected(found) + more;
     wire::Asset {
         asset_id: asset.asset_id.clone(),
         state: asset.state.as_str().to_owned(),

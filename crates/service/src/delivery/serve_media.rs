@@ -8,9 +8,13 @@ use axum::body::Body;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use futures::TryStreamExt as _;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use safelight_catalog::CatalogError;
 use safelight_model::codes::Code;
+use safelight_model::preset::Format;
+use safelight_model::variant::HLS_MEDIA;
 use safelight_objects::StoreError;
 use serde::Deserialize;
 
@@ -109,17 +113,13 @@ pub async fn serve_media(
         size: Wanted::of(headers, query.w),
     };
     let source = find_source(context, public_id, file, asker).await?;
+    if source.mime == Format::M3u8.mime() {
+        return serve_playlist(context, method, public_id, query, &source, left_s).await;
+    }
     let whole = u64::try_from(source.size_bytes).unwrap_or(0);
-    let mut answer = Response::builder()
-        .header(header::ETAG, &source.etag)
+    let mut answer = guarded(&source.etag)
         .header(header::CACHE_CONTROL, caching(file, &source, left_s))
-        .header(header::ACCEPT_RANGES, "bytes")
-        .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
-        .header(
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; sandbox",
-        )
-        .header("cross-origin-resource-policy", "cross-origin");
+        .header(header::ACCEPT_RANGES, "bytes");
     if let Some(vary) = varies_by(file, query) {
         answer = answer.header(header::VARY, vary);
     }
@@ -169,6 +169,49 @@ pub async fn serve_media(
         .await?
         .ok_or_else(|| ServeError::Unreadable("the object is missing".into()))?;
     answered(answer, Body::from_stream(read.stream))
+}
+
+/// A playlist, with the link to the file that it is of in place of its name; that ends when this one ends.
+async fn serve_playlist(
+    context: &Context,
+    method: &Method,
+    public_id: &str,
+    query: &LinkQuery,
+    source: &Source,
+    left_s: i64,
+) -> Result<Response, ServeError> {
+    let read = context.objects.get(&source.key, None, Some(&source.etag));
+    let read = read
+        .await?
+        .ok_or_else(|| ServeError::Unreadable("the object is missing".into()))?;
+    let stored: Vec<Bytes> = read.stream.try_collect().await?;
+    let stored = String::from_utf8_lossy(&stored.concat()).into_owned();
+    let media = File::Rendition(HLS_MEDIA.label());
+    let signed = links::signed(context, &links::path(public_id, media), query.e);
+    // Beside the playlist, whatever stands in front of the server.
+    let (_, beside) = signed.rsplit_once('/').unwrap_or(("", &signed));
+    let text = stored.replace(&media.name(), beside);
+    let answer = guarded(&source.etag)
+        .header(header::CACHE_CONTROL, format!("public, max-age={left_s}"))
+        .header(header::CONTENT_TYPE, &source.mime)
+        .header(header::CONTENT_LENGTH, text.len());
+    let body = match *method {
+        Method::HEAD => Body::empty(),
+        _ => Body::from(text),
+    };
+    answered(answer.status(StatusCode::OK), body)
+}
+
+/// What every answer has.
+fn guarded(etag: &str) -> http::response::Builder {
+    Response::builder()
+        .header(header::ETAG, etag)
+        .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .header(
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; sandbox",
+        )
+        .header("cross-origin-resource-policy", "cross-origin")
 }
 
 fn answered(answer: http::response::Builder, body: Body) -> Result<Response, ServeError> {

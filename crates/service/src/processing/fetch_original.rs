@@ -143,6 +143,35 @@ pub(super) async fn fetch_kinds(
     })
 }
 
+/// Fetches a rendition of these bytes into a file, which is at its beginning. `None` if the store has it no longer.
+pub(super) async fn fetch_rendition(
+    context: &Context,
+    object_key: &str,
+    etag: &str,
+) -> Result<Option<std::fs::File>, JobError> {
+    let key = ObjectKey::parse(object_key).map_err(|e| JobError::Cancel {
+        code: Code::Internal,
+        detail: e.to_string(),
+    })?;
+    let read = context.objects.get(&key, None, Some(etag)).await;
+    let Some(mut read) = read.map_err(|e| store_failed(&e))? else {
+        return Ok(None);
+    };
+    let mut file = scratch_file(context).await?;
+    while let Some(chunk) = read
+        .stream
+        .next()
+        .await
+        .transpose()
+        .map_err(|e| store_failed(&e))?
+    {
+        file.write_all(&chunk).await.map_err(|e| disk_failed(&e))?;
+    }
+    file.flush().await.map_err(|e| disk_failed(&e))?;
+    file.rewind().await.map_err(|e| disk_failed(&e))?;
+    Ok(Some(file.into_std().await))
+}
+
 /// Opens the original from a byte on.
 async fn open(
     context: &Context,

@@ -17,6 +17,7 @@ pub mod rederive;
 mod replace_lost;
 pub mod sandbox;
 mod store_rendition;
+mod stream_pieces;
 mod tell_best_frame;
 mod tell_other_half;
 pub mod transcode;

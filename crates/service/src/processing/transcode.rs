@@ -1,23 +1,26 @@
-//! `transcode`: makes what is played of a clip, its preview and the rendition that plays everywhere, and its pictures again where the
-//! store has lost them. Its failure leaves the asset ready.
+//! `transcode`: makes what is played of a clip, its preview, the rendition that plays everywhere and, of a long one, the same in pieces;
+//! and its pictures again where the store has lost them. Its failure leaves the asset ready.
 
 use std::fs::File;
 use std::sync::Arc;
 
 use safelight_catalog::blobs::Blob;
 use safelight_catalog::jobs::{self, Job};
-use safelight_catalog::renditions::{self, Stored};
-use safelight_catalog::{assets, blobs};
+use safelight_catalog::renditions::{self, Rendition, Stored};
+use safelight_catalog::{CatalogError, assets, blobs};
 use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
-use safelight_model::preset::{self, Preset};
+use safelight_model::limits::MAX_CLIP_PIXELS;
+use safelight_model::preset::{self, HLS, HLS_FROM_S, Preset};
+use safelight_model::variant::{self, HLS_MEDIA};
 use safelight_objects::{FileSlice, ObjectKey, Served, ownership};
 
 use super::clip_pictures::clip_pictures;
-use super::fetch_original::{disk_failed, fetch_kinds, store_failed};
+use super::fetch_original::{disk_failed, fetch_kinds, fetch_rendition, store_failed};
 use super::not_made::not_made;
 use super::sandbox::{ClipFacts, Sandbox, SandboxError};
 use super::store_rendition::{CACHE_CONTROL, store_rendition, tell_of_failure, tell_of_rendition};
+use super::stream_pieces;
 use crate::context::Context;
 use crate::work::{JobError, Results, results};
 
@@ -32,21 +35,25 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     let holders = assets::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
     let known = renditions::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
     drop(reader);
-    let is_wanted = |p: &Preset| {
-        let version = i64::from(p.version);
-        let mut all = known.iter();
-        all.any(|r| r.preset == p.name && r.version == version && r.state == "pending")
-    };
-    let wanted = preset::ALL_OF_CLIP
+    let wanted: Vec<Preset> = preset::OF_EVERY_CLIP
         .into_iter()
-        .filter(is_wanted)
-        .collect::<Vec<_>>();
+        .chain([HLS, HLS_MEDIA])
+        .filter(|preset| row_of(&known, preset).is_some_and(|r| r.state == "pending"))
+        .collect();
     let blob = blob.filter(|b| b.state == "live" && b.reason_code.is_none());
     let Some(blob) = blob.filter(|_| !wanted.is_empty()) else {
         return Ok(results(|_| Box::pin(async { Ok(()) })));
     };
     let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
-    let stored = make(context, sandbox, job, &blob, asset_id, &wanted).await?;
+    let stream = row_of(&known, &preset::STREAM).filter(|r| r.state == "ready");
+    let clip = Clip {
+        context,
+        sandbox,
+        job,
+        blob: &blob,
+        asset_id,
+    };
+    let stored = clip.make(&wanted, stream).await?;
     let (context, job) = (context.clone(), job.clone());
     Ok(results(move |tx| {
         Box::pin(async move {
@@ -67,102 +74,207 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     }))
 }
 
-async fn make(
-    context: &Context,
-    sandbox: &Sandbox,
-    job: &Job,
-    blob: &Blob,
-    asset_id: &str,
-    wanted: &[Preset],
-) -> Result<Vec<Stored>, JobError> {
-    let fetched = fetch_kinds(context, blob, MediaType::is_clip).await?;
-    let (Some(clip), Some(media)) = (fetched.file, fetched.media) else {
-        return Err(JobError::Cancel {
-            code: Code::UnsupportedMediaType,
-            detail: "the original is no clip".to_owned(),
-        });
-    };
-    let failed = |error: SandboxError| not_made(&error, job);
-    let max_pixels = context.settings.media.max_pixels.of(&job.tenant_id);
-    let mut stored = Vec::with_capacity(wanted.len());
-    let pictures: Vec<Preset> = wanted
+/// The row of what is made by a preset, if there is one.
+fn row_of<'a>(known: &'a [Rendition], preset: &Preset) -> Option<&'a Rendition> {
+    let (slot, version) = (variant::slot(&preset.label()), i64::from(preset.version));
+    known
         .iter()
-        .filter(|p| preset::OF_CLIP.contains(p))
-        .copied()
-        .collect();
-    let facts = if pictures.is_empty() {
-        sandbox
-            .probe_clip(&clip, max_pixels)
-            .await
-            .map_err(failed)?
-    } else {
-        let made = clip_pictures(sandbox, &clip, media, pictures, max_pixels).await;
-        let (reply, facts) = made.map_err(failed)?;
-        for picture in reply.renditions {
-            let one = store_rendition(context, &job.tenant_id, &blob.blob_id, asset_id, picture);
-            stored.push(one.await?);
-        }
-        facts
-    };
-    if wanted.contains(&preset::PREVIEW_CLIP) {
-        let made = match sandbox.preview_clip(&clip, &facts).await {
-            Ok(made) => store_clip(context, job, blob, asset_id, preset::PREVIEW_CLIP, made).await,
-            Err(error) => Err(not_made(&error, job)),
-        };
-        tell_of_preview(context, job, made).await?;
-    }
-    if wanted.contains(&preset::STREAM) {
-        let made = sandbox.transcode_clip(&clip, &facts).await;
-        let made = made.map_err(failed)?;
-        stored.push(store_clip(context, job, blob, asset_id, preset::STREAM, made).await?);
-    }
-    Ok(stored)
+        .find(|r| r.preset == slot && r.version == version)
 }
 
-/// Tells what became of the preview before the stream is begun, which may take as long as the clip runs: nobody waits for the one
-/// because of the other, and where there is none there may be a stream all the same.
-async fn tell_of_preview(
-    context: &Context,
-    job: &Job,
-    made: Result<Stored, JobError>,
-) -> Result<(), JobError> {
-    let made = match made {
-        Ok(stored) => Ok(stored),
-        Err(JobError::Cancel { code, detail }) => Err((code, detail)),
-        Err(error) => return Err(error),
-    };
-    let (catalog, context, job) = (context.catalog.clone(), context.clone(), job.clone());
-    catalog
-        .write(move |tx| {
-            Box::pin(async move {
-                let (tenant_id, blob_id, now) = (&job.tenant_id, &job.subject_id, context.now());
-                // Who lost his lease meanwhile finds that out when he is done.
-                if !jobs::hold(tx, &job).await? {
-                    return Ok(());
+/// A clip that something is made of.
+struct Clip<'a> {
+    context: &'a Context,
+    sandbox: &'a Sandbox,
+    job: &'a Job,
+    blob: &'a Blob,
+    asset_id: &'a str,
+}
+
+impl Clip<'_> {
+    /// Makes what is wanted; the row of its stream, if that is there already. What is not told of on the way.
+    async fn make(
+        &self,
+        wanted: &[Preset],
+        stream: Option<&Rendition>,
+    ) -> Result<Vec<Stored>, JobError> {
+        let is_in_pieces = |p: &&Preset| p.name == HLS.name;
+        let (pieces, of_original): (Vec<&Preset>, Vec<&Preset>) =
+            wanted.iter().partition(is_in_pieces);
+        let mut stored = Vec::with_capacity(wanted.len());
+        let mut made = None;
+        if !of_original.is_empty() {
+            made = self.make_of_original(wanted, &mut stored).await?;
+        }
+        let is_long = |made: &(File, ClipFacts)| made.1.duration_s > HLS_FROM_S;
+        if pieces.is_empty() && !made.as_ref().is_some_and(is_long) {
+            return Ok(stored);
+        }
+        let stream = match (made, stream) {
+            (Some(made), _) => Some(made),
+            (None, Some(row)) => self.fetch_stream(row).await?,
+            (None, None) => None,
+        };
+        let made = match stream {
+            Some((file, facts)) => {
+                let Self {
+                    context,
+                    sandbox,
+                    job,
+                    blob,
+                    asset_id,
+                } = *self;
+                stream_pieces::make(context, sandbox, job, blob, asset_id, (file, facts)).await
+            }
+            None => Err(JobError::Cancel {
+                code: Code::Internal,
+                detail: "there is no stream that could be cut into pieces".to_owned(),
+            }),
+        };
+        match made {
+            Ok(made) => stored.extend(made),
+            Err(JobError::Cancel { code, detail }) => {
+                self.tell(&[], None, Some((HLS, code, detail))).await?;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(stored)
+    }
+
+    /// Makes what is wanted of the original. Its stream, if that is made.
+    async fn make_of_original(
+        &self,
+        wanted: &[Preset],
+        stored: &mut Vec<Stored>,
+    ) -> Result<Option<(File, ClipFacts)>, JobError> {
+        let Self {
+            context,
+            sandbox,
+            job,
+            blob,
+            asset_id,
+        } = *self;
+        let fetched = fetch_kinds(context, blob, MediaType::is_clip).await?;
+        let (Some(clip), Some(media)) = (fetched.file, fetched.media) else {
+            return Err(JobError::Cancel {
+                code: Code::UnsupportedMediaType,
+                detail: "the original is no clip".to_owned(),
+            });
+        };
+        let failed = |error: SandboxError| not_made(&error, job);
+        let max_pixels = context.settings.media.max_pixels.of(&job.tenant_id);
+        let pictures: Vec<Preset> = wanted
+            .iter()
+            .filter(|p| preset::OF_CLIP.contains(p))
+            .copied()
+            .collect();
+        let facts = if pictures.is_empty() {
+            let probed = sandbox.probe_clip(&clip, max_pixels).await;
+            probed.map_err(failed)?
+        } else {
+            let made = clip_pictures(sandbox, &clip, media, pictures, max_pixels).await;
+            let (reply, facts) = made.map_err(failed)?;
+            for picture in reply.renditions {
+                let one =
+                    store_rendition(context, &job.tenant_id, &blob.blob_id, asset_id, picture);
+                stored.push(one.await?);
+            }
+            facts
+        };
+        if wanted.contains(&preset::PREVIEW_CLIP) {
+            let made = match sandbox.preview_clip(&clip, &facts).await {
+                Ok(made) => {
+                    store_clip(context, job, blob, asset_id, preset::PREVIEW_CLIP, made).await
                 }
-                if blobs::hold(tx, tenant_id, blob_id).await?.is_none() {
-                    return Ok(());
+                Err(error) => Err(not_made(&error, job)),
+            };
+            // Told of before the stream is begun, which may take as long as the clip runs: nobody waits for the one because of the
+            // other, and where there is none there may be a stream all the same.
+            match made {
+                Ok(preview) => self.tell(&[preview], None, None).await?,
+                Err(JobError::Cancel { code, detail }) => {
+                    let preview = (preset::PREVIEW_CLIP, code, detail);
+                    self.tell(&[], None, Some(preview)).await?;
                 }
-                match made {
-                    Ok(stored) => {
-                        let holders = assets::of_blob(tx, tenant_id, blob_id).await?;
-                        renditions::store(tx, tenant_id, blob_id, &stored, now).await?;
-                        tell_of_rendition(tx, &context, &holders, &stored.preset.label()).await
+                Err(error) => return Err(error),
+            }
+        }
+        if !wanted.contains(&preset::STREAM) {
+            return Ok(None);
+        }
+        let (file, facts) = sandbox
+            .transcode_clip(&clip, &facts)
+            .await
+            .map_err(failed)?;
+        let same = file.try_clone().map_err(|e| disk_failed(&e))?;
+        let made = (same, facts.clone());
+        let one = store_clip(context, job, blob, asset_id, preset::STREAM, made).await?;
+        if facts.duration_s > HLS_FROM_S {
+            // It can be played while it is cut into pieces.
+            self.tell(&[one], Some(HLS), None).await?;
+        } else {
+            stored.push(one);
+        }
+        Ok(Some((file, facts)))
+    }
+
+    /// The stream that was made before.
+    async fn fetch_stream(&self, row: &Rendition) -> Result<Option<(File, ClipFacts)>, JobError> {
+        let key = row.object_key.as_deref().unwrap_or_default();
+        let etag = row.etag.as_deref().unwrap_or_default();
+        let Some(file) = fetch_rendition(self.context, key, etag).await? else {
+            return Ok(None);
+        };
+        let same = file.try_clone().map_err(|e| disk_failed(&e))?;
+        let probed = self.sandbox.probe_clip(&same.into(), MAX_CLIP_PIXELS).await;
+        let facts = probed.map_err(|error| not_made(&error, self.job))?;
+        Ok(Some((file, facts)))
+    }
+
+    /// Tells what became of a part of the work before the rest is done: what is stored, what is to come besides, and what will not.
+    async fn tell(
+        &self,
+        stored: &[Stored],
+        expected: Option<Preset>,
+        failed: Option<(Preset, Code, String)>,
+    ) -> Result<(), JobError> {
+        let (context, job, stored) = (self.context.clone(), self.job.clone(), stored.to_vec());
+        let catalog = context.catalog.clone();
+        catalog
+            .write(move |tx| {
+                Box::pin(async move {
+                    let (tenant_id, blob_id, now) =
+                        (&job.tenant_id, &job.subject_id, context.now());
+                    // Who lost his lease meanwhile finds that out when he is done.
+                    if !jobs::hold(tx, &job).await? {
+                        return Ok(());
                     }
-                    Err((code, detail)) => {
-                        let (preview, why) = (&preset::PREVIEW_CLIP, (code, detail.as_str()));
-                        renditions::fail_one(tx, tenant_id, blob_id, preview, why, now).await?;
-                        tell_of_failure(tx, &context, tenant_id, blob_id, code).await
+                    if blobs::hold(tx, tenant_id, blob_id).await?.is_none() {
+                        return Ok(());
                     }
-                }
+                    let holders = assets::of_blob(tx, tenant_id, blob_id).await?;
+                    for one in &stored {
+                        renditions::store(tx, tenant_id, blob_id, one, now).await?;
+                        tell_of_rendition(tx, &context, &holders, &one.preset.label()).await?;
+                    }
+                    if let Some(preset) = expected {
+                        renditions::expect(tx, tenant_id, blob_id, &preset, now).await?;
+                    }
+                    if let Some((preset, code, detail)) = failed {
+                        let why = (code, detail.as_str());
+                        renditions::fail_one(tx, tenant_id, blob_id, &preset, why, now).await?;
+                        tell_of_failure(tx, &context, tenant_id, blob_id, code).await?;
+                    }
+                    Ok::<_, CatalogError>(())
+                })
             })
-        })
-        .await?;
-    Ok(())
+            .await?;
+        Ok(())
+    }
 }
 
 /// Puts a clip into the store.
-async fn store_clip(
+pub(super) async fn store_clip(
     context: &Context,
     job: &Job,
     blob: &Blob,

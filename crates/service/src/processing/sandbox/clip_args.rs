@@ -18,6 +18,10 @@ const OUTPUT: &str = "/proc/self/fd/1";
 /// So many seconds into a clip its picture is taken, or a third into a shorter one: what is first is often still dark.
 const POSTER_AT_S: f64 = 1.0;
 
+/// How long a fragment plays at least, in microseconds: with a picture that stands by itself every two seconds it comes to what Apple
+/// recommends for HTTP Live Streaming, six seconds.
+const FRAGMENT_US: &str = "5000000";
+
 /// What says who they are.
 pub(super) fn version() -> Vec<String> {
     texts(&["-hide_banner", "-version"])
@@ -93,6 +97,31 @@ pub(super) fn stream(facts: &ClipFacts) -> Vec<String> {
         ]));
     }
     args.extend(written());
+    args
+}
+
+/// What makes one file of fragments of a [`STREAM`] without decoding it, each of [`FRAGMENT_US`] at least and from one picture that stands by
+/// itself to the next, with an index of them at its beginning.
+pub(super) fn fragmented(stream: &ClipFacts) -> Vec<String> {
+    let mut args = opened(stream, 0.0, &[]);
+    if let Some(track) = stream.sound {
+        args.extend(["-map".to_owned(), format!("0:{track}")]);
+    }
+    args.extend(texts(&[
+        "-c",
+        "copy",
+        "-map_metadata",
+        "-1",
+        "-fflags",
+        "+bitexact",
+        "-movflags",
+        "+frag_keyframe+delay_moov+default_base_moof+global_sidx+skip_trailer",
+        "-min_frag_duration",
+        FRAGMENT_US,
+        "-f",
+        "mp4",
+        OUTPUT,
+    ]));
     args
 }
 

@@ -164,6 +164,20 @@ impl Sandbox {
             .await
     }
 
+    /// A [`STREAM`](safelight_model::preset::STREAM) in fragments, with an index of them at its beginning: in a file without a name.
+    ///
+    /// # Errors
+    /// See [`SandboxError`].
+    pub async fn fragment_stream(&self, stream: &OwnedFd) -> Result<File, SandboxError> {
+        let most = self.clips()?.stream_bytes;
+        let facts = self.probe_clip(stream, MAX_CLIP_PIXELS).await?;
+        let args = clip_args::fragmented(&facts);
+        // The index and the heads of fragments come on top.
+        let most = most.saturating_add(most / 8);
+        let made = self.recode(stream, &facts, args, most).await?;
+        Ok(made.0)
+    }
+
     /// A short silent clip from where [`Sandbox::clip_frame`] finds its picture ([`PREVIEW_CLIP`](safelight_model::preset::PREVIEW_CLIP)):
     /// in a file without a name, and what it is.
     ///

@@ -289,7 +289,7 @@ pub(super) fn check_picture(
         Format::Jpeg => MediaType::Jpeg,
         Format::Webp => MediaType::Webp,
         Format::Avif => MediaType::Avif,
-        Format::Mp4 => return Err("a clip where a picture was asked for"),
+        Format::Mp4 | Format::M3u8 => return Err("a clip where a picture was asked for"),
     };
     // First: the headers of these are read in a time that goes by their length, here in the parent.
     let head = bytes.get(..SNIFF_BYTES).unwrap_or(bytes);
