@@ -4,7 +4,8 @@
 //! detail (the Laplacian of lightness), the colour of skin, and strong colours. The square is as high or as wide as the picture, so
 //! there is one thing to choose: where along the longer side it lies. What counts is added up across, and the square goes where most
 //! of it is inside, what is in its middle before what is near its edges (by a parabola, as M. Epanechnikov's kernel): so a face is in the middle of
-//! it, not cut. Where nothing stands out, it is the middle of the picture.
+//! it, not cut. In a high picture skin counts more the higher it is: who stands or sits has the face above arms and legs. Where nothing
+//! stands out, it is the middle of the picture.
 
 use crate::pixels::{Kind, Pixels};
 
@@ -21,6 +22,9 @@ const SKIN_LUMA: std::ops::RangeInclusive<f64> = 0.2..=0.95;
 const COLOUR_FROM: f64 = 0.4;
 const COLOUR_LUMA: std::ops::RangeInclusive<f64> = 0.05..=0.9;
 /// How much each measure counts, and how much skin and colours do where there is no detail.
+/// How much skin counts besides at the upper and the lower edge of a high picture.
+const SKIN_ABOVE: f64 = 1.75;
+const SKIN_BELOW: f64 = 0.25;
 const DETAIL_WEIGHT: f64 = 0.2;
 const SKIN_WEIGHT: f64 = 1.8;
 const SKIN_ALONE: f64 = 0.01;
@@ -74,8 +78,12 @@ fn along(small: &Pixels, width: usize, height: usize) -> Vec<f64> {
             - at(x, y.saturating_sub(1))
             - at(x, (y + 1).min(height - 1));
         let detail = detail.abs().min(1.0);
+        let likely = match height > width {
+            true => SKIN_ABOVE + (SKIN_BELOW - SKIN_ABOVE) * (y as f64 + 0.5) / height as f64,
+            false => 1.0,
+        };
         let counts = detail * DETAIL_WEIGHT
-            + skin(*colour, light) * (detail + SKIN_ALONE) * SKIN_WEIGHT
+            + skin(*colour, light) * (detail + SKIN_ALONE) * SKIN_WEIGHT * likely
             + strong(*colour, light) * (detail + COLOUR_ALONE) * COLOUR_WEIGHT;
         if let Some(sum) = along.get_mut(if width >= height { x } else { y }) {
             *sum += counts;
@@ -200,6 +208,21 @@ mod tests {
                 "{left}"
             );
         }
+    }
+
+    /// Who sits before the camera has a face above bare arms, which show as much skin; who lies in the grass has it below.
+    #[test]
+    fn a_face_is_inside_and_what_is_below_need_not_be() {
+        let start = |skin: &dyn Fn(u32) -> bool| {
+            let seen = picture(75, 100, |x, y| match skin(y) && (20..50).contains(&x) {
+                true if (x + y) % 3 == 0 => [150, 105, 85],
+                true => [214, 165, 135],
+                false => [110 + (x * 7 + y * 13) as u8 % 9; 3],
+            });
+            place(&seen) * 25.0
+        };
+        assert!(start(&|y| (9..40).contains(&y) || (65..95).contains(&y)) < 9.0);
+        assert!(start(&|y| (70..100).contains(&y)) > 20.0);
     }
 
     /// A face before a busy ground of leaves.

@@ -22,9 +22,14 @@ const KEPT: [Tag; 8] = [
 /// there is none, or it cannot be read.
 #[must_use]
 pub fn with_kept_exif(jpeg: Vec<u8>, original: &[u8]) -> Vec<u8> {
-    let Some(exif) = kept(original) else {
-        return jpeg;
-    };
+    match kept(original) {
+        Some(exif) => with_exif(jpeg, &exif),
+        None => jpeg,
+    }
+}
+
+/// `jpeg` with EXIF, a TIFF structure, in an APP1 segment right behind its first marker; as it is where that is too long for one.
+pub(crate) fn with_exif(jpeg: Vec<u8>, exif: &[u8]) -> Vec<u8> {
     let (Ok(length), Some((start, rest))) =
         (u16::try_from(exif.len() + 8), jpeg.split_at_checked(2))
     else {

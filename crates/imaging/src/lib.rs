@@ -10,6 +10,7 @@ mod boxes;
 mod clean;
 mod clip;
 mod color;
+mod credit;
 mod crop;
 mod encode_jpeg;
 mod error;

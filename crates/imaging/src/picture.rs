@@ -6,6 +6,7 @@ use safelight_model::preset::{Format, Preset};
 use crate::ImagingError;
 use crate::avif::{encode_avif, encode_avif_planes};
 use crate::color::to_srgb;
+use crate::credit::Credit;
 use crate::encode_jpeg::{encode_jpeg, encode_jpeg_planes};
 use crate::orientation::Orientation;
 use crate::pixels::{Extent, Kind, Pixels, Profile};
@@ -104,11 +105,12 @@ impl Picture {
         Ok(orientation.apply(&pixels))
     }
 
-    /// The file that a preset makes of it, turned upright, and its columns and rows.
+    /// The file that a preset makes of it, turned upright, and its columns and rows; it says whose it is, if that is given.
     pub(crate) fn encode(
         &self,
         preset: Preset,
         orientation: Orientation,
+        credit: Option<&Credit>,
     ) -> Result<(u32, u32, Vec<u8>), ImagingError> {
         let (width, height) = self.size();
         let (width, height) = orientation.upright_size(width, height);
@@ -116,7 +118,7 @@ impl Picture {
         let bytes = match self {
             Self::Packed(stored) => {
                 let turned = turns.then(|| orientation.apply(stored));
-                encode_packed(preset, turned.as_ref().unwrap_or(stored))?
+                encode_packed(preset, turned.as_ref().unwrap_or(stored), credit)?
             }
             Self::Planar(stored) => {
                 let turned = turns.then(|| stored.upright(orientation));
@@ -124,16 +126,26 @@ impl Picture {
                 match preset.format {
                     Format::Webp => encode_webp_planes(upright, preset.quality)?,
                     Format::Jpeg => encode_jpeg_planes(upright, preset.quality)?,
-                    Format::Avif => encode_avif_planes(upright, preset.quality)?,
+                    Format::Avif => {
+                        encode_avif_planes(upright, preset.quality, credit.map(Credit::exif))?
+                    }
                     Format::Mp4 | Format::M3u8 => return Err(no_picture()),
                 }
             }
+        };
+        let bytes = match credit {
+            Some(credit) => credit.on(preset.format, (width, height), bytes),
+            None => bytes,
         };
         Ok((width, height, bytes))
     }
 }
 
-fn encode_packed(preset: Preset, upright: &Pixels) -> Result<Vec<u8>, ImagingError> {
+fn encode_packed(
+    preset: Preset,
+    upright: &Pixels,
+    credit: Option<&Credit>,
+) -> Result<Vec<u8>, ImagingError> {
     let (width, height) = (upright.width, upright.height);
     let alpha = upright.kind == Kind::Rgba;
     match preset.format {
@@ -143,7 +155,7 @@ fn encode_packed(preset: Preset, upright: &Pixels) -> Result<Vec<u8>, ImagingErr
             encode_jpeg(width, height, &flat.bytes, preset.quality)
         }
         Format::Jpeg => encode_jpeg(width, height, &upright.bytes, preset.quality),
-        Format::Avif => encode_avif(upright, preset.quality),
+        Format::Avif => encode_avif(upright, preset.quality, credit.map(Credit::exif)),
         Format::Mp4 | Format::M3u8 => Err(no_picture()),
     }
 }

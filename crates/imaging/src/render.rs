@@ -5,6 +5,7 @@ use safelight_model::best_frame::FrameScores;
 use safelight_model::near::PictureHash;
 use safelight_model::preset::{Preset, Shape};
 
+use crate::credit::Credit;
 use crate::crop::{self, SALIENCY_EDGE};
 use crate::frame_scores::{SCORES_EDGE, frame_scores};
 use crate::header::{Header, header};
@@ -36,7 +37,7 @@ pub struct Rendered {
     pub scores: Option<FrameScores>,
 }
 
-/// One encoded output: upright, sRGB, without metadata but what belongs to a gain map.
+/// One encoded output: upright, sRGB, without metadata but what belongs to a gain map, and whose it is where that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendition {
     /// What it was made by.
@@ -59,6 +60,8 @@ pub struct Wants {
     /// Whether every rendition is as long as its preset says, also where a little less would save work: as one is that was made of
     /// a longer one.
     pub exact: bool,
+    /// Whether renditions say whose it is, where the original does.
+    pub credit: bool,
 }
 
 impl From<bool> for Wants {
@@ -66,8 +69,7 @@ impl From<bool> for Wants {
     fn from(hashes: bool) -> Self {
         Self {
             hashes,
-            scores: false,
-            exact: false,
+            ..Self::default()
         }
     }
 }
@@ -119,6 +121,8 @@ pub fn render(
         _ => long_edge,
     };
     let size = |edge: u32| fit(header.width, header.height, edge.min(long_edge));
+    let credit = want.credit.then(|| Credit::of(input)).flatten();
+    let credit = credit.as_ref();
     let mut resizer = Resizer::new();
     let mut stage = Stage::Decoded(decoded);
     let mut made: Vec<Option<Rendition>> = vec![None; presets.len()];
@@ -129,12 +133,13 @@ pub fn render(
             Some((slot, preset)) if preset.shape == Shape::Square => {
                 let whole = stage.clone().resize(&mut resizer, size(step.edges.0))?;
                 let (width, height, bytes) =
-                    square(&mut resizer, &whole, preset, header.orientation)?;
+                    square(&mut resizer, &whole, preset, header.orientation, credit)?;
                 place(&mut made, slot, (preset, width, height, bytes));
             }
             Some((slot, preset)) => {
                 let whole = stage.resize(&mut resizer, size(step.edges.0))?;
-                let (width, height, mut bytes) = whole.encode(preset, header.orientation)?;
+                let (width, height, mut bytes) =
+                    whole.encode(preset, header.orientation, credit)?;
                 if preset.keeps_gain_map()
                     && let Some(map) = gain_map.take()
                 {
@@ -244,6 +249,7 @@ fn square(
     whole: &Picture,
     preset: Preset,
     orientation: Orientation,
+    credit: Option<&Credit>,
 ) -> Result<(u32, u32, Vec<u8>), ImagingError> {
     let (width, height) = whole.size();
     let side = preset.long_edge.min(width).min(height);
@@ -262,7 +268,9 @@ fn square(
     } else {
         ((width - side) / 2, offset(height - side, mirrors_y))
     };
-    whole.cut(from, (side, side)).encode(preset, orientation)
+    whole
+        .cut(from, (side, side))
+        .encode(preset, orientation, credit)
 }
 
 fn place(

@@ -30,6 +30,8 @@ pub struct ServiceSettings {
     pub dedup_scope: safelight_model::duplicates::DedupScope,
     /// What becomes of what is private in the metadata of files.
     pub metadata_policies: safelight_model::file_metadata::MetadataPolicies,
+    /// Whether renditions say whose a picture is, where its original does.
+    pub rendition_copyright: PerTenant<bool>,
     /// By which versions of presets pictures are made.
     pub presets: PerTenant<TenantPresets>,
     /// Whether AVIF is made of renditions.

@@ -142,6 +142,7 @@ impl Resolved {
                 "strip, keep or owner-only, perhaps with others for single tenants: strip,ten_a=keep",
             ));
         }
+        self.rendition_copyright()?;
         super::plan_policy::read(self)?;
         self.presets()?;
         let secret = self.text("store_events_secret");

@@ -208,6 +208,7 @@ pub async fn share(
             single_max_bytes: i64::try_from(number("single_max_bytes")?)?,
             plan_policy: plan_policy::read(settings)?,
             dedup_scope: DedupScope::parse(settings.text("dedup_scope")).unwrap_or_default(),
+            rendition_copyright: settings.rendition_copyright()?,
             presets: settings.presets()?,
             avif: settings.text("avif") == "yes",
             metadata_policies: MetadataPolicies::parse(settings.text("metadata_policy"))

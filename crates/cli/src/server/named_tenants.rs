@@ -41,6 +41,7 @@ fn named(settings: &ServiceSettings) -> BTreeSet<(&'static str, &str)> {
     let media = &settings.media;
     of("presets", &settings.presets)
         .chain(of("metadata_policy", &settings.metadata_policies))
+        .chain(of("rendition_copyright", &settings.rendition_copyright))
         .chain(of("max_file_bytes", &media.max_file_bytes))
         .chain(of("max_pixels", &media.max_pixels))
         .chain(of("max_frames", &media.max_frames))

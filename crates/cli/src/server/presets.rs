@@ -15,6 +15,21 @@ impl Resolved {
         PerTenant::of_setting(self.text("presets"))
             .map_err(|error| self.wrong("presets", &format!("readable: {error}")))
     }
+
+    /// Whether what is made of pictures says whose they are.
+    pub fn rendition_copyright(&self) -> anyhow::Result<PerTenant<bool>> {
+        let is_yes = |word: &str| match word {
+            "yes" => Some(true),
+            "no" => Some(false),
+            _ => None,
+        };
+        PerTenant::read(self.text("rendition_copyright"), false, is_yes).ok_or_else(|| {
+            self.wrong(
+                "rendition_copyright",
+                "yes or no, perhaps with others for single tenants: no,ten_a=yes",
+            )
+        })
+    }
 }
 
 /// Holds the versions of the settings against what they meant so far, and writes down those that are new. Before anything is made by them.
@@ -97,6 +112,13 @@ mod tests {
             assert_eq!(presets.of("ten_b").large.long_edge, 2048);
             assert_eq!(presets.of("ten_b").display.quality, 78);
         }
+        let env = [("SAFELIGHT_RENDITION_COPYRIGHT", "no,ten_a=yes")];
+        let found = resolved(SettingArgs::default(), &env, None).unwrap();
+        let names = found.rendition_copyright().unwrap();
+        assert_eq!((names.of("ten_a"), names.of("ten_b")), (true, false));
+        let env = [("SAFELIGHT_RENDITION_COPYRIGHT", "perhaps")];
+        let error = resolved(SettingArgs::default(), &env, None).unwrap_err();
+        assert!(error.to_string().contains("yes or no"), "{error}");
         let env = [("SAFELIGHT_PRESETS", "display@1:1440/78")];
         let error = resolved(SettingArgs::default(), &env, None).unwrap_err();
         let error = error.to_string();

@@ -106,6 +106,8 @@ settings! {
         |_| "owner".into();
     metadata_policy: "What becomes of what files tell of places: strip (not kept), keep, or owner-only (not shown to API keys); for single tenants: strip,TENANT=keep" =
         |_| "strip".into();
+    rendition_copyright: "Whether what is made of a picture names its copyright, where the original does: yes or no; for single tenants: no,TENANT=yes" =
+        |_| "no".into();
     presets: "Versions of the pictures display and large with numbers of your own, NAME@VERSION:LONG_EDGE/QUALITY: display@2:1440/78,large@2:2560/82; for single tenants: TENANT=display@3:1600/80; empty for those that are built in" =
         |_| String::new();
     avif: "Whether AVIF is made of renditions, for browsers that show it: yes or no; it is smaller, and takes more processor time than all else that is made of a photo" =

@@ -4,14 +4,17 @@ use safelight_testkit::camera::{self, Scene};
 use safelight_testkit::{media, wait};
 use serde_json::{Value, json};
 
+use crate::http_clips::rendition;
 use crate::http_rig::{
-    Caller, Database, PATIENCE, Rig, change, number, on_both_databases, photo, rows, text,
+    Caller, Database, PATIENCE, Rig, change, fetch, number, on_both_databases, photo, rows, text,
 };
+use crate::media::tool;
 
 on_both_databases!(
     what_is_shown_goes_by_the_policy,
     a_tenant_may_have_a_policy_of_its_own,
     a_policy_that_keeps_less_forgets,
+    renditions_name_the_copyright_where_a_tenant_wants_it,
     what_the_owner_says_stands_before_what_the_file_tells,
     files_from_before_are_read_later,
     what_is_told_goes_with_the_asset,
@@ -129,6 +132,40 @@ async fn a_tenant_may_have_a_policy_of_its_own(database: Database) {
         ann.ready(&id).await;
         check(&told(&ann, &id).await, is_shown.then_some("burst-2"));
     }
+}
+
+async fn renditions_name_the_copyright_where_a_tenant_wants_it(database: Database) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("photo.jpg");
+    std::fs::write(&path, told_photo(4)).unwrap();
+    let file = path.to_str().unwrap();
+    exiftool(&["-q", "-overwrite_original", "-Copyright=Ann 2026", file]);
+    let photo = std::fs::read(&path).unwrap();
+    for (setting, expected) in [
+        (format!("no,{TENANT}=yes"), json!("Ann 2026")),
+        (format!("yes,{TENANT}=no"), Value::Null),
+    ] {
+        let rig = Rig::start(database, &["--rendition-copyright", &setting]).await;
+        let ann = rig.owner("ann");
+        let id = ann.upload(&photo).await;
+        ann.ready(&id).await;
+        let shown = rendition(&ann, &id, "large").await;
+        for preset in ["cover", "display", "large"] {
+            let url = text(&shown["renditions"][preset]["url"]);
+            std::fs::write(&path, fetch(&rig.http, url).await.body).unwrap();
+            let told: Value = serde_json::from_str(&exiftool(&["-j", file])).unwrap();
+            let told = &told[0];
+            assert_eq!(told["Copyright"], expected, "{setting} {preset}: {told}");
+            for name in ["Make", "Model", "GPSLatitude", "DateTimeOriginal"] {
+                assert!(told[name].is_null(), "{setting} {preset} {name}: {told}");
+            }
+        }
+    }
+}
+
+fn exiftool(args: &[&str]) -> String {
+    let args: Vec<_> = args.iter().map(std::ffi::OsStr::new).collect();
+    String::from_utf8(tool("exiftool", &args)).unwrap()
 }
 
 async fn a_policy_that_keeps_less_forgets(database: Database) {

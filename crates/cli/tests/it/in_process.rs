@@ -178,6 +178,7 @@ pub async fn context(objects: Objects, catalog_url: &str, clock: &Arc<ManualCloc
             single_max_bytes: 8 << 20,
             plan_policy: safelight_model::plan::Policy::default(),
             dedup_scope: safelight_model::duplicates::DedupScope::default(),
+            rendition_copyright: PerTenant::all(false),
             presets: PerTenant::all(TenantPresets::default()),
             avif: false,
             metadata_policies: safelight_model::file_metadata::MetadataPolicies::default(),

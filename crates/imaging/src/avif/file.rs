@@ -15,34 +15,41 @@ pub(super) fn file(
     size: (u32, u32),
     colour: &Coded,
     alpha: Option<&Coded>,
+    exif: Option<&[u8]>,
 ) -> Result<Vec<u8>, ImagingError> {
     let items: Vec<&Coded> = [Some(colour), alpha].into_iter().flatten().collect();
+    // Before the TIFF structure stands how far behind this number it begins (ISO/IEC 23008-12, A.2.1).
+    let exif = exif.map(|tiff| [&[0; 4], tiff].concat());
+    let exif = exif.as_deref();
     let ftyp = boxed(b"ftyp", &[b"avif", &[0; 4], b"avif", b"mif1", b"miaf"])?;
     // Offsets are of fixed length: a first `meta` tells where the second one ends.
-    let draft = meta(size, &items, 0)?;
+    let draft = meta(size, &items, exif, 0)?;
     let start = u32::try_from(ftyp.len() + draft.len() + 8).map_err(ImagingError::encode)?;
-    let payloads: Vec<&[u8]> = items.iter().map(|item| item.bytes.as_slice()).collect();
-    Ok([ftyp, meta(size, &items, start)?, boxed(b"mdat", &payloads)?].concat())
+    let pictures = items.iter().map(|item| item.bytes.as_slice());
+    let payloads: Vec<&[u8]> = pictures.chain(exif).collect();
+    let meta = meta(size, &items, exif, start)?;
+    Ok([ftyp, meta, boxed(b"mdat", &payloads)?].concat())
 }
 
 /// The `meta` box of a file whose items' bytes begin at `start`.
 fn meta(
     (width, height): (u32, u32),
     items: &[&Coded],
+    exif: Option<&[u8]>,
     start: u32,
 ) -> Result<Vec<u8>, ImagingError> {
-    let count = u16::try_from(items.len()).map_err(ImagingError::encode)?;
+    let pictures = u16::try_from(items.len()).map_err(ImagingError::encode)?;
+    let count = pictures + u16::from(exif.is_some());
     let mut entries = Vec::new();
     // Offsets and lengths of four bytes, no base.
     let mut locations = [&[0, 0, 0, 0, 0x44, 0][..], &count.to_be_bytes()].concat();
     let mut at = start;
-    for (id, item) in (1_u16..).zip(items) {
+    let coded = items.iter().map(|item| (b"av01", item.bytes.len()));
+    let attached = exif.map(|exif| (b"Exif", exif.len()));
+    for (id, (kind, length)) in (1_u16..).zip(coded.chain(attached)) {
         let id = id.to_be_bytes();
-        let length = u32::try_from(item.bytes.len()).map_err(ImagingError::encode)?;
-        entries.extend(boxed(
-            b"infe",
-            &[&[2, 0, 0, 0], &id, &[0; 2], b"av01", b"\0"],
-        )?);
+        let length = u32::try_from(length).map_err(ImagingError::encode)?;
+        entries.extend(boxed(b"infe", &[&[2, 0, 0, 0], &id, &[0; 2], kind, b"\0"])?);
         // Of this file, in one piece.
         locations.extend(
             [
@@ -65,7 +72,7 @@ fn meta(
     properties.extend(boxed(b"colr", &[b"nclx", &code_points, &[FULL_RANGE]])?);
     properties.extend(boxed(b"pixi", &[&[0; 4], &[3, 8, 8, 8]])?);
     let mut associations = vec![0; 4];
-    associations.extend(u32::from(count).to_be_bytes());
+    associations.extend(u32::from(pictures).to_be_bytes());
     associations.extend([0, 1, 4, 1, 2, 3, ESSENTIAL | 4]);
     if let [colour, ..] = items {
         properties.extend(configuration(colour)?);
@@ -77,7 +84,14 @@ fn meta(
         properties.extend(boxed(b"auxC", &[&[0; 4], OPACITY])?);
         associations.extend([0, 2, 4, 1, 5, ESSENTIAL | 6, 7]);
         let of_the_first = boxed(b"auxl", &[&[0, 2, 0, 1, 0, 1]])?;
-        references = boxed(b"iref", &[&[0; 4], &of_the_first])?;
+        references.extend(of_the_first);
+    }
+    if exif.is_some() {
+        let describes = boxed(b"cdsc", &[&count.to_be_bytes(), &[0, 1, 0, 1]])?;
+        references.extend(describes);
+    }
+    if !references.is_empty() {
+        references = boxed(b"iref", &[&[0; 4], &references])?;
     }
     let properties = [
         boxed(b"ipco", &[&properties])?,

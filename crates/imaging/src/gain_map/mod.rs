@@ -67,7 +67,7 @@ impl GainMap {
                 let upright = orientation.apply(&gray);
                 encode_gray_jpeg(&upright, QUALITY)?
             }
-            coloured => coloured.encode(preset, orientation)?.2,
+            coloured => coloured.encode(preset, orientation, None)?.2,
         };
         join(base, &bytes, &self.meaning)
             .ok_or_else(|| ImagingError::encode("a gain map behind no JPEG"))

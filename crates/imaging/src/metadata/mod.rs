@@ -34,6 +34,8 @@ pub struct Metadata {
     pub iso: Option<u32>,
     /// The focal length as it is, not as it would be on film.
     pub focal_length_mm: Option<f64>,
+    /// Whose the picture is.
+    pub copyright: Option<String>,
     /// How to turn what is stored upright.
     pub orientation: Orientation,
     /// Where it was taken.

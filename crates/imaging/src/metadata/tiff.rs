@@ -52,6 +52,7 @@ pub(super) fn read(tiff: &[u8], found: &mut Metadata) {
     found.make = text(&exif, Tag::Make);
     found.model = text(&exif, Tag::Model);
     found.lens = text(&exif, Tag::LensModel);
+    found.copyright = text(&exif, Tag::Copyright);
     found.exposure_s = positive(&exif, Tag::ExposureTime);
     found.f_number = positive(&exif, Tag::FNumber);
     found.focal_length_mm = positive(&exif, Tag::FocalLength);

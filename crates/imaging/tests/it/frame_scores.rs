@@ -8,9 +8,8 @@ use crate::fixtures::*;
 
 fn scores(file: &[u8], presets: &[Preset]) -> FrameScores {
     let want = Wants {
-        hashes: false,
         scores: true,
-        exact: false,
+        ..Wants::default()
     };
     let made = render(file, presets, &Limits::default(), want).unwrap();
     assert_eq!(made.renditions.len(), presets.len());

@@ -12,6 +12,7 @@ mod cleaned;
 mod cleaned_real;
 mod clip_writer;
 mod colors;
+mod credit;
 mod damaged;
 mod fixtures;
 mod frame_scores;

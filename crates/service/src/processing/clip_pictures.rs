@@ -29,6 +29,7 @@ pub(super) async fn clip_pictures(
         want_hashes: true,
         want_scores: false,
         exact: false,
+        credit: false,
     };
     let reply = sandbox.render(frame, task).await?;
     Ok((RenderReply { media, ..reply }, facts))

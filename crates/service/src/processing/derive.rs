@@ -71,6 +71,7 @@ pub async fn run(
         // Here, since a cover hides what they are about.
         want_scores: blob.scores.is_none(),
         exact: false,
+        credit: context.settings.rendition_copyright.of(tenant_id),
     };
     let (is_hashed, is_scored) = (!task.want_hashes, !task.want_scores);
     let Some(file) = fetched.file else {

@@ -141,6 +141,7 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
         want_hashes: false,
         want_scores: false,
         exact,
+        credit: context.settings.rendition_copyright.of(tenant_id),
     };
     let reply = sandbox.render(file, task).await;
     let reply = reply.map_err(|error| not_made(&error, job))?;

@@ -88,6 +88,7 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
         want_hashes: blob.picture_hash.is_none(),
         want_scores: blob.scores.is_none(),
         exact: false,
+        credit: false,
     };
     let measured = match fetched.file {
         None => Measured::default(),

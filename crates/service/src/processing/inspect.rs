@@ -236,6 +236,7 @@ async fn render(
                 want_hashes: true,
                 want_scores: false,
                 exact: false,
+                credit: context.settings.rendition_copyright.of(&job.tenant_id),
             };
             let reply = sandbox.render_and_read(file, task).await;
             let is_heavy = |e: &SandboxError| e.code() == Code::PixelLimitExceeded;

@@ -319,6 +319,7 @@ async fn decode(
             want_hashes: true,
             want_scores: false,
             exact: false,
+            credit: false,
         };
         let reply = sandbox.render(OwnedFd::from(file), task).await;
         made += reply.with_context(|| format!("a {name}"))?.renditions.len();

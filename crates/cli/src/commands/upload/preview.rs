@@ -84,6 +84,7 @@ impl Preview for Sandboxed {
             want_hashes: true,
             want_scores: false,
             exact: false,
+            credit: false,
         };
         let file = tokio::fs::File::open(path).await.ok()?.into_std().await;
         let reply = sandbox.render(OwnedFd::from(file), task).await.ok()?;

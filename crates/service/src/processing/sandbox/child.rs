@@ -133,6 +133,7 @@ fn render(task: &TaskFrame, mapped: &Mapped) -> (Outcome, Vec<Vec<u8>>) {
         hashes: task.want_hashes,
         scores: task.want_scores,
         exact: task.exact,
+        credit: task.credit,
     };
     let rendered = safelight_imaging::render(mapped.bytes(), &presets, &task.limits, want);
     match rendered {

@@ -101,6 +101,8 @@ pub struct RenderTask {
     pub want_scores: bool,
     /// Whether every rendition is as long as its preset says ([`safelight_imaging::Wants::exact`]).
     pub exact: bool,
+    /// Whether renditions say whose the picture is, where the original does.
+    pub credit: bool,
 }
 
 /// A JPEG to make of a file.
@@ -281,6 +283,7 @@ impl Sandbox {
             want_hashes: task.want_hashes,
             want_scores: task.want_scores,
             exact: task.exact,
+            credit: task.credit,
             ..self.empty_frame()
         }
     }
@@ -294,6 +297,7 @@ impl Sandbox {
             want_hashes: false,
             want_scores: false,
             exact: false,
+            credit: false,
             want_metadata: false,
             only: None,
             cpu_seconds: self.cpu_seconds(),

@@ -48,6 +48,8 @@ pub(super) struct TaskFrame {
     pub want_scores: bool,
     #[serde(default)]
     pub exact: bool,
+    #[serde(default)]
+    pub credit: bool,
     /// Whether to read what the file tells of how it was taken, too.
     #[serde(default)]
     pub want_metadata: bool,
