@@ -21,10 +21,10 @@ const SKIN_LUMA: std::ops::RangeInclusive<f64> = 0.2..=0.95;
 /// From here on a colour is strong.
 const COLOUR_FROM: f64 = 0.4;
 const COLOUR_LUMA: std::ops::RangeInclusive<f64> = 0.05..=0.9;
-/// How much each measure counts, and how much skin and colours do where there is no detail.
 /// How much skin counts besides at the upper and the lower edge of a high picture.
 const SKIN_ABOVE: f64 = 1.75;
 const SKIN_BELOW: f64 = 0.25;
+/// How much each measure counts, and how much skin and colours do where there is no detail.
 const DETAIL_WEIGHT: f64 = 0.2;
 const SKIN_WEIGHT: f64 = 1.8;
 const SKIN_ALONE: f64 = 0.01;
