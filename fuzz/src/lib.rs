@@ -76,6 +76,7 @@ pub fn render(bytes: &[u8], kinds: &[MediaType]) {
         hashes: true,
         scores: true,
         exact: false,
+        credit: true,
     };
     let Ok(out) = safelight_imaging::render(bytes, &ALL, &LIMITS, want) else {
         return;

@@ -282,7 +282,7 @@ pub struct Original {
     pub mime: Option<String>,
     /// Its size.
     pub size_bytes: i64,
-    /// Its verified SHA-256, once inspected.
+    /// Its SHA-256, once that is verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Upright width in pixels, once inspected.

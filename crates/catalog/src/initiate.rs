@@ -98,6 +98,8 @@ pub struct FreshAsset {
     pub size_bytes: i64,
     /// The declared hash.
     pub sha256: Option<String>,
+    /// Whether the URL of its whole file, which leaves with the answer, is bound to that.
+    pub binds_hash: bool,
     /// The id its upload gets.
     pub upload_id: String,
     /// The id of the event that its upload has started, where its first URL leaves with the answer.
@@ -200,7 +202,10 @@ pub async fn initiate(
                     (Some(_), Duplicates::Merge) => There::Nothing,
                     (Some(held), Duplicates::Keep) => held_blobs
                         .get(&(tenant_id, held.blob_id.as_str()))
-                        .filter(|blob| blob.size_bytes == asset.size_bytes)
+                        // Whose hash went meanwhile was not inspected to its end: nobody would move what were put on it.
+                        .filter(|blob| {
+                            (blob.size_bytes, &blob.sha256) == (asset.size_bytes, &asset.sha256)
+                        })
                         .map_or(There::Nothing, There::Blob),
                 }
             })

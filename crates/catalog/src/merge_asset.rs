@@ -19,7 +19,7 @@ pub struct MergeEvents<'a> {
     pub carried_over: &'a str,
 }
 
-/// Has `into` stand for `asset` from now on, whether its bytes have come or not: the capture that holds the one holds the other, and the one becomes a
+/// Has `into` stand for `asset` from now on, whether its bytes have come or not: the captures that hold the one hold the other, and the one becomes a
 /// tombstone that leads there and points to no blob any more. What the owner said of it, its tags and its albums
 /// become the other's, which keeps its own where it has them. `false`, and nothing is changed, if the states forbid
 /// it, somebody changed one of the two meanwhile, or one of them is more than one file.
@@ -36,10 +36,10 @@ pub async fn merge_asset(
     if !supersede_asset(tx, asset, into, event_ids, at).await? {
         return Ok(false);
     }
-    // Only initiations that find verified bytes have later captures hold an asset, and it never had any.
+    // Later captures may hold it as well, by bytes that were known before they were inspected.
     tx.exec(
-        "UPDATE capture_assets SET asset_id = $4 WHERE tenant_id = $1 AND capture_id = $2 AND asset_id = $3",
-        values![&asset.tenant_id, &asset.capture_id, &asset.asset_id, &into.asset_id],
+        "UPDATE capture_assets SET asset_id = $3 WHERE tenant_id = $1 AND asset_id = $2 AND asset_id <> ''",
+        values![&asset.tenant_id, &asset.asset_id, &into.asset_id],
     )
     .await?;
     Ok(true)

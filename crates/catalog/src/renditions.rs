@@ -2,8 +2,8 @@
 
 use safelight_model::clock::Micros;
 use safelight_model::codes::Code;
-use safelight_model::preset::{CLEANED, Label, Preset};
-use safelight_model::variant;
+use safelight_model::preset::{CLEANED, HLS, Label, Preset};
+use safelight_model::variant::{self, HLS_MEDIA};
 
 use crate::error::CatalogError;
 use crate::transaction::Tx;
@@ -143,6 +143,38 @@ pub async fn fail_pending(
     .await
 }
 
+/// Records that what a clip is fetched in pieces by will not come, and why: playlist and file, where one of them is pending. What there is of
+/// the other is of no use.
+///
+/// # Errors
+/// What the database says.
+pub async fn fail_pieces(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+    (code, detail): (Code, &str),
+    at: Micros,
+) -> Result<(), CatalogError> {
+    let (playlist, media) = (HLS.label(), HLS_MEDIA.label());
+    tx.exec(
+        "UPDATE renditions SET state = 'failed', reason_code = $3, reason_detail = $4, updated_at = $5
+          WHERE tenant_id = $1 AND blob_id = $2 AND preset IN ($6, $7)
+            AND EXISTS (SELECT 1 FROM renditions p WHERE p.tenant_id = $1 AND p.blob_id = $2 AND p.preset IN ($6, $7)
+                           AND p.state = 'pending')",
+        values![
+            tenant_id,
+            blob_id,
+            code.as_str(),
+            detail,
+            at,
+            variant::slot(&playlist),
+            variant::slot(&media)
+        ],
+    )
+    .await
+    .map(|_| ())
+}
+
 /// Records that one rendition of a blob that is pending will not come, and why.
 ///
 /// # Errors
@@ -165,7 +197,7 @@ pub async fn fail_one(
                 code.as_str(),
                 detail,
                 at,
-                variant::slot(&preset.label()),
+                preset.name,
                 i64::from(preset.version)
             ],
         )

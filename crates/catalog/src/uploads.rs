@@ -304,6 +304,20 @@ pub async fn extend_signed(
     Ok(changed == 1)
 }
 
+/// Records that a URL is about to be given out for the whole of a file that is not bound to its hash: what the store has of it then is
+/// known when it is inspected.
+///
+/// # Errors
+/// What the database says.
+pub async fn no_longer_bound(tx: &mut Tx<'_>, upload: &Upload) -> Result<(), CatalogError> {
+    tx.exec(
+        "UPDATE uploads SET part_checksum = NULL WHERE tenant_id = $1 AND upload_id = $2",
+        values![&upload.tenant_id, &upload.upload_id],
+    )
+    .await
+    .map(|_| ())
+}
+
 /// Locks an upload that is appended to, and records that requests to the store which begin now may last until
 /// `until`. Its bytes are known without asking, so the janitor looks only at its end, and at `look_at` if now is when
 /// they are whole. `false` when it is no longer open, or was planned to travel in another way meanwhile: then nothing must

@@ -186,7 +186,7 @@ pub const HLS: Preset = Preset {
     format: Format::M3u8,
     ..STREAM
 };
-/// How long a clip runs at least that has an [`HLS`], in seconds.
+/// A clip that runs for longer has an [`HLS`], in seconds.
 pub const HLS_FROM_S: f64 = 60.0;
 /// What plays by itself, again and again, where clips are shown among others: 480p, silent, from the picture that its poster is
 /// of; made by `transcode` before [`STREAM`]. H.264 in MP4, since that is what phones play inline.

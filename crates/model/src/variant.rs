@@ -155,7 +155,9 @@ mod tests {
         for made in IN_BULK.iter().chain(&ON_REQUEST) {
             assert!(all().any(|a| a == *made));
         }
-        assert_eq!(IN_BULK.len() + ON_REQUEST.len(), all().count());
+        assert_eq!(IN_BULK.len() + ON_REQUEST.len(), OF_PICTURES.len());
+        let pictures: Vec<Preset> = all().filter(|a| *a != HLS_MEDIA).collect();
+        assert_eq!(pictures, OF_PICTURES);
         assert_eq!(of_slot("cover.jpg", 2), None);
         assert_eq!(of_slot("display.png", 1), None);
         assert_eq!(in_format("large", 1, "webp"), None);

@@ -40,6 +40,7 @@ pub async fn measure(
                 want_hashes: false,
                 want_scores: false,
                 exact: false,
+                credit: false,
             };
             let reply = sandbox.render(File::open(file)?.into(), task).await?;
             let peak = last.map_or(0, |l| l.max_rss_bytes);

@@ -85,6 +85,7 @@ async fn make(file: &Path, folder: &Path) -> anyhow::Result<Outcome> {
         want_hashes: true,
         want_scores: true,
         exact: false,
+        credit: false,
     };
     let metered = sandbox.serving("media", Pace::Brisk, cpu_us.clone());
     let answer = metered.render_and_read(File::open(file)?.into(), task);

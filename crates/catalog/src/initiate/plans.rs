@@ -122,6 +122,7 @@ fn capture(n: usize, dedup_scope: DedupScope) -> FreshCapture {
             mime: None,
             size_bytes: 1,
             sha256: Some(format!("x{n}")),
+            binds_hash: false,
             upload_id: format!("u{n}"),
             started_event_id: None,
             attached_event_id: format!("t{n}"),

@@ -8,6 +8,7 @@ use crate::blobs::Blob;
 use crate::error::CatalogError;
 use crate::initiate::{FreshAsset, FreshCapture};
 use crate::transaction::Tx;
+use crate::uploads::PartChecksum;
 use crate::value::Value;
 
 #[derive(Default)]
@@ -110,6 +111,9 @@ impl Rows {
             c.at.into(),
             (&a.advice).into(),
             (&a.sha256).into(),
+            a.binds_hash
+                .then(|| PartChecksum::Sha256.as_str().to_owned())
+                .into(),
         ]);
         if let Some(event_id) = &a.started_event_id {
             self.events.push(vec![
@@ -230,7 +234,8 @@ impl Rows {
             Insert {
                 into: "uploads (tenant_id, upload_id, owner_id, asset_id, resource_id, object_key, transport,
                                 part_size_bytes, concurrency, send_order, size_bytes, state, version,
-                                signed_until, expires_at, look_at, created_at, advice, sha256)",
+                                signed_until, expires_at, look_at, created_at, advice, sha256,
+                                part_checksum)",
                 rows: self.uploads,
             },
             Insert {

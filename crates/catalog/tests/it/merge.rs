@@ -3,7 +3,7 @@
 use safelight_catalog::assets::{self, Asset, Transition};
 use safelight_catalog::initiate::FreshCapture;
 use safelight_catalog::merge_asset::{MergeEvents, merge_asset};
-use safelight_catalog::{Catalog, CatalogError, captures, events};
+use safelight_catalog::{Catalog, CatalogError, captures, events, values};
 use safelight_model::ids;
 use safelight_model::lifecycle::{Event, State};
 
@@ -12,6 +12,7 @@ use crate::samples::*;
 
 on_both!(
     an_asset_becomes_the_one_that_has_its_bytes,
+    captures_that_came_to_it_go_on_with_it,
     what_cannot_be_one_stays_two,
     of_many_that_merge_at_once_each_does_so_once,
     a_merge_and_a_deletion_see_each_other,
@@ -97,6 +98,24 @@ async fn an_asset_becomes_the_one_that_has_its_bytes(f: Fixture) {
     // A handler that runs again with what it saw before changes nothing.
     assert!(!merge(f.catalog.clone(), f.id(ids::EVENT), from, into.clone()).await);
     assert!(!merge(f.catalog.clone(), f.id(ids::EVENT), into.clone(), into).await);
+}
+
+/// Bytes that were known before they were inspected: a later capture holds the asset that turns out to be another.
+async fn captures_that_came_to_it_go_on_with_it(f: Fixture) {
+    let (there, _) = held(&f, OWNER, "IMG_1", &hash(1)).await;
+    let again = arrived(&f, OWNER, "IMG_2").await;
+    let later = arrived(&f, OWNER, "IMG_3").await;
+    let sql = "UPDATE capture_assets SET asset_id = $1 WHERE capture_id = $2";
+    let args = values![&again.assets[0].asset_id, &later.capture_id].to_vec();
+    in_tx!(f.catalog, |tx| tx.exec(sql, &args).await).unwrap();
+    let (from, into) = (asset(&f, &again).await, asset(&f, &there).await);
+    let (catalog, event_id) = (f.catalog.clone(), f.id(ids::EVENT));
+    assert!(merge(catalog, event_id, from, into.clone()).await);
+    let mut reader = f.catalog.reader().await.unwrap();
+    for capture in [&again, &later] {
+        let members = captures::members(&mut reader.tx(), TENANT, &capture.capture_id).await;
+        assert_eq!(members.unwrap()[0].asset_id, into.asset_id);
+    }
 }
 
 async fn what_cannot_be_one_stays_two(f: Fixture) {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use safelight_catalog::renditions::{self, Rendition, Stored};
 use safelight_model::clock::Clock as _;
 use safelight_model::codes::Code;
-use safelight_model::preset::{COVER, DISPLAY, Preset};
+use safelight_model::preset::{COVER, DISPLAY, HLS, Preset, STREAM};
+use safelight_model::variant::HLS_MEDIA;
 
 use crate::fixture::{Fixture, in_tx, on_both};
 use crate::samples::*;
@@ -14,6 +15,7 @@ on_both!(
     expecting_again_changes_nothing,
     storing_again_replaces,
     only_what_is_pending_fails,
+    a_playlist_and_its_file_fail_together,
     many_store_and_fail_at_once,
     versions_and_blobs_are_apart,
 );
@@ -115,6 +117,31 @@ async fn only_what_is_pending_fails(f: Fixture) {
     let states: Vec<String> = of(&f, "b").await.into_iter().map(|r| r.state).collect();
     assert_eq!(states, ["ready", "failed"]);
     assert_eq!(fail(&f, "unknown").await, 0);
+}
+
+async fn a_playlist_and_its_file_fail_together(f: Fixture) {
+    let fail = async || {
+        let (at, why) = (f.clock.now(), (Code::DecodeTimeout, "why"));
+        in_tx!(f.catalog, |tx| {
+            renditions::fail_pieces(tx, TENANT, "b", why, at).await
+        })
+        .unwrap();
+        let rows = of(&f, "b").await.into_iter();
+        let rows = rows.map(|r| (r.preset, r.state));
+        rows.collect::<Vec<_>>()
+    };
+    let row = |preset: &str, state: &str| (preset.to_owned(), state.to_owned());
+    for preset in [STREAM, HLS, HLS_MEDIA] {
+        store(&f, "b", made(preset, "e")).await;
+    }
+    let stream = row("stream", "ready");
+    let whole = [row("hls", "ready"), row("hls.mp4", "ready"), stream.clone()];
+    assert_eq!(fail().await, whole, "nothing is missing");
+    // The file is lost, and cannot be made again: a playlist of nothing is of no use.
+    let sql = "UPDATE renditions SET state = 'pending' WHERE preset = 'hls.mp4'";
+    in_tx!(f.catalog, |tx| tx.exec(sql, &[]).await).unwrap();
+    let failed = [row("hls", "failed"), row("hls.mp4", "failed"), stream];
+    assert_eq!(fail().await, failed);
 }
 
 /// A worker that stores late and the burial of its job: what is stored is never lost.

@@ -69,6 +69,7 @@ fn asset(f: &Fixture, position: usize) -> FreshAsset {
         mime: Some("image/jpeg".into()),
         size_bytes: 1_000 + i64::try_from(position).unwrap(),
         sha256: None,
+        binds_hash: false,
         upload_id: f.id(ids::UPLOAD),
         started_event_id: None,
         attached_event_id: f.id(ids::EVENT),

@@ -117,7 +117,8 @@ pub async fn serve_media(
         return serve_playlist(context, method, public_id, query, &source, left_s).await;
     }
     let whole = u64::try_from(source.size_bytes).unwrap_or(0);
-    let mut answer = guarded(&source.etag)
+    let mut answer = guarded()
+        .header(header::ETAG, &source.etag)
         .header(header::CACHE_CONTROL, caching(file, &source, left_s))
         .header(header::ACCEPT_RANGES, "bytes");
     if let Some(vary) = varies_by(file, query) {
@@ -191,7 +192,8 @@ async fn serve_playlist(
     // Beside the playlist, whatever stands in front of the server.
     let (_, beside) = signed.rsplit_once('/').unwrap_or(("", &signed));
     let text = stored.replace(&media.name(), beside);
-    let answer = guarded(&source.etag)
+    // Without a tag: the store's is of what stands there, not of what is sent.
+    let answer = guarded()
         .header(header::CACHE_CONTROL, format!("public, max-age={left_s}"))
         .header(header::CONTENT_TYPE, &source.mime)
         .header(header::CONTENT_LENGTH, text.len());
@@ -203,9 +205,8 @@ async fn serve_playlist(
 }
 
 /// What every answer has.
-fn guarded(etag: &str) -> http::response::Builder {
+fn guarded() -> http::response::Builder {
     Response::builder()
-        .header(header::ETAG, etag)
         .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
         .header(
             header::CONTENT_SECURITY_POLICY,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use safelight_api::events::EventFacts;
 use safelight_api::uploads::UploadCompleted;
-use safelight_catalog::uploads::{self, Upload, UploadState};
+use safelight_catalog::uploads::{self, PartChecksum, Upload, UploadState};
 use safelight_catalog::{CatalogError, appends, assets, blobs};
 use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
@@ -385,10 +385,10 @@ async fn lose(context: &Context, upload: &Upload) -> Result<(), CompleteUploadEr
     Ok(())
 }
 
-/// The hash that the store has checked the bytes against: the only URL that was signed for them takes no others.
-fn checked_by_store<'a>(context: &Context, upload: &'a Upload) -> Option<&'a str> {
+/// The hash that the store has checked the bytes against: every URL that was signed for them takes no others.
+fn checked_by_store(upload: &Upload) -> Option<&str> {
     let is_checked =
-        upload.transport == Transport::Single && context.objects.capabilities().binds_put_sha256();
+        upload.transport == Transport::Single && upload.part_checksum == Some(PartChecksum::Sha256);
     upload.sha256.as_deref().filter(|_| is_checked)
 }
 
@@ -421,7 +421,7 @@ async fn commit(
                     object_key: &upload.object_key,
                     etag: &etag,
                     size_bytes: upload.size_bytes,
-                    sha256: checked_by_store(&context, &upload),
+                    sha256: checked_by_store(&upload),
                     resource_id: &upload.resource_id,
                     sharer: is_shared.then_some(&upload.owner_id),
                     at: now,

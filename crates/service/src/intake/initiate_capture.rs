@@ -325,6 +325,9 @@ fn fresh_asset(
         mime: resource.mime.clone(),
         size_bytes: resource.size_bytes,
         sha256: resource.sha256.clone(),
+        binds_hash: at_once
+            && resource.sha256.is_some()
+            && context.objects.capabilities().binds_put_sha256(),
         upload_id: ids::fresh(ids::UPLOAD, now, entropy),
         started_event_id: has_urls.then(|| ids::fresh(ids::EVENT, now, entropy)),
         attached_event_id: ids::fresh(ids::EVENT, now, entropy),

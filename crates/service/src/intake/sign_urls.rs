@@ -174,6 +174,13 @@ pub(super) async fn sign_single(
     upload: &Upload,
 ) -> Result<Vec<SignedUrl>, SignError> {
     let now = context.now();
+    if upload.part_checksum.is_some() && !context.objects.capabilities().binds_put_sha256() {
+        let as_read = upload.clone();
+        let noted = context
+            .catalog
+            .write(move |tx| Box::pin(async move { uploads::no_longer_bound(tx, &as_read).await }));
+        noted.await?;
+    }
     if !extend(context, upload, now).await? {
         return Ok(Vec::new());
     }

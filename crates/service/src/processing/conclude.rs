@@ -1,5 +1,7 @@
 //! What the inspection of a blob leads to, in one commit: it is shown, or has failed, or is joined to the bytes that were there.
 
+use std::time::Duration;
+
 use safelight_catalog::assets::{self, Asset, Transition};
 use safelight_catalog::blobs::{self, Blob, Inspected};
 use safelight_catalog::jobs::Job;
@@ -35,6 +37,33 @@ pub(super) enum Outcome {
     Failed(Inspected),
 }
 
+/// Where another blob of the same bytes stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// It was inspected.
+    Inspected,
+    /// Its store has checked its hash, nobody has read it yet, and whoever inspects these waits for that: what was read is not given up
+    /// for what was not.
+    First,
+    /// The same, and it is that one which waits.
+    Behind,
+}
+
+/// How a job waits in line for the inspection of the same bytes in another blob.
+pub(super) const IN_LINE: JobError = JobError::Snooze {
+    after: Duration::from_secs(3),
+};
+
+/// Where `twin` stands beside `blob`, which is being inspected. In one scope only one blob can have the hash; of two in different scopes
+/// the older goes first, so that they do not wait for each other.
+pub(super) fn stands(twin: &Blob, blob: &Blob) -> Stands {
+    match twin.inspected_at {
+        Some(_) => Stands::Inspected,
+        None if twin.scope == blob.scope || twin.blob_id < blob.blob_id => Stands::First,
+        None => Stands::Behind,
+    }
+}
+
 /// Writes down what came of it.
 pub(super) async fn conclude(
     tx: &mut Tx<'_>,
@@ -58,10 +87,15 @@ pub(super) async fn conclude(
     if let Some(sha256) = sha256
         && let Some(twin) = hold_twin(tx, context, job, blob, &sha256).await?
     {
-        if lost.is_none_or(|lost| lost.blob_id != twin.blob_id) {
-            return Ok(join(tx, context, job, blob, &twin).await?);
+        let is_lost = lost.is_some_and(|lost| lost.blob_id == twin.blob_id);
+        match stands(&twin, blob) {
+            Stands::Inspected if !is_lost => {
+                return Ok(join(tx, context, job, blob, &twin).await?);
+            }
+            Stands::First if !is_lost => return Err(IN_LINE),
+            Stands::Inspected | Stands::First | Stands::Behind => {}
         }
-        if let Outcome::Cover(found, _) | Outcome::Failed(found) = &mut outcome {
+        if is_lost && let Outcome::Cover(found, _) | Outcome::Failed(found) = &mut outcome {
             let reason = found.reason.as_ref().map(|(code, _)| code.as_str());
             // An owner's own blob does not take the place of one that others share: theirs would be lost. The other way round it
             // may, if no third is shared already.
@@ -74,6 +108,10 @@ pub(super) async fn conclude(
                     assets::of_blob_and_owner(tx, &job.tenant_id, &twin, &job.owner_id).await?;
                 become_one(tx, context, job, blob, &there).await?;
                 replace_lost(tx, context, job, blob, &twin).await?;
+                // What held the lost one may still have waited for its inspection.
+                let (tenant_id, blob_id) = (&job.tenant_id, &blob.blob_id);
+                let begun = Event::InspectStarted;
+                move_holders(tx, context, tenant_id, blob_id, begun, None).await?;
             } else {
                 // Its assets are not what these would make of them: they are kept by themselves.
                 found.sha256 = None;
@@ -174,14 +212,14 @@ async fn join(
     blob: &Blob,
     twin: &Blob,
 ) -> Result<(), CatalogError> {
-    let moved = match &twin.reason_code {
-        // Whoever inspects the other moves all that hold it.
-        None if twin.inspected_at.is_none() => None,
-        None => Some((Event::InspectPassed, None)),
+    let (event, reason) = match &twin.reason_code {
+        None => (Event::InspectPassed, None),
         Some(code) => {
             let code = Code::parse(code).unwrap_or(Code::Internal);
-            let detail = twin.reason_detail.clone().unwrap_or_default();
-            Some((Event::InspectFailed, Some((code, detail))))
+            (
+                Event::InspectFailed,
+                Some((code, twin.reason_detail.clone().unwrap_or_default())),
+            )
         }
     };
     let (tenant_id, owner_id) = (&job.tenant_id, &job.owner_id);
@@ -203,9 +241,7 @@ async fn join(
             }
         }
     }
-    if let Some((event, reason)) = moved {
-        move_holders(tx, context, tenant_id, &blob.blob_id, event, reason).await?;
-    }
+    move_holders(tx, context, tenant_id, &blob.blob_id, event, reason).await?;
     let joining = assets::of_blob(tx, tenant_id, &blob.blob_id).await?;
     blobs::merge(tx, tenant_id, &blob.blob_id, &twin.blob_id).await?;
     if twin.live.is_some() {
@@ -312,4 +348,50 @@ pub(super) async fn is_for_profile(
     blob_id: &str,
 ) -> Result<bool, CatalogError> {
     captures::is_meant_for(tx, tenant_id, blob_id, preset::PROFILE).await
+}
+
+#[cfg(test)]
+mod tests {
+    use safelight_model::clock::Micros;
+
+    use super::*;
+
+    fn blob(blob_id: &str, scope: &str, inspected_at: Option<Micros>) -> Blob {
+        Blob {
+            blob_id: blob_id.into(),
+            scope: scope.into(),
+            object_key: "o/1".into(),
+            etag: "e".into(),
+            size_bytes: 1,
+            sha256: None,
+            state: "live".into(),
+            verdict: "unknown".into(),
+            mime: None,
+            width: None,
+            height: None,
+            thumbhash: None,
+            picture_hash: None,
+            cpu_us: 0,
+            scores: None,
+            live: None,
+            reason_code: None,
+            reason_detail: None,
+            inspected_at,
+        }
+    }
+
+    #[test]
+    fn of_two_that_nobody_has_read_one_waits() {
+        let (own, shared) = (
+            blob("blb_1", "ann", None),
+            blob("blb_2", blobs::SHARED, None),
+        );
+        assert_eq!(stands(&own, &shared), Stands::First);
+        assert_eq!(stands(&shared, &own), Stands::Behind);
+        // In one scope the one that has the hash goes first, whichever came first: the other does not see itself.
+        let same = blob("blb_3", "ann", None);
+        assert_eq!(stands(&same, &own), Stands::First);
+        let read = blob("blb_3", "ann", Some(Micros(1)));
+        assert_eq!(stands(&read, &own), Stands::Inspected);
+    }
 }

@@ -31,6 +31,7 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
         want_hashes: false,
         want_scores: false,
         exact: false,
+        credit: context.settings.rendition_copyright.of(tenant_id),
     };
     let Some(file) = fetch_original(context, &blob).await?.file else {
         return Err(JobError::Cancel {

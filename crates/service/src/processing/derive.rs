@@ -178,6 +178,7 @@ pub async fn buried(
             alternatives::fail(tx, tenant_id, blob_id, &preset, (code, detail), now).await?;
         }
     }
+    renditions::fail_pieces(tx, tenant_id, blob_id, (code, detail), now).await?;
     renditions::fail_pending(tx, tenant_id, blob_id, code, detail, now).await?;
     tell_of_failure(tx, context, tenant_id, blob_id, code).await
 }

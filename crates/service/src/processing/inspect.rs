@@ -17,7 +17,9 @@ use safelight_objects::ObjectKey;
 
 use super::AtHand;
 use super::clip_pictures::clip_pictures;
-use super::conclude::{Outcome, conclude, hold_twin, is_for_profile, move_holders};
+use super::conclude::{
+    IN_LINE, Outcome, Stands, conclude, hold_twin, is_for_profile, move_holders, stands,
+};
 use super::fetch_original::{Fetched, disk_failed, fetch_kinds};
 use super::file_metadata::{believed, kept, live_half, too_long};
 use super::not_made::{not_made, once_more};
@@ -136,9 +138,11 @@ async fn examine(
         .write(move |tx| Box::pin(async move { hold_twin(tx, &asking, &of_job, &of, &hash).await }))
         .await?;
     let lost = match twin {
-        Some(twin) if is_there(context, &twin).await? => {
-            return Ok((Outcome::Twin(fetched.sha256), None));
-        }
+        Some(twin) if is_there(context, &twin).await? => match stands(&twin, blob) {
+            Stands::Inspected => return Ok((Outcome::Twin(fetched.sha256), None)),
+            Stands::First => return Err(IN_LINE),
+            Stands::Behind => None,
+        },
         twin => twin,
     };
     let mut outcome = render(context, sandbox, job, begun, fetched, found).await?;
@@ -334,6 +338,8 @@ fn declared_otherwise(holders: &[Asset], blob: &Blob, fetched: &Fetched) -> Opti
     let declared = holders
         .iter()
         .filter_map(|a| a.sha256.as_ref())
+        // Whoever declared what the store checked may have gone.
+        .chain(&blob.sha256)
         .find(|hash| **hash != fetched.sha256)?;
     let detail = format!(
         "the bytes that arrived hash to {}, {declared} was declared",

@@ -67,7 +67,10 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
             let holders = assets::of_blob(tx, &job.tenant_id, &job.subject_id).await?;
             for one in &stored {
                 renditions::store(tx, &job.tenant_id, &job.subject_id, one, context.now()).await?;
-                tell_of_rendition(tx, &context, &holders, &one.preset.label()).await?;
+                // The file behind a playlist is not looked for by itself.
+                if one.preset != HLS_MEDIA {
+                    tell_of_rendition(tx, &context, &holders, &one.preset.label()).await?;
+                }
             }
             Ok(())
         })
@@ -262,7 +265,11 @@ impl Clip<'_> {
                     }
                     if let Some((preset, code, detail)) = failed {
                         let why = (code, detail.as_str());
-                        renditions::fail_one(tx, tenant_id, blob_id, &preset, why, now).await?;
+                        if preset == HLS {
+                            renditions::fail_pieces(tx, tenant_id, blob_id, why, now).await?;
+                        } else {
+                            renditions::fail_one(tx, tenant_id, blob_id, &preset, why, now).await?;
+                        }
                         tell_of_failure(tx, &context, tenant_id, blob_id, code).await?;
                     }
                     Ok::<_, CatalogError>(())

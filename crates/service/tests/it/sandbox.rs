@@ -67,6 +67,7 @@ pub(super) fn task(presets: &[Preset]) -> RenderTask {
         want_hashes: true,
         want_scores: false,
         exact: false,
+        credit: false,
     }
 }
 
@@ -213,6 +214,7 @@ async fn the_child_answers_what_imaging_renders() {
         hashes: true,
         scores: true,
         exact: false,
+        credit: false,
     };
     let expected = render(&bytes, &ALL, &Limits::default(), want).unwrap();
     let task = RenderTask {
