@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs strangers' tools: boto3, the AWS CLI, rclone, s3cmd, and aws-sdk-js in Chromium against the embedded store, tuspy
-# and tus-js-client against the gateway, Uppy in Chromium against all of it. Those of Python and JavaScript go into a
-# folder outside the repository, once for each set of versions; says so first.
+# and tus-js-client against the gateway, Uppy in Chromium against all of it, hls.js there against what is played. Those of
+# Python and JavaScript go into a folder outside the repository, once for each set of versions; says so first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,6 +31,7 @@ if [[ ! -e $tools/complete ]]; then
             npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
         done
         node_modules/.bin/esbuild sdk.js "${for_pages[@]}" --outfile="$tools/sdk.js"
+        node_modules/.bin/esbuild hls.js "${for_pages[@]}" --outfile="$tools/hls.js"
         node_modules/.bin/esbuild tus.js --bundle --format=cjs --platform=node --log-level=warning --outfile="$tools/tus.cjs"
         node_modules/.bin/esbuild uppy-core.js uppy-aws-s3.js uppy-tus.js "${for_pages[@]}" --splitting --outdir="$tools"
         cd uppy5
@@ -45,7 +46,7 @@ export SAFELIGHT_TOOLS=$tools
 # The same set of features as `make test`, so that nothing is compiled twice.
 tests=(cargo test --release --workspace --test it --)
 count=$("${tests[@]}" --list --ignored strangers:: 2>/dev/null | grep -c '^strangers::.*: test$' || true)
-((count >= 20)) || { printf 'error: only %s tests are of tools\n' "$count" >&2; exit 1; }
+((count >= 21)) || { printf 'error: only %s tests are of tools\n' "$count" >&2; exit 1; }
 "${tests[@]}" --ignored --nocapture strangers::
 
 printf '\nAll tools work.\n'

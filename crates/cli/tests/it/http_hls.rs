@@ -16,14 +16,17 @@ on_both_databases!(
 );
 
 /// How long the clip runs, in seconds, and how many pictures it has in each.
-const SECONDS: u64 = 63;
+pub const SECONDS: u64 = 63;
 const RATE: u64 = 5;
 
+/// Its columns.
+pub const WIDTH: u64 = 160;
+
 /// A clip of more than a minute with sound.
-fn long_clip() -> Vec<u8> {
+pub fn long_clip() -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("long.mp4");
-    let source = format!("testsrc=size=160x120:rate={RATE}:duration={SECONDS}");
+    let source = format!("testsrc=size={WIDTH}x120:rate={RATE}:duration={SECONDS}");
     let sound = format!("sine=frequency=440:duration={SECONDS}");
     let args = ["-v", "error", "-f", "lavfi", "-i", &source, "-f", "lavfi"];
     let how = ["-i", &sound, "-c:v", "libx264", "-pix_fmt", "yuv420p"];
@@ -70,7 +73,7 @@ async fn a_long_clip_is_played_in_pieces(database: Database) {
     let hls = &shown["renditions"]["hls"];
     assert_eq!(
         (&hls["state"], &hls["width"]),
-        (&json!("ready"), &json!(160))
+        (&json!("ready"), &json!(WIDTH))
     );
     let url = text(&hls["url"]);
     let playlist = fetch(&rig.http, url).await;

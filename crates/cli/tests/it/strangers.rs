@@ -1,6 +1,7 @@
 //! Clients of upload protocols that know nothing of this server, unmodified, over links that break. `make test-tools` installs
 //! them and runs these tests, which are ignored otherwise.
 
+mod hls;
 mod uppy;
 
 use std::ops::RangeInclusive;
