@@ -16,6 +16,7 @@ use crate::wire::ask;
 on_both_databases!(
     a_copy_is_kept_without_being_sent,
     what_waits_for_its_inspection_is_not_sent_again,
+    what_nobody_will_inspect_holds_up_nothing,
     a_copy_that_was_sent_is_kept_on_the_same_bytes,
     a_copy_is_kept_by_who_speaks_an_upload_protocol_only,
     owners_that_share_bytes_learn_nothing_of_one_another,
@@ -111,17 +112,52 @@ async fn a_copy_is_kept_without_being_sent(database: Database) {
     assert_eq!(problem["field"], "duplicates");
 }
 
+/// A server whose files and database outlive it.
+async fn serve(dir: &std::path::Path, url: &Option<String>, args: &[&str]) -> Rig {
+    let options = options(dir.join("server"), url.clone(), args);
+    Rig::around(
+        Server::start(options).await.unwrap(),
+        tempfile::tempdir().unwrap(),
+    )
+}
+
+/// One that does no work.
+const IDLE: [&str; 2] = ["--roles", "api,store,delivery,janitor"];
+
+/// As a version leaves it that does not know that bytes may be known before they are inspected, when it gives up.
+async fn what_nobody_will_inspect_holds_up_nothing(database: Database) {
+    let (dir, url) = (tempfile::tempdir().unwrap(), database.fresh());
+    let mut rig = serve(dir.path(), &url, &IDLE).await;
+    let ann = rig.owner("ann");
+    let file = photo(1);
+    let mute = keep(&ann, &file, false).await;
+    let first = ann.upload(&file).await;
+    let upload_id = text(&mute["uploads"][0]["upload_id"]);
+    send_mute(&rig, &ann, upload_id, &file).await;
+    ann.complete(upload_id).await.expect(200);
+    let catalog = rig.catalog().await;
+    let dead = "UPDATE jobs SET state = 'dead' WHERE kind = 'inspect' AND subject_id IN (SELECT blob_id FROM blobs WHERE sha256 IS NOT NULL)";
+    assert_eq!(change(&catalog, dead, vec![]).await, 1);
+    drop(catalog);
+    assert!(rig.server.terminate().await.unwrap().success());
+    let rig = serve(dir.path(), &url, &[]).await;
+    let ann = rig.owner("ann");
+    let id = text(&mute["asset_id"]);
+    assert_eq!(ann.ready(id).await["asset_id"], id);
+    assert!(ann.original(id).await == file);
+    // Sent again they are what was inspected.
+    let again = ann.initiate(&[&file]).await.remove(0);
+    assert_eq!(
+        (&again["asset_id"], &again["uploads"]),
+        (&json!(id), &Value::Null)
+    );
+    assert_ne!(first, id);
+}
+
 /// A single PUT is bound to its hash, so the bytes are known as soon as they are whole.
 async fn what_waits_for_its_inspection_is_not_sent_again(database: Database) {
     let (dir, url) = (tempfile::tempdir().unwrap(), database.fresh());
-    let serve = async |args: &[&str]| {
-        let options = options(dir.path().join("server"), url.clone(), args);
-        Rig::around(
-            Server::start(options).await.unwrap(),
-            tempfile::tempdir().unwrap(),
-        )
-    };
-    let mut rig = serve(&["--roles", "api,store,delivery,janitor"]).await;
+    let mut rig = serve(dir.path(), &url, &IDLE).await;
     let ann = rig.owner("ann");
     let (file, large) = (photo(1), large_photo(2, PART_BYTES + 1000));
     let slower = ann.initiate(&[&file]).await.remove(0);
@@ -156,7 +192,7 @@ async fn what_waits_for_its_inspection_is_not_sent_again(database: Database) {
     ann.complete(mute_upload).await.expect(200);
     assert!(rig.server.terminate().await.unwrap().success());
 
-    let rig = serve(&[]).await;
+    let rig = serve(dir.path(), &url, &[]).await;
     let ann = rig.owner("ann");
     let mut ids = Vec::new();
     for id in [

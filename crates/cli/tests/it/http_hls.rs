@@ -158,6 +158,7 @@ async fn pieces_are_cut_of_a_stream_that_is_there(database: Database) {
     let catalog = rig.catalog().await;
     let lost = "UPDATE renditions SET state = 'pending' WHERE preset LIKE 'hls%'";
     assert_eq!(change(&catalog, lost, vec![]).await, 2);
+    let made_at = "SELECT MAX(updated_at) FROM renditions WHERE preset LIKE 'hls%'";
     let again = "INSERT INTO jobs (tenant_id, job_id, kind, lane, class, owner_id, subject_id, unique_key, state, turn, run_at, attempts, fence, enqueued_at, updated_at)
                  SELECT tenant_id, 'job_again', 'transcode', 'bulk', 'video', 'ann', blob_id, 'transcode:again', 'queued', 1, 1, 0, 0, 1, 1 FROM blobs";
     assert_eq!(change(&catalog, again, vec![]).await, 1);
@@ -173,4 +174,11 @@ async fn pieces_are_cut_of_a_stream_that_is_there(database: Database) {
         pictures_of(text(&after["renditions"]["hls"]["url"])),
         SECONDS * RATE
     );
+    // Without the stream they are whole.
+    let before = number(&catalog, made_at).await;
+    let lost = "UPDATE renditions SET state = 'pending' WHERE preset = 'stream'";
+    assert_eq!(change(&catalog, lost, vec![]).await, 1);
+    assert_eq!(change(&catalog, again, vec![]).await, 1);
+    rendition(&ann, &id, "stream").await;
+    assert_eq!(number(&catalog, made_at).await, before);
 }

@@ -52,7 +52,7 @@ pub(super) fn read(tiff: &[u8], found: &mut Metadata) {
     found.make = text(&exif, Tag::Make);
     found.model = text(&exif, Tag::Model);
     found.lens = text(&exif, Tag::LensModel);
-    found.copyright = text(&exif, Tag::Copyright);
+    found.copyright = copyright(&exif);
     found.exposure_s = positive(&exif, Tag::ExposureTime);
     found.f_number = positive(&exif, Tag::FNumber);
     found.focal_length_mm = positive(&exif, Tag::FocalLength);
@@ -105,6 +105,24 @@ fn text(exif: &Exif, tag: Tag) -> Option<String> {
         Value::Ascii(parts) => plain(parts.first()?),
         _ => None,
     }
+}
+
+/// Whose it is: the photographer, or an editor alone, who stands behind a blank. Many write the sign as Latin-1 has it.
+fn copyright(exif: &Exif) -> Option<String> {
+    let Value::Ascii(parts) = value(exif, Tag::Copyright)? else {
+        return None;
+    };
+    parts
+        .iter()
+        .find_map(|part| match std::str::from_utf8(part) {
+            Ok(_) => plain(part),
+            Err(_) => plain(
+                part.iter()
+                    .map(|byte| char::from(*byte))
+                    .collect::<String>()
+                    .as_bytes(),
+            ),
+        })
 }
 
 /// The fractions of a field; nothing for one over 0. Some cameras write signed ones where the

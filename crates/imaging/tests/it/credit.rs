@@ -10,9 +10,13 @@ use crate::gain_map_writer::{adobe, ultra_hdr};
 
 const WHOSE: &str = "(c) Ann 2026, alle Rechte";
 
-/// EXIF with a camera, a copyright and where it was taken, as a TIFF structure.
 fn exif() -> Vec<u8> {
-    let (maker, whose) = (b"SECRET maker\0", format!("{WHOSE}\0"));
+    exif_of(format!("{WHOSE}\0").as_bytes())
+}
+
+/// EXIF with a camera and a copyright, as a TIFF structure.
+fn exif_of(whose: &[u8]) -> Vec<u8> {
+    let maker = b"SECRET maker\0";
     let mut tiff = b"MM\0*\0\0\0\x08\0\x02".to_vec();
     let behind = 8 + 2 + 2 * 12 + 4;
     let field = |tag: u16, length: usize, at: usize| {
@@ -26,12 +30,16 @@ fn exif() -> Vec<u8> {
     tiff.extend(field(0x8298, whose.len(), behind + maker.len()));
     tiff.extend([0; 4]);
     tiff.extend(maker);
-    tiff.extend(whose.as_bytes());
+    tiff.extend(whose);
     tiff
 }
 
 fn with_exif(jpeg: &[u8]) -> Vec<u8> {
-    with_segment(jpeg, 0xe1, &[&b"Exif\0\0"[..], &exif()].concat())
+    with_tiff(jpeg, &exif())
+}
+
+fn with_tiff(jpeg: &[u8], tiff: &[u8]) -> Vec<u8> {
+    with_segment(jpeg, 0xe1, &[&b"Exif\0\0"[..], tiff].concat())
 }
 
 fn made(file: &[u8], presets: &[Preset], credit: bool) -> Vec<Rendition> {
@@ -100,4 +108,24 @@ fn a_gain_map_goes_with_it() {
     let again = made(&large, &[LARGE], false).remove(0).bytes;
     let has = |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).any(|w| w == text);
     assert!(has(&large, b"hdrgm:GainMapMax") && has(&again, b"hdrgm:GainMapMax"));
+}
+
+#[test]
+fn it_is_read_as_it_is_written() {
+    let long = "x".repeat(3000);
+    for (written, read) in [
+        (&b"\xa9 Ann\0"[..], Some("\u{a9} Ann")),
+        ("\u{a9} Änn\0".as_bytes(), Some("\u{a9} Änn")),
+        (b" \0The editor\0", Some("The editor")),
+        (b"Ann\0The editor\0", Some("Ann")),
+        (b"\x1b[31mAnn\0", Some("[31mAnn")),
+        (b"    \0", None),
+        (long.as_bytes(), Some(&long[..200])),
+    ] {
+        let file = with_tiff(&scene_jpeg(64, 48), &exif_of(written));
+        for of in made(&file, &[WHOLE_WEBP, WHOLE_JPEG], true) {
+            let said = read_metadata(&of.bytes).unwrap();
+            assert_eq!(said.copyright.as_deref(), read);
+        }
+    }
 }

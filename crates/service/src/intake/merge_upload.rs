@@ -5,6 +5,7 @@
 //! that had arrived are removed as those of an upload that was given up.
 
 use safelight_api::events::EventFacts;
+use safelight_catalog::blobs::Blob;
 use safelight_catalog::merge_asset::{MergeEvents, may_merge, merge_asset};
 use safelight_catalog::owned_bytes::{self, Owned, Wanted};
 use safelight_catalog::uploads::{self, Upload, UploadState};
@@ -153,6 +154,11 @@ async fn merge_in(
     let (Some(asset), Some(into)) = (asset, into) else {
         return Err(NotMerged::Unfit);
     };
+    // Bytes that could not be inspected meanwhile are nobody's answer.
+    let has_them = |blob: &Blob| blob.sha256 == upload.sha256;
+    if !into.blob.as_ref().is_some_and(has_them) {
+        return Err(NotMerged::Unfit);
+    }
     let (merged, carried_over) = (context.fresh_id(ids::EVENT), context.fresh_id(ids::EVENT));
     let event_ids = MergeEvents {
         merged: &merged,

@@ -23,7 +23,7 @@ use super::tell_best_frame::tell_best_frame;
 use super::tell_other_half::tell_other_half;
 use crate::context::{Context, Owner};
 use crate::insights::record::{Told, record};
-use crate::queue::enqueue::{enqueue, enqueue_costing};
+use crate::queue::enqueue::{enqueue, enqueue_costing, is_asked_for};
 use crate::want_square::want_square;
 use crate::work::JobError;
 
@@ -49,10 +49,18 @@ pub(super) enum Stands {
     Behind,
 }
 
-/// How a job waits in line for the inspection of the same bytes in another blob.
-pub(super) const IN_LINE: JobError = JobError::Snooze {
-    after: Duration::from_secs(3),
-};
+/// How long a job waits in line for the inspection of the same bytes in another blob, at first, and at most.
+const LEAST_WAIT: Duration = Duration::from_secs(3);
+const MOST_WAIT: Duration = Duration::from_secs(300);
+
+/// How a job waits in line for that: the longer it has waited the more seldom it looks, since it reads the whole file each time.
+pub(super) fn in_line(context: &Context, job: &Job) -> JobError {
+    let waited_us = context.now().0.saturating_sub(job.enqueued_at.0);
+    let waited = Duration::from_micros(u64::try_from(waited_us).unwrap_or(0));
+    JobError::Snooze {
+        after: (waited / 4).clamp(LEAST_WAIT, MOST_WAIT),
+    }
+}
 
 /// Where `twin` stands beside `blob`, which is being inspected. In one scope only one blob can have the hash; of two in different scopes
 /// the older goes first, so that they do not wait for each other.
@@ -92,7 +100,7 @@ pub(super) async fn conclude(
             Stands::Inspected if !is_lost => {
                 return Ok(join(tx, context, job, blob, &twin).await?);
             }
-            Stands::First if !is_lost => return Err(IN_LINE),
+            Stands::First if !is_lost => return Err(in_line(context, job)),
             Stands::Inspected | Stands::First | Stands::Behind => {}
         }
         if is_lost && let Outcome::Cover(found, _) | Outcome::Failed(found) = &mut outcome {
@@ -303,7 +311,8 @@ async fn want_profile(
     Ok(())
 }
 
-/// The other blob of these bytes: one of the owner's own, before one that his tenant's owners share.
+/// The other blob of these bytes: one of the owner's own, before one that his tenant's owners share. One that is shared itself looks
+/// among those first where it goes before the owner's own, since it may not have a hash that another of them has.
 pub(super) async fn hold_twin(
     tx: &mut Tx<'_>,
     context: &Context,
@@ -311,13 +320,34 @@ pub(super) async fn hold_twin(
     blob: &Blob,
     sha256: &str,
 ) -> Result<Option<Blob>, CatalogError> {
-    let tenant_id = &job.tenant_id;
-    let own = blobs::hold_twin(tx, tenant_id, &job.owner_id, blob, sha256).await?;
+    let own = hold_in(tx, job, &job.owner_id, blob, sha256).await?;
+    let own =
+        own.filter(|twin| blob.scope != blobs::SHARED || stands(twin, blob) != Stands::Behind);
     let shares = blob.scope == blobs::SHARED || context.settings.dedup_scope == DedupScope::Tenant;
     if own.is_some() || !shares {
         return Ok(own);
     }
-    blobs::hold_twin(tx, tenant_id, blobs::SHARED, blob, sha256).await
+    hold_in(tx, job, blobs::SHARED, blob, sha256).await
+}
+
+/// The same in one scope. What nobody is going to inspect any more is nobody's twin.
+async fn hold_in(
+    tx: &mut Tx<'_>,
+    job: &Job,
+    scope: &str,
+    blob: &Blob,
+    sha256: &str,
+) -> Result<Option<Blob>, CatalogError> {
+    let tenant_id = &job.tenant_id;
+    let found = blobs::hold_twin(tx, tenant_id, scope, blob, sha256).await?;
+    if let Some(twin) = &found
+        && twin.inspected_at.is_none()
+        && !is_asked_for(tx, tenant_id, JobKind::Inspect, &twin.blob_id).await?
+    {
+        blobs::forget_hash(tx, tenant_id, &twin.blob_id).await?;
+        return Ok(None);
+    }
+    Ok(found)
 }
 
 pub(super) async fn move_holders(

@@ -18,9 +18,9 @@ use safelight_objects::ObjectKey;
 use super::AtHand;
 use super::clip_pictures::clip_pictures;
 use super::conclude::{
-    IN_LINE, Outcome, Stands, conclude, hold_twin, is_for_profile, move_holders, stands,
+    Outcome, Stands, conclude, hold_twin, in_line, is_for_profile, move_holders, stands,
 };
-use super::fetch_original::{Fetched, disk_failed, fetch_kinds};
+use super::fetch_original::{Fetched, disk_failed, fetch_kinds, store_failed};
 use super::file_metadata::{believed, kept, live_half, too_long};
 use super::not_made::{not_made, once_more};
 use super::sandbox::{RenderTask, Sandbox, SandboxError};
@@ -140,7 +140,7 @@ async fn examine(
     let lost = match twin {
         Some(twin) if is_there(context, &twin).await? => match stands(&twin, blob) {
             Stands::Inspected => return Ok((Outcome::Twin(fetched.sha256), None)),
-            Stands::First => return Err(IN_LINE),
+            Stands::First => return Err(in_line(context, job)),
             Stands::Behind => None,
         },
         twin => twin,
@@ -318,11 +318,7 @@ async fn is_there(context: &Context, blob: &Blob) -> Result<bool, JobError> {
     })?;
     match context.objects.head(&key).await {
         Ok(head) => Ok(head.is_some_and(|object| object.size_bytes == blob.size_bytes)),
-        Err(error) => Err(JobError::Retry {
-            after: error.retry(),
-            code: error.code(),
-            detail: error.code().title().to_owned(),
-        }),
+        Err(error) => Err(store_failed(&error)),
     }
 }
 

@@ -45,8 +45,10 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
         return Ok(results(|_| Box::pin(async { Ok(()) })));
     };
     let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
+    let is_ready = |preset: &Preset| row_of(&known, preset).is_some_and(|r| r.state == "ready");
     let stream = row_of(&known, &preset::STREAM).filter(|r| r.state == "ready");
     let clip = Clip {
+        has_pieces: is_ready(&HLS) && is_ready(&HLS_MEDIA),
         context,
         sandbox,
         job,
@@ -92,6 +94,8 @@ struct Clip<'a> {
     job: &'a Job,
     blob: &'a Blob,
     asset_id: &'a str,
+    /// Whether it is there in pieces, which are whole without the stream that they were cut of.
+    has_pieces: bool,
 }
 
 impl Clip<'_> {
@@ -109,8 +113,8 @@ impl Clip<'_> {
         if !of_original.is_empty() {
             made = self.make_of_original(wanted, &mut stored).await?;
         }
-        let is_long = |made: &(File, ClipFacts)| made.1.duration_s > HLS_FROM_S;
-        if pieces.is_empty() && !made.as_ref().is_some_and(is_long) {
+        let is_cut = |made: &(File, ClipFacts)| self.is_cut(&made.1);
+        if pieces.is_empty() && !made.as_ref().is_some_and(is_cut) {
             return Ok(stored);
         }
         let stream = match (made, stream) {
@@ -126,6 +130,7 @@ impl Clip<'_> {
                     job,
                     blob,
                     asset_id,
+                    ..
                 } = *self;
                 stream_pieces::make(context, sandbox, job, blob, asset_id, (file, facts)).await
             }
@@ -144,6 +149,11 @@ impl Clip<'_> {
         Ok(stored)
     }
 
+    /// Whether a stream that was made is cut into pieces.
+    fn is_cut(&self, stream: &ClipFacts) -> bool {
+        !self.has_pieces && stream.duration_s > HLS_FROM_S
+    }
+
     /// Makes what is wanted of the original. Its stream, if that is made.
     async fn make_of_original(
         &self,
@@ -156,6 +166,7 @@ impl Clip<'_> {
             job,
             blob,
             asset_id,
+            ..
         } = *self;
         let fetched = fetch_kinds(context, blob, MediaType::is_clip).await?;
         let (Some(clip), Some(media)) = (fetched.file, fetched.media) else {
@@ -212,7 +223,7 @@ impl Clip<'_> {
         let same = file.try_clone().map_err(|e| disk_failed(&e))?;
         let made = (same, facts.clone());
         let one = store_clip(context, job, blob, asset_id, preset::STREAM, made).await?;
-        if facts.duration_s > HLS_FROM_S {
+        if self.is_cut(&facts) {
             // It can be played while it is cut into pieces.
             self.tell(&[one], Some(HLS), None).await?;
         } else {
