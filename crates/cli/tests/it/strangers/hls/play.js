@@ -1,6 +1,7 @@
 // Plays a clip in pieces: from its beginning, from its middle, and to its end.
 import { Hls } from "hls.js";
 
+const plan = await (await fetch("/plan")).json();
 const video = document.createElement("video");
 video.muted = true;
 document.body.append(video);
