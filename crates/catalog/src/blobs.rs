@@ -22,7 +22,7 @@ use crate::values;
 pub const SHARED: &str = "";
 
 /// A blob.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Blob {
     /// Its id.
     pub blob_id: String,

@@ -118,25 +118,9 @@ mod tests {
             metadata: Default::default(),
             revision: 1,
             blob: verdict.map(|verdict| Blob {
-                blob_id: "blb_1".into(),
-                scope: "me".into(),
-                object_key: "o/1".into(),
-                etag: "e".into(),
-                size_bytes: 1,
-                sha256: None,
                 state: "live".into(),
                 verdict: verdict.into(),
-                mime: None,
-                width: None,
-                height: None,
-                thumbhash: None,
-                picture_hash: None,
-                cpu_us: 0,
-                scores: None,
-                live: None,
-                reason_code: None,
-                reason_detail: None,
-                inspected_at: None,
+                ..Blob::default()
             }),
         }
     }

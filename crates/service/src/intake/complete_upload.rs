@@ -8,7 +8,6 @@
 
 use std::time::Duration;
 
-use safelight_api::events::EventFacts;
 use safelight_api::uploads::UploadCompleted;
 use safelight_catalog::uploads::{self, PartChecksum, Upload, UploadState};
 use safelight_catalog::{CatalogError, appends, assets, blobs};
@@ -27,8 +26,8 @@ use super::abort_upload::end;
 use super::merge_upload::merge_if_there;
 use super::read_upload::arrived;
 use super::sign_urls::{SignError, find, is_deleted};
+use super::tell_of_upload::tell_of_upload;
 use crate::context::{Context, Owner};
-use crate::insights::record::{Told, record_with};
 use crate::queue::enqueue::enqueue_costing;
 
 /// Why an asset is expired whose bytes the store lost.
@@ -449,16 +448,7 @@ async fn commit(
                     tenant_id: upload.tenant_id.clone(),
                     owner_id: upload.owner_id.clone(),
                 };
-                let told = Told {
-                    kind: "upload.completed",
-                    owner: &owner,
-                    asset_id: &upload.asset_id,
-                };
-                let facts = EventFacts {
-                    upload_id: Some(upload.upload_id.clone()),
-                    ..EventFacts::default()
-                };
-                record_with(tx, &context, told, &facts).await?;
+                tell_of_upload(tx, &context, &upload, "upload.completed", None).await?;
                 let kind = JobKind::Inspect;
                 enqueue_costing(tx, &context, class, kind, &owner, &blob_id).await?;
                 Ok(())

@@ -1,14 +1,13 @@
 //! Whoever has a URL for an upload may send from then on, and this is told.
 
-use safelight_api::events::EventFacts;
 use safelight_catalog::assets::{self, Transition};
 use safelight_catalog::uploads::Upload;
 use safelight_catalog::{CatalogError, Tx};
 use safelight_model::ids;
 use safelight_model::lifecycle::{Event, State};
 
-use crate::context::{Context, Owner};
-use crate::insights::record::{Told, record_with};
+use super::tell_of_upload::tell_of_upload;
+use crate::context::Context;
 
 /// Notes, in the transaction that a URL for an upload is committed in, that its bytes may come from now on; told the first time.
 ///
@@ -33,18 +32,5 @@ pub(super) async fn may_be_sent(
     if asset.state != State::Initiated || moved != Some(State::Uploading) {
         return Ok(());
     }
-    let owner = Owner {
-        tenant_id: upload.tenant_id.clone(),
-        owner_id: upload.owner_id.clone(),
-    };
-    let told = Told {
-        kind: "upload.started",
-        owner: &owner,
-        asset_id: &upload.asset_id,
-    };
-    let facts = EventFacts {
-        upload_id: Some(upload.upload_id.clone()),
-        ..EventFacts::default()
-    };
-    record_with(tx, context, told, &facts).await
+    tell_of_upload(tx, context, upload, "upload.started", None).await
 }

@@ -4,7 +4,6 @@
 //! Looked for wherever a client asks for something of an open upload: signing, reading, appending, completing. The parts
 //! that had arrived are removed as those of an upload that was given up.
 
-use safelight_api::events::EventFacts;
 use safelight_catalog::blobs::Blob;
 use safelight_catalog::merge_asset::{MergeEvents, may_merge, merge_asset};
 use safelight_catalog::owned_bytes::{self, Owned, Wanted};
@@ -14,8 +13,9 @@ use safelight_model::duplicates::{DedupScope, Duplicates};
 use safelight_model::{ids, preset};
 use safelight_objects::ObjectKey;
 
+use super::tell_of_upload::tell_of_upload;
 use crate::context::{Context, Owner};
-use crate::insights::record::{Told, record, record_with};
+use crate::insights::record::{Told, record};
 use crate::want_square::want_square;
 
 /// Ends an open upload whose bytes its owner has meanwhile; the upload as it stands then. One of which no hash was
@@ -171,17 +171,8 @@ async fn merge_in(
         tenant_id: tenant_id.clone(),
         owner_id: upload.owner_id.clone(),
     };
-    let told = Told {
-        kind: "upload.merged",
-        owner: &owner,
-        asset_id: &upload.asset_id,
-    };
-    let facts = EventFacts {
-        upload_id: Some(upload.upload_id.clone()),
-        merged_into: Some(into.asset_id.clone()),
-        ..EventFacts::default()
-    };
-    record_with(tx, context, told, &facts).await?;
+    let merged_into = Some(into.asset_id.as_str());
+    tell_of_upload(tx, context, upload, "upload.merged", merged_into).await?;
     let told = Told {
         kind: "asset.updated",
         owner: &owner,

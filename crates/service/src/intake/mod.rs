@@ -19,5 +19,6 @@ pub mod read_upload;
 pub mod reconcile;
 pub mod replan_upload;
 pub mod sign_urls;
+mod tell_of_upload;
 
 pub use initiation_queue::InitiationQueue;

@@ -390,23 +390,8 @@ mod tests {
         Blob {
             blob_id: blob_id.into(),
             scope: scope.into(),
-            object_key: "o/1".into(),
-            etag: "e".into(),
-            size_bytes: 1,
-            sha256: None,
-            state: "live".into(),
-            verdict: "unknown".into(),
-            mime: None,
-            width: None,
-            height: None,
-            thumbhash: None,
-            picture_hash: None,
-            cpu_us: 0,
-            scores: None,
-            live: None,
-            reason_code: None,
-            reason_detail: None,
             inspected_at,
+            ..Blob::default()
         }
     }
 

@@ -8,8 +8,6 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
 use bytes::Bytes;
-use safelight_catalog::blobs::Blob;
-use safelight_catalog::jobs::Job;
 use safelight_catalog::renditions::Stored;
 use safelight_imaging::{Fragments, fragments};
 use safelight_model::codes::Code;
@@ -19,10 +17,9 @@ use safelight_objects::{ObjectKey, PutOptions, ownership};
 
 use super::fetch_original::{disk_failed, store_failed};
 use super::not_made::not_made;
-use super::sandbox::{ClipFacts, Sandbox};
+use super::sandbox::ClipFacts;
 use super::store_rendition::CACHE_CONTROL;
-use super::transcode::store_clip;
-use crate::context::Context;
+use super::transcode::Clip;
 use crate::work::JobError;
 
 /// What of the file is read for its index: with 65,535 fragments, the most there are, that is less.
@@ -40,14 +37,13 @@ fn media_name() -> String {
 
 /// Makes and stores both, of a stream in a file.
 pub(super) async fn make(
-    context: &Context,
-    sandbox: &Sandbox,
-    job: &Job,
-    blob: &Blob,
-    asset_id: &str,
+    clip: &Clip<'_>,
     (stream, facts): (File, ClipFacts),
 ) -> Result<[Stored; 2], JobError> {
-    let made = sandbox.fragment_stream(&stream.into()).await;
+    let Clip {
+        context, job, blob, ..
+    } = *clip;
+    let made = clip.sandbox.fragment_stream(&stream.into()).await;
     let made = made.map_err(|error| not_made(&error, job))?;
     let read = made.try_clone().map_err(|e| disk_failed(&e))?;
     let found = tokio::task::spawn_blocking(move || index(&read)).await;
@@ -60,14 +56,14 @@ pub(super) async fn make(
         detail: "the clip in pieces has no index".to_owned(),
     })?;
     let (width, height) = (i64::from(facts.width), i64::from(facts.height));
-    let media = store_clip(context, job, blob, asset_id, HLS_MEDIA, (made, facts)).await?;
+    let media = clip.store(HLS_MEDIA, (made, facts)).await?;
     let text = playlist(&found);
     let key = ObjectKey::rendition(&job.tenant_id, &blob.blob_id, &HLS.label());
     let key = key.map_err(|e| JobError::Cancel {
         code: Code::Internal,
         detail: e.to_string(),
     })?;
-    let metadata = ownership(&context.catalog_id, &job.tenant_id, asset_id);
+    let metadata = ownership(&context.catalog_id, &job.tenant_id, clip.asset_id);
     let options = PutOptions {
         content_type: Some(HLS.format.mime()),
         cache_control: Some(CACHE_CONTROL),

@@ -88,12 +88,12 @@ fn row_of<'a>(known: &'a [Rendition], preset: &Preset) -> Option<&'a Rendition> 
 }
 
 /// A clip that something is made of.
-struct Clip<'a> {
-    context: &'a Context,
-    sandbox: &'a Sandbox,
-    job: &'a Job,
-    blob: &'a Blob,
-    asset_id: &'a str,
+pub(super) struct Clip<'a> {
+    pub(super) context: &'a Context,
+    pub(super) sandbox: &'a Sandbox,
+    pub(super) job: &'a Job,
+    pub(super) blob: &'a Blob,
+    pub(super) asset_id: &'a str,
     /// Whether it is there in pieces, which are whole without the stream that they were cut of.
     has_pieces: bool,
 }
@@ -123,17 +123,7 @@ impl Clip<'_> {
             (None, None) => None,
         };
         let made = match stream {
-            Some((file, facts)) => {
-                let Self {
-                    context,
-                    sandbox,
-                    job,
-                    blob,
-                    asset_id,
-                    ..
-                } = *self;
-                stream_pieces::make(context, sandbox, job, blob, asset_id, (file, facts)).await
-            }
+            Some(stream) => stream_pieces::make(self, stream).await,
             None => Err(JobError::Cancel {
                 code: Code::Internal,
                 detail: "there is no stream that could be cut into pieces".to_owned(),
@@ -197,9 +187,7 @@ impl Clip<'_> {
         };
         if wanted.contains(&preset::PREVIEW_CLIP) {
             let made = match sandbox.preview_clip(&clip, &facts).await {
-                Ok(made) => {
-                    store_clip(context, job, blob, asset_id, preset::PREVIEW_CLIP, made).await
-                }
+                Ok(made) => self.store(preset::PREVIEW_CLIP, made).await,
                 Err(error) => Err(not_made(&error, job)),
             };
             // Told of before the stream is begun, which may take as long as the clip runs: nobody waits for the one because of the
@@ -222,7 +210,7 @@ impl Clip<'_> {
             .map_err(failed)?;
         let same = file.try_clone().map_err(|e| disk_failed(&e))?;
         let made = (same, facts.clone());
-        let one = store_clip(context, job, blob, asset_id, preset::STREAM, made).await?;
+        let one = self.store(preset::STREAM, made).await?;
         if self.is_cut(&facts) {
             // It can be played while it is cut into pieces.
             self.tell(&[one], Some(HLS), None).await?;
@@ -289,39 +277,39 @@ impl Clip<'_> {
             .await?;
         Ok(())
     }
-}
 
-/// Puts a clip into the store.
-pub(super) async fn store_clip(
-    context: &Context,
-    job: &Job,
-    blob: &Blob,
-    asset_id: &str,
-    preset: Preset,
-    (clip, facts): (File, ClipFacts),
-) -> Result<Stored, JobError> {
-    let key = ObjectKey::rendition(&job.tenant_id, &blob.blob_id, &preset.label());
-    let key = key.map_err(|e| JobError::Cancel {
-        code: Code::Internal,
-        detail: e.to_string(),
-    })?;
-    let size_bytes = clip.metadata().map_err(|e| disk_failed(&e))?.len();
-    let metadata = ownership(&context.catalog_id, &job.tenant_id, asset_id);
-    let slice = FileSlice::of(Arc::new(clip), 0, size_bytes);
-    let served = Served {
-        content_type: Some(preset.format.mime()),
-        cache_control: Some(CACHE_CONTROL),
-    };
-    let put = context
-        .objects
-        .put_slice(&key, &slice, &metadata, served)
-        .await;
-    Ok(Stored {
-        preset,
-        object_key: key.as_str().to_owned(),
-        etag: put.map_err(|e| store_failed(&e))?,
-        width: i64::from(facts.width),
-        height: i64::from(facts.height),
-        size_bytes: slice.size_bytes(),
-    })
+    /// Puts a clip into the store.
+    pub(super) async fn store(
+        &self,
+        preset: Preset,
+        (clip, facts): (File, ClipFacts),
+    ) -> Result<Stored, JobError> {
+        let Self {
+            context, job, blob, ..
+        } = *self;
+        let key = ObjectKey::rendition(&job.tenant_id, &blob.blob_id, &preset.label());
+        let key = key.map_err(|e| JobError::Cancel {
+            code: Code::Internal,
+            detail: e.to_string(),
+        })?;
+        let size_bytes = clip.metadata().map_err(|e| disk_failed(&e))?.len();
+        let metadata = ownership(&context.catalog_id, &job.tenant_id, self.asset_id);
+        let slice = FileSlice::of(Arc::new(clip), 0, size_bytes);
+        let served = Served {
+            content_type: Some(preset.format.mime()),
+            cache_control: Some(CACHE_CONTROL),
+        };
+        let put = context
+            .objects
+            .put_slice(&key, &slice, &metadata, served)
+            .await;
+        Ok(Stored {
+            preset,
+            object_key: key.as_str().to_owned(),
+            etag: put.map_err(|e| store_failed(&e))?,
+            width: i64::from(facts.width),
+            height: i64::from(facts.height),
+            size_bytes: slice.size_bytes(),
+        })
+    }
 }
