@@ -130,15 +130,17 @@ async fn a_capture_is_waited_for_as_a_whole(database: Database) {
         })
     };
     let mut etag = None;
-    let is_ready = |capture: &Value| {
+    // A frame is measured after its cover is shown; with that the last thing is known.
+    let is_whole = |capture: &Value| {
         let assets = capture["assets"].as_array().unwrap();
-        assets.iter().all(|a| a["state"] == "ready")
+        let is_whole = |a: &Value| a["state"] == "ready" && a["scores"].is_object();
+        assets.iter().all(is_whole)
     };
     loop {
         let next = ask(&ann, &path, etag.as_deref(), Some("wait=25")).await;
         assert_eq!(next.status, 200, "{next:?}");
         etag = Some(next.header("etag").to_owned());
-        if is_ready(&next.json()) {
+        if is_whole(&next.json()) {
             break;
         }
     }
