@@ -124,8 +124,9 @@ fn grid<'a>(
         let (count, tile, side) = (u64::from(count), u64::from(tile), u64::from(side));
         count * tile >= side && (count - 1) * tile < side
     };
-    let pixels = tiles.len() as u64 * u64::from(tile_width) * u64::from(tile_height);
-    if pixels > MAX_TILE_PIXELS {
+    // A tile may say that it has 2^64 pixels.
+    let of_tile = u64::from(tile_width).saturating_mul(u64::from(tile_height));
+    if of_tile.saturating_mul(tiles.len() as u64) > MAX_TILE_PIXELS {
         return Err(ImagingError::memory("the tiles of a grid"));
     }
     if !fits(columns, tile_width, width) || !fits(rows, tile_height, height) {

@@ -389,6 +389,12 @@ fn lies_about_size() {
     let ids = [2; 255];
     let file = heif(b"heic", &[grid(255, 1, (65_280, 1), &ids), tile]);
     assert_eq!(code(&file), Code::DecodeMemory);
+    // Tiles that have 2^64 pixels and more together.
+    for (side, count) in [(u32::MAX, 1), (u32::MAX, 2), (1 << 31, 4)] {
+        let (tile, ids) = (claimed(side, side, &HEVC_RED), vec![2; usize::from(count)]);
+        let file = heif(b"heic", &[grid(count, 1, (100, 100), &ids), tile]);
+        assert_eq!(code(&file), Code::DecodeMemory, "{side}, {count}");
+    }
 }
 
 /// Units that a picture has no use for, or more of them than any picture has.
