@@ -14,7 +14,7 @@ pub mod read_asset;
 pub mod serve_media;
 mod show_metadata;
 
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 /// Reads which bytes of files of several sizes are wanted, and checks that there are such bytes.
 pub fn fuzz_range(headers: &http::HeaderMap) {
     let _ = range::is_fresh(headers, "\"tag\"");

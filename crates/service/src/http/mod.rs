@@ -18,7 +18,7 @@ mod stream;
 mod surround;
 mod wait;
 
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 /// Reads what the gateway and the other routes read of a request's head.
 pub fn fuzz_fields(headers: &::http::HeaderMap) {
     gateway::fuzz_fields(headers);

@@ -84,7 +84,7 @@ async fn surround(State(state): State<AppState>, request: Request, next: Next) -
     response
 }
 
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 /// Reads the head of a request in both protocols.
 pub(super) fn fuzz_fields(headers: &http::HeaderMap) {
     let _ = fields::filename(headers);

@@ -39,5 +39,5 @@ pub use confinement::{Confinement, Landlock, Seccomp};
 pub use error::SandboxError;
 pub use pace::Pace;
 pub use pool::{CopyTask, KEPT_BYTES, RenderReply, RenderTask, Sandbox, SandboxSettings};
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub use protocol::{answers_to_fuzz, fuzz_answer};

@@ -321,7 +321,7 @@ pub(super) fn tame(text: &str) -> String {
         .to_owned()
 }
 
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 fn fuzz_task(outcome: &Outcome) -> TaskFrame {
     TaskFrame {
         presets: vec![PresetFrame::of(&safelight_model::preset::COVER)],
@@ -337,11 +337,12 @@ fn fuzz_task(outcome: &Outcome) -> TaskFrame {
             Outcome::Cleaned { .. } => Some(Only::Cleaned),
         },
         cpu_seconds: 1,
+        credit: true,
     }
 }
 
 /// Reads bytes as a child's answer to a task, in the steps that the parent takes.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub fn fuzz_answer(bytes: &[u8]) {
     let Some((head, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
         return;
@@ -389,7 +390,7 @@ pub fn fuzz_answer(bytes: &[u8]) {
 }
 
 /// Answers as a child gives them: a refusal, metadata, and pictures.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub fn answers_to_fuzz() -> Vec<Vec<u8>> {
     let webp = safelight_imaging::encode_webp(4, 3, &[7; 36], false, 75).unwrap_or_default();
     let jpeg = safelight_imaging::encode_jpeg(4, 3, &[7; 36], 75).unwrap_or_default();

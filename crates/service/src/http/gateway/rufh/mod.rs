@@ -174,7 +174,7 @@ async fn given_up(state: &AppState, version: Option<u8>, target: &Target) -> Res
     }
 }
 
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 /// Reads the head of a request in every way it may be read.
 pub(super) fn fuzz_head(headers: &http::HeaderMap) {
     for head in [Head::of_creation(headers), Head::of_append(headers)]

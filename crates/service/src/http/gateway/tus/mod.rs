@@ -253,7 +253,7 @@ async fn given_up(state: &AppState, target: &Target) -> Response {
     }
 }
 
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 /// Reads the head of a request in every way it may be read.
 pub(super) fn fuzz_head(headers: &http::HeaderMap) {
     let _ = head::creation_of(headers);
