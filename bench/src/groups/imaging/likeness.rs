@@ -41,8 +41,8 @@ pub fn flatten(from: &str, to: &str, background: &str) -> anyhow::Result<()> {
 }
 
 impl Original {
-    /// Decodes a file; what it takes lies in `folder`.
-    pub fn decode(file: &Path, folder: &Path) -> anyhow::Result<Self> {
+    /// Decodes a file, over this lightness where it is clear; what it takes lies in `folder`.
+    pub fn decode(file: &Path, folder: &Path, background: &str) -> anyhow::Result<Self> {
         let upright = folder.join("upright.v");
         vips("vips", &["autorot", text(file)?, text(&upright)?])?;
         let header = vips("vipsheader", &["-a", text(&upright)?])?;
@@ -56,7 +56,7 @@ impl Original {
             )?;
             whole = converted;
         }
-        // Eight bits of red, green and blue, over black where there is alpha.
+        // Eight bits of red, green and blue.
         if vips("vipsheader", &["-f", "interpretation", text(&whole)?])?.trim() != "srgb" {
             let plain = folder.join("plain.v");
             vips(
@@ -66,7 +66,7 @@ impl Original {
             whole = plain;
         }
         let flat = folder.join("flat.v");
-        flatten(text(&whole)?, text(&flat)?, "0")?;
+        flatten(text(&whole)?, text(&flat)?, background)?;
         let whole = flat;
         let side = |field: &str| -> anyhow::Result<f64> {
             let said = vips("vipsheader", &["-f", field, text(&whole)?])?;

@@ -299,7 +299,7 @@ fn likenesses(
     with_sharp: bool,
     rows: &mut Vec<Row>,
 ) -> anyhow::Result<Vec<Beside>> {
-    let original = match Original::decode(file, folder) {
+    let original = match Original::decode(file, folder, "0") {
         Ok(original) => original,
         Err(error) => {
             println!("imaging: no likeness of {}: {error:#}", file.display());

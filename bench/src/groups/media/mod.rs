@@ -1,8 +1,9 @@
-//! `media`: what becomes of every file of a folder of outside media, through the sandbox: the pictures made of it, how alike they
-//! are to what libvips makes, what it took, or the code and the reason why there are none.
+//! `media`: what becomes of every file of a folder of outside media, through the sandbox: the pictures made of it and what is played of a
+//! clip, how alike they are to what libvips or ffmpeg makes, what it took, or the code and the reason why there are none.
 //!
 //! The table is in `media.md` below the results' folder, and `media.png` there has all covers in its order.
 
+mod clip;
 mod one;
 mod sheet;
 mod table;
@@ -11,6 +12,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+use safelight_model::preset::{ALL, Format, Preset, Shape};
 
 pub use one::{ONE, make_and_say};
 
@@ -24,6 +26,12 @@ use one::Outcome;
 const GOAL_PEAK_MB: f64 = 1024.0;
 /// What the pictures of a photo keep of it at the least, whatever it shows.
 const GOAL_SSIM: f64 = 0.9;
+
+/// The folder of files that are not what they say: what libvips makes of them is no measure.
+const HOSTILE: &str = "hostile/";
+/// What is put behind what is clear.
+const BLACK: &str = "0";
+const WHITE: &str = "255";
 
 /// What became of one file.
 pub struct Entry {
@@ -90,6 +98,7 @@ fn look(file: &Path, name: String, folder: PathBuf) -> anyhow::Result<Entry> {
     cost.cpu_ms = outcome.cpu_ms;
     let likenesses = match outcome.pictures.is_empty() {
         true => Vec::new(),
+        false if outcome.duration_s.is_some() => clip::likenesses(file, &outcome, &folder),
         false => likenesses(file, &outcome, &folder),
     };
     Ok(Entry {
@@ -101,33 +110,39 @@ fn look(file: &Path, name: String, folder: PathBuf) -> anyhow::Result<Entry> {
     })
 }
 
+/// How alike the pictures of a file are to it. What is clear is so in a WebP, and white in a JPEG; a square is of a part, and compared with
+/// nothing.
 fn likenesses(file: &Path, outcome: &Outcome, folder: &Path) -> Vec<Option<f64>> {
-    let pictures = outcome.pictures.iter();
-    let original = match Original::decode(file, folder) {
-        Ok(original) => original,
-        Err(error) => {
-            println!("media: no likeness of {}: {error:#}", file.display());
-            return pictures.map(|_| None).collect();
-        }
-    };
-    let found = pictures
-        .map(|picture| original.compare(&folder.join(&picture.preset)))
-        .map(|compared| match compared {
-            Ok((ssim, _)) => Some(ssim),
+    let mut found = vec![None; outcome.pictures.len()];
+    for (format, background) in [(Format::Webp, BLACK), (Format::Jpeg, WHITE)] {
+        let original = match Original::decode(file, folder, background) {
+            Ok(original) => original,
             Err(error) => {
                 println!("media: no likeness of {}: {error:#}", file.display());
-                None
+                return found;
             }
-        })
-        .collect();
-    original.remove();
+        };
+        for (likeness, picture) in found.iter_mut().zip(&outcome.pictures) {
+            let preset = ALL.iter().find(|p| p.name == picture.preset);
+            let is_meant = |p: &&Preset| p.format == format && p.shape == Shape::Whole;
+            if preset.filter(is_meant).is_none() {
+                continue;
+            }
+            match original.compare(&folder.join(&picture.preset)) {
+                Ok((ssim, _)) => *likeness = Some(ssim),
+                Err(error) => println!("media: no likeness of {}: {error:#}", file.display()),
+            }
+        }
+        original.remove();
+    }
     found
 }
 
 fn rows(entries: &[Entry]) -> Vec<Row> {
     let count = |wanted: fn(&Entry) -> bool| entries.iter().filter(|e| wanted(e)).count() as f64;
     let most = |of: fn(&Entry) -> f64| entries.iter().map(of).fold(0.0, f64::max);
-    let least = entries.iter().flat_map(|e| e.likenesses.iter().flatten());
+    let honest = entries.iter().filter(|e| !e.name.starts_with(HOSTILE));
+    let least = honest.flat_map(|e| e.likenesses.iter().flatten());
     let least = least.copied().fold(1.0, f64::min);
     vec![
         Row::plain("media.files", entries.len() as f64, "files"),
@@ -135,12 +150,22 @@ fn rows(entries: &[Entry]) -> Vec<Row> {
         Row::plain("media.refused", count(Entry::is_refused), "files"),
         Row::plain("media.died", count(Entry::died), "files").at_most(0.0),
         Row::plain("media.ssim_least", least, "of 1").at_least(GOAL_SSIM),
+        Row::plain(
+            "media.clips_shown",
+            count(|e| e.is_clip() && e.outcome.code.is_none()),
+            "files",
+        ),
         Row::plain("media.cpu_most", most(|e| e.cost.cpu_ms), "ms"),
         Row::plain("media.memory_most", most(|e| e.cost.peak_mb), "MB").at_most(GOAL_PEAK_MB),
     ]
 }
 
 impl Entry {
+    fn is_clip(&self) -> bool {
+        let kind = self.outcome.kind.as_deref();
+        kind.is_some_and(|kind| kind.starts_with("video/"))
+    }
+
     fn is_refused(&self) -> bool {
         self.outcome.code.is_some() && !self.outcome.died
     }

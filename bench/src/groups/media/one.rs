@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, bail};
-use safelight_imaging::{Limits, SNIFF_BYTES, sniff};
+use safelight_imaging::{Limits, MediaType, SNIFF_BYTES, sniff};
 use safelight_model::preset::ALL;
 use safelight_service::processing::sandbox::{
     Pace, RenderReply, RenderTask, Sandbox, SandboxError, SandboxSettings,
@@ -15,6 +15,7 @@ use safelight_service::processing::sandbox::{
 use serde::{Deserialize, Serialize};
 
 use super::super::imaging::ours::CHILD;
+use super::clip;
 
 /// How this program is told to make the pictures of one file.
 pub const ONE: &str = "media-one";
@@ -27,7 +28,9 @@ pub struct Outcome {
     pub kind: Option<String>,
     /// Columns and rows, upright.
     pub size: Option<(u32, u32)>,
-    /// The pictures made of it.
+    /// How long it runs, if it is a clip.
+    pub duration_s: Option<f64>,
+    /// What was made of it.
     pub pictures: Vec<Picture>,
     /// Why there are none.
     pub code: Option<String>,
@@ -41,7 +44,7 @@ pub struct Outcome {
     pub cpu_ms: f64,
 }
 
-/// A picture, in a file of its preset's name.
+/// A picture, or what is played of a clip, in a file of its preset's name.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Picture {
     /// Its preset.
@@ -76,6 +79,7 @@ async fn make(file: &Path, folder: &Path) -> anyhow::Result<Outcome> {
     let sandbox = Sandbox::start(SandboxSettings {
         args: vec![OsString::from(CHILD)],
         processes: 1,
+        clips: Some(clip::settings()),
         ..SandboxSettings::own_program()
     })?;
     let cpu_us = Arc::new(AtomicU64::new(0));
@@ -87,10 +91,20 @@ async fn make(file: &Path, folder: &Path) -> anyhow::Result<Outcome> {
         exact: false,
         credit: false,
     };
+    let bytes = std::fs::read(file)?;
+    let kind = sniff(bytes.get(..SNIFF_BYTES).unwrap_or(&bytes));
     let metered = sandbox.serving("media", Pace::Brisk, cpu_us.clone());
-    let answer = metered.render_and_read(File::open(file)?.into(), task);
-    let mut outcome = match answer.await {
-        Ok(reply) => shown(&reply, folder)?,
+    let made = if kind.is_some_and(MediaType::is_clip) {
+        clip::make(&metered, File::open(file)?, folder).await?
+    } else {
+        let answer = metered.render_and_read(File::open(file)?.into(), task);
+        match answer.await {
+            Ok(reply) => Ok(shown(&reply, folder)?),
+            Err(error) => Err(error),
+        }
+    };
+    let mut outcome = match made {
+        Ok(outcome) => outcome,
         Err(error) if error.retryable() => return Err(error.into()),
         Err(error) => Outcome {
             code: Some(error.code().as_str().to_owned()),
@@ -100,14 +114,12 @@ async fn make(file: &Path, folder: &Path) -> anyhow::Result<Outcome> {
         },
     };
     sandbox.shutdown().await;
-    let bytes = std::fs::read(file)?;
-    let head = bytes.get(..SNIFF_BYTES).unwrap_or(&bytes);
-    outcome.kind = sniff(head).map(|kind| kind.mime().to_owned());
+    outcome.kind = kind.map(|kind| kind.mime().to_owned());
     outcome.cpu_ms = cpu_us.load(Ordering::SeqCst) as f64 / 1e3;
     Ok(outcome)
 }
 
-fn shown(reply: &RenderReply, folder: &Path) -> anyhow::Result<Outcome> {
+pub(super) fn shown(reply: &RenderReply, folder: &Path) -> anyhow::Result<Outcome> {
     let mut pictures = Vec::new();
     for made in &reply.renditions {
         std::fs::write(folder.join(made.preset.name), &made.bytes)?;

@@ -1,36 +1,51 @@
-//! The table, as Markdown.
+//! The tables, as Markdown: one of pictures, and one of clips.
 
 use std::fmt::Write as _;
 
-use safelight_model::preset::ALL;
+use safelight_model::preset::{ALL, OF_EVERY_CLIP, Preset};
 
 use super::Entry;
 
 /// A row for each file, numbered as the covers on the sheet are.
 pub fn markdown(entries: &[Entry]) -> String {
+    let numbered: Vec<(usize, &Entry)> = (1..).zip(entries).collect();
+    let (clips, pictures) = numbered.into_iter().partition(|(_, entry)| entry.is_clip());
+    format!(
+        "{}\n{}",
+        table(pictures, &ALL),
+        table(clips, &OF_EVERY_CLIP)
+    )
+}
+
+fn table(entries: Vec<(usize, &Entry)>, presets: &[Preset]) -> String {
     let mut out = String::from("| # | file | kind | outcome | size |");
-    let names = ALL.map(|preset| preset.name);
-    for name in names {
+    let names: Vec<&str> = presets.iter().map(|preset| preset.name).collect();
+    for name in &names {
         let _ = write!(out, " {name} | bytes | SSIM |");
     }
     out.push_str(" CPU ms | peak MB | tells |\n|");
     out.push_str(&"---|".repeat(5 + 3 * names.len() + 3));
     out.push('\n');
-    for (number, entry) in (1..).zip(entries) {
+    for (number, entry) in entries {
         let outcome = &entry.outcome;
         let kind = outcome.kind.as_deref().unwrap_or("unknown");
         let what = match &outcome.code {
             Some(code) => format!("`{code}`: {}", outcome.reason.replace('|', "/")),
             None => "shown".to_owned(),
         };
-        let size = outcome.size.map_or(String::new(), sides);
+        let mut size = outcome.size.map_or(String::new(), sides);
+        if let Some(seconds) = outcome.duration_s {
+            let _ = write!(size, ", {seconds:.1} s");
+        }
         let _ = write!(
             out,
             "| {number} | {} | {kind} | {what} | {size} |",
             entry.name
         );
-        for (at, name) in names.iter().enumerate() {
-            let Some(picture) = outcome.pictures.iter().find(|p| p.preset == *name) else {
+        for name in &names {
+            let made = outcome.pictures.iter().position(|p| p.preset == *name);
+            let Some((at, picture)) = made.and_then(|at| Some((at, outcome.pictures.get(at)?)))
+            else {
                 out.push_str(" | | |");
                 continue;
             };
@@ -88,10 +103,28 @@ mod tests {
             reason: "a | b".to_owned(),
             ..Outcome::default()
         };
+        let clip = Outcome {
+            kind: Some("video/mp4".to_owned()),
+            size: Some((6, 4)),
+            duration_s: Some(1.25),
+            ..Outcome::default()
+        };
         let likenesses = vec![Some(0.98765), None, Some(1.0)];
-        let table = markdown(&[entry(shown, likenesses), entry(refused, Vec::new())]);
-        let cells: Vec<usize> = table.lines().map(|l| l.matches('|').count()).collect();
-        assert_eq!(cells, [cells[0]; 4]);
-        assert!(table.contains("| 3x2 | 7 | 0.9877 |") && table.contains("`media_corrupt`: a / b"));
+        let entries = [
+            entry(shown, likenesses),
+            entry(clip, Vec::new()),
+            entry(refused, Vec::new()),
+        ];
+        let both = markdown(&entries);
+        let [pictures, clips] = both.split("\n\n").collect::<Vec<_>>()[..] else {
+            panic!("not two tables: {both}");
+        };
+        for (table, rows) in [(pictures, 2), (clips, 1)] {
+            let cells: Vec<usize> = table.lines().map(|l| l.matches('|').count()).collect();
+            assert_eq!(cells, vec![cells[0]; rows + 2]);
+        }
+        assert!(pictures.contains("| 3x2 | 7 | 0.9877 |"));
+        assert!(pictures.contains("| 3 | a.jpg | unknown | `media_corrupt`: a / b"));
+        assert!(clips.contains("| 2 | a.jpg | video/mp4 | shown | 6x4, 1.2 s |"));
     }
 }
