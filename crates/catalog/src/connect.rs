@@ -1,5 +1,6 @@
 //! Opening a catalog by its URL, and the two ways into it: read and write.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -90,6 +91,15 @@ pub struct Catalog {
     pools: Pools,
     time: TimeSource,
     bells: Bells,
+}
+
+/// The file of a catalog by its URL; `None` if it is none of SQLite.
+#[must_use]
+pub fn sqlite_file(url: &str) -> Option<PathBuf> {
+    let options = url
+        .starts_with("sqlite:")
+        .then(|| SqliteConnectOptions::from_str(url).ok());
+    Some(options??.get_filename().to_owned())
 }
 
 impl Catalog {

@@ -57,7 +57,7 @@ mod statistics;
 mod transaction;
 mod value;
 
-pub use connect::{Backend, Catalog, CatalogSettings, Reader, Schema, TimeSource};
+pub use connect::{Backend, Catalog, CatalogSettings, Reader, Schema, TimeSource, sqlite_file};
 pub use error::CatalogError;
 pub use migrate::SCHEMA_VERSION;
 pub use transaction::Tx;

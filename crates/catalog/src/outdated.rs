@@ -1,4 +1,4 @@
-//! Which pictures of a tenant are not there by the versions of presets that are gone by now.
+//! Pictures and clips of a tenant, and which pictures are not there by the versions of presets that are gone by now.
 
 use safelight_model::preset::Preset;
 
@@ -6,7 +6,7 @@ use crate::error::CatalogError;
 use crate::transaction::Tx;
 use crate::values;
 
-/// A picture, and what there is of it by one or two presets.
+/// A picture, and what there is of it by one or two presets; or a clip, of which there is nothing by them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     /// The blob.

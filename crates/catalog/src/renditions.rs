@@ -205,6 +205,58 @@ pub async fn fail_one(
     Ok(changed == 1)
 }
 
+/// Announces a rendition of a blob anew that failed, unless its original is damaged. `false` if it has not.
+///
+/// # Errors
+/// What the database says.
+pub async fn expect_again(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+    preset: &Preset,
+    at: Micros,
+) -> Result<bool, CatalogError> {
+    let changed = tx
+        .exec(
+            "UPDATE renditions SET state = 'pending', reason_code = NULL, reason_detail = NULL, updated_at = $3
+              WHERE tenant_id = $1 AND blob_id = $2 AND state = 'failed' AND reason_code <> $4
+                AND preset = $5 AND version = $6",
+            values![
+                tenant_id,
+                blob_id,
+                at,
+                Code::MediaCorrupt.as_str(),
+                preset.name,
+                i64::from(preset.version)
+            ],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Forgets the pieces of a clip that turns out to need none, as far as they are pending.
+///
+/// # Errors
+/// What the database says.
+pub async fn forget_pending_pieces(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+) -> Result<u64, CatalogError> {
+    let (playlist, media) = (HLS.label(), HLS_MEDIA.label());
+    tx.exec(
+        "DELETE FROM renditions
+          WHERE tenant_id = $1 AND blob_id = $2 AND preset IN ($3, $4) AND state = 'pending'",
+        values![
+            tenant_id,
+            blob_id,
+            variant::slot(&playlist),
+            variant::slot(&media)
+        ],
+    )
+    .await
+}
+
 /// Forgets renditions that are pending, of other versions than this one: those by numbers that are gone by no more, which nobody makes
 /// again.
 ///

@@ -221,6 +221,8 @@ pub const ALL: [Preset; 4] = [COVER, DISPLAY, LARGE, SQUARE];
 pub const OF_CLIP: [Preset; 2] = [COVER, POSTER];
 /// What `transcode` makes of a clip, in this order.
 pub const PLAYED: [Preset; 2] = [PREVIEW_CLIP, STREAM];
+/// What `transcode` makes of clips that run longer than [`HLS_FROM_S`], in this order.
+pub const PLAYED_OF_LONG: [Preset; 3] = [PREVIEW_CLIP, STREAM, HLS];
 /// What every clip has.
 pub const OF_EVERY_CLIP: [Preset; 4] = [COVER, POSTER, PREVIEW_CLIP, STREAM];
 

@@ -16,6 +16,7 @@ on_both!(
     storing_again_replaces,
     only_what_is_pending_fails,
     a_playlist_and_its_file_fail_together,
+    what_failed_is_expected_again_unless_it_is_damaged,
     many_store_and_fail_at_once,
     versions_and_blobs_are_apart,
 );
@@ -117,6 +118,33 @@ async fn only_what_is_pending_fails(f: Fixture) {
     let states: Vec<String> = of(&f, "b").await.into_iter().map(|r| r.state).collect();
     assert_eq!(states, ["ready", "failed"]);
     assert_eq!(fail(&f, "unknown").await, 0);
+}
+
+async fn what_failed_is_expected_again_unless_it_is_damaged(f: Fixture) {
+    let at = f.clock.now();
+    let again = async |preset: Preset| {
+        in_tx!(f.catalog, |tx| {
+            renditions::expect_again(tx, TENANT, "b", &preset, at).await
+        })
+        .unwrap()
+    };
+    assert!(!again(STREAM).await, "there is none");
+    expect(&f, "b", STREAM).await;
+    assert!(!again(STREAM).await, "it is expected");
+    assert_eq!(fail(&f, "b").await, 1);
+    assert!(!again(COVER).await, "another");
+    assert!(again(STREAM).await);
+    let [row] = &of(&f, "b").await[..] else {
+        panic!("not one row");
+    };
+    let reason = (&row.reason_code, &row.reason_detail);
+    assert_eq!((row.state.as_str(), reason), ("pending", (&None, &None)));
+    let damaged = (Code::MediaCorrupt, "why");
+    in_tx!(f.catalog, |tx| {
+        renditions::fail_one(tx, TENANT, "b", &STREAM, damaged, at).await
+    })
+    .unwrap();
+    assert!(!again(STREAM).await, "its original is damaged");
 }
 
 async fn a_playlist_and_its_file_fail_together(f: Fixture) {

@@ -6,6 +6,7 @@ pub mod get;
 pub mod key;
 pub mod list;
 pub mod migrate;
+pub mod open_present;
 pub mod openapi;
 pub mod rederive;
 pub mod serve;

@@ -1,26 +1,26 @@
-//! `safelight rederive`: has pictures made by the present versions of presets that are there by others only.
+//! `safelight rederive`: has pictures made by the present versions of presets that are there by others only, and clips given what there
+//! was not when they came.
 
 use std::process::ExitCode;
 
-use safelight_catalog::{SCHEMA_VERSION, Schema, keys};
-use safelight_model::preset::CHANGEABLE;
+use safelight_catalog::keys;
 use safelight_service::context::Context;
-use safelight_service::processing::rederive::{Found, Which, rederive};
+use safelight_service::processing::rederive::{Found, NAMES, Which, rederive};
 
-use super::doctor::at_hand;
+use super::open_present::open_present;
 use crate::commands::serve::ServerArgs;
 use crate::global::GlobalArgs;
 use crate::output;
-use crate::server::compose::{Shared, share};
+use crate::server::compose::Shared;
 use crate::server::presets;
 
 /// What `rederive` takes.
 #[derive(Debug, clap::Args)]
 pub struct RederiveArgs {
-    /// Only pictures that lack this preset: display or large. What else they lack is made with it
-    #[arg(long, value_name = "NAME", value_parser = CHANGEABLE.map(|p| p.name))]
+    /// Only what lacks this preset. What else a picture lacks is made with it
+    #[arg(long, value_name = "NAME", value_parser = NAMES)]
     preset: Option<String>,
-    /// Only pictures of this tenant
+    /// Only what is this tenant's
     #[arg(long, value_name = "ID")]
     tenant: Option<String>,
     #[command(flatten)]
@@ -30,13 +30,7 @@ pub struct RederiveArgs {
 /// Asks for them. The servers' workers make them, when nothing else is to be done.
 pub async fn run(args: RederiveArgs, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
     let settings = args.source.resolve(global)?;
-    let temporary = at_hand(&settings).await?;
-    let Shared { context, .. } = share(&settings, Schema::LeaveAsItIs, temporary).await?;
-    let version = context.catalog.schema_version().await?;
-    anyhow::ensure!(
-        version == SCHEMA_VERSION,
-        "the catalog has schema version {version}, and this program works with {SCHEMA_VERSION}: run `safelight migrate` first"
-    );
+    let Shared { context, .. } = open_present(&settings).await?;
     if let Some(tenant) = &args.tenant {
         let known = keys::tenants(&mut context.catalog.reader().await?.tx()).await?;
         anyhow::ensure!(known.contains(tenant), "there is no tenant {tenant}");
@@ -48,7 +42,11 @@ pub async fn run(args: RederiveArgs, global: &GlobalArgs) -> anyhow::Result<Exit
         preset: args.preset,
     };
     let found = rederive(&context, &which, |so_far| {
-        tracing::debug!(pictures = so_far.pictures, "looked at");
+        tracing::debug!(
+            pictures = so_far.pictures,
+            clips = so_far.clips,
+            "looked at"
+        );
     })
     .await?;
     context.catalog.close().await;
@@ -76,13 +74,14 @@ fn versions(context: &Context, tenant: Option<&str>) -> String {
 fn print(found: &Found) -> anyhow::Result<()> {
     let Found {
         pictures,
+        clips,
         ready,
         asked,
         waiting,
         failed,
     } = found;
     let mut text = format!(
-        "{pictures} pictures were looked at: {ready} are there by the present versions, {asked} were asked for now, {waiting} before.\n"
+        "{pictures} pictures and {clips} clips were looked at: {ready} are there by the present versions, {asked} were asked for now, {waiting} before.\n"
     );
     if *failed > 0 {
         text +=

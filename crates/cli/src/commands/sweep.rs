@@ -4,18 +4,18 @@ use std::process::ExitCode;
 
 use safelight_catalog::failed_removals::{self, FailedRemoval};
 use safelight_catalog::sweeps::{self, Finding, FindingKind};
-use safelight_catalog::{CatalogError, SCHEMA_VERSION, Schema, jobs};
+use safelight_catalog::{CatalogError, jobs};
 use safelight_model::clock::Micros;
 use safelight_service::context::Context;
 use safelight_service::retention::catalog_mark;
 use safelight_service::retention::sweep;
 use serde::Serialize;
 
-use super::doctor::at_hand;
+use super::open_present::open_present;
 use crate::commands::serve::ServerArgs;
 use crate::global::GlobalArgs;
 use crate::output;
-use crate::server::compose::{Shared, share};
+use crate::server::compose::Shared;
 
 /// Findings that are read at once.
 const PAGE: i64 = 500;
@@ -81,13 +81,7 @@ struct Shown {
 /// Sweeps.
 pub async fn run(args: SweepArgs, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
     let settings = args.source.resolve(global)?;
-    let temporary = at_hand(&settings).await?;
-    let Shared { mut context, .. } = share(&settings, Schema::LeaveAsItIs, temporary).await?;
-    let version = context.catalog.schema_version().await?;
-    anyhow::ensure!(
-        version == SCHEMA_VERSION,
-        "the catalog has schema version {version}, and this program works with {SCHEMA_VERSION}: run `safelight migrate` first"
-    );
+    let Shared { mut context, .. } = open_present(&settings).await?;
     let retried_removals = if args.retry_removals {
         retry_removals(&context).await?
     } else {

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use safelight_testkit::wait;
 use serde_json::{Value, json};
 
-use crate::http_clips::{probe, rendition};
+use crate::http_clips::{clip, probe, rendition};
 use crate::http_rig::{
-    Database, Rig, change, fetch, http, number, objects, on_both_databases, text,
+    Database, PATIENCE, Rig, change, fetch, http, number, objects, on_both_databases, photo, text,
 };
 use crate::media::tool;
+use crate::sweep::swept;
 
 on_both_databases!(
     a_long_clip_is_played_in_pieces,
     pieces_are_cut_of_a_stream_that_is_there,
+    clips_of_before_are_given_what_is_new,
 );
 
 /// How long the clip runs, in seconds, and how many pictures it has in each.
@@ -181,4 +184,75 @@ async fn pieces_are_cut_of_a_stream_that_is_there(database: Database) {
     assert_eq!(change(&catalog, again, vec![]).await, 1);
     rendition(&ann, &id, "stream").await;
     assert_eq!(number(&catalog, made_at).await, before);
+}
+
+/// What came before there were pieces and previews has none, until an operator asks for all of them.
+async fn clips_of_before_are_given_what_is_new(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let (long, short) = (
+        ann.upload(&long_clip()).await,
+        ann.upload(&clip("320x240", "testsrc")).await,
+    );
+    let photo = ann.upload(&photo(1)).await;
+    let catalog = rig.catalog().await;
+    let jobs = "SELECT COUNT(*) FROM jobs WHERE kind <> 'sweep'";
+    let at_rest = async || {
+        let done = wait::until(PATIENCE, async || number(&catalog, jobs).await == 0);
+        done.await.unwrap();
+    };
+    for id in [&long, &short, &photo] {
+        ann.ready(id).await;
+    }
+    at_rest().await;
+    let forgotten = "DELETE FROM renditions WHERE preset LIKE 'hls%' OR preset = 'preview_clip'";
+    assert_eq!(change(&catalog, forgotten, vec![]).await, 4);
+    let found = async |more: &[&str]| {
+        let args = [&["--json", "rederive"], more].concat();
+        let (status, said) = swept(&rig.server, &args).await;
+        assert_eq!(status, Some(0), "{said}");
+        let said: Value = serde_json::from_str(&said).unwrap();
+        ["pictures", "clips", "ready", "asked", "failed"].map(|key| said[key].as_i64().unwrap())
+    };
+    assert_eq!(found(&["--preset", "display"]).await, [1, 0, 1, 0, 0]);
+    assert_eq!(found(&["--preset", "hls"]).await, [0, 2, 1, 1, 0]);
+    let asset = rendition(&ann, &long, "hls").await;
+    let link = text(&asset["renditions"]["hls"]["url"]);
+    assert_eq!(pictures_of(link), SECONDS * RATE);
+    at_rest().await;
+    // Streams were there, and were not made anew.
+    let streams =
+        "SELECT COUNT(*) FROM events WHERE kind = 'rendition.ready' AND detail LIKE '%stream%'";
+    assert_eq!(number(&catalog, streams).await, 2);
+    assert_eq!(found(&[]).await, [1, 2, 1, 2, 0]);
+    at_rest().await;
+    for id in [&long, &short] {
+        let asset = rendition(&ann, id, "preview_clip").await;
+        assert_eq!(asset["renditions"]["preview_clip"]["state"], "ready");
+    }
+    assert_eq!(found(&[]).await, [1, 2, 3, 0, 0]);
+    // What took too long is tried again; what is damaged is not.
+    let fail = async |reason: &str| {
+        let sql = "UPDATE renditions SET state = 'failed', reason_code = $1 WHERE preset = 'preview_clip'";
+        assert_eq!(change(&catalog, sql, vec![reason.into()]).await, 2);
+    };
+    fail("decode_timeout").await;
+    assert_eq!(found(&["--preset", "preview_clip"]).await, [0, 2, 0, 2, 0]);
+    at_rest().await;
+    assert_eq!(found(&["--preset", "preview_clip"]).await, [0, 2, 2, 0, 0]);
+    // Of which nobody knows how long it runs is looked at: pieces are made of what needs them alone.
+    for sql in [
+        "DELETE FROM blob_metadata",
+        "DELETE FROM renditions WHERE preset LIKE 'hls%'",
+    ] {
+        assert!(change(&catalog, sql, vec![]).await >= 2);
+    }
+    assert_eq!(found(&["--preset", "hls"]).await, [0, 2, 0, 2, 0]);
+    at_rest().await;
+    let pieces = "SELECT COUNT(*) FROM renditions WHERE preset LIKE 'hls%' AND state = 'ready'";
+    assert_eq!(number(&catalog, pieces).await, 2);
+    let pending = "SELECT COUNT(*) FROM renditions WHERE state <> 'ready'";
+    assert_eq!(number(&catalog, pending).await, 0);
+    fail("media_corrupt").await;
+    assert_eq!(found(&["--preset", "preview_clip"]).await, [0, 2, 0, 0, 2]);
 }

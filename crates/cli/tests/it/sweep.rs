@@ -523,6 +523,21 @@ pub async fn long_ago(catalog: &safelight_catalog::Catalog) {
     .await;
 }
 
+#[test]
+fn a_wrong_path_is_said_to_be_one_and_nothing_is_made_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let wrong = dir.path().join("elsewhere");
+    for command in ["sweep", "rederive"] {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_safelight"));
+        let run = run.arg(command).arg("--data-dir").arg(&wrong).env_clear();
+        let output = run.current_dir(dir.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("there is no catalog at"), "{said}");
+        assert!(!wrong.exists(), "{command}");
+    }
+}
+
 /// Also of doubt: a copy that is never to be served can be looked at beside the running one.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_only_looks_leaves_no_trace() {

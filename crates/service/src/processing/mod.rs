@@ -14,6 +14,7 @@ pub mod inspect;
 mod not_made;
 pub mod read_metadata;
 pub mod rederive;
+mod rederive_clips;
 mod replace_lost;
 pub mod sandbox;
 mod store_rendition;

@@ -1,28 +1,39 @@
-//! Has pictures made by the present versions of presets that were made by others before: all of them at once, as backfill.
+//! Has pictures made by the present versions of presets that were made by others before, and clips given what there was not when they
+//! came: all of them at once, as backfill.
 //!
 //! Without it they are made when somebody asks for one. It is an operator's to ask for all, and not the janitor's: to
 //! decode all that there ever was takes a multiple of what arrives in a day, and most of it is never looked at again.
 //! Only what is missing is asked for, under a key of its own, so it can be broken off and begun again, and asking twice asks once.
 
 use safelight_catalog::outdated::{self, Picture};
-use safelight_catalog::{CatalogError, keys};
+use safelight_catalog::{CatalogError, Tx, keys};
 use safelight_imaging::MediaType;
 use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
-use safelight_model::preset::Preset;
+use safelight_model::preset::{self, Preset};
 
+use super::rederive_clips;
 use crate::context::{Context, Owner};
 use crate::queue::enqueue::enqueue_backfill;
 
-/// Pictures that are looked at, and asked for, in one transaction.
+/// Pictures and clips that are looked at, and asked for, in one transaction.
 const PAGE: i64 = 500;
 
-/// Of which pictures.
+/// The presets that it looks for: of pictures those that an operator can change, and what is played of clips.
+pub const NAMES: [&str; 5] = [
+    preset::DISPLAY.name,
+    preset::LARGE.name,
+    preset::PREVIEW_CLIP.name,
+    preset::STREAM.name,
+    preset::HLS.name,
+];
+
+/// Of which pictures and clips.
 #[derive(Clone, Debug, Default)]
 pub struct Which {
     /// Of this tenant; of all where there is none.
     pub tenant_id: Option<String>,
-    /// That lack this preset; any that changes where there is none.
+    /// That lack this preset; any of those of [`NAMES`] where there is none.
     pub preset: Option<String>,
 }
 
@@ -31,7 +42,9 @@ pub struct Which {
 pub struct Found {
     /// Pictures that were looked at.
     pub pictures: u64,
-    /// Of these, there by the present versions.
+    /// Clips that were looked at.
+    pub clips: u64,
+    /// Of both, there by the present versions.
     pub ready: u64,
     /// Asked for now.
     pub asked: u64,
@@ -41,9 +54,32 @@ pub struct Found {
     pub failed: u64,
 }
 
+/// What became of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is there.
+    Ready,
+    /// It was asked for.
+    Asked,
+    /// It had been asked for.
+    Waiting,
+    /// It cannot be made.
+    Failed,
+}
+
 impl Found {
+    fn count(&mut self, outcome: Outcome) {
+        *match outcome {
+            Outcome::Ready => &mut self.ready,
+            Outcome::Asked => &mut self.asked,
+            Outcome::Waiting => &mut self.waiting,
+            Outcome::Failed => &mut self.failed,
+        } += 1;
+    }
+
     fn add(&mut self, other: Self) {
         self.pictures += other.pictures;
+        self.clips += other.clips;
         self.ready += other.ready;
         self.asked += other.asked;
         self.waiting += other.waiting;
@@ -51,7 +87,7 @@ impl Found {
     }
 }
 
-/// Looks through the pictures, and asks for what is missing of them; `told` hears after every page what was found so far.
+/// Looks through pictures and clips, and asks for what is missing of them; `told` hears after every page what was found so far.
 ///
 /// # Errors
 /// What the catalog says. What was asked for until then is.
@@ -66,71 +102,109 @@ pub async fn rederive(
         None => keys::tenants(&mut context.catalog.reader().await?.tx()).await?,
     };
     for tenant_id in tenants {
-        let own = context.presets(&tenant_id).derived();
-        let is_meant = |p: &Preset| which.preset.as_ref().is_none_or(|name| name == p.name);
-        let mut meant = own.into_iter().filter(is_meant);
-        let Some(first) = meant.next() else {
-            continue;
-        };
-        let presets = [first, meant.next().unwrap_or(first)];
         let mut after = String::new();
+        let presets = Presets::of(context, &tenant_id, which.preset.as_deref());
         loop {
             let mut reader = context.catalog.reader().await?;
-            let page = outdated::page(&mut reader.tx(), &tenant_id, &after, &presets, PAGE).await?;
+            let (tx, of_pictures) = (&mut reader.tx(), &presets.of_pictures);
+            let page = outdated::page(tx, &tenant_id, &after, of_pictures, PAGE).await?;
             drop(reader);
             let Some(last) = page.last() else {
                 break;
             };
             after.clone_from(&last.blob_id);
-            found.add(ask(context, &tenant_id, presets, page).await?);
+            found.add(ask(context, &tenant_id, &presets, page).await?);
             told(&found);
         }
     }
     Ok(found)
 }
 
+/// The presets that are looked for.
+#[derive(Clone)]
+struct Presets {
+    /// One or two of pictures.
+    of_pictures: [Preset; 2],
+    /// Whether any of pictures is meant.
+    pictures: bool,
+    /// Whether any of clips is meant.
+    clips: bool,
+    /// The only one that is meant.
+    only: Option<String>,
+}
+
+impl Presets {
+    fn of(context: &Context, tenant_id: &str, only: Option<&str>) -> Self {
+        let own = context.presets(tenant_id).derived();
+        let named =
+            |presets: &[Preset], name: &str| presets.iter().find(|p| p.name == name).copied();
+        let one = only.and_then(|name| named(&own, name));
+        Self {
+            of_pictures: one.map_or(own, |one| [one, one]),
+            pictures: only.is_none() || one.is_some(),
+            clips: only.is_none_or(|name| named(&preset::PLAYED_OF_LONG, name).is_some()),
+            only: only.map(str::to_owned),
+        }
+    }
+}
+
 async fn ask(
     context: &Context,
     tenant_id: &str,
-    [one, other]: [Preset; 2],
+    presets: &Presets,
     page: Vec<Picture>,
 ) -> Result<Found, CatalogError> {
-    let wanted = if one == other { 1 } else { 2 };
-    let (asking, tenant_id) = (context.clone(), tenant_id.to_owned());
+    let (asking, presets) = (context.clone(), presets.clone());
+    let tenant_id = tenant_id.to_owned();
     context
         .catalog
         .write(move |tx| {
             Box::pin(async move {
                 let mut found = Found::default();
-                for picture in page {
-                    let media = picture.mime.as_deref().and_then(MediaType::of_mime);
-                    // Of a clip nothing is derived by these.
-                    if !media.is_some_and(MediaType::is_decodable) {
-                        continue;
-                    }
-                    found.pictures += 1;
-                    if picture.ready >= wanted {
-                        found.ready += 1;
-                        continue;
-                    }
-                    if picture.ready + picture.failed >= wanted {
-                        found.failed += 1;
-                        continue;
-                    }
+                for one in page {
+                    let media = one.mime.as_deref().and_then(MediaType::of_mime);
                     let owner = Owner {
                         tenant_id: tenant_id.clone(),
-                        owner_id: picture.owner_id,
+                        owner_id: one.owner_id.clone(),
                     };
-                    let mime = picture.mime.as_deref();
-                    let class = CostClass::of_picture(mime, picture.width, picture.height);
-                    let (kind, blob_id) = (JobKind::Derive, &picture.blob_id);
-                    match enqueue_backfill(tx, &asking, class, kind, &owner, blob_id).await? {
-                        true => found.asked += 1,
-                        false => found.waiting += 1,
+                    if presets.pictures && media.is_some_and(MediaType::is_decodable) {
+                        found.pictures += 1;
+                        found.count(ask_for_picture(tx, &asking, &owner, &presets, &one).await?);
+                    } else if presets.clips && media.is_some_and(MediaType::is_clip) {
+                        let (blob_id, only) = (&one.blob_id, presets.only.as_deref());
+                        let asked = rederive_clips::ask(tx, &asking, &owner, blob_id, only).await?;
+                        found.clips += u64::from(asked.is_some());
+                        asked.into_iter().for_each(|outcome| found.count(outcome));
                     }
                 }
                 Ok(found)
             })
         })
         .await
+}
+
+async fn ask_for_picture(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    owner: &Owner,
+    presets: &Presets,
+    picture: &Picture,
+) -> Result<Outcome, CatalogError> {
+    let [one, other] = presets.of_pictures;
+    let wanted = if one == other { 1 } else { 2 };
+    if picture.ready >= wanted {
+        return Ok(Outcome::Ready);
+    }
+    if picture.ready + picture.failed >= wanted {
+        return Ok(Outcome::Failed);
+    }
+    let mime = picture.mime.as_deref();
+    let class = CostClass::of_picture(mime, picture.width, picture.height);
+    let (kind, blob_id) = (JobKind::Derive, &picture.blob_id);
+    Ok(
+        match enqueue_backfill(tx, context, class, kind, owner, blob_id).await? {
+            true => Outcome::Asked,
+            false => Outcome::Waiting,
+        },
+    )
 }

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use safelight_catalog::blobs::Blob;
 use safelight_catalog::jobs::{self, Job};
 use safelight_catalog::renditions::{self, Rendition, Stored};
-use safelight_catalog::{CatalogError, assets, blobs};
+use safelight_catalog::{CatalogError, Tx, assets, blobs};
 use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
+use safelight_model::cost_class::CostClass;
+use safelight_model::job::JobKind;
 use safelight_model::limits::MAX_CLIP_PIXELS;
 use safelight_model::preset::{self, HLS, HLS_FROM_S, Preset};
 use safelight_model::variant::{self, HLS_MEDIA};
@@ -21,7 +23,8 @@ use super::not_made::not_made;
 use super::sandbox::{ClipFacts, Sandbox, SandboxError};
 use super::store_rendition::{CACHE_CONTROL, store_rendition, tell_of_failure, tell_of_rendition};
 use super::stream_pieces;
-use crate::context::Context;
+use crate::context::{Context, Owner};
+use crate::queue::enqueue::enqueue_costing;
 use crate::work::{JobError, Results, results};
 
 /// Runs the job up to its results.
@@ -42,7 +45,16 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
         .collect();
     let blob = blob.filter(|b| b.state == "live" && b.reason_code.is_none());
     let Some(blob) = blob.filter(|_| !wanted.is_empty()) else {
-        return Ok(results(|_| Box::pin(async { Ok(()) })));
+        let (context, job) = (context.clone(), job.clone());
+        return Ok(results(move |tx| {
+            Box::pin(async move {
+                let (tenant_id, blob_id) = (&job.tenant_id, &job.subject_id);
+                match blobs::hold(tx, tenant_id, blob_id).await? {
+                    Some(_) => ask_for_the_rest(tx, &context, &job, &wanted).await,
+                    None => Ok(()),
+                }
+            })
+        }));
     };
     let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
     let is_ready = |preset: &Preset| row_of(&known, preset).is_some_and(|r| r.state == "ready");
@@ -74,9 +86,31 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
                     tell_of_rendition(tx, &context, &holders, &one.preset.label()).await?;
                 }
             }
-            Ok(())
+            ask_for_the_rest(tx, &context, &job, &wanted).await
         })
     }))
+}
+
+/// Asks for what was expected while this job was under way, which was asked for in vain then, as there was this job.
+async fn ask_for_the_rest(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    job: &Job,
+    wanted: &[Preset],
+) -> Result<(), JobError> {
+    let known = renditions::of_blob(tx, &job.tenant_id, &job.subject_id).await?;
+    let is_new = |preset: &Preset| {
+        !wanted.contains(preset) && row_of(&known, preset).is_some_and(|r| r.state == "pending")
+    };
+    if preset::PLAYED_OF_LONG.iter().any(is_new) {
+        let owner = Owner {
+            tenant_id: job.tenant_id.clone(),
+            owner_id: job.owner_id.clone(),
+        };
+        let (class, kind) = (CostClass::Video, JobKind::Transcode);
+        enqueue_costing(tx, context, class, kind, &owner, &job.subject_id).await?;
+    }
+    Ok(())
 }
 
 /// The row of what is made by a preset, if there is one.
@@ -123,6 +157,11 @@ impl Clip<'_> {
             (None, None) => None,
         };
         let made = match stream {
+            // It was not known how long it runs when they were asked for.
+            Some((_, facts)) if facts.duration_s <= HLS_FROM_S => {
+                self.forget_pieces().await?;
+                return Ok(stored);
+            }
             Some(stream) => stream_pieces::make(self, stream).await,
             None => Err(JobError::Cancel {
                 code: Code::Internal,
@@ -270,6 +309,24 @@ impl Clip<'_> {
                             renditions::fail_one(tx, tenant_id, blob_id, &preset, why, now).await?;
                         }
                         tell_of_failure(tx, &context, tenant_id, blob_id, code).await?;
+                    }
+                    Ok::<_, CatalogError>(())
+                })
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Pieces were asked for of a clip that needs none.
+    async fn forget_pieces(&self) -> Result<(), JobError> {
+        let job = self.job.clone();
+        let catalog = &self.context.catalog;
+        catalog
+            .write(move |tx| {
+                Box::pin(async move {
+                    let (tenant_id, blob_id) = (&job.tenant_id, &job.subject_id);
+                    if jobs::hold(tx, &job).await? {
+                        renditions::forget_pending_pieces(tx, tenant_id, blob_id).await?;
                     }
                     Ok::<_, CatalogError>(())
                 })

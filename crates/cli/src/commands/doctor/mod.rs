@@ -20,6 +20,7 @@ use safelight_objects::{ObjectKey, PutOptions, Verdict, ownership};
 use safelight_service::context::Context;
 use safelight_service::processing::sandbox::{RenderTask, Sandbox};
 
+use crate::commands::open_present::sqlite_file;
 use crate::commands::serve::ServerArgs;
 use crate::global::GlobalArgs;
 use crate::output;
@@ -129,12 +130,8 @@ fn free_bytes(dir: &std::path::Path) -> anyhow::Result<u64> {
 /// A catalog that is there is looked at as it is: bringing it up to date is for `migrate` and `serve`. Where
 /// there is none yet, one is made.
 fn schema_at_hand(settings: &Resolved) -> Schema {
-    let file = settings
-        .text("catalog_url")
-        .strip_prefix("sqlite:")
-        .map(|path| path.trim_start_matches("//"));
-    match file {
-        Some(path) if !std::path::Path::new(path).exists() => Schema::BringUpToDate,
+    match sqlite_file(settings) {
+        Some(path) if !path.exists() => Schema::BringUpToDate,
         _ => Schema::LeaveAsItIs,
     }
 }
