@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use safelight_model::limits;
 use safelight_objects::{ObjectKey, ownership};
@@ -13,12 +12,10 @@ use safelight_testkit::wait;
 use serde_json::{Value, json};
 
 use crate::http_rig::{
-    Database, Rig, fetch, http, large_photo, on_both_databases, options, photo, text,
+    Database, PATIENCE, Rig, fetch, http, large_photo, on_both_databases, options, photo, text,
 };
 use crate::in_process::{InProcess, TENANT};
 use crate::sweep::{DAY, ended, found, put};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 on_both_databases!(
     a_damaged_original_is_found_and_not_given_out,
