@@ -32,7 +32,9 @@ mod settle;
 
 pub use claim::{claim, claim_next_of, heartbeat, hold, promote};
 pub use enqueue::{NewJob, enqueue};
-pub use look::{Depth, Outlook, dead, depth, find, is_leased, is_live, outlook, revive};
+pub use look::{
+    Depth, Outlook, dead, depth, find, is_leased, is_live, live_among, outlook, revive,
+};
 pub use rescue::{LOST_DETAIL, Rescue, expired, rescue};
 pub use settle::{bury, finish, reclass, retry, snooze, spent};
 

@@ -7,13 +7,18 @@ use safelight_catalog::uploads;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
+use crate::processing::backfill::PER_COMMIT;
 use crate::{insights, look_after, processing, retention};
 
 /// How often it looks.
 const ROUND: Duration = Duration::from_secs(15);
+/// How often it looks whether there is enough of backfill to do.
+const BACKFILL: Duration = Duration::from_secs(3);
 /// In which of its rounds it forgets private metadata. Policies change with a start, but servers with the policy before may still
 /// write what theirs keeps, and those of a version before may delete without it.
 const FORGETS_EVERY: u32 = 40;
+/// In which of its rounds it counts the jobs that there are, all of which are read for it.
+const COUNTS_EVERY: u32 = 4;
 /// Rows that are adopted in one transaction.
 const ADOPTED: i64 = 500;
 /// A version that knows no times for looking gave up a completion after so long.
@@ -28,6 +33,11 @@ pub async fn run(context: Context, stop: CancellationToken) {
             if rounds.is_multiple_of(FORGETS_EVERY) {
                 forget_private(&context).await;
             }
+            if rounds.is_multiple_of(COUNTS_EVERY)
+                && let Err(error) = insights::measure_queue::measure_queue(&context).await
+            {
+                tracing::warn!(%error, "the jobs that wait were not counted");
+            }
             rounds = rounds.wrapping_add(1);
             round(&context).await;
             tokio::select! {
@@ -36,7 +46,44 @@ pub async fn run(context: Context, stop: CancellationToken) {
             }
         }
     };
-    tokio::join!(looking, rounds);
+    tokio::join!(looking, rounds, backfill(&context, &stop));
+}
+
+/// Keeps so much asked for of what an upgrade has left to do that workers that have nothing else to do never wait for more.
+async fn backfill(context: &Context, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        let (mut pause, mut is_all) = (BACKFILL, true);
+        for (what, asked) in [
+            ("hashes", processing::hash_picture::schedule(context).await),
+            (
+                "avif",
+                processing::derive_alternatives::schedule(context).await,
+            ),
+            (
+                "metadata",
+                processing::read_metadata::schedule(context).await,
+            ),
+        ] {
+            match asked {
+                Ok(0) => {}
+                Ok(asked) => {
+                    tracing::debug!(what, asked, "asked for of what came before");
+                    is_all &= asked < PER_COMMIT;
+                }
+                Err(error) => {
+                    tracing::warn!(what, %error, "what came before was not looked for");
+                    pause = ROUND;
+                }
+            }
+        }
+        if !is_all {
+            continue;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
 }
 
 /// What policies do not keep, and what was told of bytes that are gone.
@@ -67,21 +114,6 @@ async fn round(context: &Context) {
     }
     if let Err(error) = retention::sweep::schedule(context).await {
         tracing::warn!(%error, "no sweep was asked for");
-    }
-    match processing::hash_picture::schedule(context).await {
-        Ok(0) => {}
-        Ok(asked) => tracing::debug!(asked, "pictures without a hash are to be given one"),
-        Err(error) => tracing::warn!(%error, "pictures without a hash were not looked for"),
-    }
-    match processing::derive_alternatives::schedule(context).await {
-        Ok(0) => {}
-        Ok(asked) => tracing::debug!(asked, "pictures without AVIF are to be given some"),
-        Err(error) => tracing::warn!(%error, "pictures without AVIF were not looked for"),
-    }
-    match processing::read_metadata::schedule(context).await {
-        Ok(0) => {}
-        Ok(asked) => tracing::debug!(asked, "files are to be read for what they tell"),
-        Err(error) => tracing::warn!(%error, "files that were not read were not looked for"),
     }
     match retention::clear_segments::clear_segments(context).await {
         Ok(0) => {}

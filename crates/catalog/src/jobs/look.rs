@@ -1,5 +1,8 @@
 //! What stands in the queue.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
 use safelight_model::clock::Micros;
 use safelight_model::cost_class::CostClass;
 use safelight_model::job::{JobKind, JobState};
@@ -8,6 +11,7 @@ use safelight_model::lane::{Lane, Waiting};
 use super::{COLUMN_COUNT, COLUMNS, Job, KNOWN_KINDS, NewJob, class, enqueue, kind, lane, read};
 use crate::error::CatalogError;
 use crate::transaction::Tx;
+use crate::value::Value;
 use crate::values;
 
 /// What there is to do of one class, by three looks at the ends of indexes.
@@ -109,6 +113,41 @@ pub async fn is_live(
     Ok(found.is_some())
 }
 
+/// Which of these unique keys are those of jobs that are to be done, or are being done.
+///
+/// # Errors
+/// What the database says.
+pub async fn live_among(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    unique_keys: &[String],
+) -> Result<BTreeSet<String>, CatalogError> {
+    let mut live = BTreeSet::new();
+    // So many at a time that few distinct statements are prepared, and none is too long.
+    for keys in unique_keys.chunks(KEYS_AT_ONCE) {
+        let last = keys.last().map_or("", String::as_str);
+        let padded = keys
+            .iter()
+            .map(String::as_str)
+            .chain(std::iter::repeat(last));
+        let mut values = vec![Value::from(tenant_id)];
+        values.extend(padded.take(KEYS_AT_ONCE).map(Value::from));
+        for row in tx.rows(&LIVE_AMONG, &values).await? {
+            live.insert(row.text(0)?);
+        }
+    }
+    Ok(live)
+}
+
+const KEYS_AT_ONCE: usize = 64;
+static LIVE_AMONG: LazyLock<String> = LazyLock::new(|| {
+    let places: Vec<String> = (2..KEYS_AT_ONCE + 2).map(|n| format!("${n}")).collect();
+    format!(
+        "SELECT unique_key FROM jobs WHERE tenant_id = $1 AND state <> 'dead' AND unique_key IN ({})",
+        places.join(", ")
+    )
+});
+
 /// One job and where it stands, if it is there: done jobs are not.
 ///
 /// # Errors
@@ -191,10 +230,14 @@ pub async fn revive(tx: &mut Tx<'_>, tenant_id: &str, job_id: &str) -> Result<bo
 pub struct Depth {
     /// The lane.
     pub lane: Lane,
+    /// What they cost.
+    pub class: CostClass,
     /// The state.
     pub state: JobState,
     /// How many.
     pub jobs: i64,
+    /// When the first of them became due, or will.
+    pub oldest: Micros,
 }
 
 /// How many jobs stand where. Reads all of them: for metrics, not for decisions.
@@ -204,7 +247,8 @@ pub struct Depth {
 pub async fn depth(tx: &mut Tx<'_>) -> Result<Vec<Depth>, CatalogError> {
     let rows = tx
         .rows(
-            "SELECT lane, state, COUNT(*) FROM jobs GROUP BY lane, state ORDER BY lane, state",
+            "SELECT lane, class, state, COUNT(*), MIN(run_at) FROM jobs
+              GROUP BY lane, class, state ORDER BY lane, class, state",
             &[],
         )
         .await?;
@@ -212,8 +256,10 @@ pub async fn depth(tx: &mut Tx<'_>) -> Result<Vec<Depth>, CatalogError> {
         .map(|row| {
             Ok(Depth {
                 lane: lane(row.text(0)?)?,
-                state: state(row.text(1)?)?,
-                jobs: row.int(2)?,
+                class: class(&row.text(1)?),
+                state: state(row.text(2)?)?,
+                jobs: row.int(3)?,
+                oldest: row.at(4)?,
             })
         })
         .collect()

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use safelight_catalog::jobs::{self, Job, NewJob, Rescue};
 use safelight_catalog::{Catalog, CatalogError};
+use safelight_model::clock::Clock as _;
 use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
 use safelight_model::ids;
@@ -397,8 +398,10 @@ async fn a_job_dies_after_its_last_attempt_and_can_be_revived(f: Fixture) {
         depth,
         [jobs::Depth {
             lane: Lane::Standard,
+            class: CostClass::Light,
             state: JobState::Queued,
-            jobs: 1
+            jobs: 1,
+            oldest: f.clock.now(),
         }]
     );
     let job = claim(&f.catalog, Lane::Standard, 1).await.remove(0);

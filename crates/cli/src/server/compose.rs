@@ -283,6 +283,7 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
             0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
         ])?
         .install_recorder()?;
+    insights::metric_help::describe();
     // Samples are folded together here; otherwise only a scrape would do it.
     let folded = metrics.clone();
     tokio::spawn(async move {

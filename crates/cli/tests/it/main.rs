@@ -8,6 +8,7 @@
 )]
 
 mod arrows;
+mod backfill;
 mod chaos;
 mod cut_links;
 mod damage;

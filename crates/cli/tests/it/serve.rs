@@ -57,6 +57,17 @@ async fn it_tells_how_it_is(database: Database) {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
     assert!(!metrics.contains(&asset_id), "ids would make a series each");
+    // What each of them means is said with it.
+    let families = metrics.lines().filter_map(|l| l.strip_prefix("# TYPE "));
+    for family in families.map(|l| l.split(' ').next().unwrap()) {
+        assert!(metrics.contains(&format!("# HELP {family} ")), "{family}");
+    }
+    let empty = "safelight_queue_jobs{lane=\"bulk\",class=\"video\",state=\"dead\"} 0\n";
+    let counted = wait::until(PATIENCE, async || {
+        let metrics = get("/metrics").await;
+        String::from_utf8_lossy(&metrics.body).contains(empty)
+    });
+    counted.await.unwrap();
     let served = get("/openapi.json").await.json();
     let printed = Command::new(env!("CARGO_BIN_EXE_safelight"))
         .arg("openapi")

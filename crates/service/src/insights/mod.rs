@@ -2,6 +2,8 @@
 
 pub mod cloud_event;
 pub mod follow;
+pub mod measure_queue;
+pub mod metric_help;
 pub mod prune_events;
 pub mod record;
 pub mod sequencer;

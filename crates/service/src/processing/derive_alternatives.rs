@@ -16,6 +16,7 @@ use safelight_model::job::JobKind;
 use safelight_model::preset::Preset;
 use safelight_model::{preset, variant};
 
+use super::backfill::{AT_ONCE, not_asked_for};
 use super::fetch_original::fetch_original;
 use super::not_made::not_made;
 use super::sandbox::{RenderTask, Sandbox};
@@ -24,8 +25,6 @@ use crate::context::{Context, Owner};
 use crate::queue::enqueue::enqueue_costing;
 use crate::work::{JobError, Results, results};
 
-/// So many wait at most that the janitor asked for.
-const AT_ONCE: i64 = 100;
 /// After so long it is looked again whether the visible renditions are there.
 const NOT_YET: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -48,6 +47,8 @@ pub async fn schedule(context: &Context) -> Result<usize, CatalogError> {
     }
     let mut reader = context.catalog.reader().await?;
     let found = alternatives::without_avif(&mut reader.tx(), AT_ONCE).await?;
+    let (tx, kind) = (&mut reader.tx(), JobKind::DeriveAvif);
+    let found = not_asked_for(tx, kind, found, |f| (&f.tenant_id, &f.blob_id)).await?;
     drop(reader);
     if found.is_empty() {
         return Ok(0);

@@ -12,6 +12,7 @@ use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
 use safelight_model::near::PictureHash;
 
+use super::backfill::{AT_ONCE, not_asked_for};
 use super::fetch_original::fetch_original;
 use super::not_made::once_more;
 use super::sandbox::{RenderTask, Sandbox};
@@ -19,9 +20,6 @@ use super::tell_best_frame::tell_best_frame;
 use crate::context::{Context, Owner};
 use crate::queue::enqueue::enqueue_costing;
 use crate::work::{JobError, Results, results};
-
-/// So many wait at most.
-const AT_ONCE: i64 = 100;
 
 /// Asks that pictures without a hash or scores be given them; how many were asked for that were not yet.
 ///
@@ -34,6 +32,8 @@ pub async fn schedule(context: &Context) -> Result<usize, CatalogError> {
     if found.is_empty() {
         found = near::unscored(&mut reader.tx(), AT_ONCE).await?;
     }
+    let (tx, kind) = (&mut reader.tx(), JobKind::Hash);
+    let found = not_asked_for(tx, kind, found, |f| (&f.tenant_id, &f.blob_id)).await?;
     drop(reader);
     if found.is_empty() {
         return Ok(0);

@@ -1,6 +1,7 @@
 //! What is done with originals: inspected once, then derived from. Bytes are decoded in the sandbox only.
 
 mod at_hand;
+pub(crate) mod backfill;
 pub mod clean_original;
 mod clip_pictures;
 mod conclude;

@@ -12,6 +12,7 @@ use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
 use safelight_model::limits;
 
+use super::backfill::{AT_ONCE, not_asked_for};
 use super::fetch_original::fetch_kinds;
 use super::file_metadata::{believed, kept, live_half};
 use super::not_made::once_more;
@@ -21,9 +22,6 @@ use crate::context::{Context, Owner};
 use crate::queue::enqueue::enqueue_costing;
 use crate::work::{JobError, Results, results};
 
-/// So many wait at most.
-const AT_ONCE: i64 = 100;
-
 /// Asks that files which nobody has read be read; how many were asked for that were not yet.
 ///
 /// # Errors
@@ -31,6 +29,8 @@ const AT_ONCE: i64 = 100;
 pub async fn schedule(context: &Context) -> Result<usize, CatalogError> {
     let mut reader = context.catalog.reader().await?;
     let found = file_metadata::unread(&mut reader.tx(), AT_ONCE).await?;
+    let (tx, kind) = (&mut reader.tx(), JobKind::ReadMetadata);
+    let found = not_asked_for(tx, kind, found, |f| (&f.tenant_id, &f.blob_id)).await?;
     drop(reader);
     if found.is_empty() {
         return Ok(0);

@@ -90,6 +90,25 @@ pub async fn is_asked_for(
     jobs::is_live(tx, tenant_id, &unique_key(kind, subject_id)).await
 }
 
+/// Of which of these `kind` is to be done, or is being done, and not only as backfill.
+///
+/// # Errors
+/// What the database says.
+pub async fn asked_for<'a>(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    kind: JobKind,
+    subjects: &[&'a str],
+) -> Result<Vec<&'a str>, CatalogError> {
+    let keys: Vec<String> = subjects.iter().map(|id| unique_key(kind, id)).collect();
+    let live = jobs::live_among(tx, tenant_id, &keys).await?;
+    let both = subjects.iter().zip(&keys);
+    Ok(both
+        .filter(|(_, key)| live.contains(*key))
+        .map(|(id, _)| *id)
+        .collect())
+}
+
 fn unique_key(kind: JobKind, subject_id: &str) -> String {
     format!("{}:{subject_id}", kind.as_str())
 }
