@@ -104,9 +104,14 @@ fn compare(
     (width, height): (u32, u32),
     is_still: bool,
 ) -> anyhow::Result<f64> {
+    // The first one says which moments are compared: all of the clip's with the still, and those of the stream.
+    let (first, second) = match is_still {
+        true => ("clip", "made"),
+        false => ("made", "clip"),
+    };
     let graph = format!(
         "[0:v]scale={width}:{height}:flags=lanczos,format=yuv420p[clip];[1:v]format=yuv420p[made];\
-         [clip][made]ssim=stats_file=-:shortest=1"
+         [{first}][{second}]ssim=stats_file=-:shortest=1"
     );
     let mut run = Command::new("ffmpeg");
     run.args(["-v", "error", "-i", text(clip)?]);
