@@ -141,4 +141,23 @@ mod tests {
         }
         assert_eq!(JobKind::parse("transmogrify"), None);
     }
+
+    #[test]
+    fn what_somebody_looks_at_goes_before_all_else() {
+        for (lane, kinds) in [
+            (Lane::Interactive, &[JobKind::Inspect, JobKind::Crop][..]),
+            (
+                Lane::Standard,
+                &[JobKind::Derive, JobKind::DeriveJpeg, JobKind::Clean],
+            ),
+        ] {
+            let waits = |kind: &JobKind| kind.lane() == lane;
+            let found: Vec<JobKind> = JobKind::ALL.into_iter().filter(waits).collect();
+            assert_eq!(found, kinds, "{lane:?}");
+        }
+        // What nobody waits for, however much of it there is.
+        for kind in [JobKind::DeriveAvif, JobKind::Transcode, JobKind::Hash] {
+            assert_eq!(kind.lane(), Lane::Bulk);
+        }
+    }
 }

@@ -73,6 +73,9 @@ async fn a_long_clip_is_played_in_pieces(database: Database) {
         shown["progress"],
         json!({ "renditions_ready": 5, "renditions_total": 5 })
     );
+    // What ffmpeg took is counted: a cover alone takes less than the tenth of a second that a minute of even so small a clip takes.
+    let took_us = number(&rig.catalog().await, "SELECT cpu_us FROM blobs").await;
+    assert!(took_us > 100_000, "{took_us}");
     let hls = &shown["renditions"]["hls"];
     assert_eq!(
         (&hls["state"], &hls["width"]),

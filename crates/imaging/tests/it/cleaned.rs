@@ -3,7 +3,7 @@
 use moxcms::ColorProfile;
 use png::{BitDepth, ColorType};
 use safelight_imaging::{ImagingError, Limits};
-use safelight_imaging::{Orientation, Segment, clean, encode_webp, header};
+use safelight_imaging::{Orientation, Segment, clean, encode_webp, header, read_metadata};
 use safelight_model::codes::Code;
 
 use crate::clip_writer::*;
@@ -289,6 +289,9 @@ fn heif_keeps_every_byte_of_the_picture_in_place() {
     ] {
         let input = private_heif(brand, coded, alpha);
         let out = checked(&input);
+        // The clip behind it is noticed, and is gone.
+        let has_clip = |file: &[u8]| read_metadata(file).unwrap().is_motion_photo;
+        assert_eq!((has_clip(&input), has_clip(&out)), (true, false));
         assert_eq!(out.len(), input.len() - b"trailer, secret".len());
         for word in [
             &b"Exif"[..],

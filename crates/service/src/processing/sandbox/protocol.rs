@@ -341,9 +341,15 @@ fn fuzz_task(outcome: &Outcome) -> TaskFrame {
     }
 }
 
-/// Reads bytes as a child's answer to a task, in the steps that the parent takes.
+/// Reads bytes as a child's answer to a task, in the steps that the parent takes; or as what ffprobe says of a clip.
 #[cfg(any(fuzzing, test))]
 pub fn fuzz_answer(bytes: &[u8]) {
+    if bytes.starts_with(b"{") {
+        if let Ok(facts) = super::clip_facts::read(bytes, 200_000_000) {
+            assert!(facts.width > 0 && facts.height > 0 && facts.duration_s >= 0.0);
+        }
+        return;
+    }
     let Some((head, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
         return;
     };
@@ -389,6 +395,9 @@ pub fn fuzz_answer(bytes: &[u8]) {
     }
 }
 
+#[cfg(any(fuzzing, test))]
+const CLIP_TO_FUZZ: &str = r#"{"streams":[{"index":0,"codec_type":"video","codec_name":"hevc","width":1920,"height":1080,"sample_aspect_ratio":"16:15","disposition":{"default":1,"attached_pic":0},"color_transfer":"arib-std-b67","color_primaries":"bt2020","side_data_list":[{},{"rotation":-90}]},{"index":1,"codec_type":"audio","codec_name":"aac","sample_fmt":"fltp"}],"format":{"duration":"1.5"}}"#;
+
 /// Answers as a child gives them: a refusal, metadata, and pictures.
 #[cfg(any(fuzzing, test))]
 pub fn answers_to_fuzz() -> Vec<Vec<u8>> {
@@ -432,8 +441,20 @@ pub fn answers_to_fuzz() -> Vec<Vec<u8>> {
         };
         frame(&answer).unwrap_or_default()
     });
-    framed
-        .into_iter()
-        .map(|answer| [answer, webp.clone(), jpeg.clone()].concat())
-        .collect()
+    let answers = framed.into_iter();
+    let answers = answers.map(|answer| [answer, webp.clone(), jpeg.clone()].concat());
+    answers.chain([CLIP_TO_FUZZ.as_bytes().to_vec()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fuzzing_begins_with_is_read() {
+        for answer in answers_to_fuzz() {
+            fuzz_answer(&answer);
+        }
+        assert!(super::super::clip_facts::read(CLIP_TO_FUZZ.as_bytes(), 200_000_000).is_ok());
+    }
 }
