@@ -3,7 +3,7 @@
 use png::{BitDepth, ColorType};
 use safelight_imaging::{ImagingError, Limits, header, render};
 use safelight_model::codes::Code;
-use safelight_model::preset::{ALL, COVER, Preset};
+use safelight_model::preset::{ALL, COVER, DISPLAY, LARGE, Preset};
 
 use crate::fixtures::*;
 
@@ -53,6 +53,49 @@ fn pixels_claimed() {
     let mut png = png((1, 1), ColorType::Grayscale, BitDepth::Eight, &[0], |_| ());
     png[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
     assert_eq!(code(&png, &ALL, &limits), Code::PixelLimitExceeded);
+}
+
+/// A gray JPEG of one lightness, each block of which takes two bits: as large a picture as one likes.
+fn flat_jpeg(width: u16, height: u16) -> Vec<u8> {
+    let blocks = usize::from(width).div_ceil(8) * usize::from(height).div_ceil(8);
+    let segment = |marker: u8, body: &[u8]| {
+        let length = u16::try_from(body.len() + 2).unwrap().to_be_bytes();
+        [&[0xff, marker][..], &length, body].concat()
+    };
+    let [high, low] = height.to_be_bytes();
+    let [wide, narrow] = width.to_be_bytes();
+    // One code of one bit: no difference to the block before, and nothing else in this one.
+    let mut codes = [0; 17];
+    codes[1] = 1;
+    let table = |class: u8| [&[class << 4][..], &codes[1..], &[0]].concat();
+    [
+        vec![0xff, 0xd8],
+        segment(0xdb, &[&[0][..], &[8; 64]].concat()),
+        segment(0xc0, &[8, high, low, wide, narrow, 1, 1, 0x11, 0]),
+        segment(0xc4, &table(0)),
+        segment(0xc4, &table(1)),
+        segment(0xda, &[1, 1, 0, 0, 63, 0]),
+        vec![0; (blocks * 2).div_ceil(8)],
+        vec![0xff, 0xd9],
+    ]
+    .concat()
+}
+
+#[test]
+fn two_hundred_megapixels_are_a_photo() {
+    let jpeg = flat_jpeg(16_000, 12_500);
+    let made = render(&jpeg, &[COVER, DISPLAY, LARGE], &Limits::default(), true).unwrap();
+    assert_eq!((made.width, made.height), (16_000, 12_500));
+    for rendition in &made.renditions {
+        let seen = seen(rendition);
+        let gray = [128, 128, 128, 255];
+        assert!(near(seen.at(seen.width / 2, seen.height / 2), gray, 2));
+    }
+    let beyond = flat_jpeg(16_000, 12_501);
+    assert_eq!(
+        code(&beyond, &ALL, &Limits::default()),
+        Code::PixelLimitExceeded
+    );
 }
 
 #[test]
