@@ -336,6 +336,34 @@ async fn without_ffmpeg_a_clip_is_kept(database: Database) {
     assert_eq!(ann.original(&id).await, original);
 }
 
+/// Ten bits of HEVC, as phones film by default, in a MOV.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_of_hevc_is_played_as_h264() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("clip.mov");
+    let source = "testsrc2=size=320x240:rate=30:duration=1";
+    let sound = "sine=frequency=440:duration=1";
+    let mut args = vec!["-v", "error", "-f", "lavfi", "-i", source];
+    args.extend(["-f", "lavfi", "-i", sound]);
+    args.extend(["-c:v", "libx265", "-x265-params", "log-level=error"]);
+    args.extend(["-pix_fmt", "yuv420p10le", "-tag:v", "hvc1", "-c:a", "aac"]);
+    let mut args: Vec<&std::ffi::OsStr> = args.into_iter().map(AsRef::as_ref).collect();
+    args.push(path.as_os_str());
+    tool("ffmpeg", &args);
+    assert_eq!(probe(&path)["streams"][0]["codec_name"], "hevc");
+    let rig = Rig::start(Database::Sqlite, &[]).await;
+    let ann = rig.owner("ann");
+    let id = ann.upload(&std::fs::read(&path).unwrap()).await;
+    let ready: Value = ann.ready(&id).await;
+    assert_eq!(ready["original"]["width"], 320, "{ready}");
+    let shown = rendition(&ann, &id, "stream").await;
+    let stream = fetch(&rig.http, text(&shown["renditions"]["stream"]["url"])).await;
+    assert_eq!(
+        plays(&stream.body, &dir.path().join("stream.mp4")),
+        (320, 240)
+    );
+}
+
 /// What ffmpeg shows of a clip, upright, where its picture is taken.
 fn reference(clip: &Path, scratch: &Path) -> PathBuf {
     let into = scratch.join("reference-of-clip.png");
