@@ -1,4 +1,4 @@
-//! One file for each command: its arguments and what it does.
+//! One file for each command: its arguments and what it does; and one for how several of them begin.
 
 pub mod completions;
 pub mod doctor;

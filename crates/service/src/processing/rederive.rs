@@ -3,7 +3,8 @@
 //!
 //! Without it they are made when somebody asks for one. It is an operator's to ask for all, and not the janitor's: to
 //! decode all that there ever was takes a multiple of what arrives in a day, and most of it is never looked at again.
-//! Only what is missing is asked for, under a key of its own, so it can be broken off and begun again, and asking twice asks once.
+//! Only what is missing is asked for, of pictures under a key of its own, so it can be broken off and begun again, and asking twice asks
+//! once.
 
 use safelight_catalog::outdated::{self, Picture};
 use safelight_catalog::{CatalogError, Tx, keys};
