@@ -30,7 +30,7 @@ mod plans;
 mod rescue;
 mod settle;
 
-pub use claim::{claim, claim_next_of, heartbeat, hold, promote};
+pub use claim::{claim, claim_next_of, heartbeat, hold, is_waited_for, promote};
 pub use enqueue::{NewJob, enqueue};
 pub use look::{
     Depth, Outlook, dead, depth, find, is_leased, is_live, live_among, outlook, revive,

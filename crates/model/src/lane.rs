@@ -64,9 +64,14 @@ pub const MAX_ATTEMPTS: i64 = 8;
 /// One step of an owner's turn. Larger jobs may take more than one.
 pub const TURN_STEP: i64 = 1_000;
 
+/// The turn of a job that goes before all that have one by [`next_turn`], and after those that were asked for earlier and go first too. Of a
+/// tenant one such waits or is being done at a time, so that who calls everything urgent passes others with one worker at most, and never with
+/// two in a row.
+pub const FIRST_TURN: i64 = -1;
+
 /// The turn of a job that joins its lane now.
 ///
-/// `lane_turn` is the smallest turn that waits in the lane (its virtual time), `owner_turn` the
+/// `lane_turn` is the smallest turn above zero that waits in the lane (its virtual time), `owner_turn` the
 /// largest that waits there for this owner. An owner with nothing waiting joins at the lane's
 /// present turn; every further job of his is one step later. In an empty lane turns begin anew.
 #[must_use]

@@ -9,7 +9,7 @@ use safelight_model::job::JobKind;
 use safelight_model::preset;
 
 use crate::context::{Context, Owner};
-use crate::queue::enqueue::enqueue_costing;
+use crate::queue::enqueue::enqueue_first;
 
 /// Has the square of `blob` made for `owner`, unless there is one, or one is being made. Of what was not inspected yet inspection makes it,
 /// and what cannot be shown has none, nor has a clip.
@@ -34,7 +34,7 @@ pub async fn want_square(
     }
     if renditions::expect(tx, tenant_id, blob_id, &preset::SQUARE, now).await? {
         let class = CostClass::of_picture(blob.mime.as_deref(), blob.width, blob.height);
-        enqueue_costing(tx, context, class, JobKind::Crop, owner, blob_id).await?;
+        enqueue_first(tx, context, class, JobKind::Crop, owner, blob_id).await?;
     }
     Ok(())
 }

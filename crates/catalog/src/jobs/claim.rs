@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
-use safelight_model::lane::Lane;
+use safelight_model::lane::{FIRST_TURN, Lane};
 
 use super::enqueue::turn;
 use super::{COLUMN_COUNT, COLUMNS, Job, KNOWN_KINDS, read, skip_locked};
@@ -20,7 +20,7 @@ const CLAIMED_AT_ONCE: usize = 64;
 /// Makes scheduled jobs due whose time has come, the earliest first; how many. Call it before a claim.
 ///
 /// Each joins its lane anew: after what its owner has waiting there, and never before the lane's
-/// present turn. So five hundred jobs that come back together after an outage do not pass others.
+/// present turn. So five hundred jobs that come back together after an outage do not pass others. What went first does so again.
 ///
 /// # Errors
 /// What the database says.
@@ -29,7 +29,7 @@ pub async fn promote(tx: &mut Tx<'_>) -> Result<usize, CatalogError> {
     let due = tx
         .rows(
             &format!(
-                "SELECT tenant_id, job_id, lane, owner_id, class FROM jobs WHERE state = 'scheduled' AND run_at <= $1 \
+                "SELECT tenant_id, job_id, lane, owner_id, class, turn FROM jobs WHERE state = 'scheduled' AND run_at <= $1 \
                  ORDER BY run_at, tenant_id, job_id LIMIT {PROMOTED_AT_ONCE} {}",
                 skip_locked(tx)
             ),
@@ -39,7 +39,8 @@ pub async fn promote(tx: &mut Tx<'_>) -> Result<usize, CatalogError> {
     for row in &due {
         let (tenant_id, job_id) = (row.text(0)?, row.text(1)?);
         let (lane, owner_id, class) = (row.text(2)?, row.text(3)?, row.text(4)?);
-        let turn = turn(tx, (&lane, &class), &tenant_id, &owner_id).await?;
+        let goes_first = row.int(5)? == FIRST_TURN;
+        let turn = turn(tx, (&lane, &class), &tenant_id, &owner_id, goes_first).await?;
         tx.exec(
             "UPDATE jobs SET state = 'queued', turn = $3, updated_at = $4 \
              WHERE tenant_id = $1 AND job_id = $2 AND state = 'scheduled'",
@@ -103,8 +104,22 @@ pub(super) fn claim_sql(limit: usize, skip_locked: &str) -> String {
     )
 }
 
-/// Leases the job of this kind that is done to the subject of `after` and is of its class, if it waits and nothing of that class
-/// waits in the interactive lane. For who has at hand what the job needs, since he has just done `after`.
+/// Whether a job of this class waits in the interactive lane.
+///
+/// # Errors
+/// What the database says.
+pub async fn is_waited_for(tx: &mut Tx<'_>, class: CostClass) -> Result<bool, CatalogError> {
+    let sql = format!("{WAITED_FOR} LIMIT 1");
+    let row = tx.row(&sql, values![class.as_str()]).await?;
+    Ok(row.is_some())
+}
+
+/// What waits in the interactive lane, of the class that is the first argument.
+const WAITED_FOR: &str = "SELECT 1 FROM jobs i WHERE i.state = 'queued' AND i.run_at >= 0 \
+     AND i.lane = 'interactive' AND i.class = $1";
+
+/// Leases the job of this kind that is done to the subject of `after`, if it waits and nothing of the class of `after` waits in the
+/// interactive lane. For who has at hand what the job needs, since he has just done `after`.
 ///
 /// # Errors
 /// What the database says.
@@ -119,19 +134,17 @@ pub async fn claim_next_of(
     let sql = format!(
         "UPDATE jobs SET state = 'leased', worker_id = $4, lease_until = $5, fence = fence + 1, \
          attempts = attempts + 1, updated_at = $6 \
-         WHERE tenant_id = $1 AND subject_id = $2 AND kind = $3 AND state = 'queued' AND class = $7 \
-         AND NOT EXISTS (SELECT 1 FROM jobs i WHERE i.state = 'queued' AND i.run_at >= 0 \
-         AND i.lane = '{}' AND i.class = $7) RETURNING {COLUMNS}",
-        Lane::Interactive.as_str()
+         WHERE tenant_id = $2 AND subject_id = $3 AND kind = $7 AND state = 'queued' \
+         AND NOT EXISTS ({WAITED_FOR}) RETURNING {COLUMNS}"
     );
     let args = values![
+        after.class.as_str(),
         &after.tenant_id,
         &after.subject_id,
-        kind.as_str(),
         worker_id,
         now.plus(lease),
         now,
-        after.class.as_str()
+        kind.as_str()
     ];
     tx.row(&sql, args).await?.as_ref().map(read).transpose()
 }

@@ -28,6 +28,8 @@ pub struct NewJob<'a> {
     pub subject_id: &'a str,
     /// Of the tenant's jobs that are not dead only one has this key.
     pub unique_key: &'a str,
+    /// Whether it goes before what waits beside it, unless something of its tenant does already.
+    pub goes_first: bool,
     /// When it becomes due; now if that has passed.
     pub run_at: Micros,
     /// The present moment, as [`Tx::now`] gave it.
@@ -47,11 +49,13 @@ pub async fn enqueue(tx: &mut Tx<'_>, job: &NewJob<'_>) -> Result<bool, CatalogE
             (job.lane.as_str(), job.class.as_str()),
             job.tenant_id,
             job.owner_id,
+            job.goes_first,
         )
         .await?;
         (JobState::Queued, turn, job.now)
     } else {
-        (JobState::Scheduled, 0, job.run_at)
+        let turn = if job.goes_first { lane::FIRST_TURN } else { 0 };
+        (JobState::Scheduled, turn, job.run_at)
     };
     let added = tx
         .exec(
@@ -82,13 +86,19 @@ pub async fn enqueue(tx: &mut Tx<'_>, job: &NewJob<'_>) -> Result<bool, CatalogE
     Ok(added)
 }
 
-/// The smallest turn that waits in a lane in a class, and the largest of an owner's. Not by MIN and MAX: without
+/// The smallest turn that waits in a lane in a class, but of those that go first, and the largest of an owner's. Not by MIN and MAX: without
 /// statistics PostgreSQL would read the whole lane for them.
 pub(super) const TURN_SQL: &str = "\
     SELECT (SELECT turn FROM jobs WHERE state = 'queued' AND job_id <> '' AND lane = $1 AND class = $4 \
-    ORDER BY turn LIMIT 1), \
+    AND turn > 0 ORDER BY turn LIMIT 1), \
     (SELECT turn FROM jobs WHERE state = 'queued' AND owner_id <> '' AND lane = $1 AND class = $4 \
     AND tenant_id = $2 AND owner_id = $3 ORDER BY turn DESC LIMIT 1)";
+/// Whether something of a tenant goes first there, or is being done that did. Few of all tenants' do.
+pub(super) const FIRST_SQL: &str = "\
+    SELECT 1 FROM jobs WHERE state = 'queued' AND job_id <> '' AND lane = $1 AND class = $2 \
+    AND turn = $4 AND tenant_id = $3 \
+    UNION ALL SELECT 1 FROM jobs WHERE state = 'leased' AND lease_until >= 0 AND lane = $1 AND class = $2 \
+    AND turn = $4 AND tenant_id = $3 LIMIT 1";
 
 /// The turn for a job of this owner that joins the lane and class now: two looks at the ends of an index, and
 /// no row that others wait for. Transactions that overlap may give the same turn twice, which is
@@ -98,12 +108,19 @@ pub(super) async fn turn(
     (lane, class): (&str, &str),
     tenant_id: &str,
     owner_id: &str,
+    goes_first: bool,
 ) -> Result<i64, CatalogError> {
+    if goes_first {
+        let args = values![lane, class, tenant_id, lane::FIRST_TURN];
+        if tx.row(FIRST_SQL, args).await?.is_none() {
+            return Ok(lane::FIRST_TURN);
+        }
+    }
     let args = values![lane, tenant_id, owner_id, class];
     let row = tx.row(TURN_SQL, args).await?;
-    let (lane_turn, owner_turn) = match row {
+    let (lane_turn, owner_last) = match row {
         Some(row) => (row.maybe_int(0)?, row.maybe_int(1)?),
         None => (None, None),
     };
-    Ok(lane::next_turn(lane_turn, owner_turn))
+    Ok(lane::next_turn(lane_turn, owner_last))
 }

@@ -210,6 +210,7 @@ pub async fn revive(tx: &mut Tx<'_>, tenant_id: &str, job_id: &str) -> Result<bo
         owner_id: &row.text(2)?,
         subject_id: &row.text(3)?,
         unique_key: &row.text(4)?,
+        goes_first: false,
         run_at: now,
         now,
     };

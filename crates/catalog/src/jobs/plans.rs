@@ -6,7 +6,7 @@ use safelight_model::cost_class::CostClass;
 use safelight_model::lane::Lane;
 
 use super::claim::{claim, claim_sql, promote};
-use super::enqueue::TURN_SQL;
+use super::enqueue::{FIRST_SQL, TURN_SQL};
 use super::look::{outlook, outlook_sql};
 use super::skip_locked;
 use crate::connect::Catalog;
@@ -56,19 +56,21 @@ async fn take_many(catalog: &Catalog) {
     }
 }
 
-/// What the planner says to the claim, to the turn of a new job, and to the outlook.
-async fn plans(catalog: &Catalog) -> [String; 3] {
+/// What the planner says to the claim, to the turn of a new job, to the outlook, and to what goes first.
+async fn plans(catalog: &Catalog) -> [String; 4] {
     catalog
         .write::<_, CatalogError, _>(move |tx| {
             Box::pin(async move {
                 let claim: Vec<Value> = values!["standard", "wrk_1", 1, 1, "light"].to_vec();
                 let turn: Vec<Value> = values!["standard", "ten_1", "owner_7", "light"].to_vec();
+                let first: Vec<Value> = values!["standard", "light", "ten_1", -1].to_vec();
                 let asked = [
                     (claim_sql(2, skip_locked(tx)), claim),
                     (TURN_SQL.to_owned(), turn),
                     (outlook_sql(CostClass::Light), Vec::new()),
+                    (FIRST_SQL.to_owned(), first),
                 ];
-                let mut plans = [String::new(), String::new(), String::new()];
+                let mut plans = [const { String::new() }; 4];
                 for (plan, (sql, args)) in plans.iter_mut().zip(&asked) {
                     *plan = explain::plan(tx, sql, args).await?;
                 }
@@ -84,13 +86,13 @@ async fn on_sqlite() {
     let (catalog, _directory) = explain::sqlite().await;
     fill(&catalog).await;
     take_many(&catalog).await;
-    let [claim, turn, outlook] = plans(&catalog).await;
+    let [claim, turn, outlook, first] = plans(&catalog).await;
     assert!(
         claim.contains("INDEX jobs_waiting (lane=? AND class=?)"),
         "{claim}"
     );
     assert!(
-        turn.contains("INDEX jobs_waiting (lane=? AND class=?)"),
+        turn.contains("INDEX jobs_waiting (lane=? AND class=? AND turn>?)"),
         "{turn}"
     );
     assert!(
@@ -105,7 +107,12 @@ async fn on_sqlite() {
         "{outlook}"
     );
     assert!(outlook.contains("INDEX jobs_scheduled"), "{outlook}");
-    let all = claim + &turn + &outlook;
+    assert!(
+        first.contains("INDEX jobs_waiting (lane=? AND class=? AND turn=?)")
+            && first.contains("INDEX jobs_leased"),
+        "{first}"
+    );
+    let all = claim + &turn + &outlook + &first;
     assert!(!all.contains("TEMP B-TREE FOR ORDER"), "{all}");
     let scans = all
         .lines()
@@ -123,13 +130,15 @@ async fn on_postgres() {
         if analyze {
             write(&catalog, "ANALYZE jobs").await;
         }
-        let [claim, turn, outlook] = plans(&catalog).await;
+        let [claim, turn, outlook, first] = plans(&catalog).await;
         assert!(claim.contains("Index Scan using jobs_waiting"), "{claim}");
         assert!(turn.contains("using jobs_waiting"), "{turn}");
         assert!(turn.contains("using jobs_by_owner"), "{turn}");
         assert_eq!(outlook.matches("using jobs_due").count(), 3, "{outlook}");
         assert!(outlook.contains("using jobs_scheduled"), "{outlook}");
-        let all = claim + &turn + &outlook;
+        assert!(first.contains("using jobs_waiting"), "{first}");
+        assert!(first.contains("jobs_leased"), "{first}");
+        let all = claim + &turn + &outlook + &first;
         assert!(!all.contains("Seq Scan") && !all.contains("Sort"), "{all}");
         // Every one of them stops after the first rows it finds.
         let limits = all.matches("->  Limit").count();

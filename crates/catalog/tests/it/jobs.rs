@@ -21,6 +21,7 @@ on_both!(
     one_living_job_for_a_unique_key,
     a_single_job_passes_another_owners_backlog,
     jobs_that_come_back_together_do_not_pass_others,
+    what_goes_first_does_so_again_and_one_of_a_tenant,
     a_later_job_waits_for_its_time,
     a_retry_waits_and_a_snooze_does_not_count,
     a_job_dies_after_its_last_attempt_and_can_be_revived,
@@ -58,6 +59,7 @@ async fn add_to(
             owner_id: &owner,
             subject_id: &key,
             unique_key: &key,
+            goes_first: false,
             run_at: now.plus(delay),
             now,
         };
@@ -308,6 +310,66 @@ async fn jobs_that_come_back_together_do_not_pass_others(f: Fixture) {
     assert!(next.iter().any(|job| job.owner_id == "b"), "{next:?}");
 }
 
+async fn add_first(f: &Fixture, owner: &'static str, key: &'static str) {
+    let job_id = f.id(ids::JOB);
+    let added = in_tx!(f.catalog, |tx| {
+        let now = tx.now().await?;
+        let job = NewJob {
+            tenant_id: TENANT,
+            job_id: &job_id,
+            kind: JobKind::Inspect,
+            lane: Lane::Interactive,
+            class: CostClass::Light,
+            owner_id: owner,
+            subject_id: key,
+            unique_key: key,
+            goes_first: true,
+            run_at: now,
+            now,
+        };
+        jobs::enqueue(tx, &job).await
+    });
+    assert!(added.unwrap());
+    // Ids of another moment are later ones.
+    f.clock.advance(Duration::from_millis(1));
+}
+
+async fn what_goes_first_does_so_again_and_one_of_a_tenant(f: Fixture) {
+    let lane = Lane::Interactive;
+    for n in 0..3 {
+        add(&f, lane, "a", &format!("a{n}"), Duration::ZERO).await;
+        f.clock.advance(Duration::from_millis(1));
+    }
+    add_first(&f, "b", "b0").await;
+    // Another of the tenant's stands where it would without that.
+    add_first(&f, "a", "a-second").await;
+    add(&f, lane, "c", "c0", Duration::ZERO).await;
+    let first = claim(&f.catalog, lane, 1).await.remove(0);
+    assert_eq!(first.subject_id, "b0");
+    // Nor is there a second while the first is being done.
+    add_first(&f, "d", "d0").await;
+    let held = first.clone();
+    let wait = Duration::from_secs(3);
+    in_tx!(f.catalog, |tx| jobs::retry(
+        tx,
+        &held,
+        wait,
+        Code::StoreUnavailable,
+        ""
+    )
+    .await)
+    .unwrap();
+    f.clock.advance(wait);
+    let again = claim(&f.catalog, lane, 1).await.remove(0);
+    assert_eq!(again.subject_id, "b0");
+    finish(&f.catalog, &again).await;
+    add_first(&f, "e", "e0").await;
+    let all = claim(&f.catalog, lane, 9).await;
+    let subjects: Vec<&str> = all.iter().map(|job| job.subject_id.as_str()).collect();
+    let expected = ["e0", "a0", "c0", "d0", "a1", "a2", "a-second"];
+    assert_eq!(subjects, expected);
+}
+
 async fn a_later_job_waits_for_its_time(f: Fixture) {
     add(&f, Lane::Bulk, "a", "later", Duration::from_secs(60)).await;
     assert!(claim(&f.catalog, Lane::Bulk, 1).await.is_empty());
@@ -435,6 +497,7 @@ async fn an_enqueue_is_part_of_its_transaction(f: Fixture) {
             owner_id: "a",
             subject_id: "s",
             unique_key: "k",
+            goes_first: false,
             run_at: now,
             now,
         };

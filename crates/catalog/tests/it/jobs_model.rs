@@ -202,6 +202,7 @@ async fn step(catalog: &Catalog, f: &Fixture, model: &mut Model, leases: &mut Ve
                     owner_id: &owner,
                     subject_id: "s",
                     unique_key: &key,
+                    goes_first: false,
                     run_at,
                     now,
                 };

@@ -12,6 +12,7 @@ on_both_databases!(
     bytes_that_are_there_get_one_when_they_are_for_a_profile,
     copies_that_are_kept_and_bytes_sent_unhashed_get_one,
     what_cannot_be_decoded_any_more_says_why,
+    a_profile_picture_is_looked_at_before_all_else,
 );
 
 async fn initiate(ann: &Caller, purpose: &str, file: &[u8], more: &[(&str, Value)]) -> Value {
@@ -94,6 +95,33 @@ async fn a_profile_picture_has_a_square_with_its_cover(database: Database) {
     let ready = ann.ready(&post).await;
     assert!(ready["renditions"]["square"].is_null(), "{ready}");
     assert_eq!(ready["progress"]["renditions_total"], 3);
+}
+
+async fn a_profile_picture_is_looked_at_before_all_else(database: Database) {
+    // Nobody works here: what waits stays where it is.
+    let rig = Rig::start(database, &["--roles", "api,store,delivery,janitor"]).await;
+    let (ann, ben) = (rig.owner("ann"), rig.owner("ben"));
+    let sent = [
+        (&ben, "post"),
+        (&ben, "post"),
+        (&ann, "post"),
+        (&ann, "profile"),
+        (&ann, "profile"),
+    ];
+    for (number, (owner, purpose)) in (1..).zip(sent) {
+        let file = photo(number);
+        let asset = initiate(owner, purpose, &file, &[]).await;
+        send(owner, &asset, &file).await;
+    }
+    let catalog = rig.catalog().await;
+    let order =
+        "SELECT owner_id, job_id, turn FROM jobs WHERE kind = 'inspect' ORDER BY turn, job_id";
+    let order = rows(&catalog, order).await;
+    let owners: Vec<String> = order.iter().map(|r| r.text(0).unwrap()).collect();
+    // The second one stands behind her other, so that nobody passes others by calling everything so.
+    assert_eq!(owners, ["ann", "ben", "ann", "ben", "ann"]);
+    assert!(order[0].int(2).unwrap() < 0 && order[1].int(2).unwrap() > 0);
+    assert!(order[0].text(1).unwrap() > order[2].text(1).unwrap());
 }
 
 async fn bytes_that_are_there_get_one_when_they_are_for_a_profile(database: Database) {

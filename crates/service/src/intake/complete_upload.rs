@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use safelight_api::uploads::UploadCompleted;
 use safelight_catalog::uploads::{self, PartChecksum, Upload, UploadState};
-use safelight_catalog::{CatalogError, appends, assets, blobs};
+use safelight_catalog::{CatalogError, appends, assets, blobs, captures};
 use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
 use safelight_model::duplicates::DedupScope;
@@ -19,6 +19,7 @@ use safelight_model::job::JobKind;
 use safelight_model::lifecycle::{Event, State};
 use safelight_model::look;
 use safelight_model::plan::{self, Transport};
+use safelight_model::preset;
 use safelight_objects::{CompleteError, ObjectKey, Part, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +29,7 @@ use super::read_upload::arrived;
 use super::sign_urls::{SignError, find, is_deleted};
 use super::tell_of_upload::tell_of_upload;
 use crate::context::{Context, Owner};
-use crate::queue::enqueue::enqueue_costing;
+use crate::queue::enqueue::{enqueue_costing, enqueue_first};
 
 /// Why an asset is expired whose bytes the store lost.
 pub(super) const LOST: &str = "the store lost the bytes that it had of this upload";
@@ -449,8 +450,13 @@ async fn commit(
                     owner_id: upload.owner_id.clone(),
                 };
                 tell_of_upload(tx, &context, &upload, "upload.completed", None).await?;
-                let kind = JobKind::Inspect;
-                enqueue_costing(tx, &context, class, kind, &owner, &blob_id).await?;
+                let (tenant_id, kind) = (&upload.tenant_id, JobKind::Inspect);
+                // What stands beside a name everywhere is waited for by all who see the name.
+                if captures::is_meant_for(tx, tenant_id, &blob_id, preset::PROFILE).await? {
+                    enqueue_first(tx, &context, class, kind, &owner, &blob_id).await?;
+                } else {
+                    enqueue_costing(tx, &context, class, kind, &owner, &blob_id).await?;
+                }
                 Ok(())
             })
         })

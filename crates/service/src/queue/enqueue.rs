@@ -9,6 +9,23 @@ use safelight_model::lane::Lane;
 
 use crate::context::{Context, Owner};
 
+/// Where a job waits.
+struct Place {
+    lane: Lane,
+    class: CostClass,
+    goes_first: bool,
+}
+
+impl From<(Lane, CostClass)> for Place {
+    fn from((lane, class): (Lane, CostClass)) -> Self {
+        Self {
+            lane,
+            class,
+            goes_first: false,
+        }
+    }
+}
+
 /// Where everything waits in a server that is to do without lanes: no worker is kept free from it.
 const ONE_LANE: (Lane, CostClass) = (Lane::Interactive, CostClass::Light);
 
@@ -26,6 +43,27 @@ pub async fn enqueue(
 ) -> Result<bool, CatalogError> {
     let place = (kind.lane(), CostClass::Light);
     add(tx, context, place, kind, owner, subject_id).await
+}
+
+/// As [`enqueue_costing`], before what waits there, one of a tenant's at a time: for what is to be seen everywhere at once.
+///
+/// # Errors
+/// What the database says.
+pub async fn enqueue_first(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    class: CostClass,
+    kind: JobKind,
+    owner: &Owner,
+    subject_id: &str,
+) -> Result<bool, CatalogError> {
+    let key = unique_key(kind, subject_id);
+    let place = Place {
+        lane: kind.lane(),
+        class,
+        goes_first: true,
+    };
+    add_as(tx, context, place, kind, owner, subject_id, &key).await
 }
 
 /// As [`enqueue`], in a lane of the caller's choice.
@@ -74,7 +112,16 @@ pub async fn enqueue_backfill(
 ) -> Result<bool, CatalogError> {
     let unique_key = format!("backfill:{}", unique_key(kind, subject_id));
     let place = (Lane::Bulk, class);
-    add_as(tx, context, place, kind, owner, subject_id, &unique_key).await
+    add_as(
+        tx,
+        context,
+        place.into(),
+        kind,
+        owner,
+        subject_id,
+        &unique_key,
+    )
+    .await
 }
 
 /// Whether `kind` is to be done to `subject_id`, or is being done, and not only as backfill.
@@ -122,33 +169,43 @@ async fn add(
     subject_id: &str,
 ) -> Result<bool, CatalogError> {
     let unique_key = unique_key(kind, subject_id);
-    add_as(tx, context, place, kind, owner, subject_id, &unique_key).await
+    add_as(
+        tx,
+        context,
+        place.into(),
+        kind,
+        owner,
+        subject_id,
+        &unique_key,
+    )
+    .await
 }
 
 async fn add_as(
     tx: &mut Tx<'_>,
     context: &Context,
-    place: (Lane, CostClass),
+    place: Place,
     kind: JobKind,
     owner: &Owner,
     subject_id: &str,
     unique_key: &str,
 ) -> Result<bool, CatalogError> {
     let now = tx.now().await?;
-    let (lane, class) = if context.settings.lanes {
+    let place = if context.settings.lanes {
         place
     } else {
-        ONE_LANE
+        ONE_LANE.into()
     };
     let job = NewJob {
         tenant_id: &owner.tenant_id,
         job_id: &context.fresh_id(ids::JOB),
         kind,
-        lane,
-        class,
+        lane: place.lane,
+        class: place.class,
         owner_id: &owner.owner_id,
         subject_id,
         unique_key,
+        goes_first: place.goes_first,
         run_at: now,
         now,
     };

@@ -134,6 +134,7 @@ impl Fixture {
                         owner_id: &owner,
                         subject_id: &subject,
                         unique_key: &unique_key,
+                        goes_first: false,
                         run_at: now,
                         now,
                     };
