@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_int};
 use std::ptr::NonNull;
+use std::sync::Once;
 
 use libde265_sys2 as sys;
 
@@ -166,6 +167,13 @@ struct Decoder(NonNull<sys::de265_decoder_context>);
 impl Decoder {
     /// Without threads: the library starts some only when it is asked to.
     fn start() -> Result<Self, ImagingError> {
+        // The library makes its tables for the first decoder and drops them with the last: a photo of 48 tiles would have them made
+        // 48 times, an eighth of its time. One count that nobody gives back keeps them.
+        static TABLES: Once = Once::new();
+        // SAFETY: no preconditions; what fails here fails again below.
+        TABLES.call_once(|| unsafe {
+            sys::de265_init();
+        });
         // SAFETY: no preconditions; null is checked.
         let decoder = NonNull::new(unsafe { sys::de265_new_decoder() })
             .map(Self)
