@@ -1,4 +1,4 @@
-//! Where a gain map is, in a JPEG and in HEIC.
+//! Where a gain map is, in a JPEG and in HEIF.
 
 use std::ops::Range;
 
@@ -29,7 +29,7 @@ pub(crate) fn find(
 ) -> Option<GainMap> {
     let found = match header.media {
         MediaType::Jpeg => in_jpeg(file, header, limits),
-        MediaType::Heic => in_heic(file, limits),
+        MediaType::Heic | MediaType::Avif => in_heif(file, limits),
         _ => None,
     }?;
     let is_gray = matches!(&found.picture, Picture::Packed(pixels) if pixels.kind == Kind::Gray);
@@ -146,7 +146,13 @@ fn of_apple(packet: &[u8], exif: Option<&[u8]>) -> Option<(Meaning, Option<[u8; 
     Some((apple::meaning(headroom)?, Some(apple::scale(headroom))))
 }
 
-fn in_heic(file: &[u8], limits: &Limits) -> Option<GainMap> {
+fn in_heif(file: &[u8], limits: &Limits) -> Option<GainMap> {
+    // Its lightness alone is decoded.
+    let read = |said: &[u8]| iso::read(said).filter(|meaning| !meaning.is_coloured());
+    if let Ok(Some(found)) = heif::decode_tone_map(file, LONG_EDGE, limits, read) {
+        let (meaning, (decoded, size)) = found;
+        return Some(of(decoded, size, meaning, None));
+    }
     let attached = heif::attached(file).ok()?;
     let mut packets = attached.xmp.iter().map(|packet| -> &[u8] { packet });
     let has_headroom = |packet: &[u8]| memchr::memmem::find(packet, b"HDRGainMap").is_some();

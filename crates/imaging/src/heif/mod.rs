@@ -28,7 +28,7 @@ mod sps;
 mod ycbcr;
 
 pub(crate) use attached::attached;
-pub(crate) use auxiliary::decode_auxiliary;
+pub(crate) use auxiliary::{decode_auxiliary, decode_tone_map};
 pub(crate) use clean_items::clean_items;
 pub(crate) use decode::decode;
 pub(crate) use picture::read;

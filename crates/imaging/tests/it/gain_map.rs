@@ -7,6 +7,7 @@ use crate::fixtures::*;
 use crate::gain_map_writer::*;
 use crate::heif_coded::*;
 use crate::heif_writer::{Item, heif};
+use crate::real_files::media;
 
 /// The SDR picture of `large`, and its gain map if it has one.
 fn pictures(file: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
@@ -133,6 +134,80 @@ fn of_heic_goes_with_large_too() {
         pictures(&heif(b"heic", &[scene(), map().turned(1)])).1,
         None
     );
+}
+
+#[test]
+fn of_iso_in_heif_goes_with_large() {
+    let told = |version: u8, meaning: &[u8]| Item::new(b"tmap", &[&[version], meaning].concat());
+    for (brand, scene, map) in [
+        (b"heic", HEVC_SCENE, HEVC_ALPHA),
+        (b"avif", AV1_SCENE, AV1_ALPHA),
+    ] {
+        let files = |told: Item| heif(brand, &[scene.item(), map.item(), told]);
+        let file = files(told(0, &iso_meaning()).refers(b"dimg", &[1, 2]));
+        let (base, map_jpeg) = pictures(&file);
+        let map_jpeg = map_jpeg.unwrap();
+        assert!(has(&map_jpeg, "hdrgm:GainMapMax=\"1.500000\""));
+        assert_eq!(gray_at(&map_jpeg, 0, 0).1, (96, 64));
+        let plain = pictures(&heif(brand, &[scene.item()])).0;
+        let shown = |jpeg: &[u8]| turbojpeg::decompress(jpeg, turbojpeg::PixelFormat::RGB).unwrap();
+        assert_eq!(shown(&base).pixels, shown(&plain).pixels);
+        // Of another picture, of itself, of a later version, of nothing, coloured, or cut off.
+        let mut coloured = iso_meaning();
+        coloured[4] |= 0x80;
+        for told in [
+            told(0, &iso_meaning()).refers(b"dimg", &[2, 1]),
+            told(0, &iso_meaning()).refers(b"dimg", &[1, 1]),
+            told(0, &iso_meaning()).refers(b"dimg", &[1, 3]),
+            told(0, &iso_meaning()).refers(b"dimg", &[1, 9]),
+            told(1, &iso_meaning()).refers(b"dimg", &[1, 2]),
+            told(0, &coloured).refers(b"dimg", &[1, 2]),
+            told(0, &iso_meaning()[..20]).refers(b"dimg", &[1, 2]),
+            told(0, &[iso_meaning(), vec![0; 2000]].concat()).refers(b"dimg", &[1, 2]),
+            told(0, &iso_meaning()),
+            Item::new(b"tmap", b"").refers(b"dimg", &[1, 2]),
+        ] {
+            assert_eq!(pictures(&files(told)).1, None);
+        }
+        // What is not understood hides neither another that is, nor Apple's.
+        let items = [
+            scene.item(),
+            map.item(),
+            told(0, &coloured).refers(b"dimg", &[1, 2]),
+            told(0, &iso_meaning()).refers(b"dimg", &[1, 2]),
+        ];
+        assert!(pictures(&heif(brand, &items)).1.is_some());
+        const URN: &str = "urn:com:apple:photo:2020:aux:hdrgainmap";
+        let items = [
+            scene.item(),
+            map.item().auxiliary(1, URN),
+            told(0, &coloured).refers(b"dimg", &[1, 2]),
+            Item::new(
+                b"mime",
+                b"<a><H:HDRGainMapHeadroom>4.0</H:HDRGainMapHeadroom></a>",
+            ),
+        ];
+        let (_, apples) = pictures(&heif(brand, &items));
+        assert!(has(&apples.unwrap(), "hdrgm:GainMapMax=\"2.000000\""));
+    }
+}
+
+#[test]
+fn of_a_real_heic_goes_with_large() {
+    let Some(media) = media() else { return };
+    let file = std::fs::read(media.join("heic/iphone13promax_12mp_orient6.heic")).unwrap();
+    let (base, map) = pictures(&file);
+    let map = map.unwrap();
+    let size = |jpeg: &[u8]| {
+        turbojpeg::read_header(jpeg)
+            .map(|h| (h.width, h.height))
+            .unwrap()
+    };
+    // Upright, as the photo is.
+    assert_eq!(size(&base), (1536, 2048));
+    let (width, height) = size(&map);
+    assert!(width * 4 == height * 3 && height >= 500, "{width} {height}");
+    assert!(has(&map, "hdrgm:GainMapMax") && !has(&map, "Exif"));
 }
 
 #[test]

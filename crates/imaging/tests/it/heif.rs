@@ -168,10 +168,22 @@ fn only_the_primary_item_is_shown() {
             HEVC_RED
                 .item()
                 .auxiliary(1, "urn:com:apple:photo:2020:aux:hdrgainmap"),
+            // Depth and a matte of who is in it, as portraits have them; and other pictures of a burst.
+            HEVC_RED.item().auxiliary(1, "urn:mpeg:hevc:2015:auxid:2"),
+            HEVC_RED
+                .item()
+                .auxiliary(1, "urn:com:apple:photo:2018:aux:portraiteffectsmatte"),
+            HEVC_RED.item(),
+            HEVC_RED.item(),
         ];
-        let seen = shown(&heif(brand, &items));
-        assert_eq!((seen.width, seen.height), (64, 96));
-        quarters(&seen, [BLUE, RED, YELLOW, GREEN]);
+        let file = heif(brand, &items);
+        // A sequence stands beside the items, and a motion photo's clip behind them.
+        let track = boxed(b"moov", &[&boxed(b"mvhd", &[&[0; 100]])]);
+        for behind in [Vec::new(), track, boxed(b"mpvd", &[b"a clip"])] {
+            let seen = shown(&[file.as_slice(), &behind].concat());
+            assert_eq!((seen.width, seen.height), (64, 96));
+            quarters(&seen, [BLUE, RED, YELLOW, GREEN]);
+        }
     }
 }
 

@@ -6,10 +6,10 @@ use safelight_imaging::encode_webp;
 
 use crate::clip_writer::{Track, clip};
 use crate::fixtures::*;
-use crate::gain_map_writer::{adobe, ultra_hdr};
+use crate::gain_map_writer::{adobe, iso_meaning, ultra_hdr};
 use crate::gif_writer::gif_seed;
 use crate::heif_coded::*;
-use crate::heif_writer::{boxed, grid, heif};
+use crate::heif_writer::{Item, boxed, grid, heif};
 use crate::raw_writer::raw_seed;
 
 /// Valid files of every kind, small, with metadata and profiles.
@@ -61,7 +61,14 @@ pub fn heif_seeds() -> Vec<Vec<u8>> {
         let items = std::iter::once(grid(2, 2, size, &[2, 3, 4, 5])).chain(tiles);
         heif(brand, &items.collect::<Vec<_>>())
     };
+    let brighter = |brand, coded: Coded, map: Coded| {
+        let told = [&[0], iso_meaning().as_slice()].concat();
+        let told = Item::new(b"tmap", &told).refers(b"dimg", &[1, 2]);
+        heif(brand, &[coded.item(), map.item(), told])
+    };
     vec![
+        brighter(b"heic", HEVC_SCENE, HEVC_ALPHA),
+        brighter(b"avif", AV1_SCENE, AV1_ALPHA),
         full(b"heic", HEVC_SCENE, HEVC_ALPHA),
         full(b"avif", AV1_SCENE, AV1_ALPHA),
         gridded(b"heic", HEVC_RED),
