@@ -102,9 +102,15 @@ impl MediaType {
             .find(|kind| kind.extension() == extension)
     }
 
-    /// Whether [`crate::read_metadata`] and [`crate::clean`] know this kind.
+    /// Whether [`crate::read_metadata`] knows this kind.
     #[must_use]
-    pub fn is_readable(self) -> bool {
+    pub fn has_metadata(self) -> bool {
+        self.is_cleanable() || matches!(self, Self::Tiff | Self::Dng)
+    }
+
+    /// Whether [`crate::clean`] knows this kind.
+    #[must_use]
+    pub fn is_cleanable(self) -> bool {
         match self {
             Self::Jpeg
             | Self::Png

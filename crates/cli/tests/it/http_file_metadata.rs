@@ -302,6 +302,14 @@ async fn what_phones_wrote() {
             true,
         ),
         (
+            "formats/nikon_z9_he_small.dng",
+            "ready",
+            json!("NIKON Z 9"),
+            json!("2025-08-10T19:02:53.27+03:00"),
+            Value::Null,
+            false,
+        ),
+        (
             "photos/motog9plus_empty_gps.jpg",
             "ready",
             json!("moto g(9) plus"),
@@ -327,4 +335,14 @@ async fn what_phones_wrote() {
         assert_eq!(times.iter().filter(|t| **t).count(), 1, "{name}: {shown}");
         assert_eq!(shown["location"].is_object(), has_place, "{name}: {shown}");
     }
+    // All of them are read later, too, as those that an older version left.
+    let catalog = rig.catalog().await;
+    let told = "SELECT COUNT(*) FROM blob_metadata";
+    let all = number(&catalog, told).await;
+    change(&catalog, "DELETE FROM blob_metadata", Vec::new()).await;
+    let unread = "UPDATE blobs SET metadata_sought_at = NULL";
+    change(&catalog, unread, Vec::new()).await;
+    wait::until(PATIENCE, async || number(&catalog, told).await == all)
+        .await
+        .unwrap();
 }

@@ -62,3 +62,50 @@ fn kinds_that_are_not_read() {
     let cut = read_metadata(b"\0\0\0\x14ftypisom\0\0\0\0mp41").map_err(|e| e.code());
     assert_eq!(cut, Err(Code::MediaCorrupt));
 }
+
+/// EXIF with Apple's maker note, in which these texts stand under these tags.
+fn apple_exif(texts: &[(u16, &str)]) -> Vec<u8> {
+    let entry = |tag: u16, kind: u16, count: usize, value: usize| {
+        let (count, value) = (count as u32, value as u32);
+        let head = [tag.to_be_bytes(), kind.to_be_bytes()].concat();
+        [
+            head,
+            count.to_be_bytes().to_vec(),
+            value.to_be_bytes().to_vec(),
+        ]
+        .concat()
+    };
+    let directory = |entries: &[Vec<u8>]| {
+        let count = (entries.len() as u16).to_be_bytes().to_vec();
+        [count, entries.concat(), vec![0; 4]].concat()
+    };
+    const NAME: &[u8] = b"Apple iOS\0\0\x01MM";
+    let mut at = NAME.len() + 2 + 12 * texts.len() + 4;
+    let (mut entries, mut behind) = (Vec::new(), Vec::new());
+    for (tag, text) in texts {
+        entries.push(entry(*tag, 2, text.len() + 1, at));
+        behind.extend([text.as_bytes(), &[0]].concat());
+        at += text.len() + 1;
+    }
+    let note = [NAME, &directory(&entries), &behind].concat();
+    let outer = directory(&[entry(0x8769, 4, 1, 26)]);
+    let inner = directory(&[entry(0x927c, 7, note.len(), 44)]);
+    [b"MM\0*\0\0\0\x08".to_vec(), outer, inner, note].concat()
+}
+
+#[test]
+fn what_apple_calls_pictures_of_a_burst_and_halves_of_a_live_photo() {
+    const BURST: &str = "3D1F8B0C-0A2B-4B63-9C1E-5E2D0F6A7B8C";
+    const LIVE: &str = "1745E022-9712-43C7-B024-F308EC6413CB";
+    let exif = |texts: &[(u16, &str)]| {
+        let body = [b"Exif\0\0".as_slice(), &apple_exif(texts)].concat();
+        read_metadata(&with_segment(&scene_jpeg(20, 10), 0xe1, &body)).unwrap()
+    };
+    let found = exif(&[(0x000b, BURST), (0x0011, LIVE)]);
+    assert_eq!(found.burst_id.as_deref(), Some(BURST));
+    assert_eq!(found.live_id.as_deref(), Some(LIVE));
+    let found = exif(&[(0x000b, BURST)]);
+    assert_eq!(found.burst_id.as_deref(), Some(BURST));
+    assert_eq!(found.live_id, None);
+    assert_eq!(exif(&[(0x0001, "15")]).burst_id, None);
+}

@@ -38,7 +38,7 @@ pub async fn grant_cleaned(
     let asset = asset_of(context, owner, asset_id).await?;
     let blob = asset.blob.as_ref().ok_or(GrantError::NotFound)?;
     let media = blob.mime.as_deref().and_then(MediaType::of_mime);
-    let Some(media) = media.filter(|media| media.is_readable()) else {
+    let Some(media) = media.filter(|media| media.is_cleanable()) else {
         let what = blob.mime.as_deref().unwrap_or("a file of unknown type");
         return Err(GrantError::NotCleanable(format!(
             "{what} cannot be cleaned"

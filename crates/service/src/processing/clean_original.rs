@@ -85,7 +85,7 @@ async fn make(
     };
     let media = blob.mime.as_deref().and_then(MediaType::of_mime);
     let media = media.ok_or_else(not_cleanable)?;
-    let fetched = fetch_kinds(context, blob, MediaType::is_readable).await?;
+    let fetched = fetch_kinds(context, blob, MediaType::is_cleanable).await?;
     let original = fetched.file.ok_or_else(not_cleanable)?;
     let again = original.try_clone().map_err(|e| disk_failed(&e))?;
     let cleaned = sandbox.clean(again).await;

@@ -70,11 +70,11 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
         return Ok(results(|_| Box::pin(async { Ok(()) })));
     };
     let media = blob.mime.as_deref().and_then(MediaType::of_mime);
-    let is_readable = media.is_some_and(MediaType::is_readable);
+    let has_metadata = media.is_some_and(MediaType::has_metadata);
     let (mut found, mut half) = (None, None);
     // What would tell nothing is not fetched.
-    if is_readable && blob.size_bytes <= limits::MAX_READ_BYTES {
-        let fetched = fetch_kinds(context, &blob, MediaType::is_readable).await?;
+    if has_metadata && blob.size_bytes <= limits::MAX_READ_BYTES {
+        let fetched = fetch_kinds(context, &blob, MediaType::has_metadata).await?;
         if let Some(file) = fetched.file {
             found = match sandbox.read_metadata(file).await {
                 Ok(said) => {

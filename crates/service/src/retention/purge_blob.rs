@@ -102,7 +102,7 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
         // Of one that was asked for only the row tells, and not of what kind it was to be.
         let is_half_made = |r: &Rendition| r.preset == preset::CLEANED && r.object_key.is_none();
         if made.iter().any(is_half_made) {
-            for media in MediaType::ALL.into_iter().filter(|m| m.is_readable()) {
+            for media in MediaType::ALL.into_iter().filter(|m| m.is_cleanable()) {
                 let key = ObjectKey::cleaned(tenant_id, blob_id, media.extension());
                 keys.push(key.map_err(unreadable)?);
             }
