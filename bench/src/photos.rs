@@ -1,7 +1,9 @@
 //! Photos that no other is equal to, without taking each.
 
 use std::path::Path;
+use std::process::Command;
 
+use anyhow::{Context as _, ensure};
 use safelight_testkit::camera::{Burst, shoot};
 use sha2::{Digest as _, Sha256};
 
@@ -15,34 +17,54 @@ pub struct Photos {
     frames: Vec<(Vec<u8>, Sha256)>,
 }
 
-/// Of a clip: what a phone takes in six seconds of 4K.
-const CLIP_BYTES: usize = 48 << 20;
+/// Of so many clips one is of 4K.
+const CLIPS_PER_4K: u64 = 5;
+/// Size, length in seconds and bit rate of clips, as phones take them: of 4K, and others.
+const CLIPS: [(&str, &str, &str); 2] = [("3840x2160", "3", "50M"), ("1920x1080", "6", "17M")];
+/// The beginning of a box that says nothing, of so many bytes with its tail.
+const FREE_BOX: &[u8; 8] = b"\0\0\0\x10free";
 
-/// Files of a clip's size and kind, of which no two are equal. Nothing can be decoded of them.
+/// Clips of H.264 and AAC with the index at the end, of which no two are equal.
 pub struct Clips {
-    bytes: Vec<u8>,
-    hash: Sha256,
+    kinds: Vec<(Vec<u8>, Sha256)>,
 }
 
 impl Clips {
-    /// Makes what all have in common.
-    pub fn make() -> Self {
-        let mut bytes = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom".to_vec();
-        let mdat = u32::try_from(CLIP_BYTES - bytes.len()).unwrap_or(u32::MAX);
-        bytes.extend_from_slice(&mdat.to_be_bytes());
-        bytes.extend_from_slice(b"mdat");
-        bytes.resize(CLIP_BYTES - TAIL_BYTES, 0x5a);
-        let hash = Sha256::new().chain_update(&bytes);
-        Self { bytes, hash }
+    /// Makes one of each kind with ffmpeg; `dir` holds it for a moment.
+    pub fn make(dir: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        let mut kinds = Vec::new();
+        for (size, seconds, rate) in CLIPS {
+            let path = dir.join(size).with_extension("mp4");
+            let picture = format!("testsrc2=size={size}:rate=30,noise=alls=20:allf=t");
+            let made = Command::new("ffmpeg")
+                .args(["-v", "error", "-y", "-f", "lavfi", "-i", &picture])
+                .args(["-f", "lavfi", "-i", "sine=frequency=440"])
+                .args(["-t", seconds, "-c:v", "libx264", "-preset", "ultrafast"])
+                .args(["-pix_fmt", "yuv420p", "-b:v", rate, "-maxrate", rate])
+                .args(["-bufsize", rate, "-c:a", "aac"])
+                .arg(&path)
+                .status()
+                .context("ffmpeg (Debian package of the same name)")?;
+            ensure!(made.success(), "ffmpeg could make no clip of {size}");
+            let mut bytes = std::fs::read(&path)?;
+            bytes.extend_from_slice(FREE_BOX);
+            let hash = Sha256::new().chain_update(&bytes);
+            kinds.push((bytes, hash));
+        }
+        std::fs::remove_dir_all(dir)?;
+        Ok(Self { kinds })
     }
 
     /// The clip with this number.
     pub fn clip(&self, number: u64) -> Photo<'_> {
+        let kind = usize::from(!number.is_multiple_of(CLIPS_PER_4K));
+        let (frame, hash) = &self.kinds[kind];
         let tail = number.to_be_bytes();
         Photo {
-            frame: &self.bytes,
+            frame,
             tail,
-            sha256: hex::encode(self.hash.clone().chain_update(tail).finalize()),
+            sha256: hex::encode(hash.clone().chain_update(tail).finalize()),
             mime: "video/mp4",
         }
     }

@@ -51,10 +51,10 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         Err(_) => PHOTOS,
     };
     ensure!(photos >= LEAST_PHOTOS, "PHOTOS is {LEAST_PHOTOS} or more");
-    println!("lanes: taking photos");
+    println!("lanes: taking photos and clips");
     let load = Load {
         photos: Photos::take(&bench.scratch.join("camera"))?,
-        clips: Clips::make(),
+        clips: Clips::make(&bench.scratch.join("clips"))?,
         count: photos,
         clip_count: photos.div_ceil(PHOTOS_PER_CLIP),
         span: PER_PHOTO.saturating_mul(u32::try_from(photos)?),
@@ -75,6 +75,8 @@ struct Measured {
     cpu_us: u64,
     /// Of everything that was neither the server nor this program.
     other_us: u64,
+    /// Light jobs at once.
+    workers: f64,
     /// From the first arrival until everything was done. Not from the last: what slows a phone down delays that.
     all_done: Duration,
 }
@@ -122,6 +124,7 @@ async fn measure(bench: &Bench, load: &Load, lanes: bool) -> anyhow::Result<Meas
         singles: singles.viewable,
         cpu_us: used.trees.iter().sum(),
         other_us: used.others(),
+        workers: workers.parse().context("WORKERS is a number")?,
         all_done,
     })
 }
@@ -189,9 +192,14 @@ fn rows(load: &Load, mut with: Measured, mut without: Measured) -> Vec<Row> {
                 &mut without.tally.import.viewable,
             ),
             (
-                "clip.settled",
-                &mut with.tally.clips,
-                &mut without.tally.clips,
+                "clip.viewable",
+                &mut with.tally.clips.viewable,
+                &mut without.tally.clips.viewable,
+            ),
+            (
+                "clip.streamed",
+                &mut with.tally.clips.derived,
+                &mut without.tally.clips.derived,
             ),
             (
                 "many.derived",
@@ -213,9 +221,9 @@ fn rows(load: &Load, mut with: Measured, mut without: Measured) -> Vec<Row> {
         Row::plain(format!("lanes.{name}"), with, unit).against(PEER, without)
     };
     let (order, other) = (with.tally.order, without.tally.order);
-    // Backfill has a turn now and then, so that it does not stand still for ever.
+    // Backfill has a turn now and then, so that it does not stand still for ever; and what had begun before steps back, and ends late.
     let took = with.all_done;
-    let turns_of_bulk = took.div_duration_f64(starvation_guard(Lane::Bulk)).floor();
+    let turns_of_bulk = took.div_duration_f64(starvation_guard(Lane::Bulk)).floor() + with.workers;
     rows.extend([
         plain(
             "order.derived_before_covers",

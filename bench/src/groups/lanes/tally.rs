@@ -1,6 +1,6 @@
 //! What the catalog says became of the load, and when.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -38,8 +38,8 @@ pub struct Tally {
     pub many: Times,
     /// Photos of one who imported.
     pub import: Times,
-    /// Clips, until it was said that they are no clips.
-    pub clips: Vec<Duration>,
+    /// Clips.
+    pub clips: Times,
     /// In which order.
     pub order: Order,
 }
@@ -56,7 +56,7 @@ pub async fn work_left(tx: &mut Tx<'_>) -> anyhow::Result<i64> {
 /// A picture's way.
 struct Way {
     whole: Micros,
-    /// When it could be seen, or was found to be nothing to be seen.
+    /// When it could be seen.
     viewable: Micros,
     is_ready: bool,
     derived: Micros,
@@ -86,21 +86,24 @@ pub async fn tally(catalog: &Catalog, sent: &[Arrived]) -> anyhow::Result<Tally>
     let hashed: Result<Vec<Micros>, _> = hashed.iter().map(|row| row.at(0)).collect();
     let hashed = hashed?;
 
+    // Clips are not waited for by photos, nor wait for them.
+    let clips = sent.iter().filter(|one| one.kind == Kind::Clip);
+    let clips: HashSet<&str> = clips.map(|one| one.asset_id.as_str()).collect();
+    let photos = ways.iter().filter(|(id, _)| !clips.contains(id.as_str()));
+    let photos: Vec<&Way> = photos.map(|(_, way)| way).collect();
+
     let mut tally = Tally {
         many: Times::default(),
         import: Times::default(),
-        clips: Vec::new(),
-        order: order(&ways.values().collect::<Vec<_>>(), &hashed),
+        clips: Times::default(),
+        order: order(&photos, &hashed),
     };
     for one in sent {
         let way = ways.get(&one.asset_id).context("an asset")?;
         let times = match one.kind {
             Kind::Many => &mut tally.many,
             Kind::Import => &mut tally.import,
-            Kind::Clip => {
-                tally.clips.push(way.viewable.since(one.last_byte));
-                continue;
-            }
+            Kind::Clip => &mut tally.clips,
         };
         anyhow::ensure!(way.is_ready, "{} cannot be seen", one.asset_id);
         times.viewable.push(way.viewable.since(one.last_byte));
@@ -110,8 +113,6 @@ pub async fn tally(catalog: &Catalog, sent: &[Arrived]) -> anyhow::Result<Tally>
 }
 
 fn order(ways: &[&Way], hashed: &[Micros]) -> Order {
-    // Clips are read for long, and have nothing to be seen.
-    let ways: Vec<&Way> = ways.iter().copied().filter(|w| w.is_ready).collect();
     let waited_for_a_cover = |at: Micros| {
         ways.iter()
             .any(|w| w.whole.plus(LATER) < at && at < w.viewable)

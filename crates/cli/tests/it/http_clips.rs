@@ -7,7 +7,7 @@ use safelight_testkit::{media, wait};
 use serde_json::{Value, json};
 
 use crate::http_rig::{
-    Caller, Database, PATIENCE, Rig, change, fetch, objects, on_both_databases, text,
+    Caller, Database, PATIENCE, Rig, change, fetch, number, objects, on_both_databases, photo, text,
 };
 use crate::media::{gallery, tool, upright, ways_of};
 
@@ -361,6 +361,44 @@ async fn a_clip_of_hevc_is_played_as_h264() {
     assert_eq!(
         plays(&stream.body, &dir.path().join("stream.mp4")),
         (320, 240)
+    );
+}
+
+/// While a clip of 4K is made into what is played, which takes as long as it runs, photos are seen and derived from.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_4k_clip_holds_up_no_photo() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("clip.mp4");
+    let source = "testsrc2=size=3840x2160:rate=30:duration=3,noise=alls=20:allf=t";
+    let mut args = vec!["-v", "error", "-f", "lavfi", "-i", source];
+    args.extend(["-f", "lavfi", "-i", "sine=frequency=440:duration=3"]);
+    args.extend(["-c:v", "libx264", "-preset", "ultrafast", "-b:v", "50M"]);
+    args.extend(["-pix_fmt", "yuv420p", "-c:a", "aac"]);
+    let mut args: Vec<&std::ffi::OsStr> = args.into_iter().map(AsRef::as_ref).collect();
+    args.push(path.as_os_str());
+    tool("ffmpeg", &args);
+    let workers = ["--workers", "1", "--video-workers", "1"];
+    let rig = Rig::start(Database::Sqlite, &workers).await;
+    let (ann, ben) = (rig.owner("ann"), rig.owner("ben"));
+    let id = ben.upload(&std::fs::read(&path).unwrap()).await;
+    let seen = wait::until(PATIENCE, async || ben.asset(&id).await["state"] == "ready");
+    seen.await.unwrap();
+    let catalog = rig.catalog().await;
+    let begun = "SELECT COUNT(*) FROM jobs WHERE kind = 'transcode' AND state = 'leased'";
+    let seen = wait::until(PATIENCE, async || number(&catalog, begun).await == 1);
+    seen.await.unwrap();
+    for number in 1..=2 {
+        let ready = ann.ready(&ann.upload(&photo(number)).await).await;
+        assert_eq!(ready["renditions"]["large"]["state"], "ready", "{ready}");
+    }
+    let clip = ben.asset(&id).await;
+    assert_eq!(clip["renditions"]["stream"]["state"], "pending", "{clip}");
+    let played = rendition(&ben, &id, "stream").await;
+    let stream = fetch(&rig.http, text(&played["renditions"]["stream"]["url"])).await;
+    let (width, height) = plays(&stream.body, &dir.path().join("stream.mp4"));
+    assert!(
+        width * 9 == height * 16 && width <= 1920,
+        "{width} {height}"
     );
 }
 
