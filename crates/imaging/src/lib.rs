@@ -46,6 +46,6 @@ pub use kept_exif::with_kept_exif;
 pub use limits::Limits;
 pub use metadata::{Captured, Metadata, Place, read_metadata};
 pub use orientation::Orientation;
-pub use render::{Rendered, Rendition, Wants, render};
+pub use render::{DecodedPicture, Rendered, Rendition, Wants, render, render_first};
 pub use sniff::{MediaType, SNIFF_BYTES, sniff};
 pub use webp::encode_webp;

@@ -38,22 +38,46 @@ impl Picture {
         self,
         resizer: &mut Resizer,
         extent: Extent,
+        size: (u32, u32),
+    ) -> Result<Self, ImagingError> {
+        if !self.is_at(extent, size) {
+            return self.resized(resizer, extent, size);
+        }
+        Ok(match self {
+            Self::Packed(pixels) => Self::Packed(pixels),
+            Self::Planar(planes) => Self::Planar(planes.halved()?),
+        })
+    }
+
+    /// The same of a picture that stays as it is.
+    pub(crate) fn resize_copy(
+        &self,
+        resizer: &mut Resizer,
+        extent: Extent,
+        size: (u32, u32),
+    ) -> Result<Self, ImagingError> {
+        match self.is_at(extent, size) {
+            true => self.clone().resize(resizer, extent, size),
+            false => self.resized(resizer, extent, size),
+        }
+    }
+
+    /// Whether all of it is covered, and it has this size already.
+    fn is_at(&self, extent: Extent, (width, height): (u32, u32)) -> bool {
+        let whole = Extent::whole(width, height);
+        extent == whole && self.size() == (width, height)
+    }
+
+    fn resized(
+        &self,
+        resizer: &mut Resizer,
+        extent: Extent,
         (width, height): (u32, u32),
     ) -> Result<Self, ImagingError> {
-        match self {
-            Self::Packed(pixels) => {
-                let whole = Extent::whole(width, height);
-                if extent == whole && Extent::whole(pixels.width, pixels.height) == whole {
-                    return Ok(Self::Packed(pixels));
-                }
-                let resized = resize(resizer, &pixels, extent, width, height)?;
-                Ok(Self::Packed(resized))
-            }
-            Self::Planar(planes) => {
-                let resized = planes.resize(resizer, extent, width, height)?;
-                Ok(Self::Planar(resized))
-            }
-        }
+        Ok(match self {
+            Self::Packed(pixels) => Self::Packed(resize(resizer, pixels, extent, width, height)?),
+            Self::Planar(planes) => Self::Planar(planes.resized(resizer, extent, width, height)?),
+        })
     }
 
     /// All of it at exactly this size.

@@ -28,22 +28,17 @@ pub(crate) struct Planes {
 }
 
 impl Planes {
-    /// The part that `extent` covers, in samples of luma, at exactly `width` by `height`, with chroma at half of that.
-    pub(crate) fn resize(
-        self,
+    /// The part that `extent` covers, in samples of luma, resized to exactly `width` by `height`, with chroma at half of that.
+    pub(crate) fn resized(
+        &self,
         resizer: &mut Resizer,
         extent: Extent,
         width: u32,
         height: u32,
     ) -> Result<Self, ImagingError> {
-        let whole = Extent::whole(width, height);
-        if extent == whole && Extent::whole(self.luma.width, self.luma.height) == whole {
-            return self.halved();
-        }
         let luma = resize(resizer, &self.luma, extent, width, height)?;
         let (columns, rows) = (width.div_ceil(2), height.div_ceil(2));
-        let mut chroma = self.chroma;
-        for plane in &mut chroma {
+        let mut sized = |plane: &Pixels| {
             // Beyond an odd edge the last sample covers one column that luma has not.
             let covered = |extent: f64, sampling: u32, count: u32, of: u32| {
                 (extent / f64::from(sampling) * f64::from(count * 2) / f64::from(of)).max(1.0)
@@ -53,14 +48,11 @@ impl Planes {
                 covered(extent.height, self.sampling.1, rows, height),
             );
             let continued = continued(plane, part)?;
-            *plane = resize(
-                resizer,
-                continued.as_ref().unwrap_or(plane),
-                part,
-                columns,
-                rows,
-            )?;
-        }
+            let plane = continued.as_ref().unwrap_or(plane);
+            resize(resizer, plane, part, columns, rows)
+        };
+        let [blue, red] = &self.chroma;
+        let chroma = [sized(blue)?, sized(red)?];
         Ok(Self {
             luma,
             chroma,
@@ -69,7 +61,7 @@ impl Planes {
     }
 
     /// Luma as it is, with chroma at half of its size: means of two or four, as JPEG's encoders have it.
-    fn halved(mut self) -> Result<Self, ImagingError> {
+    pub(crate) fn halved(mut self) -> Result<Self, ImagingError> {
         let (across, down) = self.sampling;
         for plane in &mut self.chroma {
             if down == 1 {
@@ -298,8 +290,7 @@ mod tests {
         let extent = Extent::whole(48, 32);
         for (width, height) in [(31, 21), (24, 16), (31, 20), (30, 21)] {
             let to = planes
-                .clone()
-                .resize(&mut Resizer::new(), extent, width, height)
+                .resized(&mut Resizer::new(), extent, width, height)
                 .unwrap();
             let [blue, _] = &to.chroma;
             // Away from the edges, where a filter has something to see on both sides.
@@ -333,9 +324,7 @@ mod tests {
                 chroma: [colour.clone(), colour],
                 sampling,
             };
-            let extent = Extent::whole(width, height);
-            let half = planes.resize(&mut Resizer::new(), extent, width, height);
-            let half = half.unwrap();
+            let half = planes.halved().unwrap();
             let [blue, _] = &half.chroma;
             assert_eq!((blue.width, blue.height), (3, 2), "{sampling:?}");
             let expected = match sampling {
@@ -354,7 +343,7 @@ mod tests {
             for (to_width, to_height) in [(1, 1), (7, 3), (20, 20)] {
                 let from = slope(width, height);
                 let extent = Extent::whole(width, height);
-                let to = from.resize(&mut resizer, extent, to_width, to_height);
+                let to = from.resized(&mut resizer, extent, to_width, to_height);
                 let to = to.unwrap();
                 assert_eq!((to.luma.width, to.luma.height), (to_width, to_height));
                 let half = (to_width.div_ceil(2), to_height.div_ceil(2));

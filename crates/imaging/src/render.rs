@@ -1,5 +1,7 @@
 //! One decode, all renditions.
 
+use std::borrow::Cow;
+
 use fast_image_resize::Resizer;
 use safelight_model::best_frame::FrameScores;
 use safelight_model::near::PictureHash;
@@ -12,7 +14,7 @@ use crate::header::{Header, header};
 use crate::orientation::Orientation;
 use crate::picture::Picture;
 use crate::picture_hash::picture_hash;
-use crate::pixels::{Decoded, Extent};
+use crate::pixels::{Decoded, Extent, Profile};
 use crate::resize::fit;
 use crate::sniff::MediaType;
 use crate::thumbhash::{THUMBHASH_EDGE, thumbhash};
@@ -88,14 +90,60 @@ pub fn render(
     limits: &Limits,
     want: impl Into<Wants>,
 ) -> Result<Rendered, ImagingError> {
-    let want = want.into();
-    let header = header(input, limits)?;
-    // Largest first, each made from the one before.
-    let steps = steps(presets, &header, want);
-    let (long_edge, least_edge) = steps
-        .first()
-        .map_or((THUMBHASH_EDGE, THUMBHASH_EDGE), |s| s.edges);
-    let decoded = match header.media {
+    let (header, want) = (header(input, limits)?, want.into());
+    let edges = longest(&steps(presets, &header, want));
+    decode(input, header, edges, limits)?.make(input, presets, limits, want)
+}
+
+/// A picture that is still decoded, for what is made of it later.
+#[derive(Clone, Debug)]
+pub struct DecodedPicture {
+    header: Header,
+    /// What the colours mean that were decoded.
+    profile: Option<Profile>,
+    stage: Stage<'static>,
+}
+
+/// As [`render`], for who makes `later` of the same file next: the picture is decoded as for that alone, and kept at the size of the largest of
+/// it. Nothing is kept where one of `presets` is larger, or memory does not reach for more than these.
+///
+/// # Errors
+/// See [`render`].
+pub fn render_first(
+    input: &[u8],
+    presets: &[Preset],
+    later: &[Preset],
+    limits: &Limits,
+    want: impl Into<Wants>,
+) -> Result<(Rendered, Option<DecodedPicture>), ImagingError> {
+    let (header, want) = (header(input, limits)?, want.into());
+    let edges = longest(&steps(presets, &header, want));
+    let of_later = longest(&steps(later, &header, Wants::default()));
+    let alone = || decode(input, header, edges, limits)?.make(input, presets, limits, want);
+    if later.is_empty() || edges.0 > of_later.0 {
+        return Ok((alone()?, None));
+    }
+    let both = decode(input, header, of_later, limits)
+        .and_then(|decoded| decoded.make_first(input, presets, of_later.0, limits, want));
+    match both {
+        Ok((rendered, kept)) => Ok((rendered, Some(kept))),
+        Err(ImagingError::Memory { .. }) => Ok((alone()?, None)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Decodes a picture so that its longer edge is as long as the first of `edges`, or at least as the second if no more work is needed then.
+fn decode(
+    input: &[u8],
+    header: Header,
+    (long_edge, least_edge): (u32, u32),
+    limits: &Limits,
+) -> Result<DecodedPicture, ImagingError> {
+    let Decoded {
+        picture,
+        extent,
+        profile,
+    } = match header.media {
         MediaType::Png => png::decode(input, long_edge, limits)?,
         MediaType::Webp => webp::decode(input, &webp::read(input)?, long_edge, limits)?,
         MediaType::Gif => gif::decode(input, long_edge, limits)?,
@@ -108,77 +156,159 @@ pub fn render(
         // `header` lets nothing else through but JPEG.
         _ => jpeg::decode(input, long_edge, least_edge, limits)?,
     };
-
-    let mut gain_map = match presets.iter().any(Preset::keeps_gain_map) {
-        true => gain_map::find(input, &header, decoded.profile.as_ref(), limits),
-        false => None,
-    };
-    // A JPEG's decoder may have made what serves as it is; all else is resized from more.
-    let long_edge = match header.media {
-        MediaType::Jpeg | MediaType::Tiff | MediaType::Dng => {
-            long_edge.min(longer_side(decoded.extent))
-        }
-        _ => long_edge,
-    };
-    let size = |edge: u32| fit(header.width, header.height, edge.min(long_edge));
-    let credit = want.credit.then(|| Credit::of(input)).flatten();
-    let credit = credit.as_ref();
-    let mut resizer = Resizer::new();
-    let mut stage = Stage::Decoded(decoded);
-    let mut made: Vec<Option<Rendition>> = vec![None; presets.len()];
-    let mut scores = None;
-    for step in steps {
-        match step.of {
-            // What is cut is not made from: others come out as they would without it.
-            Some((slot, preset)) if preset.shape == Shape::Square => {
-                let whole = stage.clone().resize(&mut resizer, size(step.edges.0))?;
-                let (width, height, bytes) =
-                    square(&mut resizer, &whole, preset, header.orientation, credit)?;
-                place(&mut made, slot, (preset, width, height, bytes));
-            }
-            Some((slot, preset)) => {
-                let whole = stage.resize(&mut resizer, size(step.edges.0))?;
-                let (width, height, mut bytes) =
-                    whole.encode(preset, header.orientation, credit)?;
-                if preset.keeps_gain_map()
-                    && let Some(map) = gain_map.take()
-                {
-                    // The picture is whole without it.
-                    if let Ok(both) = map.behind(&bytes, &mut resizer, header.orientation, preset) {
-                        bytes = both;
-                    }
-                }
-                place(&mut made, slot, (preset, width, height, bytes));
-                stage = Stage::Resized(whole);
-            }
-            None => {
-                let whole = stage.resize(&mut resizer, size(step.edges.0))?;
-                scores = Some(frame_scores(&whole));
-                stage = Stage::Resized(whole);
-            }
-        }
-    }
-    let (mut placeholder, mut perceptual) = (None, None);
-    if want.hashes {
-        let target = fit(header.width, header.height, THUMBHASH_EDGE);
-        let last = match stage {
-            Stage::Resized(whole) => whole,
-            decoded => decoded.resize(&mut resizer, target)?,
-        };
-        let upright = last.upright_pixels(&mut resizer, target, header.orientation)?;
-        placeholder = Some(thumbhash(&upright));
-        perceptual = picture_hash(&mut resizer, &upright)?;
-    }
-    let (width, height) = header.upright_size();
-    Ok(Rendered {
-        media: header.media,
-        width,
-        height,
-        renditions: made.into_iter().flatten().collect(),
-        thumbhash: placeholder,
-        picture_hash: perceptual,
-        scores,
+    Ok(DecodedPicture {
+        header,
+        profile,
+        stage: Stage::Decoded(picture, extent),
     })
+}
+
+impl DecodedPicture {
+    /// Makes presets of it. `input` is the file that it was decoded from.
+    ///
+    /// # Errors
+    /// As [`render`].
+    pub fn make(
+        self,
+        input: &[u8],
+        presets: &[Preset],
+        limits: &Limits,
+        want: impl Into<Wants>,
+    ) -> Result<Rendered, ImagingError> {
+        let of = Source {
+            input,
+            limits,
+            header: &self.header,
+            profile: self.profile.as_ref(),
+        };
+        of.make(self.stage, presets, want.into())
+    }
+
+    /// Makes presets of it, and keeps it with a longer edge of `long_edge`.
+    fn make_first(
+        self,
+        input: &[u8],
+        presets: &[Preset],
+        long_edge: u32,
+        limits: &Limits,
+        want: Wants,
+    ) -> Result<(Rendered, Self), ImagingError> {
+        let of = Source {
+            input,
+            limits,
+            header: &self.header,
+            profile: self.profile.as_ref(),
+        };
+        let size = size_at(of.header, long_edge.min(self.stage.longest_of(of.header)));
+        let kept = self.stage.resize(&mut Resizer::new(), of.profile, size)?;
+        let rendered = of.make(Stage::Resized(Cow::Borrowed(&kept)), presets, want)?;
+        let stage = Stage::Resized(Cow::Owned(kept));
+        Ok((rendered, Self { stage, ..self }))
+    }
+}
+
+/// What a picture was decoded from.
+struct Source<'a> {
+    input: &'a [u8],
+    limits: &'a Limits,
+    header: &'a Header,
+    profile: Option<&'a Profile>,
+}
+
+/// The longest edge of these, and the shortest that serves there.
+fn longest(steps: &[Step]) -> (u32, u32) {
+    let first = steps.first();
+    first.map_or((THUMBHASH_EDGE, THUMBHASH_EDGE), |step| step.edges)
+}
+
+/// The size at which the picture's longer edge is so long, or its own if it is not.
+fn size_at(header: &Header, long_edge: u32) -> (u32, u32) {
+    fit(header.width, header.height, long_edge)
+}
+
+impl Source<'_> {
+    /// Makes every preset's rendition of it.
+    fn make(
+        &self,
+        mut stage: Stage<'_>,
+        presets: &[Preset],
+        want: Wants,
+    ) -> Result<Rendered, ImagingError> {
+        let Self {
+            input,
+            limits,
+            header,
+            profile,
+        } = *self;
+        // Largest first, each made from the one before.
+        let steps = steps(presets, header, want);
+        let (long_edge, _) = longest(&steps);
+        let mut gain_map = match presets.iter().any(Preset::keeps_gain_map) {
+            true => gain_map::find(input, header, profile, limits),
+            false => None,
+        };
+        let long_edge = long_edge.min(stage.longest_of(header));
+        let size = |edge: u32| size_at(header, edge.min(long_edge));
+        let credit = want.credit.then(|| Credit::of(input)).flatten();
+        let credit = credit.as_ref();
+        let mut resizer = Resizer::new();
+        let mut made: Vec<Option<Rendition>> = vec![None; presets.len()];
+        let mut scores = None;
+        for step in steps {
+            match step.of {
+                // What is cut is not made from: others come out as they would without it.
+                Some((slot, preset)) if preset.shape == Shape::Square => {
+                    let whole = stage.resize_copy(&mut resizer, profile, size(step.edges.0))?;
+                    let (width, height, bytes) =
+                        square(&mut resizer, &whole, preset, header.orientation, credit)?;
+                    place(&mut made, slot, (preset, width, height, bytes));
+                }
+                Some((slot, preset)) => {
+                    let whole = stage.resize(&mut resizer, profile, size(step.edges.0))?;
+                    let (width, height, mut bytes) =
+                        whole.encode(preset, header.orientation, credit)?;
+                    if preset.keeps_gain_map()
+                        && let Some(map) = gain_map.take()
+                    {
+                        // The picture is whole without it.
+                        if let Ok(both) =
+                            map.behind(&bytes, &mut resizer, header.orientation, preset)
+                        {
+                            bytes = both;
+                        }
+                    }
+                    place(&mut made, slot, (preset, width, height, bytes));
+                    stage = Stage::Resized(Cow::Owned(whole));
+                }
+                None => {
+                    let whole = stage.resize(&mut resizer, profile, size(step.edges.0))?;
+                    scores = Some(frame_scores(&whole));
+                    stage = Stage::Resized(Cow::Owned(whole));
+                }
+            }
+        }
+        let (mut placeholder, mut perceptual) = (None, None);
+        if want.hashes {
+            let target = fit(header.width, header.height, THUMBHASH_EDGE);
+            let last = match stage {
+                Stage::Resized(whole) => whole.into_owned(),
+                decoded => decoded.resize(&mut resizer, profile, target)?,
+            };
+            let upright = last.upright_pixels(&mut resizer, target, header.orientation)?;
+            placeholder = Some(thumbhash(&upright));
+            perceptual = picture_hash(&mut resizer, &upright)?;
+        }
+        let (width, height) = header.upright_size();
+        Ok(Rendered {
+            media: header.media,
+            width,
+            height,
+            renditions: made.into_iter().flatten().collect(),
+            thumbhash: placeholder,
+            picture_hash: perceptual,
+            scores,
+        })
+    }
 }
 
 /// Something that is made of the picture at a size.
@@ -223,23 +353,63 @@ fn edge_for_square(header: &Header, side: u32) -> u32 {
 }
 
 /// A picture on its way to smaller sizes.
-#[derive(Clone)]
-enum Stage {
-    /// As it was decoded: perhaps in other colours, and of more than is shown.
-    Decoded(Decoded),
-    /// All of it, in sRGB.
-    Resized(Picture),
+#[derive(Clone, Debug)]
+enum Stage<'a> {
+    /// As it was decoded, perhaps in other colours, and the part of it that is shown.
+    Decoded(Picture, Extent),
+    /// All of it, in sRGB. More may be made of it later.
+    Resized(Cow<'a, Picture>),
 }
 
-impl Stage {
-    fn resize(self, resizer: &mut Resizer, size: (u32, u32)) -> Result<Picture, ImagingError> {
+impl Stage<'_> {
+    fn resize(
+        self,
+        resizer: &mut Resizer,
+        profile: Option<&Profile>,
+        size: (u32, u32),
+    ) -> Result<Picture, ImagingError> {
         match self {
-            Self::Resized(picture) => picture.shrink_to(resizer, size),
-            Self::Decoded(decoded) => decoded
-                .picture
-                .resize(resizer, decoded.extent, size)?
-                .srgb(decoded.profile.as_ref()),
+            Self::Resized(Cow::Owned(picture)) => picture.shrink_to(resizer, size),
+            Self::Decoded(picture, extent) => picture.resize(resizer, extent, size)?.srgb(profile),
+            kept @ Self::Resized(Cow::Borrowed(_)) => kept.resize_copy(resizer, profile, size),
         }
+    }
+
+    /// The same of one that more is made of.
+    fn resize_copy(
+        &self,
+        resizer: &mut Resizer,
+        profile: Option<&Profile>,
+        size: (u32, u32),
+    ) -> Result<Picture, ImagingError> {
+        match self {
+            Self::Resized(picture) => {
+                let (width, height) = picture.size();
+                picture.resize_copy(resizer, Extent::whole(width, height), size)
+            }
+            Self::Decoded(picture, extent) => {
+                let resized = picture.resize_copy(resizer, *extent, size)?;
+                resized.srgb(profile)
+            }
+        }
+    }
+
+    /// The longest edge of what is made of it: a JPEG's decoder may have made what serves as it is; all else is resized from more.
+    fn longest_of(&self, header: &Header) -> u32 {
+        let is_jpeg = matches!(
+            header.media,
+            MediaType::Jpeg | MediaType::Tiff | MediaType::Dng
+        );
+        let extent = match self {
+            Self::Decoded(_, extent) if is_jpeg => *extent,
+            Self::Decoded(..) => return u32::MAX,
+            Self::Resized(picture) => {
+                let (width, height) = picture.size();
+                Extent::whole(width, height)
+            }
+        };
+        // Saturates, and no picture is that large.
+        extent.width.max(extent.height) as u32
     }
 }
 
@@ -286,10 +456,4 @@ fn place(
             bytes,
         });
     }
-}
-
-/// Whole pixels along the longer side.
-fn longer_side(extent: Extent) -> u32 {
-    // Saturates, and no picture is that large.
-    extent.width.max(extent.height) as u32
 }

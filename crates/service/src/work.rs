@@ -22,6 +22,8 @@ pub struct Lease {
     pub job: Job,
     /// Processor time that was spent on it in this attempt, in microseconds, as far as it was counted.
     pub cpu_us: Arc<AtomicU64>,
+    /// Whether there was a seat for [`Handler::goes_on_with`] when it was begun.
+    pub may_go_on: bool,
     /// Fires when the lease is lost. The handler's future is dropped then; this is for what runs
     /// outside of it, such as blocking threads.
     pub cancelled: CancellationToken,

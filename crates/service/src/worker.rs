@@ -41,7 +41,7 @@ impl Handler for Worker {
             .sandbox
             .serving(&job.tenant_id, pace, lease.cpu_us.clone());
         let done = match job.kind {
-            JobKind::Inspect => inspect::run(&self.context, &sandbox, &self.at_hand, job).await,
+            JobKind::Inspect => inspect::run(&self.context, &sandbox, &self.at_hand, lease).await,
             JobKind::Crop => crop_picture::run(&self.context, &sandbox, job).await,
             JobKind::Derive => derive::run(&self.context, &sandbox, &self.at_hand, job).await,
             JobKind::DeriveJpeg | JobKind::DeriveAvif => {

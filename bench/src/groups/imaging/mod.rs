@@ -23,6 +23,7 @@ use safelight_testkit::camera::{Burst, shoot};
 use crate::Bench;
 use crate::row::Row;
 use likeness::Original;
+use ours::Way;
 use peers::{Peers, Wanted};
 use used::Cost;
 
@@ -83,8 +84,9 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
             continue;
         };
         println!("imaging: {name}");
-        let (set, _) = ours::measure(&file, &OF_EVERY_PICTURE, ROUNDS_OF_HUGE).await?;
+        let (set, _) = ours::measure(&file, &OF_EVERY_PICTURE, Way::AtOnce, ROUNDS_OF_HUGE).await?;
         push(&mut rows, &stem(&file), "set", &set);
+        in_two(&file, ROUNDS_OF_HUGE, &mut rows).await?;
     }
     Ok(rows)
 }
@@ -146,6 +148,17 @@ fn push(rows: &mut Vec<Row>, photo: &str, what: &str, cost: &Cost) {
     rows.push(Row::plain(name("memory"), cost.peak_mb, "MB"));
 }
 
+/// The same set as the server makes it, the cover first: of one decoded picture, beside decoding it again.
+async fn in_two(file: &Path, rounds: u32, rows: &mut Vec<Row>) -> anyhow::Result<()> {
+    let (in_two, _) = ours::measure(file, &OF_EVERY_PICTURE, Way::InTwo, rounds).await?;
+    let (twice, _) = ours::measure(file, &OF_EVERY_PICTURE, Way::Twice, rounds).await?;
+    let name = |value: &str| format!("imaging.{}.cover_then_rest_{value}", stem(file));
+    let row = Row::plain(name("cpu"), in_two.cpu_ms, "ms");
+    rows.push(row.against("decoded twice", twice.cpu_ms));
+    rows.push(Row::plain(name("memory"), in_two.peak_mb, "MB"));
+    Ok(())
+}
+
 /// One photo's pictures beside sharp's.
 struct Compared {
     /// Sharp's processor time in units of ours.
@@ -197,14 +210,15 @@ async fn photo(
     let photo = stem(file);
     println!("imaging: {photo}");
     let main = photo == MAIN;
-    let (set, reply) = ours::measure(file, &OF_EVERY_PICTURE, ROUNDS).await?;
+    let (set, reply) = ours::measure(file, &OF_EVERY_PICTURE, Way::AtOnce, ROUNDS).await?;
     let pixels = pixels(reply.width, reply.height);
     let rounds = if pixels >= HUGE_PIXELS {
         ROUNDS_OF_HUGE
     } else {
         ROUNDS
     };
-    let (cover, alone) = ours::measure(file, &[COVER], rounds).await?;
+    let (cover, alone) = ours::measure(file, &[COVER], Way::AtOnce, rounds).await?;
+    in_two(file, rounds, rows).await?;
     let wanted: Vec<Wanted> = reply.renditions.iter().map(to_make).collect();
     let small: Vec<Wanted> = alone.renditions.iter().map(to_make).collect();
     let [own, calls, cascade] = ["own", "calls", "cascade"].map(|way| folder.join(way));

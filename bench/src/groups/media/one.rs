@@ -97,9 +97,9 @@ async fn make(file: &Path, folder: &Path) -> anyhow::Result<Outcome> {
     let made = if kind.is_some_and(MediaType::is_clip) {
         clip::make(&metered, File::open(file)?, folder).await?
     } else {
-        let answer = metered.render_and_read(File::open(file)?.into(), task);
+        let answer = metered.render_first(File::open(file)?.into(), task, &[]);
         match answer.await {
-            Ok(reply) => Ok(shown(&reply, folder)?),
+            Ok((reply, _)) => Ok(shown(&reply, folder)?),
             Err(error) => Err(error),
         }
     };

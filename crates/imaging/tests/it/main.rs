@@ -34,5 +34,6 @@ mod raw_writer;
 mod real_files;
 mod seeds;
 mod square;
+mod two_visits;
 mod upright;
 mod vips;

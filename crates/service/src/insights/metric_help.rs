@@ -53,6 +53,11 @@ const ALL: &[(Kind, &str, &str)] = &[
     ),
     (
         Counter,
+        "safelight_decodes_spared_total",
+        "Pictures of which more was made while they were still decoded for their cover",
+    ),
+    (
+        Counter,
         "safelight_deletions_completed_total",
         "Deletions after which nothing was left at the store",
     ),

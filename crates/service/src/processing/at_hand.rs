@@ -1,7 +1,8 @@
 //! Originals that were just fetched, for who goes on with them.
 //!
 //! A worker that has made a cover derives from the same file if nothing is more urgent, and the store is asked for the bytes
-//! once. Each is put down when its worker has ended, so there are no more than workers.
+//! once; where it seemed so when it began, a child keeps the decoded picture too. Each is put down when its worker has ended, so there are
+//! no more than workers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,15 +10,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use safelight_catalog::jobs::Job;
 
 use super::fetch_original::Fetched;
+use super::sandbox::KeptPicture;
+
+/// An original that was just fetched, and its picture, if that is still decoded.
+type Original = (Fetched, Option<KeptPicture>);
 
 /// The originals at hand, by tenant and blob. Clones share them.
 #[derive(Clone, Default)]
-pub struct AtHand(Arc<Mutex<HashMap<(String, String), Fetched>>>);
+pub struct AtHand(Arc<Mutex<HashMap<(String, String), Original>>>);
 
 impl AtHand {
     /// Keeps the original of this job's blob at hand.
-    pub(super) fn keep(&self, job: &Job, fetched: Fetched) {
-        self.originals().insert(place(job), fetched);
+    pub(super) fn keep(&self, job: &Job, fetched: Fetched, picture: Option<KeptPicture>) {
+        self.originals().insert(place(job), (fetched, picture));
     }
 
     /// Whether the original of this job's blob is at hand.
@@ -26,7 +31,7 @@ impl AtHand {
     }
 
     /// Takes it.
-    pub(super) fn take(&self, job: &Job) -> Option<Fetched> {
+    pub(super) fn take(&self, job: &Job) -> Option<Original> {
         self.originals().remove(&place(job))
     }
 
@@ -35,7 +40,7 @@ impl AtHand {
         self.originals().remove(&place(job));
     }
 
-    fn originals(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Fetched>> {
+    fn originals(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Original>> {
         // Nothing that holds the lock can panic half-way.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

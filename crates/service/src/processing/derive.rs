@@ -59,9 +59,9 @@ pub async fn run(
     if presets.is_empty() {
         return Ok(nothing_to_make(context, job));
     }
-    let fetched = match at_hand.take(job) {
-        Some(fetched) => fetched,
-        None => fetch_original(context, &blob).await?,
+    let (fetched, picture) = match at_hand.take(job) {
+        Some(at_hand) => at_hand,
+        None => (fetch_original(context, &blob).await?, None),
     };
     let task = RenderTask {
         presets,
@@ -81,7 +81,10 @@ pub async fn run(
             detail,
         });
     };
-    let reply = sandbox.render(file, task).await;
+    let reply = match picture {
+        Some(picture) => sandbox.render_more(picture, file, task).await,
+        None => sandbox.render(file, task).await,
+    };
     let reply = reply.map_err(|error| not_made(&error, job))?;
     let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
     let mut stored = Vec::with_capacity(reply.renditions.len());

@@ -1,10 +1,12 @@
 //! `inspect`: reads an original once, verifies it, judges it, makes its cover. Then it is viewable.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use safelight_catalog::assets::{self, Asset};
 use safelight_catalog::blobs::{self, Blob, Inspected};
-use safelight_catalog::jobs::Job;
+use safelight_catalog::jobs::{self, Job};
 use safelight_catalog::{CatalogError, Tx};
 use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
@@ -23,10 +25,10 @@ use super::conclude::{
 use super::fetch_original::{Fetched, disk_failed, fetch_kinds, store_failed};
 use super::file_metadata::{believed, kept, live_half, too_long};
 use super::not_made::{not_made, once_more};
-use super::sandbox::{RenderTask, Sandbox, SandboxError};
+use super::sandbox::{KeptPicture, RenderTask, Sandbox, SandboxError};
 use super::store_rendition::store_rendition;
 use crate::context::Context;
-use crate::work::{JobError, Results, results};
+use crate::work::{JobError, Lease, Results, results};
 
 /// What an empty chain of scanners concludes.
 const NO_SCANNER: &str = "clean";
@@ -39,9 +41,10 @@ pub async fn run(
     context: &Context,
     sandbox: &Sandbox,
     at_hand: &AtHand,
-    job: &Job,
+    lease: &Lease,
 ) -> Result<Results, JobError> {
-    let Some(begun) = begin(context, job).await? else {
+    let job = &lease.job;
+    let Some(begun) = begin(context, lease).await? else {
         return Ok(results(|_| Box::pin(async { Ok(()) })));
     };
     let blob = &begun.blob;
@@ -54,9 +57,13 @@ pub async fn run(
     // Nobody goes on with a clip at once.
     let is_picture = fetched.media.is_some_and(MediaType::is_decodable);
     let again = fetched.again().filter(|_| is_picture);
-    let (outcome, lost) = examine(context, sandbox, job, &begun, fetched).await?;
+    let Examined {
+        outcome,
+        picture,
+        lost,
+    } = examine(context, sandbox, job, &begun, fetched).await?;
     if let (Outcome::Cover(..), Some(again)) = (&outcome, again) {
-        at_hand.keep(job, again);
+        at_hand.keep(job, again, picture);
     }
     let (context, job, blob) = (context.clone(), job.clone(), begun.blob);
     Ok(results(move |tx| {
@@ -71,11 +78,34 @@ struct Begun {
     holders: Vec<Asset>,
     /// What is made of it at once.
     presets: Vec<Preset>,
+    /// What the same worker is likely to make of it next.
+    later: Vec<Preset>,
+}
+
+/// What the bytes are.
+struct Examined {
+    outcome: Outcome,
+    /// The decoded picture, if something is made of it next.
+    picture: Option<KeptPicture>,
+    /// The blob of the same bytes that the store has lost, if there is one.
+    lost: Option<Blob>,
+}
+
+impl From<Outcome> for Examined {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            picture: None,
+            lost: None,
+        }
+    }
 }
 
 /// The blob and who holds it, now marked as being processed. `None` when there is nothing to do.
-async fn begin(context: &Context, job: &Job) -> Result<Option<Begun>, JobError> {
-    let (context, job) = (context.clone(), job.clone());
+async fn begin(context: &Context, lease: &Lease) -> Result<Option<Begun>, JobError> {
+    let (context, job) = (context.clone(), lease.job.clone());
+    // A second attempt has to do with less; and in one lane what is derived waits in line as all else.
+    let may_go_on = lease.may_go_on && job.attempts <= 1 && context.settings.lanes;
     let catalog = context.catalog.clone();
     let found = catalog
         .write(move |tx| {
@@ -100,10 +130,17 @@ async fn begin(context: &Context, job: &Job) -> Result<Option<Begun>, JobError> 
                 if is_for_profile(tx, &job.tenant_id, &blob.blob_id).await? {
                     presets.push(preset::SQUARE);
                 }
+                // Where somebody waits, decoding for more than what is seen first would keep him.
+                let goes_on = may_go_on && !jobs::is_waited_for(tx, job.class).await?;
+                let later = match goes_on {
+                    true => context.presets(&job.tenant_id).derived().to_vec(),
+                    false => Vec::new(),
+                };
                 Ok::<_, CatalogError>(Some(Begun {
                     blob,
                     holders,
                     presets,
+                    later,
                 }))
             })
         })
@@ -111,14 +148,13 @@ async fn begin(context: &Context, job: &Job) -> Result<Option<Begun>, JobError> 
     Ok(found)
 }
 
-/// What the bytes are, and the blob of the same bytes that the store has lost, if there is one.
 async fn examine(
     context: &Context,
     sandbox: &Sandbox,
     job: &Job,
     begun: &Begun,
     fetched: Fetched,
-) -> Result<(Outcome, Option<Blob>), JobError> {
+) -> Result<Examined, JobError> {
     let Begun { blob, holders, .. } = begun;
     let mut found = Inspected {
         sha256: Some(fetched.sha256.clone()),
@@ -129,7 +165,7 @@ async fn examine(
         // What was declared and what arrived are two things: these bytes are nobody's answer.
         found.sha256 = None;
         found.reason = Some(reason);
-        return Ok((Outcome::Failed(found), None));
+        return Ok(Outcome::Failed(found).into());
     }
     let (of, hash) = (blob.clone(), fetched.sha256.clone());
     let (asking, of_job) = (context.clone(), job.clone());
@@ -139,19 +175,19 @@ async fn examine(
         .await?;
     let lost = match twin {
         Some(twin) if is_there(context, &twin).await? => match stands(&twin, blob) {
-            Stands::Inspected => return Ok((Outcome::Twin(fetched.sha256), None)),
+            Stands::Inspected => return Ok(Outcome::Twin(fetched.sha256).into()),
             Stands::First => return Err(in_line(context, job)),
             Stands::Behind => None,
         },
         twin => twin,
     };
-    let mut outcome = render(context, sandbox, job, begun, fetched, found).await?;
-    if let Outcome::Failed(found) = &mut outcome
+    let mut examined = render(context, sandbox, job, begun, fetched, found).await?;
+    if let Outcome::Failed(found) = &mut examined.outcome
         && !is_of_the_content(found)
     {
         found.sha256 = None;
     }
-    Ok((outcome, lost))
+    Ok(Examined { lost, ..examined })
 }
 
 /// Whether every server ends so with these bytes, so that sending them again is in vain: where it is this one's settings or what
@@ -169,11 +205,12 @@ async fn render(
     begun: &Begun,
     fetched: Fetched,
     mut found: Inspected,
-) -> Result<Outcome, JobError> {
+) -> Result<Examined, JobError> {
     let Begun {
         blob,
         holders,
         presets,
+        later,
     } = begun;
     let most = &context.settings.media;
     let policy = context.settings.metadata_policies.of(&job.tenant_id);
@@ -194,7 +231,7 @@ async fn render(
             found.reason = Some((Code::ByteLimitExceeded, why));
         }
         if found.reason.is_some() {
-            return Ok(Outcome::Failed(found));
+            return Ok(Outcome::Failed(found).into());
         }
     }
     let Some(file) = fetched.file else {
@@ -204,7 +241,7 @@ async fn render(
             .clone()
             .unwrap_or_else(|| "this kind of file".to_owned());
         found.reason = Some((Code::UnsupportedMediaType, format!("cannot decode {what}")));
-        return Ok(Outcome::Failed(found));
+        return Ok(Outcome::Failed(found).into());
     };
     let shown = match clip {
         Some(media) => {
@@ -219,9 +256,9 @@ async fn render(
                 );
             }
             if found.reason.is_some() {
-                return Ok(Outcome::Failed(found));
+                return Ok(Outcome::Failed(found).into());
             }
-            made.map(|(reply, _)| reply)
+            made.map(|(reply, _)| (reply, None))
         }
         None => {
             let mut limits = most.decoding(&job.tenant_id);
@@ -242,7 +279,7 @@ async fn render(
                 exact: false,
                 credit: context.settings.rendition_copyright.of(&job.tenant_id),
             };
-            let reply = sandbox.render_and_read(file, task).await;
+            let reply = sandbox.render_first(file, task, later).await;
             let is_heavy = |e: &SandboxError| e.code() == Code::PixelLimitExceeded;
             if is_bounded && reply.as_ref().is_err_and(is_heavy) {
                 return Err(JobError::Reclass {
@@ -253,7 +290,7 @@ async fn render(
         }
     };
     match shown {
-        Ok(mut reply) => {
+        Ok((mut reply, picture)) => {
             found.mime = Some(reply.media.mime().to_owned());
             found.width = Some(i64::from(reply.width));
             found.height = Some(i64::from(reply.height));
@@ -273,15 +310,27 @@ async fn render(
             for made in reply.renditions {
                 stored.push(store_rendition(context, tenant_id, blob_id, asset_id, made).await?);
             }
-            Ok(Outcome::Cover(found, stored))
+            Ok(Examined {
+                outcome: Outcome::Cover(found, stored),
+                picture,
+                lost: None,
+            })
         }
         Err(error) => {
             if let Some(again) = once_more(&error, job) {
                 return Err(again);
             }
+            if !later.is_empty() && matches!(error, SandboxError::OutOfMemory { .. }) {
+                // It was decoded for more than is seen first.
+                return Err(JobError::Retry {
+                    after: Some(Duration::ZERO),
+                    code: error.code(),
+                    detail: error.to_string(),
+                });
+            }
             found.mime = fetched.media.map(|media| media.mime().to_owned());
             found.reason = Some((error.code(), error.to_string()));
-            Ok(Outcome::Failed(found))
+            Ok(Outcome::Failed(found).into())
         }
     }
 }

@@ -63,8 +63,10 @@ async fn attempt(
     metrics::histogram!("safelight_job_wait_seconds", "lane" => job.lane.as_str(), "class" => job.class.as_str())
         .record(waited.as_secs_f64());
 
+    let has_seat = place.seat.is_some() || place.ordinary.available_permits() > 0;
     let lease = Lease {
         job,
+        may_go_on: has_seat && !crew.stop.is_cancelled(),
         cpu_us: Arc::default(),
         cancelled: CancellationToken::new(),
     };

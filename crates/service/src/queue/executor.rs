@@ -219,11 +219,17 @@ impl Floor {
             .write(move |tx| Box::pin(async move { take(tx, class, rota, free, &worker).await }))
             .await?;
         self.rota = Some(rota);
+        let mut seated = Vec::with_capacity(taken.len());
         for job in taken {
             let seat = match job.lane {
                 Lane::Interactive => None,
                 Lane::Standard | Lane::Bulk => seats.pop(),
             };
+            seated.push((job, seat));
+        }
+        // Before they begin: they look whether there is another.
+        drop(seats);
+        for (job, seat) in seated {
             let place = Place {
                 ordinary: self.ordinary.clone(),
                 seat,

@@ -11,5 +11,6 @@ mod attempts;
 mod budget;
 mod clips;
 mod confinement;
+mod kept;
 mod queue;
 mod sandbox;

@@ -106,8 +106,9 @@ async fn a_child_reads_and_cleans_without_decoding() {
     // In the same visit as pictures are made, and by itself; not where nobody asked.
     let reply = sandbox.render(file(&original), task(&ALL)).await.unwrap();
     assert_eq!(reply.metadata, None);
-    let both = sandbox.render_and_read(file(&original), task(&ALL)).await;
-    let both = both.unwrap();
+    let both = sandbox.render_first(file(&original), task(&ALL), &[]).await;
+    let (both, kept) = both.unwrap();
+    assert!(kept.is_none());
     assert_eq!(both.renditions.len(), ALL.len());
     let read = sandbox.read_metadata(file(&original)).await.unwrap();
     assert_eq!(both.metadata.as_ref(), Some(&read));

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use safelight_imaging::Wants;
+use safelight_imaging::{DecodedPicture, Wants};
 
 use super::confine::confine;
 use super::confine_clip::{CLIP_RUN_VARIABLE, clip_main};
@@ -63,13 +63,26 @@ fn keep_memory() {
     }
 }
 
+/// Gives back what a picture took while it was decoded: what is kept of it lies behind, and would hold the rest fast.
+fn give_back_holes() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no other thread, and the option takes a number only.
+    unsafe {
+        // As much stays as stays between tasks.
+        libc::malloc_trim(KEPT_BYTES as usize);
+    }
+}
+
 /// Takes tasks until the parent closes the socket.
 fn serve() -> io::Result<()> {
     let socket = io::stdin();
+    let mut kept = None;
     while let Some((task, original)) = receive(&socket)? {
         allow_cpu(task.cpu_seconds)?;
         let before = usage().cpu_us;
-        let (outcome, pictures) = carry_out(&task, &original);
+        // Whatever this task is about, none after it goes on with that.
+        let at_hand = kept.take().filter(|_| task.goes_on);
+        let (outcome, pictures) = carry_out(&task, &original, at_hand, &mut kept);
         drop(original);
         let after = usage();
         let answer = AnswerFrame {
@@ -93,13 +106,18 @@ fn refused(code: &str, detail: &str) -> (Outcome, Vec<Vec<u8>>) {
     (outcome, Vec::new())
 }
 
-fn carry_out(task: &TaskFrame, original: &OwnedFd) -> (Outcome, Vec<Vec<u8>>) {
+fn carry_out(
+    task: &TaskFrame,
+    original: &OwnedFd,
+    at_hand: Option<DecodedPicture>,
+    kept: &mut Option<DecodedPicture>,
+) -> (Outcome, Vec<Vec<u8>>) {
     let mapped = match Mapped::map(original) {
         Ok(mapped) => mapped,
         Err(error) => return refused("decode_memory", &format!("mapping the file: {error}")),
     };
     match task.only {
-        None => render(task, &mapped),
+        None => render(task, &mapped, at_hand, kept),
         Some(Only::Metadata) => match safelight_imaging::read_metadata(mapped.bytes()) {
             Err(error) => refused(error.code().as_str(), &error.to_string()),
             Ok(metadata) => {
@@ -125,8 +143,13 @@ fn clean(input: &[u8]) -> (Outcome, Vec<Vec<u8>>) {
     (Outcome::Cleaned { list_bytes }, vec![list])
 }
 
-fn render(task: &TaskFrame, mapped: &Mapped) -> (Outcome, Vec<Vec<u8>>) {
-    let Some(presets) = task.presets() else {
+fn render(
+    task: &TaskFrame,
+    mapped: &Mapped,
+    at_hand: Option<DecodedPicture>,
+    kept: &mut Option<DecodedPicture>,
+) -> (Outcome, Vec<Vec<u8>>) {
+    let (Some(presets), Some(later)) = (task.presets(), task.kept_presets()) else {
         return refused("internal", "unknown preset");
     };
     let want = Wants {
@@ -135,7 +158,20 @@ fn render(task: &TaskFrame, mapped: &Mapped) -> (Outcome, Vec<Vec<u8>>) {
         exact: task.exact,
         credit: task.credit,
     };
-    let rendered = safelight_imaging::render(mapped.bytes(), &presets, &task.limits, want);
+    let (input, limits) = (mapped.bytes(), &task.limits);
+    let rendered = match at_hand {
+        Some(decoded) => decoded.make(input, &presets, limits, want),
+        None => {
+            let both = safelight_imaging::render_first(input, &presets, &later, limits, want);
+            both.map(|(rendered, decoded)| {
+                *kept = decoded;
+                rendered
+            })
+        }
+    };
+    if kept.is_some() {
+        give_back_holes();
+    }
     match rendered {
         Err(error) => refused(error.code().as_str(), &error.to_string()),
         Ok(mut rendered) => {
@@ -164,6 +200,7 @@ fn render(task: &TaskFrame, mapped: &Mapped) -> (Outcome, Vec<Vec<u8>>) {
                     .flatten()
                     .map(Box::new),
                 pictures: frames.collect(),
+                keeps: kept.is_some(),
             };
             (
                 outcome,

@@ -23,6 +23,7 @@ mod confinement;
 mod error;
 mod exec_once;
 mod idle;
+mod kept;
 mod landlock;
 mod pace;
 mod pool;
@@ -37,6 +38,7 @@ pub use clips::{ClipSettings, ClipTools};
 pub use confine::confine;
 pub use confinement::{Confinement, Landlock, Seccomp};
 pub use error::SandboxError;
+pub use kept::KeptPicture;
 pub use pace::Pace;
 pub use pool::{CopyTask, KEPT_BYTES, RenderReply, RenderTask, Sandbox, SandboxSettings};
 #[cfg(any(fuzzing, test))]

@@ -3,7 +3,8 @@
 //! A child serves one tenant: who takes it over sees nothing of another's. It becomes a tenant's with the first task it is given
 //! of his. One who has none gets a child that has seen nothing yet; some are kept ready, so that nobody waits for a start. The
 //! others' child that was idle for longest makes room for it. What somebody waits for and what nobody does have children of their
-//! own, of which the latter step back wherever the former want a processor ([`Pace`]).
+//! own, of which the latter step back wherever the former want a processor ([`Pace`]); but that who goes on with a picture that is still
+//! decoded ([`KeptPicture`]) does so in the child that has it, at its pace: that takes less than decoding it again would.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -25,6 +26,7 @@ use super::clips::ClipSettings;
 use super::confinement::Confinement;
 use super::error::SandboxError;
 use super::idle::Idle;
+use super::kept::KeptPicture;
 use super::pace::Pace;
 use super::protocol::{Only, Outcome, PresetFrame, TaskFrame, child_code, tame};
 use super::worker::{Answer, Silence, Worker, read_only};
@@ -221,20 +223,39 @@ impl Sandbox {
         reply(self.run(original, frame).await?, &task)
     }
 
-    /// As [`Sandbox::render`], and reads what the file tells of how it was taken, in the same visit.
+    /// As [`Sandbox::render`], and reads what the file tells of how it was taken, in the same visit. If anything is named in `later`, the
+    /// picture is decoded so that it can be made of it as well, and kept for [`Sandbox::render_more`], where a child may hold so much.
     ///
     /// # Errors
     /// See [`SandboxError`].
-    pub async fn render_and_read(
+    pub async fn render_first(
         &self,
         original: OwnedFd,
         task: RenderTask,
-    ) -> Result<RenderReply, SandboxError> {
+        later: &[Preset],
+    ) -> Result<(RenderReply, Option<KeptPicture>), SandboxError> {
         let frame = TaskFrame {
             want_metadata: true,
+            keep_for: later.iter().map(PresetFrame::of).collect(),
             ..self.frame(&task)
         };
-        reply(self.run(original, frame).await?, &task)
+        let (answer, kept) = self.visit(original, frame, None).await?;
+        Ok((reply(answer, &task)?, kept))
+    }
+
+    /// As [`Sandbox::render`], of the picture that was kept of the same file: it is decoded anew only if its child has gone meanwhile.
+    ///
+    /// # Errors
+    /// See [`SandboxError`].
+    pub async fn render_more(
+        &self,
+        kept: KeptPicture,
+        original: OwnedFd,
+        task: RenderTask,
+    ) -> Result<RenderReply, SandboxError> {
+        let frame = self.frame(&task);
+        let (answer, _) = self.visit(original, frame, Some(kept)).await?;
+        reply(answer, &task)
     }
 
     /// Reads what the file behind `original` tells of how it was taken; nothing is decoded. It is what the child says: texts and
@@ -300,6 +321,8 @@ impl Sandbox {
             credit: false,
             want_metadata: false,
             only: None,
+            keep_for: Vec::new(),
+            goes_on: false,
             cpu_seconds: self.cpu_seconds(),
         }
     }
@@ -329,6 +352,17 @@ impl Sandbox {
     }
 
     async fn run(&self, original: OwnedFd, frame: TaskFrame) -> Result<Answer, SandboxError> {
+        let (answer, _) = self.visit(original, frame, None).await?;
+        Ok(answer)
+    }
+
+    /// One task in a child; its picture, if it is to be kept and can be.
+    async fn visit(
+        &self,
+        original: OwnedFd,
+        mut frame: TaskFrame,
+        at_hand: Option<KeptPicture>,
+    ) -> Result<(Answer, Option<KeptPicture>), SandboxError> {
         let wall_clock = self.shared.settings.wall_clock;
         let original = read_only(&original)?;
         let _share = match &frame.only {
@@ -356,8 +390,17 @@ impl Sandbox {
             .acquire()
             .await
             .map_err(|_| SandboxError::Closed)?;
-        let mut worker = self.take()?;
+        let mut worker = match at_hand.and_then(KeptPicture::take) {
+            Some(worker) => {
+                frame.goes_on = true;
+                worker
+            }
+            None => self.take()?,
+        };
         match self.hand_over(&mut worker, &frame, &original).await {
+            Ok(()) if frame.goes_on => {
+                metrics::counter!("safelight_decodes_spared_total").increment(1);
+            }
             Ok(()) => {}
             Err(SandboxError::Open(open)) => {
                 self.shared.idle.put(worker);
@@ -380,8 +423,10 @@ impl Sandbox {
                 let most_us = u64::try_from(wall_clock.as_micros()).unwrap_or(u64::MAX);
                 answer.frame.cpu_us = answer.frame.cpu_us.min(most_us);
                 self.cpu_us.fetch_add(answer.frame.cpu_us, Ordering::SeqCst);
-                self.put_back(worker).await;
-                Ok(answer)
+                let keeps = matches!(answer.frame.outcome, Outcome::Done { keeps: true, .. });
+                let kept = self.put_back(worker, keeps && !frame.keep_for.is_empty());
+                let kept = kept.await;
+                Ok((answer, kept))
             }
             Ok(Err(Silence::Died)) => Err(worker.autopsy(wall_clock).await),
             Ok(Err(Silence::Lied(what))) => {
@@ -449,7 +494,14 @@ impl Sandbox {
 
     /// A child that is this tenant's already and goes at this pace, or nobody's.
     fn take(&self) -> Result<Worker, SandboxError> {
-        match self.shared.idle.take_of(&self.tenant_id, self.pace) {
+        let idle = &self.shared.idle;
+        if let Some(worker) = idle.take_of(&self.tenant_id, self.pace) {
+            return Ok(worker);
+        }
+        // Where there is room for another, what is kept is left for who comes for it.
+        let has_room = idle.of_tenants() <= self.shared.running.available_permits();
+        let kept = (!has_room).then(|| idle.take_keeping(&self.tenant_id, self.pace));
+        match kept.flatten() {
             Some(worker) => Ok(worker),
             None => self.take_fresh(),
         }
@@ -479,17 +531,22 @@ impl Sandbox {
         }
     }
 
-    async fn put_back(&self, worker: Worker) {
+    /// Puts a child by for the next task; what it keeps for one, if it is to.
+    async fn put_back(&self, worker: Worker, keeps: bool) -> Option<KeptPicture> {
         let kept_bytes = worker.resident_bytes().unwrap_or(0);
         if worker.tasks_left > 0 && kept_bytes <= self.shared.settings.kept_bytes {
+            if keeps {
+                return Some(KeptPicture::put(&self.shared, worker));
+            }
             self.shared.idle.put(worker);
-            return;
+            return None;
         }
         worker.kill().await;
         // Ready for the next task. Where it fails, that task tries again and says so.
         if let Ok(fresh) = Worker::start(&self.shared.settings) {
             self.shared.idle.put(fresh);
         }
+        None
     }
 }
 
@@ -521,6 +578,7 @@ fn reply(answer: Answer, task: &RenderTask) -> Result<RenderReply, SandboxError>
             scores,
             metadata,
             pictures,
+            keeps: _,
         } => Ok(RenderReply {
             media,
             width,

@@ -56,6 +56,12 @@ pub(super) struct TaskFrame {
     /// What is wanted in place of pictures: nothing is decoded then.
     #[serde(default)]
     pub only: Option<Only>,
+    /// What is to be made of the same picture next: it is decoded so that this can be, and kept until the next task.
+    #[serde(default)]
+    pub keep_for: Vec<PresetFrame>,
+    /// Whether the file is that of the task before, which kept its picture for this one.
+    #[serde(default)]
+    pub goes_on: bool,
     /// Processor time for this task.
     pub cpu_seconds: u64,
 }
@@ -124,10 +130,16 @@ impl TaskFrame {
             .collect()
     }
 
+    /// The presets of what is made next, if all are known.
+    pub(super) fn kept_presets(&self) -> Option<Vec<Preset>> {
+        self.keep_for.iter().map(PresetFrame::preset).collect()
+    }
+
     /// What the pictures take, in bytes, beyond those of the built-in presets.
     pub(super) fn beyond_built_in_bytes(&self) -> u64 {
         let pixels = |edge: u32| u64::from(edge) * u64::from(edge);
-        let longest = self.presets.iter().map(|p| p.long_edge).max();
+        let all = self.presets.iter().chain(&self.keep_for);
+        let longest = all.map(|p| p.long_edge).max();
         let longest = longest.unwrap_or(0).min(LARGE_EDGES.1);
         let beyond = pixels(longest).saturating_sub(pixels(LARGE.long_edge));
         beyond * BYTES_PER_PIXEL
@@ -158,6 +170,9 @@ pub(super) enum Outcome {
         #[serde(default)]
         metadata: Option<Box<Metadata>>,
         pictures: Vec<PictureFrame>,
+        /// Whether the picture was kept for the next task.
+        #[serde(default)]
+        keeps: bool,
     },
     Read {
         metadata: Box<Metadata>,
@@ -336,6 +351,8 @@ fn fuzz_task(outcome: &Outcome) -> TaskFrame {
             Outcome::Read { .. } => Some(Only::Metadata),
             Outcome::Cleaned { .. } => Some(Only::Cleaned),
         },
+        keep_for: Vec::new(),
+        goes_on: false,
         cpu_seconds: 1,
         credit: true,
     }
@@ -431,6 +448,7 @@ pub fn answers_to_fuzz() -> Vec<Vec<u8>> {
             }),
             metadata: Some(Box::default()),
             pictures: pictures.into(),
+            keeps: false,
         },
     ];
     let framed = outcomes.map(|outcome| {

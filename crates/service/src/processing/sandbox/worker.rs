@@ -47,6 +47,8 @@ pub(super) struct Worker {
     pub serves: Option<(Arc<str>, Pace)>,
     /// Tasks it may still be given.
     pub tasks_left: u32,
+    /// The number of the picture that it keeps for who goes on with that, while it is idle.
+    pub keeps: Option<u64>,
 }
 
 /// An answer, checked, with its pictures' bytes.
@@ -98,7 +100,14 @@ impl Worker {
             socket: UnixStream::from_std(socket)?,
             serves: None,
             tasks_left: settings.tasks_per_process.max(1),
+            keeps: None,
         })
+    }
+
+    /// Whether it is this tenant's, and goes at this pace.
+    pub(super) fn is_of(&self, tenant_id: &str, pace: Pace) -> bool {
+        let serves = self.serves.as_ref();
+        serves.is_some_and(|(tenant, at)| tenant.as_ref() == tenant_id && *at == pace)
     }
 
     /// Waits until the child has closed itself in, and returns how tightly. What it says can be believed:
