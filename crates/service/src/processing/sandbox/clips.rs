@@ -277,7 +277,7 @@ impl Sandbox {
             cpu_seconds: cpu_seconds.saturating_add(THREADS),
             output_bytes: bounds.output_bytes,
             reopens_output: bounds.reopens_output,
-            nice: self.pace.nice(),
+            nice: self.pace.nice_for_clips(),
             may_be_open: shared.settings.may_be_open,
         };
         let run = serde_json::to_string(&run).map_err(io::Error::other)?;

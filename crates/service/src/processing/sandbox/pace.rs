@@ -5,6 +5,9 @@ use rustix::process::{Pid, setpriority_process};
 /// The niceness of what nobody waits for: beside a process that has none it gets a thirtieth of a processor
 /// (`sched_prio_to_weight` in Linux' `kernel/sched/core.c`: 36 against 1024), and all that is left over.
 const LEISURELY: i32 = 15;
+/// The niceness of what a clip's picture is taken by, where somebody waits for that: to find one in a clip of 4K takes both processors of a small
+/// machine for a second, in which the covers of a dozen photos are made. Beside one of these it gets a tenth of a processor.
+const BEHIND_PHOTOS: i32 = 10;
 
 /// Who waits for a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +28,14 @@ impl Pace {
         }
     }
 
+    /// The same of one that decodes clips.
+    pub(super) const fn nice_for_clips(self) -> i32 {
+        match self {
+            Self::Brisk => BEHIND_PHOTOS,
+            Self::Leisurely => LEISURELY,
+        }
+    }
+
     /// Has a process go at this pace.
     pub(super) fn set_for(self, process_id: Option<u32>) {
         let pid = process_id.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
@@ -34,5 +45,17 @@ impl Pace {
                 tracing::debug!(%error, "a decoding process goes at full pace");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clips_go_behind_photos_and_before_what_nobody_waits_for() {
+        assert!(Pace::Brisk.nice() < Pace::Brisk.nice_for_clips());
+        assert!(Pace::Brisk.nice_for_clips() < Pace::Leisurely.nice());
+        assert_eq!(Pace::Leisurely.nice_for_clips(), Pace::Leisurely.nice());
     }
 }
