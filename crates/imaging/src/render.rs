@@ -120,7 +120,7 @@ pub fn render_first(
     let edges = longest(&steps(presets, &header, want));
     let of_later = longest(&steps(later, &header, Wants::default()));
     let alone = || decode(input, header, edges, limits)?.make(input, presets, limits, want);
-    if later.is_empty() || edges.0 > of_later.0 {
+    if later.is_empty() || edges.0 > of_later.1 {
         return Ok((alone()?, None));
     }
     let both = decode(input, header, of_later, limits)

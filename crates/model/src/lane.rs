@@ -65,8 +65,8 @@ pub const MAX_ATTEMPTS: i64 = 8;
 pub const TURN_STEP: i64 = 1_000;
 
 /// The turn of a job that goes before all that have one by [`next_turn`], and after those that were asked for earlier and go first too. Of a
-/// tenant one such waits or is being done at a time, so that who calls everything urgent passes others with one worker at most, and never with
-/// two in a row.
+/// tenant one such waits or is being done at a time, so that who calls everything urgent passes others with one worker, and never with two in a
+/// row; but for those that are asked for in one instant, where transactions do not see each other.
 pub const FIRST_TURN: i64 = -1;
 
 /// The turn of a job that joins its lane now.

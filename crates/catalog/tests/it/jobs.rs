@@ -22,6 +22,7 @@ on_both!(
     a_single_job_passes_another_owners_backlog,
     jobs_that_come_back_together_do_not_pass_others,
     what_goes_first_does_so_again_and_one_of_a_tenant,
+    one_goes_on_with_the_same_subject,
     a_later_job_waits_for_its_time,
     a_retry_waits_and_a_snooze_does_not_count,
     a_job_dies_after_its_last_attempt_and_can_be_revived,
@@ -344,6 +345,7 @@ async fn what_goes_first_does_so_again_and_one_of_a_tenant(f: Fixture) {
     // Another of the tenant's stands where it would without that.
     add_first(&f, "a", "a-second").await;
     add(&f, lane, "c", "c0", Duration::ZERO).await;
+    f.clock.advance(Duration::from_millis(1));
     let first = claim(&f.catalog, lane, 1).await.remove(0);
     assert_eq!(first.subject_id, "b0");
     // Nor is there a second while the first is being done.
@@ -368,6 +370,62 @@ async fn what_goes_first_does_so_again_and_one_of_a_tenant(f: Fixture) {
     let subjects: Vec<&str> = all.iter().map(|job| job.subject_id.as_str()).collect();
     let expected = ["e0", "a0", "c0", "d0", "a1", "a2", "a-second"];
     assert_eq!(subjects, expected);
+}
+
+/// Who has just done something to a subject goes on with what is done to it next, whatever that costs, unless somebody waits for his like.
+async fn one_goes_on_with_the_same_subject(f: Fixture) {
+    let heavy = CostClass::Heavy;
+    add(&f, Lane::Interactive, "a", "photo", Duration::ZERO).await;
+    let job = claim(&f.catalog, Lane::Interactive, 1).await.remove(0);
+    let after = Job {
+        class: heavy,
+        ..job
+    };
+    let go_on = async || {
+        let (after, kind) = (after.clone(), JobKind::Derive);
+        in_tx!(f.catalog, |tx| jobs::claim_next_of(
+            tx, &after, kind, "wrk_1", LEASE
+        )
+        .await)
+        .unwrap()
+    };
+    assert!(go_on().await.is_none());
+    let added = in_tx!(f.catalog, |tx| {
+        let now = tx.now().await?;
+        let job = NewJob {
+            tenant_id: TENANT,
+            job_id: "job_next",
+            kind: JobKind::Derive,
+            lane: Lane::Standard,
+            class: CostClass::Light,
+            owner_id: "a",
+            subject_id: "photo",
+            unique_key: "next",
+            goes_first: false,
+            run_at: now,
+            now,
+        };
+        jobs::enqueue(tx, &job).await
+    });
+    assert!(added.unwrap());
+    // Somebody waits among those that are light; his are heavy.
+    add(&f, Lane::Interactive, "b", "other", Duration::ZERO).await;
+    let light = Job {
+        class: CostClass::Light,
+        ..after.clone()
+    };
+    let kind = JobKind::Derive;
+    let waits = in_tx!(f.catalog, |tx| jobs::claim_next_of(
+        tx, &light, kind, "wrk_1", LEASE
+    )
+    .await);
+    assert!(waits.unwrap().is_none());
+    let next = go_on().await.unwrap();
+    assert_eq!(
+        (next.job_id.as_str(), next.class),
+        ("job_next", CostClass::Light)
+    );
+    assert!(go_on().await.is_none());
 }
 
 async fn a_later_job_waits_for_its_time(f: Fixture) {

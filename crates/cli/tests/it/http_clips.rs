@@ -393,13 +393,6 @@ async fn a_4k_clip_holds_up_no_photo() {
     }
     let clip = ben.asset(&id).await;
     assert_eq!(clip["renditions"]["stream"]["state"], "pending", "{clip}");
-    let played = rendition(&ben, &id, "stream").await;
-    let stream = fetch(&rig.http, text(&played["renditions"]["stream"]["url"])).await;
-    let (width, height) = plays(&stream.body, &dir.path().join("stream.mp4"));
-    assert!(
-        width * 9 == height * 16 && width <= 1920,
-        "{width} {height}"
-    );
 }
 
 /// What ffmpeg shows of a clip, upright, where its picture is taken.

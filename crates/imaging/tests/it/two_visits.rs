@@ -31,7 +31,7 @@ fn check(name: &str, file: &[u8], later: &[Preset]) -> bool {
     let size = header(file, &limits).unwrap();
     let (long, short) = (size.width.max(size.height), size.width.min(size.height));
     let square = u64::from(SQUARE.long_edge) * u64::from(long) / u64::from(short);
-    let longest = later.iter().map(|p| p.long_edge).max().unwrap();
+    let longest = later.iter().map(Preset::least_long_edge).max().unwrap();
     let is_kept = square.min(long.into()) <= longest.into();
     assert_eq!(kept.is_some(), is_kept, "{name}");
     if let Some(kept) = kept {

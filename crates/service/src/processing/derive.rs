@@ -81,7 +81,9 @@ pub async fn run(
             detail,
         });
     };
-    let reply = match picture {
+    // What is cut out may take more of the picture than was kept.
+    let has_square = task.presets.contains(&preset::SQUARE);
+    let reply = match picture.filter(|_| !has_square) {
         Some(picture) => sandbox.render_more(picture, file, task).await,
         None => sandbox.render(file, task).await,
     };

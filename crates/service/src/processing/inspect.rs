@@ -320,8 +320,9 @@ async fn render(
             if let Some(again) = once_more(&error, job) {
                 return Err(again);
             }
-            if !later.is_empty() && matches!(error, SandboxError::OutOfMemory { .. }) {
-                // It was decoded for more than is seen first.
+            let is_refused = matches!(error, SandboxError::Refused { .. });
+            if clip.is_none() && !later.is_empty() && !is_refused {
+                // What killed a decoder may have been that it decoded for more than is seen first.
                 return Err(JobError::Retry {
                     after: Some(Duration::ZERO),
                     code: error.code(),

@@ -1,4 +1,5 @@
-//! Puts renditions into the store. Their keys say what they are made of, so doing it twice is harmless.
+//! Puts renditions into the store. Their keys say what they are made of, so doing it twice is harmless: the same bytes come there again, but
+//! of a cover and a square others that show the same, since what they are scaled from goes by who waits.
 
 use bytes::Bytes;
 use safelight_api::events::EventFacts;

@@ -68,7 +68,7 @@ fn give_back_holes() {
     #[cfg(target_env = "gnu")]
     // SAFETY: no other thread, and the option takes a number only.
     unsafe {
-        // As much stays as stays between tasks.
+        // At the end of the heap as much stays as stays between tasks.
         libc::malloc_trim(KEPT_BYTES as usize);
     }
 }
