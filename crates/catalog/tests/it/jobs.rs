@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use safelight_catalog::jobs::{self, Job, NewJob, Rescue};
 use safelight_catalog::{Catalog, CatalogError};
-use safelight_model::clock::Clock as _;
+use safelight_model::clock::{Clock as _, Micros};
 use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
 use safelight_model::ids;
@@ -33,6 +33,23 @@ on_both!(
 
 const TENANT: &str = "ten_1";
 
+/// A job of the standard lane, due now, of which there is one with this key.
+fn due_job<'a>(job_id: &'a str, owner_id: &'a str, key: &'a str, now: Micros) -> NewJob<'a> {
+    NewJob {
+        tenant_id: TENANT,
+        job_id,
+        kind: JobKind::Derive,
+        lane: Lane::Standard,
+        class: CostClass::Light,
+        owner_id,
+        subject_id: key,
+        unique_key: key,
+        goes_first: false,
+        run_at: now,
+        now,
+    }
+}
+
 /// Adds a job now, or `delay` later.
 async fn add(f: &Fixture, lane: Lane, owner: &str, key: &str, delay: Duration) -> bool {
     add_to(&f.catalog, f.id(ids::JOB), lane, owner, key, delay)
@@ -52,17 +69,9 @@ async fn add_to(
     in_tx!(catalog, |tx| {
         let now = tx.now().await?;
         let job = NewJob {
-            tenant_id: TENANT,
-            job_id: &job_id,
-            kind: JobKind::Derive,
             lane,
-            class: CostClass::Light,
-            owner_id: &owner,
-            subject_id: &key,
-            unique_key: &key,
-            goes_first: false,
             run_at: now.plus(delay),
-            now,
+            ..due_job(&job_id, &owner, &key, now)
         };
         jobs::enqueue(tx, &job).await
     })
@@ -316,17 +325,9 @@ async fn add_first(f: &Fixture, owner: &'static str, key: &'static str) {
     let added = in_tx!(f.catalog, |tx| {
         let now = tx.now().await?;
         let job = NewJob {
-            tenant_id: TENANT,
-            job_id: &job_id,
-            kind: JobKind::Inspect,
             lane: Lane::Interactive,
-            class: CostClass::Light,
-            owner_id: owner,
-            subject_id: key,
-            unique_key: key,
             goes_first: true,
-            run_at: now,
-            now,
+            ..due_job(&job_id, owner, key, now)
         };
         jobs::enqueue(tx, &job).await
     });
@@ -393,17 +394,8 @@ async fn one_goes_on_with_the_same_subject(f: Fixture) {
     let added = in_tx!(f.catalog, |tx| {
         let now = tx.now().await?;
         let job = NewJob {
-            tenant_id: TENANT,
-            job_id: "job_next",
-            kind: JobKind::Derive,
-            lane: Lane::Standard,
-            class: CostClass::Light,
-            owner_id: "a",
-            subject_id: "photo",
             unique_key: "next",
-            goes_first: false,
-            run_at: now,
-            now,
+            ..due_job("job_next", "a", "photo", now)
         };
         jobs::enqueue(tx, &job).await
     });
@@ -547,17 +539,8 @@ async fn an_enqueue_is_part_of_its_transaction(f: Fixture) {
     let failed: Result<(), CatalogError> = in_tx!(f.catalog, |tx| {
         let now = tx.now().await?;
         let job = NewJob {
-            tenant_id: TENANT,
-            job_id: &id,
-            kind: JobKind::Inspect,
             lane: Lane::Interactive,
-            class: CostClass::Light,
-            owner_id: "a",
-            subject_id: "s",
-            unique_key: "k",
-            goes_first: false,
-            run_at: now,
-            now,
+            ..due_job(&id, "a", "k", now)
         };
         assert!(jobs::enqueue(tx, &job).await?);
         Err(CatalogError::DiskFull)

@@ -57,13 +57,12 @@ pub async fn enqueue_first(
     owner: &Owner,
     subject_id: &str,
 ) -> Result<bool, CatalogError> {
-    let key = unique_key(kind, subject_id);
     let place = Place {
         lane: kind.lane(),
         class,
         goes_first: true,
     };
-    add_as(tx, context, place, kind, owner, subject_id, &key).await
+    add(tx, context, place, kind, owner, subject_id).await
 }
 
 /// As [`enqueue`], in a lane of the caller's choice.
@@ -112,16 +111,7 @@ pub async fn enqueue_backfill(
 ) -> Result<bool, CatalogError> {
     let unique_key = format!("backfill:{}", unique_key(kind, subject_id));
     let place = (Lane::Bulk, class);
-    add_as(
-        tx,
-        context,
-        place.into(),
-        kind,
-        owner,
-        subject_id,
-        &unique_key,
-    )
-    .await
+    add_as(tx, context, place, kind, owner, subject_id, &unique_key).await
 }
 
 /// Whether `kind` is to be done to `subject_id`, or is being done, and not only as backfill.
@@ -163,38 +153,28 @@ fn unique_key(kind: JobKind, subject_id: &str) -> String {
 async fn add(
     tx: &mut Tx<'_>,
     context: &Context,
-    place: (Lane, CostClass),
+    place: impl Into<Place>,
     kind: JobKind,
     owner: &Owner,
     subject_id: &str,
 ) -> Result<bool, CatalogError> {
     let unique_key = unique_key(kind, subject_id);
-    add_as(
-        tx,
-        context,
-        place.into(),
-        kind,
-        owner,
-        subject_id,
-        &unique_key,
-    )
-    .await
+    add_as(tx, context, place, kind, owner, subject_id, &unique_key).await
 }
 
 async fn add_as(
     tx: &mut Tx<'_>,
     context: &Context,
-    place: Place,
+    place: impl Into<Place>,
     kind: JobKind,
     owner: &Owner,
     subject_id: &str,
     unique_key: &str,
 ) -> Result<bool, CatalogError> {
     let now = tx.now().await?;
-    let place = if context.settings.lanes {
-        place
-    } else {
-        ONE_LANE.into()
+    let place = match context.settings.lanes {
+        true => place.into(),
+        false => ONE_LANE.into(),
     };
     let job = NewJob {
         tenant_id: &owner.tenant_id,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use safelight_model::preset::{COVER, DISPLAY, LARGE, Preset};
-use safelight_service::processing::sandbox::{Pace, RenderReply, Sandbox, SandboxSettings};
+use safelight_service::processing::sandbox::{
+    KeptPicture, Pace, RenderReply, Sandbox, SandboxSettings,
+};
 
 use crate::sandbox::{file, picture, settings_of, task};
 
@@ -17,6 +19,12 @@ fn pool(processes: usize) -> Sandbox {
         ..settings_of("sandbox::child_serves_all")
     };
     Sandbox::start(settings).unwrap()
+}
+
+/// Makes the cover of a file: the picture that is kept.
+async fn kept_of(sandbox: &Sandbox, original: &[u8]) -> KeptPicture {
+    let first = sandbox.render_first(file(original), task(&[COVER]), &LATER);
+    first.await.unwrap().1.unwrap()
 }
 
 fn bytes(reply: &RenderReply) -> Vec<&[u8]> {
@@ -47,20 +55,18 @@ async fn more_is_made_of_a_picture_that_is_still_decoded() {
 async fn what_is_kept_makes_way() {
     let sandbox = pool(1);
     let (original, other) = (picture(2600, 1900), picture(900, 700));
-    let first = sandbox.render_first(file(&original), task(&[COVER]), &LATER);
-    let (_, kept) = first.await.unwrap();
+    let kept = kept_of(&sandbox, &original).await;
     // Who comes in between gets the only child there may be, and his own picture.
     let between = sandbox.render(file(&other), task(&LATER)).await.unwrap();
     assert_eq!((between.width, between.height), (900, 700));
-    let more = sandbox.render_more(kept.unwrap(), file(&original), task(&LATER));
+    let more = sandbox.render_more(kept, file(&original), task(&LATER));
     assert_eq!(more.await.unwrap().width, 2600);
 
     // Another tenant's as well, who gets a child of his own.
-    let first = sandbox.render_first(file(&original), task(&[COVER]), &LATER);
-    let (_, kept) = first.await.unwrap();
+    let kept = kept_of(&sandbox, &original).await;
     let others = sandbox.serving("other", Pace::Brisk, Arc::default());
     others.render(file(&other), task(&LATER)).await.unwrap();
-    let more = sandbox.render_more(kept.unwrap(), file(NO_PICTURE), task(&LATER));
+    let more = sandbox.render_more(kept, file(NO_PICTURE), task(&LATER));
     more.await.unwrap_err();
     sandbox.shutdown().await;
 }
@@ -69,12 +75,11 @@ async fn what_is_kept_makes_way() {
 async fn where_there_is_room_others_leave_it_alone() {
     let sandbox = pool(2);
     let (original, other) = (picture(2600, 1900), picture(900, 700));
-    let first = sandbox.render_first(file(&original), task(&[COVER]), &LATER);
-    let (_, kept) = first.await.unwrap();
+    let kept = kept_of(&sandbox, &original).await;
     for _ in 0..3 {
         sandbox.render(file(&other), task(&LATER)).await.unwrap();
     }
-    let more = sandbox.render_more(kept.unwrap(), file(NO_PICTURE), task(&LATER));
+    let more = sandbox.render_more(kept, file(NO_PICTURE), task(&LATER));
     assert_eq!(more.await.unwrap().width, 2600);
     sandbox.shutdown().await;
 }
@@ -83,8 +88,7 @@ async fn where_there_is_room_others_leave_it_alone() {
 async fn what_nobody_comes_for_is_forgotten() {
     let sandbox = pool(1);
     let original = picture(2600, 1900);
-    let first = sandbox.render_first(file(&original), task(&[COVER]), &LATER);
-    let (_, kept) = first.await.unwrap();
+    let kept = kept_of(&sandbox, &original).await;
     drop(kept);
     let next = sandbox.render(file(NO_PICTURE), task(&LATER)).await;
     next.unwrap_err();

@@ -80,9 +80,10 @@ fn serve() -> io::Result<()> {
     while let Some((task, original)) = receive(&socket)? {
         allow_cpu(task.cpu_seconds)?;
         let before = usage().cpu_us;
-        // Whatever this task is about, none after it goes on with that.
-        let at_hand = kept.take().filter(|_| task.goes_on);
-        let (outcome, pictures) = carry_out(&task, &original, at_hand, &mut kept);
+        if !task.goes_on {
+            kept = None;
+        }
+        let (outcome, pictures) = carry_out(&task, &original, &mut kept);
         drop(original);
         let after = usage();
         let answer = AnswerFrame {
@@ -109,7 +110,6 @@ fn refused(code: &str, detail: &str) -> (Outcome, Vec<Vec<u8>>) {
 fn carry_out(
     task: &TaskFrame,
     original: &OwnedFd,
-    at_hand: Option<DecodedPicture>,
     kept: &mut Option<DecodedPicture>,
 ) -> (Outcome, Vec<Vec<u8>>) {
     let mapped = match Mapped::map(original) {
@@ -117,7 +117,7 @@ fn carry_out(
         Err(error) => return refused("decode_memory", &format!("mapping the file: {error}")),
     };
     match task.only {
-        None => render(task, &mapped, at_hand, kept),
+        None => render(task, &mapped, kept),
         Some(Only::Metadata) => match safelight_imaging::read_metadata(mapped.bytes()) {
             Err(error) => refused(error.code().as_str(), &error.to_string()),
             Ok(metadata) => {
@@ -143,10 +143,10 @@ fn clean(input: &[u8]) -> (Outcome, Vec<Vec<u8>>) {
     (Outcome::Cleaned { list_bytes }, vec![list])
 }
 
+/// Makes pictures of the one that was kept, or of the file; what is kept for the next task is there afterwards.
 fn render(
     task: &TaskFrame,
     mapped: &Mapped,
-    at_hand: Option<DecodedPicture>,
     kept: &mut Option<DecodedPicture>,
 ) -> (Outcome, Vec<Vec<u8>>) {
     let (Some(presets), Some(later)) = (task.presets(), task.kept_presets()) else {
@@ -159,7 +159,7 @@ fn render(
         credit: task.credit,
     };
     let (input, limits) = (mapped.bytes(), &task.limits);
-    let rendered = match at_hand {
+    let rendered = match kept.take() {
         Some(decoded) => decoded.make(input, &presets, limits, want),
         None => {
             let both = safelight_imaging::render_first(input, &presets, &later, limits, want);
