@@ -77,6 +77,8 @@ pub fn render(bytes: &[u8], kinds: &[MediaType]) {
         scores: true,
         exact: false,
         credit: true,
+        faces: true,
+        count_faces: true,
     };
     let Ok(out) = safelight_imaging::render(bytes, &ALL, &LIMITS, want) else {
         return;

@@ -93,6 +93,9 @@ pub struct FrameScores {
     pub dark_permille: u16,
     /// Thousandths of its pixels that are white, or nearly.
     pub bright_permille: u16,
+    /// How many faces look out of it, of a frame of a burst, where faces are looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faces: Option<u8>,
 }
 
 impl From<safelight_model::best_frame::FrameScores> for FrameScores {
@@ -102,6 +105,7 @@ impl From<safelight_model::best_frame::FrameScores> for FrameScores {
             mean_luma: measured.mean_luma,
             dark_permille: measured.dark_permille,
             bright_permille: measured.bright_permille,
+            faces: measured.faces,
         }
     }
 }

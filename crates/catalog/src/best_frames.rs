@@ -29,6 +29,7 @@ pub(crate) fn read(r: &Row, first: usize) -> Result<Option<FrameScores>, Catalog
         mean_luma: u8::try_from(r.int(first + 1)?).unwrap_or(0),
         dark_permille: u16::try_from(r.int(first + 2)?).unwrap_or(0),
         bright_permille: u16::try_from(r.int(first + 3)?).unwrap_or(0),
+        faces: r.maybe_int(first + 4)?.and_then(|n| u8::try_from(n).ok()),
     }))
 }
 
@@ -46,7 +47,8 @@ pub async fn score(
 ) -> Result<bool, CatalogError> {
     let changed = tx
         .exec(
-            "UPDATE blobs SET sharpness = $3, mean_luma = $4, dark_permille = $5, bright_permille = $6, scores_sought_at = $7
+            "UPDATE blobs SET sharpness = $3, mean_luma = $4, dark_permille = $5, bright_permille = $6, scores_sought_at = $7,
+                    faces = $8
               WHERE tenant_id = $1 AND blob_id = $2 AND state = 'live' AND sharpness IS NULL",
             values![
                 tenant_id,
@@ -55,7 +57,8 @@ pub async fn score(
                 scores.map(|s| i64::from(s.mean_luma)),
                 scores.map(|s| i64::from(s.dark_permille)),
                 scores.map(|s| i64::from(s.bright_permille)),
-                at
+                at,
+                scores.and_then(|s| s.faces).map(i64::from)
             ],
         )
         .await?;
@@ -71,7 +74,8 @@ pub struct Frames {
     pub best: Option<String>,
 }
 
-const FRAMES_SQL: &str = "SELECT m.position, m.role, m.asset_id, a.state, b.sharpness, b.mean_luma, b.dark_permille, b.bright_permille
+const FRAMES_SQL: &str = "SELECT m.position, m.role, m.asset_id, a.state, b.sharpness, b.mean_luma, b.dark_permille, b.bright_permille,
+            b.faces
        FROM capture_assets m
        JOIN assets a ON a.tenant_id = m.tenant_id AND a.asset_id = m.asset_id
        LEFT JOIN resources r ON r.tenant_id = m.tenant_id AND r.asset_id = m.asset_id AND r.kind = 'primary'

@@ -67,10 +67,10 @@ pub struct Blob {
 pub(crate) const COLUMNS: &str =
     "b.blob_id, b.scope, b.object_key, b.etag, b.size_bytes, b.sha256, b.state, b.verdict, b.mime, b.width, b.height,
      b.thumbhash, b.reason_code, b.reason_detail, b.inspected_at, b.picture_hash, b.cpu_us, b.sharpness, b.mean_luma, b.dark_permille,
-     b.bright_permille, b.live_key, b.live_half";
+     b.bright_permille, b.faces, b.live_key, b.live_half";
 
 /// How many those are.
-pub(crate) const COLUMN_COUNT: usize = 23;
+pub(crate) const COLUMN_COUNT: usize = 24;
 
 pub(crate) fn read(r: &Row, first: usize) -> Result<Blob, CatalogError> {
     Ok(Blob {
@@ -92,7 +92,7 @@ pub(crate) fn read(r: &Row, first: usize) -> Result<Blob, CatalogError> {
         picture_hash: r.maybe_int(first + 15)?.map(PictureHash::from_stored),
         cpu_us: r.int(first + 16)?,
         scores: best_frames::read(r, first + 17)?,
-        live: live_halves::read(r, first + 21)?,
+        live: live_halves::read(r, first + 22)?,
     })
 }
 
@@ -454,7 +454,7 @@ pub async fn gone(tx: &mut Tx<'_>, tenant_id: &str, blob_id: &str) -> Result<boo
         .exec(
             "UPDATE blobs SET state = 'gone', etag = '', sha256 = NULL, mime = NULL, width = NULL, height = NULL, thumbhash = NULL,
                     picture_hash = NULL, reason_detail = NULL, sharpness = NULL, mean_luma = NULL, dark_permille = NULL,
-                    bright_permille = NULL, live_key = NULL, live_half = NULL
+                    bright_permille = NULL, faces = NULL, live_key = NULL, live_half = NULL
               WHERE tenant_id = $1 AND blob_id = $2 AND state = 'doomed'
                 AND NOT EXISTS (SELECT 1 FROM resources WHERE tenant_id = $1 AND blob_id = $2)",
             values![tenant_id, blob_id],

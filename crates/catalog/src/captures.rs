@@ -165,6 +165,28 @@ pub async fn is_meant_for(
     Ok(row.is_some())
 }
 
+pub(crate) const OF_BURST_SQL: &str = "SELECT 1
+       FROM resources r
+       CROSS JOIN capture_assets m
+       CROSS JOIN captures c
+      WHERE r.tenant_id = $1 AND r.blob_id = $2
+        AND m.tenant_id = $1 AND m.asset_id = r.asset_id AND m.asset_id <> ''
+        AND c.tenant_id = $1 AND c.capture_id = m.capture_id AND c.mode = 'burst'
+      LIMIT 1";
+
+/// Whether a blob is a frame of a burst.
+///
+/// # Errors
+/// What the database says.
+pub async fn is_of_burst(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+) -> Result<bool, CatalogError> {
+    let row = tx.row(OF_BURST_SQL, values![tenant_id, blob_id]).await?;
+    Ok(row.is_some())
+}
+
 fn duplicates(text: Option<String>) -> Result<Duplicates, CatalogError> {
     match text {
         None => Ok(Duplicates::Merge),

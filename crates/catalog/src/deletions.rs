@@ -378,7 +378,7 @@ async fn doom(tx: &mut Tx<'_>, tenant_id: &str, blob_id: &str) -> Result<bool, C
         .row(
             "UPDATE blobs SET state = 'doomed', sha256 = NULL, mime = NULL, width = NULL, height = NULL, thumbhash = NULL,
                     picture_hash = NULL, reason_detail = NULL, sharpness = NULL, mean_luma = NULL, dark_permille = NULL,
-                    bright_permille = NULL
+                    bright_permille = NULL, faces = NULL
               WHERE tenant_id = $1 AND blob_id = $2 AND state = 'live'
                 AND NOT EXISTS (SELECT 1 FROM resources WHERE tenant_id = $1 AND blob_id = $2)
               RETURNING object_key",

@@ -1,4 +1,4 @@
-//! Which square of a picture keeps what matters, by what draws the eye.
+//! Which square of a picture keeps what matters, by what draws the eye: of pictures in which no face is found ([`crate::faces`]).
 //!
 //! Each pixel of a small copy counts by three measures, as in smartcrop.js (J. Wagner, MIT licence), which libvips and sharp follow too:
 //! detail (the Laplacian of lightness), the colour of skin, and strong colours. The square is as high or as wide as the picture, so

@@ -9,8 +9,9 @@
 
 use safelight_model::best_frame::{FrameScores, MAX_SHARPNESS};
 
+use crate::luma::luma;
 use crate::picture::Picture;
-use crate::pixels::{Kind, Pixels};
+use crate::pixels::Kind;
 
 /// The longer edge at which pictures are measured, in pixels: that of `display`.
 pub(crate) const SCORES_EDGE: u32 = 1080;
@@ -27,31 +28,6 @@ pub(crate) fn frame_scores(picture: &Picture) -> FrameScores {
             measure(pixels.width, &pixels.bytes)
         }
         Picture::Packed(pixels) => measure(pixels.width, &luma(pixels)),
-    }
-}
-
-/// Lightness by ITU-R BT.601 in 256ths, what is clear on white.
-fn luma(pixels: &Pixels) -> Vec<u8> {
-    let of = |r: u8, g: u8, b: u8| {
-        let sum = 77 * u32::from(r) + 150 * u32::from(g) + 29 * u32::from(b);
-        // The weights are 256 in all.
-        (sum >> 8) as u8
-    };
-    match pixels.kind {
-        Kind::Gray => pixels.bytes.clone(),
-        Kind::Rgb => {
-            let (rgb, _) = pixels.bytes.as_chunks::<3>();
-            rgb.iter().map(|[r, g, b]| of(*r, *g, *b)).collect()
-        }
-        // Ink is converted to sRGB before it comes here.
-        Kind::Rgba | Kind::Cmyk => {
-            let (rgba, _) = pixels.bytes.as_chunks::<4>();
-            let over = |[r, g, b, a]: &[u8; 4]| {
-                let (luma, alpha) = (u32::from(of(*r, *g, *b)), u32::from(*a));
-                u8::try_from((luma * alpha + 255 * (255 - alpha) + 127) / 255).unwrap_or(u8::MAX)
-            };
-            rgba.iter().map(over).collect()
-        }
     }
 }
 
@@ -94,6 +70,7 @@ fn measure(width: u32, luma: &[u8]) -> FrameScores {
         mean_luma: u8::try_from(sums.light / pixels).unwrap_or(u8::MAX),
         dark_permille: permille(sums.dark),
         bright_permille: permille(sums.bright),
+        faces: None,
     }
 }
 

@@ -9,6 +9,7 @@ use safelight_model::preset::{Preset, Shape};
 
 use crate::credit::Credit;
 use crate::crop::{self, SALIENCY_EDGE};
+use crate::faces;
 use crate::frame_scores::{SCORES_EDGE, frame_scores};
 use crate::header::{Header, header};
 use crate::orientation::Orientation;
@@ -64,6 +65,10 @@ pub struct Wants {
     pub exact: bool,
     /// Whether renditions say whose it is, where the original does.
     pub credit: bool,
+    /// Whether a square is where faces are, if there are some.
+    pub faces: bool,
+    /// Whether faces are counted among the scores.
+    pub count_faces: bool,
 }
 
 impl From<bool> for Wants {
@@ -259,8 +264,14 @@ impl Source<'_> {
                 // What is cut is not made from: others come out as they would without it.
                 Some((slot, preset)) if preset.shape == Shape::Square => {
                     let whole = stage.resize_copy(&mut resizer, profile, size(step.edges.0))?;
-                    let (width, height, bytes) =
-                        square(&mut resizer, &whole, preset, header.orientation, credit)?;
+                    let (width, height, bytes) = square(
+                        &mut resizer,
+                        &whole,
+                        preset,
+                        header.orientation,
+                        want,
+                        credit,
+                    )?;
                     place(&mut made, slot, (preset, width, height, bytes));
                 }
                 Some((slot, preset)) => {
@@ -282,7 +293,16 @@ impl Source<'_> {
                 }
                 None => {
                     let whole = stage.resize(&mut resizer, profile, size(step.edges.0))?;
-                    scores = Some(frame_scores(&whole));
+                    let mut measured = frame_scores(&whole);
+                    if want.count_faces {
+                        let (width, height) = whole.size();
+                        let size = fit(width, height, faces::long_edge(width, height));
+                        let upright = whole.clone();
+                        let upright =
+                            upright.upright_pixels(&mut resizer, size, header.orientation)?;
+                        measured.faces = Some(faces::count(&upright));
+                    }
+                    scores = Some(measured);
                     stage = Stage::Resized(Cow::Owned(whole));
                 }
             }
@@ -419,15 +439,25 @@ fn square(
     whole: &Picture,
     preset: Preset,
     orientation: Orientation,
+    want: Wants,
     credit: Option<&Credit>,
 ) -> Result<(u32, u32, Vec<u8>), ImagingError> {
     let (width, height) = whole.size();
     let side = preset.long_edge.min(width).min(height);
-    let small = fit(width, height, SALIENCY_EDGE);
-    let upright = whole.clone().upright_pixels(resizer, small, orientation)?;
-    let (mirrors_x, mirrors_y) = orientation.mirrors();
+    let mut upright = |edge: u32| {
+        let small = fit(width, height, edge);
+        whole.clone().upright_pixels(resizer, small, orientation)
+    };
     // It is looked at upright, and cut out as it is stored.
-    let seen = crop::place(&upright);
+    let by_faces = match want.faces && width != height {
+        true => faces::place(&upright(faces::long_edge(width, height))?),
+        false => None,
+    };
+    let seen = match by_faces {
+        Some(place) => place,
+        None => crop::place(&upright(SALIENCY_EDGE)?),
+    };
+    let (mirrors_x, mirrors_y) = orientation.mirrors();
     let offset = |room: u32, is_mirrored: bool| {
         let part = if is_mirrored { 1.0 - seen } else { seen };
         // Not more than the room.

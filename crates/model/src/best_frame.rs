@@ -1,7 +1,7 @@
 //! Which frame of a capture is the best one, by what its pictures measure.
 //!
 //! A frame's worth is its own, whatever the others are: so the choice does not depend on the order in which frames arrive, and
-//! a frame that is added or deleted changes nothing between the rest.
+//! a frame that is added or deleted changes nothing between the rest. But faces count only where they were looked for in all of them.
 
 /// What a picture measures, on its lightness at the size of `display` (less, where the original is smaller): smaller sizes hide the
 /// blur of a hand.
@@ -16,12 +16,20 @@ pub struct FrameScores {
     pub dark_permille: u16,
     /// Thousandths of its pixels that are white, or nearly.
     pub bright_permille: u16,
+    /// How many faces look out of it; nothing where they were not looked for.
+    #[serde(default)]
+    pub faces: Option<u8>,
 }
 
 /// Pictures whose mean lightness is between these are well exposed by it.
 const MEAN_LUMA: [u32; 2] = [64, 192];
 /// So many steps of worth double it; within one step frames are equally good.
 const STEPS: u32 = 8;
+/// What faces are worth, in steps, by how many there are: who is alone and looks at the camera makes up for 1.3 times the sharpness, three and
+/// more for twice, so that a blurred frame is none the better for whom it shows, nor for one more or less of a crowd.
+const STEPS_OF_FACES: [u32; 4] = [0, 3, 6, 8];
+/// More faces than these count no more.
+pub const MAX_FACES: u8 = 16;
 
 impl FrameScores {
     /// Whether these can be measures of a picture: for what comes from a process that is not believed.
@@ -29,6 +37,7 @@ impl FrameScores {
     pub fn is_possible(&self) -> bool {
         self.sharpness <= MAX_SHARPNESS
             && self.dark_permille.saturating_add(self.bright_permille) <= 1000
+            && self.faces.is_none_or(|faces| faces <= MAX_FACES)
     }
 
     /// Thousandths of a picture's sharpness that count: all of a well exposed one's, less for each pixel that is clipped and where
@@ -49,15 +58,18 @@ impl FrameScores {
 
     /// What it is worth, in steps of a tenth or so: what differs by less is chance. In whole numbers throughout, so that every
     /// machine comes to the same.
-    fn worth(&self) -> u32 {
+    fn worth(&self, with_faces: bool) -> u32 {
         let worth = u64::from(self.sharpness) * self.exposure_permille();
+        let count = usize::from(self.faces.filter(|_| with_faces).unwrap_or(0));
+        let [.., most] = STEPS_OF_FACES;
+        let faces = STEPS_OF_FACES.get(count).copied().unwrap_or(most);
         let Some(octave) = worth.checked_ilog2() else {
-            return 0;
+            return faces;
         };
         // The part within the octave, linear.
         let within = (worth * u64::from(STEPS)) >> octave;
         // At least `STEPS`, less than twice as much.
-        octave * STEPS + u32::try_from(within).unwrap_or(0)
+        octave * STEPS + u32::try_from(within).unwrap_or(0) + faces
     }
 }
 
@@ -79,7 +91,11 @@ pub struct Frame {
 /// more than can be measured afterwards; else the first.
 #[must_use]
 pub fn best(frames: &[Frame]) -> Option<i64> {
-    let rank = |f: &&Frame| (f.scores.worth(), f.is_key, std::cmp::Reverse(f.position));
+    let with_faces = frames.iter().all(|f| f.scores.faces.is_some());
+    let rank = |f: &&Frame| {
+        let first = std::cmp::Reverse(f.position);
+        (f.scores.worth(with_faces), f.is_key, first)
+    };
     frames.iter().max_by_key(rank).map(|f| f.position)
 }
 
@@ -95,6 +111,7 @@ mod tests {
             mean_luma,
             dark_permille: dark,
             bright_permille: bright,
+            faces: None,
         }
     }
 
@@ -133,10 +150,27 @@ mod tests {
     }
 
     #[test]
+    fn who_looks_at_the_camera_counts() {
+        let with = |sharpness, faces| FrameScores {
+            faces: Some(faces),
+            ..scores(sharpness, 120, 0, 0)
+        };
+        let best_of = |one, other| best(&[frame(0, true, one), frame(1, false, other)]);
+        // Someone looked away in the sharper one.
+        assert_eq!(best_of(with(800, 2), with(740, 3)), Some(1));
+        // All did in one that is not much less sharp; but a blurred one is none the better for them.
+        assert_eq!(best_of(with(800, 3), with(820, 2)), Some(0));
+        assert_eq!(best_of(with(300, 3), with(800, 2)), Some(1));
+        assert_eq!(best_of(with(300, 10), with(800, 6)), Some(1));
+        // Where they were not looked for in all, nobody is better for them.
+        assert_eq!(best_of(scores(800, 120, 0, 0), with(700, 3)), Some(0));
+    }
+
+    #[test]
     fn worth_grows_by_steps_of_a_tenth_or_so() {
         let mut steps = Vec::new();
         for sharpness in 100..=MAX_SHARPNESS {
-            let worth = scores(sharpness, 128, 0, 0).worth();
+            let worth = scores(sharpness, 128, 0, 0).worth(true);
             match steps.last() {
                 Some((last, _)) if *last == worth => {}
                 last => {
@@ -152,19 +186,29 @@ mod tests {
     }
 
     fn any_scores() -> impl Strategy<Value = FrameScores> {
-        (0..=MAX_SHARPNESS, any::<u8>(), 0_u16..=500, 0_u16..=500)
-            .prop_map(|(sharpness, mean, dark, bright)| scores(sharpness, mean, dark, bright))
+        let light = (any::<u8>(), 0_u16..=500, 0_u16..=500);
+        let faces = prop::option::of(0..=MAX_FACES);
+        (0..=MAX_SHARPNESS, light, faces).prop_map(|(sharpness, (mean, dark, bright), faces)| {
+            FrameScores {
+                faces,
+                ..scores(sharpness, mean, dark, bright)
+            }
+        })
     }
 
     /// Few values, so that ties are common.
     fn any_frames() -> impl Strategy<Value = Vec<Frame>> {
         let few = (0_u32..4, 100_u8..104).prop_map(|(s, mean)| scores(s * 300, mean, 0, 0));
         let one = (prop_oneof![any_scores(), few], any::<bool>());
-        prop::collection::vec(one, 1..20).prop_map(|all| {
+        let all = (prop::collection::vec(one, 1..20), any::<bool>());
+        all.prop_map(|(all, with_faces)| {
             let numbered = (0..).zip(all);
-            numbered
-                .map(|(n, (scores, is_key))| frame(n, is_key, scores))
-                .collect()
+            let frame = |(n, (scores, is_key)): (i64, (FrameScores, bool))| {
+                // In all or in none.
+                let faces = with_faces.then(|| scores.faces.unwrap_or(1));
+                frame(n, is_key, FrameScores { faces, ..scores })
+            };
+            numbered.map(frame).collect()
         })
     }
 
@@ -192,9 +236,10 @@ mod tests {
         #[test]
         fn nothing_that_a_picture_measures_is_too_much(one in any_scores()) {
             prop_assert!(one.is_possible());
-            prop_assert!(one.worth() <= scores(MAX_SHARPNESS, 128, 0, 0).worth());
+            let most = FrameScores { faces: Some(MAX_FACES), ..scores(MAX_SHARPNESS, 128, 0, 0) };
+            prop_assert!(one.worth(true) <= most.worth(true));
             let more = FrameScores { sharpness: one.sharpness.saturating_mul(2), ..one };
-            prop_assert!(more.worth() >= one.worth());
+            prop_assert!(more.worth(true) >= one.worth(true));
         }
     }
 }

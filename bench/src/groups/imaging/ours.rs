@@ -75,6 +75,7 @@ fn task(presets: &[Preset]) -> RenderTask {
         limits: Limits::default(),
         want_hashes: false,
         want_scores: false,
+        want_faces: false,
         exact: false,
         credit: false,
     }

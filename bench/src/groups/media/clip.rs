@@ -42,6 +42,7 @@ pub async fn make(
         limits,
         want_hashes: true,
         want_scores: false,
+        want_faces: false,
         exact: false,
         credit: false,
     };

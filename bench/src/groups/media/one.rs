@@ -88,6 +88,7 @@ async fn make(file: &Path, folder: &Path) -> anyhow::Result<Outcome> {
         limits: Limits::default(),
         want_hashes: true,
         want_scores: true,
+        want_faces: false,
         exact: false,
         credit: false,
     };

@@ -1,7 +1,7 @@
 //! Captures that hold a blob, and their frames, are found along indexes, however many there are.
 
 use super::{FRAMES_SQL, HOLDING_SQL, RETOLD};
-use crate::captures::MEANT_FOR_SQL;
+use crate::captures::{MEANT_FOR_SQL, OF_BURST_SQL};
 use crate::connect::Catalog;
 use crate::explain::{self, write};
 use crate::values;
@@ -42,6 +42,7 @@ async fn check(catalog: &Catalog) {
     for (sql, values) in [
         (HOLDING_SQL, values!["ten", "blb7", RETOLD]),
         (MEANT_FOR_SQL, values!["ten", "blb7", "profile"]),
+        (OF_BURST_SQL, values!["ten", "blb7"]),
     ] {
         let plan = explain::plan(tx, sql, values).await.unwrap();
         for index in ["resources_by_blob", "capture_assets_by_asset"] {

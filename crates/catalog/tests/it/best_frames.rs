@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use safelight_catalog::best_frames::{self, Frames, Retold};
 use safelight_catalog::initiate::FreshCapture;
 use safelight_catalog::{blobs, captures, near};
-use safelight_model::best_frame::{self, Frame, FrameScores, MAX_SHARPNESS};
+use safelight_model::best_frame::{self, Frame, FrameScores, MAX_FACES, MAX_SHARPNESS};
 use safelight_model::clock::Clock as _;
 use safelight_model::lifecycle::Event;
 
@@ -33,6 +33,7 @@ fn scored(sharpness: u32) -> FrameScores {
         mean_luma: 120,
         dark_permille: 3,
         bright_permille: 4,
+        faces: Some(1),
     }
 }
 
@@ -230,14 +231,15 @@ async fn who_means_bytes_for_a_profile(f: Fixture) {
 
 fn any_scores() -> impl Strategy<Value = FrameScores> {
     let sharpness = prop_oneof![0..=MAX_SHARPNESS, 300_u32..400];
-    (sharpness, any::<u8>(), 0_u16..=500, 0_u16..=500).prop_map(
-        |(sharpness, mean, dark, bright)| FrameScores {
-            sharpness,
-            mean_luma: mean,
-            dark_permille: dark,
-            bright_permille: bright,
-        },
-    )
+    let light = (any::<u8>(), 0_u16..=500, 0_u16..=500);
+    let faces = prop::option::of(0..=MAX_FACES);
+    (sharpness, light, faces).prop_map(|(sharpness, (mean, dark, bright), faces)| FrameScores {
+        sharpness,
+        mean_luma: mean,
+        dark_permille: dark,
+        bright_permille: bright,
+        faces,
+    })
 }
 
 /// Whatever frames measure and in whichever order that is known, the last that is told is the best of all by the rule.

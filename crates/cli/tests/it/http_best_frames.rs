@@ -13,6 +13,7 @@ on_both_databases!(
     a_burst_names_its_best_frame_as_frames_arrive,
     frames_from_before_the_upgrade_are_measured_after_it,
     bytes_that_are_there_have_their_scores,
+    who_looks_at_the_camera_makes_a_frame_better,
 );
 
 /// A scene of edges, blurred by a box of so many pixels along both sides, its light times a factor.
@@ -222,5 +223,65 @@ async fn of_a_real_burst_the_frame_that_is_not_blurred() {
     let sharpness = |n: usize| read["assets"][n]["scores"]["sharpness"].as_u64().unwrap();
     for n in (0..frames.len()).filter(|n| *n != SHARP) {
         assert!(sharpness(n) * 2 < sharpness(SHARP), "{n}: {read}");
+    }
+}
+
+/// A frame of someone, as sharp as that of someone who stands on his head, whom no detector finds.
+fn frame_of_someone(stands: bool) -> Vec<u8> {
+    const FACE: &[u8] = include_bytes!("../../../imaging/tests/fixtures/face-160x190.gray");
+    let (wide, high, mut lights) = (160, 190, FACE.to_vec());
+    if !stands {
+        lights.reverse();
+    }
+    let (width, height) = (400, 300);
+    let mut rgb = Vec::new();
+    for y in 0..height {
+        for x in 0..width {
+            let (column, row) = (x - 120, y - 50);
+            let is_in = (0..wide).contains(&column) && (0..high).contains(&row);
+            let light = match is_in {
+                true => lights[(row * wide + column) as usize],
+                false => 110 + ((x * 7 + y * 13) % 9) as u8,
+            };
+            rgb.extend([light; 3]);
+        }
+    }
+    encode_jpeg(width as u32, height as u32, &rgb, 92).unwrap()
+}
+
+async fn who_looks_at_the_camera_makes_a_frame_better(database: Database) {
+    for (setting, best, faces) in [
+        ("yes", 1, [json!(0), json!(1)]),
+        ("no", 0, [json!(null), json!(null)]),
+    ] {
+        let rig = Rig::start(database, &["--face-detector", setting]).await;
+        let ann = rig.owner("ann");
+        let files = [frame_of_someone(false), frame_of_someone(true)];
+        let frames: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
+        let (capture_id, assets) = burst(&ann, &frames).await;
+        for (asset, frame) in assets.iter().zip(&frames) {
+            send(&ann, asset, frame).await;
+        }
+        let measured = wait::until_some(PATIENCE, async || {
+            let read = read(&ann, &capture_id).await;
+            let all = read["assets"].as_array().unwrap();
+            all.iter().all(|a| a["scores"].is_object()).then_some(read)
+        });
+        let measured = measured.await.unwrap();
+        assert_eq!(measured["best_asset_id"], assets[best]["asset_id"]);
+        for (n, faces) in faces.iter().enumerate() {
+            assert_eq!(
+                measured["assets"][n]["scores"]["faces"], *faces,
+                "{measured}"
+            );
+        }
+        // What is no burst is not looked at.
+        let alone = ann.upload(&shot(1, 0.9)).await;
+        let scores = wait::until_some(PATIENCE, async || {
+            let path = format!("/v1/assets/{alone}?fields=scores");
+            let read = ann.get(&path).await.expect(200);
+            read["scores"].is_object().then(|| read["scores"].clone())
+        });
+        assert!(scores.await.unwrap()["faces"].is_null());
     }
 }

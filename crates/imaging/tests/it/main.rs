@@ -14,6 +14,7 @@ mod clip_writer;
 mod colors;
 mod credit;
 mod damaged;
+mod faces;
 mod fixtures;
 mod frame_scores;
 mod gain_map;

@@ -17,6 +17,8 @@ const LATER_WANTS: Wants = Wants {
     scores: true,
     exact: false,
     credit: false,
+    faces: true,
+    count_faces: true,
 };
 
 /// Makes the cover, then the rest, and compares both with what is made of the file by itself. `false`: it cannot be shown.

@@ -28,6 +28,7 @@ pub(super) async fn clip_pictures(
         },
         want_hashes: true,
         want_scores: false,
+        want_faces: false,
         exact: false,
         credit: false,
     };

@@ -30,6 +30,7 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
         limits: context.settings.media.decoding(&job.tenant_id),
         want_hashes: false,
         want_scores: false,
+        want_faces: false,
         exact: false,
         credit: context.settings.rendition_copyright.of(tenant_id),
     };

@@ -5,7 +5,7 @@
 //! a picture is noted: one that has no hash is not looked at again.
 
 use safelight_catalog::jobs::Job;
-use safelight_catalog::{CatalogError, Tx, best_frames, blobs, near};
+use safelight_catalog::{CatalogError, Tx, best_frames, blobs, captures, near};
 use safelight_imaging::MediaType;
 use safelight_model::best_frame::FrameScores;
 use safelight_model::cost_class::CostClass;
@@ -68,6 +68,10 @@ pub async fn schedule(context: &Context) -> Result<usize, CatalogError> {
 pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Results, JobError> {
     let mut reader = context.catalog.reader().await?;
     let blob = blobs::find(&mut reader.tx(), &job.tenant_id, &job.subject_id).await?;
+    let (tenant_id, blob_id) = (&job.tenant_id, &job.subject_id);
+    let is_scored = blob.as_ref().is_some_and(|b| b.scores.is_some());
+    let is_of_burst =
+        !is_scored && captures::is_of_burst(&mut reader.tx(), tenant_id, blob_id).await?;
     drop(reader);
     let blob = blob.filter(|b| b.state == "live" && b.verdict == "clean");
     let Some(blob) = blob.filter(|b| b.picture_hash.is_none() || b.scores.is_none()) else {
@@ -87,6 +91,7 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
         limits: context.settings.media.decoding(&job.tenant_id),
         want_hashes: blob.picture_hash.is_none(),
         want_scores: blob.scores.is_none(),
+        want_faces: is_of_burst,
         exact: false,
         credit: false,
     };

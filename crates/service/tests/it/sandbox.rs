@@ -66,6 +66,7 @@ pub(super) fn task(presets: &[Preset]) -> RenderTask {
         limits: Limits::default(),
         want_hashes: true,
         want_scores: false,
+        want_faces: false,
         exact: false,
         credit: false,
     }
@@ -216,10 +217,13 @@ async fn the_child_answers_what_imaging_renders() {
         scores: true,
         exact: false,
         credit: false,
+        faces: true,
+        count_faces: false,
     };
     let expected = render(&bytes, &ALL, &Limits::default(), want).unwrap();
     let task = RenderTask {
         want_scores: true,
+        want_faces: false,
         ..task(&ALL)
     };
     let reply = sandbox.render(file(&bytes), task).await.unwrap();

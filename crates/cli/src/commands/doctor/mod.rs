@@ -315,6 +315,7 @@ async fn decode(
             limits: Limits::default(),
             want_hashes: true,
             want_scores: false,
+            want_faces: false,
             exact: false,
             credit: false,
         };

@@ -83,6 +83,7 @@ impl Preview for Sandboxed {
             limits: Limits::default(),
             want_hashes: true,
             want_scores: false,
+            want_faces: false,
             exact: false,
             credit: false,
         };

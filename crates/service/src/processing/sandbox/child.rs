@@ -157,6 +157,8 @@ fn render(
         scores: task.want_scores,
         exact: task.exact,
         credit: task.credit,
+        faces: task.faces,
+        count_faces: task.count_faces,
     };
     let (input, limits) = (mapped.bytes(), &task.limits);
     let rendered = match kept.take() {

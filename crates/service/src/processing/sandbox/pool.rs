@@ -61,6 +61,8 @@ pub struct SandboxSettings {
     /// What all children together may hold, in bytes. Pictures that take more than a child may keep wait until there
     /// is enough; one that takes more than there is is decoded when no other such is.
     pub budget_bytes: u64,
+    /// Whether faces are looked for: where squares are cut, and in frames of bursts.
+    pub faces: bool,
     /// Whether children may decode although the kernel does not filter their system calls.
     pub may_be_open: bool,
     /// How clips are decoded; not at all where there is nothing.
@@ -83,6 +85,7 @@ impl SandboxSettings {
             tasks_per_process: 100,
             kept_bytes: KEPT_BYTES,
             budget_bytes: u64::MAX,
+            faces: true,
             may_be_open: false,
             clips: None,
         }
@@ -101,6 +104,8 @@ pub struct RenderTask {
     pub want_hashes: bool,
     /// Whether to measure how sharp and how well exposed it is, too.
     pub want_scores: bool,
+    /// Whether to count the faces in it besides, where the settings have faces looked for.
+    pub want_faces: bool,
     /// Whether every rendition is as long as its preset says ([`safelight_imaging::Wants::exact`]).
     pub exact: bool,
     /// Whether renditions say whose the picture is, where the original does.
@@ -305,6 +310,8 @@ impl Sandbox {
             want_scores: task.want_scores,
             exact: task.exact,
             credit: task.credit,
+            faces: self.shared.settings.faces,
+            count_faces: self.shared.settings.faces && task.want_scores && task.want_faces,
             ..self.empty_frame()
         }
     }
@@ -319,6 +326,8 @@ impl Sandbox {
             want_scores: false,
             exact: false,
             credit: false,
+            faces: false,
+            count_faces: false,
             want_metadata: false,
             only: None,
             keep_for: Vec::new(),

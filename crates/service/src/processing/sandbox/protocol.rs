@@ -50,6 +50,12 @@ pub(super) struct TaskFrame {
     pub exact: bool,
     #[serde(default)]
     pub credit: bool,
+    /// Whether squares are cut where faces are.
+    #[serde(default)]
+    pub faces: bool,
+    /// Whether faces are counted among what is measured.
+    #[serde(default)]
+    pub count_faces: bool,
     /// Whether to read what the file tells of how it was taken, too.
     #[serde(default)]
     pub want_metadata: bool,
@@ -270,6 +276,9 @@ pub(super) fn check_answer(answer: &AnswerFrame, task: &TaskFrame) -> Result<(),
     if scores.is_some() != task.want_scores || scores.is_some_and(|s| !s.is_possible()) {
         return Err("scores missing, unasked or impossible");
     }
+    if scores.is_some_and(|s| s.faces.is_some() != task.count_faces) {
+        return Err("faces missing or unasked");
+    }
     if *width == 0
         || *height == 0
         || u64::from(*width) * u64::from(*height) > task.limits.max_pixels
@@ -355,6 +364,8 @@ fn fuzz_task(outcome: &Outcome) -> TaskFrame {
         goes_on: false,
         cpu_seconds: 1,
         credit: true,
+        faces: true,
+        count_faces: true,
     }
 }
 
@@ -445,6 +456,7 @@ pub fn answers_to_fuzz() -> Vec<Vec<u8>> {
                 mean_luma: 120,
                 dark_permille: 10,
                 bright_permille: 20,
+                faces: Some(2),
             }),
             metadata: Some(Box::default()),
             pictures: pictures.into(),
