@@ -105,13 +105,17 @@ impl Rota {
     }
 
     /// The order in which the lanes should be tried now: first the starving, the longest of them before the rest; then the
-    /// most urgent. Lanes that have nothing due are left out. `reserved` keeps only the interactive lane: this is
-    /// the worker slot kept free for it.
+    /// most urgent. Lanes that have nothing due are left out, and those that are not open: there is no worker for them.
     #[must_use]
-    pub fn order(&self, waiting: &[Waiting], now: Micros, reserved: bool) -> Vec<Lane> {
+    pub fn order(
+        &self,
+        waiting: &[Waiting],
+        now: Micros,
+        is_open: impl Fn(Lane) -> bool,
+    ) -> Vec<Lane> {
         let mut due: Vec<(Lane, Option<Micros>)> = waiting
             .iter()
-            .filter(|w| !reserved || w.lane == Lane::Interactive)
+            .filter(|w| is_open(w.lane))
             .filter_map(|w| {
                 let since = w.oldest_due?.max(self.served_at[w.lane as usize]);
                 let starving = now.since(since) >= starvation_guard(w.lane);
@@ -160,13 +164,13 @@ mod tests {
         let mut waiting = all_due(Micros(0));
         for left in (0..Lane::ALL.len()).rev() {
             for _ in 0..100 {
-                let order = rota.order(&waiting, Micros(1), false);
+                let order = rota.order(&waiting, Micros(1), |_| true);
                 assert_eq!(order, Lane::ALL[Lane::ALL.len() - 1 - left..]);
                 rota.served(order[0], Micros(1));
             }
             waiting[Lane::ALL.len() - 1 - left].oldest_due = None;
         }
-        assert!(rota.order(&waiting, Micros(1), false).is_empty());
+        assert!(rota.order(&waiting, Micros(1), |_| true).is_empty());
     }
 
     #[test]
@@ -175,14 +179,15 @@ mod tests {
         let now = Micros(0).plus(starvation_guard(Lane::Bulk));
         let mut waiting = all_due(now);
         waiting[2].oldest_due = Some(Micros(0));
-        let order = rota.order(&waiting, now, false);
+        let order = rota.order(&waiting, now, |_| true);
+        let covers = |lane| lane == Lane::Interactive;
         assert_eq!(order[0], Lane::Bulk);
-        assert_eq!(rota.order(&waiting, now, true), [Lane::Interactive]);
+        assert_eq!(rota.order(&waiting, now, covers), [Lane::Interactive]);
         // Served once it waits its turn again, however old its backlog is.
         rota.served(Lane::Bulk, now);
-        assert_eq!(rota.order(&waiting, now, false)[0], Lane::Interactive);
+        assert_eq!(rota.order(&waiting, now, |_| true)[0], Lane::Interactive);
         waiting[0].oldest_due = None;
-        assert!(rota.order(&waiting, now, true).is_empty());
+        assert!(rota.order(&waiting, now, covers).is_empty());
     }
 
     #[test]
@@ -193,7 +198,7 @@ mod tests {
         for _ in 0..4 {
             now = now.plus(starvation_guard(Lane::Bulk));
             for _ in 0..3 {
-                let order = rota.order(&all_due(Micros(0)), now, false);
+                let order = rota.order(&all_due(Micros(0)), now, |_| true);
                 rota.served(order[0], now);
                 served.push(order[0]);
             }

@@ -22,11 +22,21 @@ pub struct Lease {
     pub job: Job,
     /// Processor time that was spent on it in this attempt, in microseconds, as far as it was counted.
     pub cpu_us: Arc<AtomicU64>,
-    /// Whether there was a seat for [`Handler::goes_on_with`] when it was begun.
-    pub may_go_on: bool,
+    /// Whether there is a seat for [`Handler::goes_on_with`].
+    pub may_go_on: MayGoOn,
     /// Fires when the lease is lost. The handler's future is dropped then; this is for what runs
     /// outside of it, such as blocking threads.
     pub cancelled: CancellationToken,
+}
+
+/// Tells whether there is a seat, now, for what goes on with what a job leaves at hand.
+#[derive(Clone)]
+pub struct MayGoOn(pub Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl std::fmt::Debug for MayGoOn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("MayGoOn").field(&(self.0)()).finish()
+    }
 }
 
 /// What a handler has to say to the database: run in one transaction with the end of its job, and

@@ -29,7 +29,14 @@ impl Outlook {
     /// Whether a claim may find something.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        self.waiting.iter().any(|w| w.oldest_due.is_some())
+        Lane::ALL.into_iter().any(|lane| self.may_have(lane))
+    }
+
+    /// Whether a claim in this lane may find something: what waits there, or what has become due and may be there then.
+    #[must_use]
+    pub fn may_have(&self, lane: Lane) -> bool {
+        let mut waiting = self.waiting.iter();
+        waiting.any(|w| w.lane == lane && w.oldest_due.is_some())
             || self.next_run_at.is_some_and(|at| at <= self.now)
     }
 }

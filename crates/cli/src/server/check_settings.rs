@@ -62,6 +62,7 @@ impl Resolved {
             ("catalog_connections", 2),
             ("workers", 1),
             ("cover_workers", 0),
+            ("display_workers", 0),
             ("heavy_workers", 1),
             ("video_workers", 1),
             ("max_requests", 1),
@@ -122,6 +123,7 @@ impl Resolved {
         }
         for key in [
             "avif",
+            "face_detector",
             "lanes",
             "length_only_urls",
             "sandbox_allow_open",

@@ -74,14 +74,16 @@ pub async fn open_catalog(settings: &Resolved, schema: Schema) -> anyhow::Result
     Ok(Catalog::open(catalog).await?)
 }
 
-/// Jobs of each class done at once, the lightest first, and behind them the covers that are made beside the light ones.
-fn workers(settings: &Resolved) -> anyhow::Result<[usize; 4]> {
+/// Jobs of each class done at once, the lightest first, and behind them what is done beside the light ones: covers, and what is not
+/// backfill.
+fn workers(settings: &Resolved) -> anyhow::Result<[usize; 5]> {
     let number = |key, least| anyhow::Ok(usize::try_from(settings.number(key, least)?)?);
     Ok([
         number("workers", 1)?,
         number("heavy_workers", 1)?,
         number("video_workers", 1)?,
         number("cover_workers", 0)?,
+        number("display_workers", 0)?,
     ])
 }
 
@@ -100,6 +102,7 @@ pub fn sandbox_settings(settings: &Resolved) -> anyhow::Result<SandboxSettings> 
             bytes => bytes,
         },
         wall_clock: Duration::from_secs(settings.number("sandbox_seconds", 1)?),
+        faces: settings.text("face_detector") == "yes",
         may_be_open: settings.text("sandbox_allow_open") == "yes",
         clips: clip_settings(settings)?,
         ..SandboxSettings::own_program()
@@ -342,9 +345,16 @@ pub async fn start(settings: &Resolved) -> anyhow::Result<Server> {
     named_tenants::warn_of_unknown(&context).await?;
     let work = if settings.has_role("worker") {
         let sandbox = start_sandbox(settings).await?;
-        let [light, heavy_workers, video_workers, cover_workers] = workers(settings)?;
+        let [
+            light,
+            heavy_workers,
+            video_workers,
+            cover_workers,
+            display_workers,
+        ] = workers(settings)?;
         let executor = ExecutorSettings {
             cover_workers,
+            display_workers,
             heavy_workers,
             video_workers,
             ..ExecutorSettings::for_workers(light, context.fresh_id(ids::WORKER))

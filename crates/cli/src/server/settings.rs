@@ -86,6 +86,7 @@ settings! {
     gateway_idle_seconds: "How long a client of the gateway may send nothing in the midst of a request" = |_| "30".into();
     workers: "Light jobs done at once: most photos, and what decodes nothing" = |_| std::thread::available_parallelism().map_or(2, usize::from).max(2).to_string();
     cover_workers: "Light jobs done at once beside these that somebody waits for: covers wait for nothing else" = |_| "1".into();
+    display_workers: "Light jobs done at once beside these that are no backfill: larger pictures do not wait for AVIF of others" = |_| "1".into();
     heavy_workers: "Heavy jobs done at once beside these: pictures of 50 megapixels and more" = |of| half(&of("workers"));
     video_workers: "Clips that something is done to at once beside these; of two and more, one does nothing but make what somebody waits for" =
         |of| half(&of("workers")).parse::<usize>().map_or(2, |number| number.max(2)).to_string();
@@ -111,6 +112,8 @@ settings! {
     presets: "Versions of the pictures display and large with numbers of your own, NAME@VERSION:LONG_EDGE/QUALITY: display@2:1440/78,large@2:2560/82; for single tenants: TENANT=display@3:1600/80; empty for those that are built in" =
         |_| String::new();
     avif: "Whether AVIF is made of renditions, for browsers that show it: yes or no; it is smaller, and takes more processor time than all else that is made of a photo" =
+        |_| "yes".into();
+    face_detector: "Whether faces are looked for, in profile pictures, which are cut there, and in frames of bursts, where they are counted: yes or no" =
         |_| "yes".into();
     length_only_urls: "Whether clients that give no SHA-256 get URLs that are bound to a length alone: yes or no" =
         |_| "yes".into();
@@ -152,8 +155,13 @@ settings! {
 }
 
 /// The settings that say how many jobs are done at once: there is a decoding process for each.
-pub(super) const DECODING: [&str; 4] =
-    ["workers", "cover_workers", "heavy_workers", "video_workers"];
+pub(super) const DECODING: [&str; 5] = [
+    "workers",
+    "cover_workers",
+    "display_workers",
+    "heavy_workers",
+    "video_workers",
+];
 /// Whence a setting comes that nobody has set.
 const DEFAULT: &str = "default";
 

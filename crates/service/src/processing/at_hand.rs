@@ -1,7 +1,7 @@
 //! Originals that were just fetched, for who goes on with them.
 //!
 //! A worker that has made a cover derives from the same file if nothing is more urgent, and the store is asked for the bytes
-//! once; where it seemed so when it began, a child keeps the decoded picture too. Each is put down when its worker has ended, so there are
+//! once; where it seemed so when the file had arrived, a child keeps the decoded picture too. Each is put down when its worker has ended, so there are
 //! no more than workers.
 
 use std::collections::HashMap;

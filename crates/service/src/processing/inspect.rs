@@ -61,7 +61,7 @@ pub async fn run(
         outcome,
         picture,
         lost,
-    } = examine(context, sandbox, job, &begun, fetched).await?;
+    } = examine(context, sandbox, lease, &begun, fetched).await?;
     if let (Outcome::Cover(..), Some(again)) = (&outcome, again) {
         at_hand.keep(job, again, picture);
     }
@@ -78,8 +78,6 @@ struct Begun {
     holders: Vec<Asset>,
     /// What is made of it at once.
     presets: Vec<Preset>,
-    /// What the same worker is likely to make of it next.
-    later: Vec<Preset>,
 }
 
 /// What the bytes are.
@@ -104,8 +102,6 @@ impl From<Outcome> for Examined {
 /// The blob and who holds it, now marked as being processed. `None` when there is nothing to do.
 async fn begin(context: &Context, lease: &Lease) -> Result<Option<Begun>, JobError> {
     let (context, job) = (context.clone(), lease.job.clone());
-    // A second attempt has to do with less; and in one lane what is derived waits in line as all else.
-    let may_go_on = lease.may_go_on && job.attempts <= 1 && context.settings.lanes;
     let catalog = context.catalog.clone();
     let found = catalog
         .write(move |tx| {
@@ -130,17 +126,10 @@ async fn begin(context: &Context, lease: &Lease) -> Result<Option<Begun>, JobErr
                 if is_for_profile(tx, &job.tenant_id, &blob.blob_id).await? {
                     presets.push(preset::SQUARE);
                 }
-                // Where somebody waits, decoding for more than what is seen first would keep him.
-                let goes_on = may_go_on && !jobs::is_waited_for(tx, job.class).await?;
-                let later = match goes_on {
-                    true => context.presets(&job.tenant_id).derived().to_vec(),
-                    false => Vec::new(),
-                };
                 Ok::<_, CatalogError>(Some(Begun {
                     blob,
                     holders,
                     presets,
-                    later,
                 }))
             })
         })
@@ -151,11 +140,12 @@ async fn begin(context: &Context, lease: &Lease) -> Result<Option<Begun>, JobErr
 async fn examine(
     context: &Context,
     sandbox: &Sandbox,
-    job: &Job,
+    lease: &Lease,
     begun: &Begun,
     fetched: Fetched,
 ) -> Result<Examined, JobError> {
     let Begun { blob, holders, .. } = begun;
+    let job = &lease.job;
     let mut found = Inspected {
         sha256: Some(fetched.sha256.clone()),
         verdict: NO_SCANNER,
@@ -169,9 +159,14 @@ async fn examine(
     }
     let (of, hash) = (blob.clone(), fetched.sha256.clone());
     let (asking, of_job) = (context.clone(), job.clone());
-    let twin = context
+    let (twin, is_waited_for) = context
         .catalog
-        .write(move |tx| Box::pin(async move { hold_twin(tx, &asking, &of_job, &of, &hash).await }))
+        .write(move |tx| {
+            Box::pin(async move {
+                let twin = hold_twin(tx, &asking, &of_job, &of, &hash).await?;
+                Ok::<_, CatalogError>((twin, jobs::is_waited_for(tx, of_job.class).await?))
+            })
+        })
         .await?;
     let lost = match twin {
         Some(twin) if is_there(context, &twin).await? => match stands(&twin, blob) {
@@ -181,7 +176,15 @@ async fn examine(
         },
         twin => twin,
     };
-    let mut examined = render(context, sandbox, job, begun, fetched, found).await?;
+    // Where somebody waits, decoding for more than what is seen first would keep him; a second attempt has to do with less; and in one
+    // lane what is derived waits in line as all else.
+    let goes_on =
+        !is_waited_for && job.attempts <= 1 && context.settings.lanes && (lease.may_go_on.0)();
+    let later = match goes_on {
+        true => context.presets(&job.tenant_id).derived().to_vec(),
+        false => Vec::new(),
+    };
+    let mut examined = render(context, sandbox, job, begun, &later, fetched, found).await?;
     if let Outcome::Failed(found) = &mut examined.outcome
         && !is_of_the_content(found)
     {
@@ -197,12 +200,13 @@ fn is_of_the_content(found: &Inspected) -> bool {
     reason.is_some_and(|(code, _)| *code == Code::MediaCorrupt)
 }
 
-/// Makes the cover, and the square of what is for a profile.
+/// Makes the cover, and the square of what is for a profile, of a picture that is kept for `later` if there is something.
 async fn render(
     context: &Context,
     sandbox: &Sandbox,
     job: &Job,
     begun: &Begun,
+    later: &[Preset],
     fetched: Fetched,
     mut found: Inspected,
 ) -> Result<Examined, JobError> {
@@ -210,7 +214,6 @@ async fn render(
         blob,
         holders,
         presets,
-        later,
     } = begun;
     let most = &context.settings.media;
     let policy = context.settings.metadata_policies.of(&job.tenant_id);
@@ -276,6 +279,7 @@ async fn render(
                 limits,
                 want_hashes: true,
                 want_scores: false,
+                want_faces: false,
                 exact: false,
                 credit: context.settings.rendition_copyright.of(&job.tenant_id),
             };

@@ -8,14 +8,13 @@ use safelight_catalog::jobs::{self, Job};
 use safelight_catalog::{Catalog, CatalogError};
 use safelight_model::entropy::Entropy;
 use safelight_model::job::JobKind;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::executor::Seat;
+use super::seats::{Seat, Seats};
 use super::settle::{Ending, Onward, commit, fail, panicked, snooze};
-use crate::work::{Handler, JobError, Lease, Results};
+use crate::work::{Handler, JobError, Lease, MayGoOn, Results};
 
 /// What all attempts of an executor share.
 pub(super) struct Crew {
@@ -35,7 +34,7 @@ pub(super) struct Crew {
 /// Where a worker sits.
 pub(super) struct Place {
     /// Seats for jobs of other lanes than the interactive one.
-    pub ordinary: Arc<Semaphore>,
+    pub seats: Seats,
     /// The one that is taken.
     pub seat: Option<Seat>,
 }
@@ -63,10 +62,11 @@ async fn attempt(
     metrics::histogram!("safelight_job_wait_seconds", "lane" => job.lane.as_str(), "class" => job.class.as_str())
         .record(waited.as_secs_f64());
 
-    let has_seat = place.seat.is_some() || place.ordinary.available_permits() > 0;
+    let (has_seat, seats, stop) = (place.seat.is_some(), place.seats.clone(), crew.stop.clone());
+    let may_go_on = move || !stop.is_cancelled() && (has_seat || seats.free().0 > 0);
     let lease = Lease {
         job,
-        may_go_on: has_seat && !crew.stop.is_cancelled(),
+        may_go_on: MayGoOn(Arc::new(may_go_on)),
         cpu_us: Arc::default(),
         cancelled: CancellationToken::new(),
     };
@@ -99,7 +99,7 @@ fn onward(crew: &Crew, place: &mut Place, job: &Job) -> Option<JobKind> {
         return None;
     }
     if place.seat.is_none() {
-        place.seat = Some(place.ordinary.clone().try_acquire_owned().ok()?);
+        place.seat = Some(place.seats.take()?);
     }
     Some(kind)
 }

@@ -8,13 +8,13 @@ use safelight_catalog::{Catalog, CatalogError, Tx};
 use safelight_model::cost_class::CostClass;
 use safelight_model::entropy::{self, Entropy};
 use safelight_model::lane::{HEARTBEAT, LEASE, Lane, Rota};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Crew, Place, attempts};
 use super::rescue;
+use super::seats::Seats;
 use crate::work::Handler;
 
 /// How an executor works.
@@ -25,6 +25,9 @@ pub struct ExecutorSettings {
     /// Light jobs of the interactive lane done at once beside them, so that they wait for no others. With those kept free among
     /// `workers` instead, as many would stand idle whenever nobody waits for a cover.
     pub cover_workers: usize,
+    /// Light jobs that are no backfill done at once beside them while backfill has all of `workers`: who goes on with a picture that
+    /// has just been seen waits for no AVIF of another.
+    pub display_workers: usize,
     /// Heavy jobs done at once beside these. If more than one, one of them is always an interactive one, or none.
     pub heavy_workers: usize,
     /// Clips that something is done to at once beside these; the same holds for them.
@@ -50,6 +53,7 @@ impl ExecutorSettings {
         Self {
             workers: workers.max(1),
             cover_workers: 1,
+            display_workers: 1,
             heavy_workers: workers.div_ceil(2).max(1),
             video_workers: workers.div_ceil(2).max(1),
             worker_id,
@@ -67,12 +71,18 @@ impl ExecutorSettings {
         let few = |workers: usize| Free {
             any: workers.max(1),
             ordinary: workers.saturating_sub(1).max(1),
+            bulk: workers.saturating_sub(1).max(1),
         };
         match class {
-            CostClass::Light => Free {
-                any: self.workers.max(1).saturating_add(self.cover_workers),
-                ordinary: self.workers.max(1),
-            },
+            CostClass::Light => {
+                let bulk = self.workers.max(1);
+                let ordinary = bulk.saturating_add(self.display_workers);
+                Free {
+                    any: ordinary.saturating_add(self.cover_workers),
+                    ordinary,
+                    bulk,
+                }
+            }
             CostClass::Heavy => few(self.heavy_workers),
             CostClass::Video => few(self.video_workers),
         }
@@ -110,7 +120,10 @@ impl Executor {
             crew: crew.clone(),
             class,
             settings: settings.clone(),
-            ordinary: Arc::new(Semaphore::new(settings.slots_for(class).ordinary)),
+            seats: {
+                let slots = settings.slots_for(class);
+                Seats::new(slots.ordinary, slots.bulk)
+            },
             running: JoinSet::new(),
             rota: None,
         });
@@ -136,28 +149,50 @@ struct Floor {
     class: CostClass,
     settings: ExecutorSettings,
     /// Seats for jobs of the other lanes: they leave some slots to the interactive lane.
-    ordinary: Arc<Semaphore>,
+    seats: Seats,
     running: JoinSet<()>,
     rota: Option<Rota>,
 }
 
-/// Slots that there are, or that can be filled now: in all, and by other than interactive jobs.
+/// Slots that there are, or that can be filled now: in all, by other than interactive jobs, and by those of the bulk lane.
 #[derive(Clone, Copy)]
 struct Free {
     any: usize,
     ordinary: usize,
+    bulk: usize,
 }
 
 impl Free {
-    fn may_find(self, outlook: &Outlook) -> bool {
-        let promoting = outlook.next_run_at.is_some_and(|at| at <= outlook.now);
-        let due = |lane| {
-            outlook
-                .waiting
-                .iter()
-                .any(|w| w.oldest_due.is_some() && (self.ordinary > 0 || w.lane == lane))
+    fn of(any: usize, (ordinary, bulk): (usize, usize)) -> Self {
+        Self {
+            any,
+            ordinary,
+            bulk,
+        }
+    }
+
+    fn has(self, lane: Lane) -> bool {
+        let of_lane = match lane {
+            Lane::Interactive => self.any,
+            Lane::Standard => self.ordinary,
+            Lane::Bulk => self.ordinary.min(self.bulk),
         };
-        self.any > 0 && (promoting || due(Lane::Interactive))
+        self.any.min(of_lane) > 0
+    }
+
+    fn take(&mut self, lane: Lane) {
+        self.any = self.any.saturating_sub(1);
+        if lane != Lane::Interactive {
+            self.ordinary = self.ordinary.saturating_sub(1);
+        }
+        if lane == Lane::Bulk {
+            self.bulk = self.bulk.saturating_sub(1);
+        }
+    }
+
+    fn may_find(self, outlook: &Outlook) -> bool {
+        let mut lanes = Lane::ALL.into_iter();
+        lanes.any(|lane| self.has(lane) && outlook.may_have(lane))
     }
 }
 
@@ -189,11 +224,9 @@ impl Floor {
     async fn fill(&mut self) -> Result<Duration, CatalogError> {
         let poll = self.settings.poll;
         let slots = self.settings.slots_for(self.class);
-        let mut free = Free {
-            any: slots.any.saturating_sub(self.running.len()),
-            ordinary: self.ordinary.available_permits(),
-        };
-        if free.any == 0 {
+        let any = slots.any.saturating_sub(self.running.len());
+        let free = Free::of(any, self.seats.free());
+        if any == 0 {
             return Ok(poll);
         }
         // Looking is cheap; only with a prospect is a transaction begun.
@@ -203,10 +236,10 @@ impl Floor {
             let next = outlook.next_run_at.filter(|at| *at > outlook.now);
             return Ok(next.map_or(poll, |at| at.since(outlook.now).min(poll)));
         }
-        // Held until it is known which of them are needed: who goes on with another job may not take one meanwhile.
-        let seat = || self.ordinary.clone().try_acquire_owned().ok();
-        let mut seats: Vec<Seat> = std::iter::from_fn(seat).collect();
-        free.ordinary = seats.len();
+        // Held until it is known which of them are needed: who goes on with another job may not take one meanwhile, unless there is
+        // nobody for it.
+        let mut held = self.seats.hold(|lane| outlook.may_have(lane));
+        let free = Free::of(any, held.count());
         let rota = self
             .rota
             .clone()
@@ -221,17 +254,14 @@ impl Floor {
         self.rota = Some(rota);
         let mut seated = Vec::with_capacity(taken.len());
         for job in taken {
-            let seat = match job.lane {
-                Lane::Interactive => None,
-                Lane::Standard | Lane::Bulk => seats.pop(),
-            };
+            let seat = held.take(job.lane);
             seated.push((job, seat));
         }
         // Before they begin: they look whether there is another.
-        drop(seats);
+        drop(held);
         for (job, seat) in seated {
             let place = Place {
-                ordinary: self.ordinary.clone(),
+                seats: self.seats.clone(),
                 seat,
             };
             self.running
@@ -252,9 +282,6 @@ impl Floor {
     }
 }
 
-/// A slot that a job of the other lanes sits in.
-pub(super) type Seat = OwnedSemaphorePermit;
-
 /// Leases a job of this class for every free slot, as the rota says.
 async fn take(
     tx: &mut Tx<'_>,
@@ -267,15 +294,12 @@ async fn take(
     let mut taken = Vec::new();
     while free.any > 0 {
         let outlook = jobs::outlook(tx, class).await?;
-        let order = rota.order(&outlook.waiting, outlook.now, free.ordinary == 0);
+        let order = rota.order(&outlook.waiting, outlook.now, |lane| free.has(lane));
         let Some(job) = first(tx, &order, class, worker).await? else {
             break;
         };
         rota.served(job.lane, outlook.now);
-        free.any -= 1;
-        if job.lane != Lane::Interactive {
-            free.ordinary -= 1;
-        }
+        free.take(job.lane);
         taken.push(job);
     }
     Ok((taken, rota))

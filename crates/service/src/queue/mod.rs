@@ -12,6 +12,7 @@ pub mod enqueue;
 mod attempt;
 mod executor;
 mod rescue;
+mod seats;
 mod settle;
 
 pub use executor::{Executor, ExecutorSettings};

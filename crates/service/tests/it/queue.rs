@@ -57,6 +57,7 @@ on_both!(
     what_is_heavy_holds_up_its_like_alone,
     who_made_a_cover_goes_on_with_the_same_photo_unless_somebody_waits,
     going_on_leaves_the_reserved_slot_alone,
+    backfill_leaves_a_seat_to_who_goes_on,
     what_failed_attempts_cost_is_added_up,
     a_lost_bell_is_made_good_by_polling,
     stopping_lets_jobs_finish_and_takes_no_more,
@@ -182,6 +183,7 @@ impl Fixture {
         let (handler, runs) = toy();
         let mut settings = ExecutorSettings::for_workers(workers, "wrk_1".to_owned());
         settings.cover_workers = 0;
+        settings.display_workers = 0;
         settings.poll = Duration::from_millis(20);
         settings.rescue = Duration::from_millis(20);
         settings.drain = NEVER;
@@ -612,6 +614,43 @@ async fn going_on_leaves_the_reserved_slot_alone(f: Fixture) {
     standard.answer(Answer::Done);
     let same = working.next().await.answer(Answer::Done);
     assert_eq!((&*same.subject_id, same.lane), ("photo0", Lane::Standard));
+    working.stop().await;
+}
+
+async fn backfill_leaves_a_seat_to_who_goes_on(f: Fixture) {
+    for n in 0..4 {
+        f.add(Lane::Bulk, &format!("b{n}")).await;
+    }
+    let mut working = f.start(2, |settings| {
+        settings.cover_workers = 1;
+        settings.display_workers = 1;
+    });
+    let backfill = [working.next().await, working.next().await];
+    f.add(Lane::Interactive, "seen").await;
+    let seen = working.next().await;
+    assert_eq!(seen.subject(), "seen");
+    assert!((seen.lease.may_go_on.0)());
+    f.add(Lane::Standard, "larger").await;
+    let larger = working.next().await;
+    assert_eq!(larger.subject(), "larger");
+    assert!(!(seen.lease.may_go_on.0)(), "the seat is taken");
+    for run in [seen, larger] {
+        let job = run.answer(Answer::Done);
+        f.stands(&job, None).await;
+    }
+    // That seat is for no third of these: who takes this job would have taken it too.
+    f.add(Lane::Interactive, "last").await;
+    let last = working.next().await;
+    assert_eq!(last.subject(), "last");
+    let job = last.answer(Answer::Done);
+    f.stands(&job, None).await;
+    assert!(working.runs.try_recv().is_err());
+    for run in backfill {
+        run.answer(Answer::Done);
+    }
+    for _ in 0..2 {
+        working.next().await.answer(Answer::Done);
+    }
     working.stop().await;
 }
 
