@@ -13,6 +13,8 @@ pub enum JobKind {
     Derive,
     /// Make the JPEG of renditions, for who shows nothing else.
     DeriveJpeg,
+    /// Make what is sent to who would rather have fewer bytes.
+    DeriveLean,
     /// Make the AVIF of renditions, which is smaller.
     DeriveAvif,
     /// Make the rendition of a clip that plays everywhere, and what else is missing of a clip.
@@ -31,11 +33,12 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Inspect,
         Self::Crop,
         Self::Derive,
         Self::DeriveJpeg,
+        Self::DeriveLean,
         Self::DeriveAvif,
         Self::Transcode,
         Self::Hash,
@@ -53,6 +56,7 @@ impl JobKind {
             Self::Crop => "crop",
             Self::Derive => "derive",
             Self::DeriveJpeg => "derive_jpeg",
+            Self::DeriveLean => "derive_lean",
             Self::DeriveAvif => "derive_avif",
             Self::Transcode => "transcode",
             Self::Hash => "hash",
@@ -75,7 +79,7 @@ impl JobKind {
     pub fn lane(self) -> Lane {
         match self {
             Self::Inspect | Self::Crop => Lane::Interactive,
-            Self::Derive | Self::DeriveJpeg | Self::Clean => Lane::Standard,
+            Self::Derive | Self::DeriveJpeg | Self::DeriveLean | Self::Clean => Lane::Standard,
             Self::DeriveAvif
             | Self::Transcode
             | Self::Hash
@@ -148,7 +152,12 @@ mod tests {
             (Lane::Interactive, &[JobKind::Inspect, JobKind::Crop][..]),
             (
                 Lane::Standard,
-                &[JobKind::Derive, JobKind::DeriveJpeg, JobKind::Clean],
+                &[
+                    JobKind::Derive,
+                    JobKind::DeriveJpeg,
+                    JobKind::DeriveLean,
+                    JobKind::Clean,
+                ],
             ),
         ] {
             let waits = |kind: &JobKind| kind.lane() == lane;

@@ -5,7 +5,7 @@
 
 use crate::per_tenant::PerTenant;
 use crate::preset::{CHANGEABLE, DISPLAY, Format, LARGE, Preset};
-use crate::variant::{COVER_JPEG, DISPLAY_AVIF, DISPLAY_JPEG};
+use crate::variant::{self, COVER_JPEG, DISPLAY_AVIF, DISPLAY_JPEG, LEAN};
 
 /// The least and the longest edge that `display` may be given, in pixels.
 pub const DISPLAY_EDGES: (u32, u32) = (480, 2048);
@@ -14,6 +14,8 @@ pub const DISPLAY_EDGES: (u32, u32) = (480, 2048);
 pub const LARGE_EDGES: (u32, u32) = (1280, 4096);
 /// The least and the highest quality. Below it pictures fall apart into blocks, above it they grow without getting better.
 pub const QUALITIES: (u8, u8) = (30, 95);
+/// The least quality that is sent to who would rather have fewer bytes, however low that of the others is.
+const LEAST_LEAN: u8 = 20;
 
 /// What cannot be read as presets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,10 +124,20 @@ impl TenantPresets {
         [in_other_format(&self.display, &DISPLAY_AVIF)]
     }
 
-    /// What is made when it is first asked for.
+    /// What is made when it is first asked for by who shows nothing else.
     #[must_use]
     pub fn on_request(&self) -> [Preset; 2] {
         [in_other_format(&self.display, &DISPLAY_JPEG), COVER_JPEG]
+    }
+
+    /// What is made of `display` when who would rather have fewer bytes first asks for it.
+    #[must_use]
+    pub fn lean(&self) -> Preset {
+        let lean = in_other_format(&self.display, &LEAN);
+        Preset {
+            quality: lean.quality.max(LEAST_LEAN),
+            ..lean
+        }
     }
 
     fn set(&mut self, preset: Preset) {
@@ -136,12 +148,13 @@ impl TenantPresets {
     }
 }
 
-/// `own` in the format of an alternative, at a quality as far from the alternative's as `own`'s is from the built-in one.
+/// `own` in the format of an alternative and under its name, at a quality as far from the alternative's as `own`'s is from the built-in one.
 fn in_other_format(own: &Preset, alternative: &Preset) -> Preset {
     let built_in = CHANGEABLE.iter().find(|p| p.name == own.name);
     let usual = built_in.map_or(own.quality, |p| p.quality);
     let quality = i16::from(alternative.quality) + i16::from(own.quality) - i16::from(usual);
     Preset {
+        name: alternative.name,
         format: alternative.format,
         quality: u8::try_from(quality.clamp(1, 100)).unwrap_or(alternative.quality),
         ..*own
@@ -233,7 +246,8 @@ fn whose(tenant: &str) -> String {
 pub fn are_possible(built_in: &Preset, version: u32, long_edge: u32, quality: u8) -> bool {
     let is_built_in =
         (version, long_edge, quality) == (built_in.version, built_in.long_edge, built_in.quality);
-    let own = CHANGEABLE.iter().find(|p| p.name == built_in.name);
+    let beside = variant::beside(&built_in.label());
+    let own = CHANGEABLE.iter().find(|p| p.name == beside);
     let is_own = own.is_some_and(|p| {
         let (least, most) = edges(p);
         version > 1 && (least..=most).contains(&long_edge) && (1..=100).contains(&quality)
@@ -398,6 +412,12 @@ mod tests {
         let [jpeg, cover] = read.on_request();
         assert_eq!((jpeg.version, jpeg.long_edge, jpeg.quality), (4, 1440, 90));
         assert_eq!(cover, COVER_JPEG);
+        assert_eq!(usual.lean(), LEAN);
+        let lean = read.lean();
+        let numbers = (lean.version, lean.long_edge, lean.quality);
+        assert_eq!(numbers, (4, 1440, LEAN.quality + 10));
+        let low = Presets::of_setting("display@2:1080/40").unwrap().of_others;
+        assert_eq!(low.lean().quality, LEAST_LEAN);
         let versions = ["display", "large", "cover", "none"].map(|name| read.version(name));
         assert_eq!(versions, [4, 1, 1, 1]);
     }
@@ -410,7 +430,7 @@ mod tests {
                 let presets = read.of(tenant);
                 prop_assert!(presets.display.long_edge <= presets.large.long_edge);
                 prop_assert!(presets.display.long_edge > crate::preset::COVER.long_edge);
-                for made in presets.derived().into_iter().chain(presets.in_bulk()).chain(presets.on_request()) {
+                for made in presets.derived().into_iter().chain(presets.in_bulk()).chain(presets.on_request()).chain([presets.lean()]) {
                     let built_in = crate::variant::built_in(crate::variant::slot(&made.label())).unwrap();
                     prop_assert!(are_possible(&built_in, made.version, made.long_edge, made.quality), "{made:?}");
                     prop_assert_eq!(made.version == 1, made == built_in);

@@ -1,8 +1,8 @@
-//! Presets in other formats than their own: the same picture for who shows something smaller, or nothing but JPEG; and the file that a
-//! playlist is of.
+//! Presets in other formats than their own, or at a lower quality: the same picture for who shows something smaller, or nothing but JPEG,
+//! or would rather have fewer bytes; and the file that a playlist is of.
 //!
 //! A preset's own format is made at once. An alternative stands beside it: in links and object keys under the same name and version
-//! with another extension, in rows under a name of its own ([`slot`]), since rows are told apart by name and version. A version of the
+//! with another extension, or under another name where the extension is the same, in rows under a name of its own ([`slot`]), since rows are told apart by name and version. A version of the
 //! program that does not know it takes such a row for that of a preset it does not know: it shows it without a link, counts it among
 //! what is ready, and removes it with its blob.
 
@@ -12,6 +12,8 @@ use crate::preset::{self, COVER, DISPLAY, Format, HLS, LARGE, Label, Preset};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Alternative {
     slot: &'static str,
+    /// The name of the preset that it stands beside.
+    beside: &'static str,
     preset: Preset,
 }
 
@@ -28,6 +30,13 @@ pub const DISPLAY_JPEG: Preset = Preset {
     quality: 80,
     ..DISPLAY
 };
+/// `display` for who would rather have fewer bytes (`Save-Data`); made when it is first asked for. `docs/guide/benchmarks.md` has what it
+/// saves.
+pub const LEAN: Preset = Preset {
+    name: "lean",
+    quality: 35,
+    ..DISPLAY
+};
 /// `cover` for who shows JPEG only; made when it is first asked for.
 pub const COVER_JPEG: Preset = Preset {
     format: Format::Jpeg,
@@ -41,28 +50,37 @@ pub const HLS_MEDIA: Preset = Preset {
     ..HLS
 };
 
-const ALTERNATIVES: [Alternative; 4] = [
+const ALTERNATIVES: [Alternative; 5] = [
     Alternative {
         slot: "display.avif",
+        beside: DISPLAY.name,
         preset: DISPLAY_AVIF,
     },
     Alternative {
         slot: "display.jpg",
+        beside: DISPLAY.name,
         preset: DISPLAY_JPEG,
     },
     Alternative {
+        slot: "display.lean",
+        beside: DISPLAY.name,
+        preset: LEAN,
+    },
+    Alternative {
         slot: "cover.jpg",
+        beside: COVER.name,
         preset: COVER_JPEG,
     },
     Alternative {
         slot: "hls.mp4",
+        beside: HLS.name,
         preset: HLS_MEDIA,
     },
 ];
 
 /// What is made in the bulk lane, once everything that users wait for is there.
 pub const IN_BULK: [Preset; 1] = [DISPLAY_AVIF];
-/// What is made when it is first asked for.
+/// What is made when it is first asked for by who shows nothing else.
 pub const ON_REQUEST: [Preset; 2] = [DISPLAY_JPEG, COVER_JPEG];
 
 /// The sizes of the whole picture, the smallest first: what a link that names none is to.
@@ -73,7 +91,7 @@ pub const AUTO_VERSION: u32 = 1;
 pub const AUTO: &str = "auto";
 
 /// The alternatives that are pictures.
-pub const OF_PICTURES: [Preset; 3] = [DISPLAY_AVIF, DISPLAY_JPEG, COVER_JPEG];
+pub const OF_PICTURES: [Preset; 4] = [DISPLAY_AVIF, DISPLAY_JPEG, LEAN, COVER_JPEG];
 
 /// Every alternative there is.
 pub fn all() -> impl Iterator<Item = Preset> {
@@ -114,14 +132,30 @@ pub fn is_alternative(slot: &str) -> bool {
     slot.contains('.')
 }
 
+/// The name of the preset that what is made by this stands beside, or is.
+#[must_use]
+pub fn beside(of: &Label) -> &'static str {
+    let slot = slot(of);
+    let mut alternatives = ALTERNATIVES.iter();
+    alternatives
+        .find(|a| a.slot == slot)
+        .map_or(of.name, |a| a.beside)
+}
+
 /// What is made by the preset of this name and version in the format of this extension, if there is such.
 #[must_use]
 pub fn in_format(name: &str, version: u32, extension: &str) -> Option<Label> {
-    let own = preset::labelled(name, version)?;
-    let others = ALTERNATIVES.iter().filter(|a| a.preset.name == own.name);
-    let mut formats = std::iter::once(own.format).chain(others.map(|a| a.preset.format));
-    let format = formats.find(|f| f.extension() == extension)?;
-    Some(Label { format, ..own })
+    let is_asked = |of: &Preset| of.name == name && of.format.extension() == extension;
+    match ALTERNATIVES.iter().find(|a| is_asked(&a.preset)) {
+        Some(a) => Some(Label {
+            version: preset::labelled(a.beside, version)?.version,
+            ..a.preset.label()
+        }),
+        None => {
+            let own = preset::labelled(name, version)?;
+            (own.format.extension() == extension).then_some(own)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -149,13 +183,14 @@ mod tests {
                 ..label
             };
             assert_eq!(slot(&later), slot_of);
-            let is_changeable = preset::CHANGEABLE.iter().any(|p| p.name == a.name);
+            let beside = beside(&label);
+            let is_changeable = preset::CHANGEABLE.iter().any(|p| p.name == beside);
             assert_eq!(of_slot(slot_of, 7), is_changeable.then_some(later));
         }
         for made in IN_BULK.iter().chain(&ON_REQUEST) {
             assert!(all().any(|a| a == *made));
         }
-        assert_eq!(IN_BULK.len() + ON_REQUEST.len(), OF_PICTURES.len());
+        assert_eq!(IN_BULK.len() + ON_REQUEST.len() + 1, OF_PICTURES.len());
         let pictures: Vec<Preset> = all().filter(|a| *a != HLS_MEDIA).collect();
         assert_eq!(pictures, OF_PICTURES);
         assert_eq!(of_slot("cover.jpg", 2), None);
@@ -166,9 +201,11 @@ mod tests {
     #[test]
     fn an_alternative_is_the_same_picture() {
         for alternative in all() {
-            let own = preset::labelled(alternative.name, alternative.version).unwrap();
-            assert!(own.is_format_of(&alternative.label()));
-            assert_ne!(own.format, alternative.format);
+            let beside = beside(&alternative.label());
+            let own = preset::labelled(beside, alternative.version).unwrap();
+            let is_format = own.is_format_of(&alternative.label());
+            assert_eq!(is_format, own.format != alternative.format);
+            assert_eq!(is_format, alternative != LEAN);
             assert!(is_alternative(slot(&alternative.label())) && !is_alternative(slot(&own)));
         }
     }

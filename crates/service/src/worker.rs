@@ -44,7 +44,7 @@ impl Handler for Worker {
             JobKind::Inspect => inspect::run(&self.context, &sandbox, &self.at_hand, lease).await,
             JobKind::Crop => crop_picture::run(&self.context, &sandbox, job).await,
             JobKind::Derive => derive::run(&self.context, &sandbox, &self.at_hand, job).await,
-            JobKind::DeriveJpeg | JobKind::DeriveAvif => {
+            JobKind::DeriveJpeg | JobKind::DeriveLean | JobKind::DeriveAvif => {
                 derive_alternatives::run(&self.context, &sandbox, job).await
             }
             JobKind::Transcode => transcode::run(&self.context, &sandbox, job).await,
@@ -92,7 +92,7 @@ impl Handler for Worker {
             JobKind::Derive | JobKind::Transcode => {
                 derive::buried(tx, &self.context, job, code, detail).await
             }
-            JobKind::DeriveJpeg | JobKind::DeriveAvif => {
+            JobKind::DeriveJpeg | JobKind::DeriveLean | JobKind::DeriveAvif => {
                 derive_alternatives::buried(tx, &self.context, job, code, detail).await
             }
             JobKind::Hash => hash_picture::buried(tx, &self.context, job).await,

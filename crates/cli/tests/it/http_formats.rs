@@ -193,7 +193,6 @@ async fn a_link_to_any_size_goes_by_hints(database: Database) {
             &[("sec-ch-viewport-width", "100"), ("sec-ch-dpr", "2")],
             "cover",
         ),
-        ("", &[("save-data", "on")], "cover"),
     ] {
         let mut headers = vec![("accept", WEBP)];
         headers.extend_from_slice(hints);
@@ -220,13 +219,20 @@ async fn every_format_goes_with_its_asset(database: Database) {
     let ann = rig.owner("ann");
     let asset = made(&rig, &ann, 4).await;
     get(&rig, auto(&asset, "cover"), &[]).await;
+    let saving = [("accept", WEBP), ("save-data", "on")];
+    get(&rig, auto(&asset, "display"), &saving).await;
     let catalog = rig.catalog().await;
     let ready = "SELECT COUNT(*) FROM renditions WHERE state = 'ready'";
-    wait::until(PATIENCE, async || number(&catalog, ready).await == 6)
+    wait::until(PATIENCE, async || number(&catalog, ready).await == 7)
         .await
         .unwrap();
     let there = stored(&rig).await;
-    for file in ["cover@1.jpg", "display@1.jpg", "display@1.avif"] {
+    for file in [
+        "cover@1.jpg",
+        "display@1.jpg",
+        "display@1.avif",
+        "lean@1.webp",
+    ] {
         assert!(there.iter().any(|key| key.ends_with(file)), "{there:?}");
     }
     let path = format!("/v1/assets/{}", text(&asset["asset_id"]));

@@ -21,7 +21,7 @@ on_both_databases!(
     every_version_goes_with_its_asset,
     a_version_keeps_its_meaning,
     what_the_store_has_lost_is_made_by_the_present_version,
-    who_saves_is_sent_the_next_smaller_size,
+    who_saves_is_sent_a_lower_quality_or_a_smaller_size,
 );
 
 /// The second tenant, that of [`stranger`].
@@ -386,22 +386,42 @@ async fn what_the_store_has_lost_is_made_by_the_present_version(database: Databa
     assert_eq!(count(&rig, "preset = 'display'").await, 1);
 }
 
-async fn who_saves_is_sent_the_next_smaller_size(database: Database) {
-    let rig = start(database, "display@2:1300/78", &[]).await;
+async fn who_saves_is_sent_a_lower_quality_or_a_smaller_size(database: Database) {
+    let mut rig = start(database, "display@2:1300/78", &[]).await;
     let ann = rig.owner("ann");
     let asset_id = ann.upload(&scene(6)).await;
     let asset = ann.ready(&asset_id).await;
     no_jobs_left(&rig).await;
     let (accept, saves) = (("accept", WEBP), ("save-data", "on"));
-    for (preset, smaller, vary) in [
-        ("large", "display", "Accept, Save-Data"),
-        ("display", "cover", "Accept, Save-Data"),
-        ("cover", "cover", "Accept"),
+    // The first who asks for it is sent the next smaller size, for a moment.
+    let first = get(&rig, auto(&asset, "display"), &[accept, saves]).await;
+    let cover = fetch(&rig.http, url(&asset, "cover")).await;
+    assert_eq!(first.body, cover.body);
+    assert_eq!(first.header("cache-control"), "public, max-age=10");
+    no_jobs_left(&rig).await;
+    let display = fetch(&rig.http, url(&asset, "display")).await;
+    let lean = get(&rig, auto(&asset, "display"), &[accept, saves]).await;
+    assert_eq!(lean.header("content-type"), "image/webp");
+    let (fewer, usual) = (lean.body.len(), display.body.len());
+    assert!(fewer * 10 < usual * 9, "{fewer} of {usual}");
+    let size = |webp: &[u8]| {
+        let header =
+            safelight_imaging::header(webp, &safelight_imaging::Limits::default()).unwrap();
+        (header.width, header.height)
+    };
+    assert_eq!(size(&lean.body), size(&display.body));
+    assert_ne!(lean.header("etag"), display.header("etag"));
+    let shown = ann.ready(&asset_id).await;
+    assert_eq!(shown["renditions"].as_object().unwrap().len(), 3, "{shown}");
+    let no_size = get(&rig, text(&asset["auto_url"]), &[accept, saves]).await;
+    assert_eq!(no_size.body, lean.body);
+    for (preset, sent, vary) in [
+        ("large", &display, "Accept, Save-Data"),
+        ("display", &lean, "Accept, Save-Data"),
+        ("cover", &cover, "Accept"),
     ] {
         let saving = get(&rig, auto(&asset, preset), &[accept, saves]).await;
-        let expected = get(&rig, auto(&asset, smaller), &[accept]).await;
-        assert_eq!(saving.body, expected.body, "{preset}");
-        assert_eq!(saving.header("etag"), expected.header("etag"));
+        assert_eq!(saving.body, sent.body, "{preset}");
         let usual = get(&rig, auto(&asset, preset), &[accept]).await;
         assert_eq!(usual.body, fetch(&rig.http, url(&asset, preset)).await.body);
         for got in [saving, usual] {
@@ -412,4 +432,14 @@ async fn who_saves_is_sent_the_next_smaller_size(database: Database) {
         assert_eq!(named.body, fetch(&rig.http, url(&asset, preset)).await.body);
         assert_eq!(named.header("vary"), "");
     }
+    // By a version that comes later it is made anew, and the one before is not sent for it.
+    restart(&mut rig, "display@3:1200/78").await;
+    let asset = rig.owner("ann").ready(&asset_id).await;
+    get(&rig, auto(&asset, "display"), &[accept]).await;
+    let asset = has_display(&rig.owner("ann"), &asset_id, 3).await;
+    let again = get(&rig, auto(&asset, "display"), &[accept, saves]).await;
+    assert_eq!(again.body, cover.body);
+    no_jobs_left(&rig).await;
+    let again = get(&rig, auto(&asset, "display"), &[accept, saves]).await;
+    assert_eq!(size(&again.body).0.max(size(&again.body).1), 1200);
 }

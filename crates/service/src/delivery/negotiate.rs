@@ -1,7 +1,8 @@
 //! Which of what is stored is sent for a link that names no format, or not even a size.
 //!
 //! Delivery decodes nothing: it chooses among what is there. For a client that shows JPEG only, and a preset that is stored in other
-//! formats, the JPEG is asked for by a job, and the next larger one that there is is sent until then. Squares and pictures of clips are
+//! formats, the JPEG is asked for by a job, and the next larger one that there is is sent until then. For who would rather have fewer bytes
+//! the same goes for `display` at a lower quality, and the next smaller size. Squares and pictures of clips are
 //! there in one format, which is sent to everyone.
 //!
 //! Of a preset whose numbers an operator changed, a picture may be there by an older version only. That is sent for the present one until
@@ -16,7 +17,7 @@ use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
 use safelight_model::preset::{DISPLAY, Format, Label, POSTER, Preset};
 use safelight_model::tenant_presets::TenantPresets;
-use safelight_model::variant;
+use safelight_model::variant::{self, LEAN};
 
 use super::accept::Accepted;
 use super::hints::Wanted;
@@ -61,8 +62,55 @@ pub(super) fn size(made: &[Rendition], wanted: Wanted, own: &TenantPresets) -> O
     sizes.get(chosen).map(|(of, _)| *of)
 }
 
-/// What is sent for `of` to who would rather have fewer bytes: the next smaller size that is there, or the same where there is none.
-pub(super) fn smaller(made: &[Rendition], of: Label, own: &TenantPresets) -> Label {
+/// Whether a size is still to come, so that another than now may be the one that serves.
+pub(super) fn is_growing(made: &[Rendition], own: &TenantPresets) -> bool {
+    let mut sizes = variant::SIZES.iter().map(|preset| present(preset, own));
+    sizes.any(|size| {
+        let mut rows = made.iter().filter(|row| is_row_of(row, &size));
+        rows.any(|row| row.state == "pending")
+    })
+}
+
+/// What is sent for `of` to who would rather have fewer bytes: of `display` the same size at a lower quality, if it is sent in a format that
+/// that is made in; else, and until that is there, the next smaller size that is.
+pub(super) fn lean(
+    made: &[Rendition],
+    of: Label,
+    accepted: Accepted,
+    own: &TenantPresets,
+) -> Outcome {
+    let lean = own.lean().label();
+    let is_for_it = of.name == DISPLAY.name
+        && accepted.wants(lean.format).is_some()
+        && version_sent(made, &of, own) == Some(lean.version);
+    if !is_for_it {
+        return format(made, &smaller(made, of, own), accepted, own);
+    }
+    if let Some((row, label)) = ready(made).find(|(_, l)| *l == lean) {
+        // Of a drawing the AVIF may have fewer.
+        let usual = format(made, &of, accepted, own);
+        let bytes = |row: &Rendition| row.size_bytes.unwrap_or(i64::MAX);
+        let is_less = |c: &Choice| !c.is_stopgap && bytes(&c.row) < bytes(row);
+        return match usual.choice.as_ref().is_some_and(is_less) {
+            true => usual,
+            false => Outcome {
+                choice: Some(chosen(row, label, false)),
+                missing: None,
+            },
+        };
+    }
+    let mut outcome = format(made, &smaller(made, of, own), accepted, own);
+    if may_come(made, &lean) {
+        outcome.missing = Some(lean);
+        if let Some(choice) = &mut outcome.choice {
+            choice.is_stopgap = true;
+        }
+    }
+    outcome
+}
+
+/// The next smaller size than `of` that is there, or the same where there is none.
+fn smaller(made: &[Rendition], of: Label, own: &TenantPresets) -> Label {
     let before = variant::SIZES.into_iter().take(rank(&of).unwrap_or(0));
     let mut before = before.rev().map(|preset| present(&preset, own));
     let is_there = |size: &Label| version_sent(made, size, own).is_some();
@@ -81,16 +129,12 @@ pub(super) fn format(
     accepted: Accepted,
     own: &TenantPresets,
 ) -> Outcome {
-    let may_come = |l: &Label| {
-        let mut rows = made.iter().filter(|row| is_row_of(row, l));
-        !rows.any(|row| row.state == "failed")
-    };
     let present = own.version(of.name);
     let sent = version_sent(made, of, own);
     // What was derived by another version is shown until the present one is there.
     let renewed = Some(*of).filter(|l| {
         let is_older = sent.is_some_and(|version| version != present);
-        is_older && l.version == present && may_come(l)
+        is_older && l.version == present && may_come(made, l)
     });
     let of = Label {
         version: sent.unwrap_or(of.version),
@@ -116,7 +160,7 @@ pub(super) fn format(
         .on_request()
         .map(|preset| preset.label())
         .into_iter()
-        .find(|l| !is_clip && l.is_format_of(&of) && may_come(l));
+        .find(|l| !is_clip && l.is_format_of(&of) && may_come(made, l));
     // A part stands for no part but itself.
     let least = rank(&of);
     let larger = shown()
@@ -178,9 +222,16 @@ fn is_row_of(row: &Rendition, of: &Label) -> bool {
     row.preset == variant::slot(of) && row.version == i64::from(of.version)
 }
 
+/// Whether this was not tried in vain.
+fn may_come(made: &[Rendition], of: &Label) -> bool {
+    let mut rows = made.iter().filter(|row| is_row_of(row, of));
+    !rows.any(|row| row.state == "failed")
+}
+
 /// The job that makes what is missing: of a preset's own format the one that made the versions before.
 fn made_by(missing: &Label) -> JobKind {
     match variant::is_alternative(variant::slot(missing)) {
+        true if missing.name == LEAN.name => JobKind::DeriveLean,
         true => JobKind::DeriveJpeg,
         false => JobKind::Derive,
     }
@@ -436,22 +487,60 @@ mod tests {
     }
 
     #[test]
-    fn who_saves_is_sent_the_next_smaller_size() {
+    fn who_saves_is_sent_a_lower_quality_or_the_next_smaller_size() {
         let own = chosen_by("display@3:1440/80");
-        let made = rows(&[COVER, DISPLAY, LARGE, SQUARE]);
-        let smaller = |of: Preset| smaller(&made, of.label(), &own);
-        assert_eq!(smaller(LARGE), own.display.label());
-        assert_eq!(smaller(own.display), COVER.label());
-        assert_eq!(smaller(DISPLAY), COVER.label());
-        for same in [COVER, SQUARE, POSTER] {
-            assert_eq!(smaller(same), same.label());
+        let mut made = rows(&[COVER, DISPLAY, own.display, LARGE, SQUARE]);
+        let saving = |made: &[Rendition], of: Preset, accept| {
+            let outcome = lean(made, of.label(), accepted(accept), &own);
+            let is_stopgap = outcome.choice.as_ref().is_some_and(|c| c.is_stopgap);
+            assert!(!is_stopgap || outcome.missing.is_some());
+            (outcome.choice.map(|c| c.of), outcome.missing)
+        };
+        assert_eq!(saving(&made, LARGE, CHROME), says(Some(own.display), None));
+        let until = says(Some(COVER), Some(own.lean()));
+        assert_eq!(saving(&made, own.display, CHROME), until);
+        // Who has a link to the version before is never sent another size for it than a smaller one.
+        assert_eq!(saving(&made, DISPLAY, CHROME), says(Some(COVER), None));
+        // Who shows JPEG only is sent the smaller size as before.
+        let (jpeg, cover) = (Some(LARGE), Some(COVER_JPEG));
+        assert_eq!(saving(&made, own.display, "*/*"), says(jpeg, cover));
+        for same in [COVER, SQUARE] {
+            assert_eq!(saving(&made, same, CHROME), says(Some(same), None));
             assert!(!has_smaller(&same.label()));
         }
         assert!(has_smaller(&DISPLAY.label()) && has_smaller(&LARGE.label()));
-        let only_large = [row(&LARGE, "ready")];
+        let mut failed = made.clone();
+        failed.push(row(&own.lean(), "failed"));
+        let display = own.display;
+        assert_eq!(saving(&failed, display, CHROME), says(Some(COVER), None));
+        made.push(row(&own.lean(), "ready"));
+        let sent = says(Some(own.lean()), None);
+        assert_eq!(saving(&made, display, CHROME), sent);
+        assert_eq!(saving(&made, LARGE, CHROME), says(Some(own.display), None));
+        // But what has fewer bytes still is.
+        let avif = row(&own.in_bulk()[0], "ready");
+        for (bytes, expected) in [(90, own.in_bulk()[0]), (110, own.lean())] {
+            let sized = |row: &Rendition, bytes| Rendition {
+                size_bytes: Some(bytes),
+                ..row.clone()
+            };
+            let mut both: Vec<Rendition> = made.iter().map(|row| sized(row, 100)).collect();
+            both.push(sized(&avif, bytes));
+            assert_eq!(saving(&both, display, CHROME), says(Some(expected), None));
+        }
+        assert!(!is_growing(&made, &own));
+        let mut growing = made.clone();
+        growing.push(row(&LARGE, "pending"));
+        assert!(is_growing(&growing, &own));
+        // It stands for nothing else.
         assert_eq!(
-            super::smaller(&only_large, LARGE.label(), &own),
-            LARGE.label()
+            sent_of(&own, &made, display.label(), CHROME),
+            says(Some(display), None)
         );
+        // Of an older version alone nothing is made by the present one, until that is there.
+        let old = rows(&[COVER, DISPLAY]);
+        assert_eq!(saving(&old, display, CHROME), says(Some(COVER), None));
+        let only_large = [row(&LARGE, "ready")];
+        assert_eq!(saving(&only_large, LARGE, CHROME), says(Some(LARGE), None));
     }
 }

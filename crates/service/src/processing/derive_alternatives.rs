@@ -1,8 +1,9 @@
-//! `derive_avif` and `derive_jpeg`: renditions in other formats than their preset's own, by the tenant's present versions of presets.
+//! `derive_avif`, `derive_jpeg` and `derive_lean`: renditions in other formats than their preset's own, or at a lower quality, by the
+//! tenant's present versions of presets.
 //!
 //! AVIF is made of every picture, in the bulk lane once its visible renditions are there, and by the janitor of those that were
-//! inspected before there was any ([`schedule`]). JPEG is made of what somebody asked for who shows nothing else, in the standard lane.
-//! Both decode the original anew: what is made of a rendition would show what two encoders do to it.
+//! inspected before there was any ([`schedule`]). JPEG is made of what somebody asked for who shows nothing else, in the standard lane, and
+//! what is lean for who would rather have fewer bytes. All decode the original anew: what is made of a rendition would show what two encoders do to it.
 
 use safelight_catalog::alternatives::{self, WithoutAvif};
 use safelight_catalog::blobs::{self, Blob};
@@ -33,6 +34,7 @@ fn made_by(context: &Context, job: &Job) -> Vec<Preset> {
     let presets = context.presets(&job.tenant_id);
     match job.kind {
         JobKind::DeriveAvif => presets.in_bulk().to_vec(),
+        JobKind::DeriveLean => vec![presets.lean()],
         _ => presets.on_request().to_vec(),
     }
 }
@@ -108,7 +110,10 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     };
     let own = context.presets(tenant_id);
     // Of what is not there by the present version in its preset's own format there is nothing to be an alternative to.
-    let is_known = |p: &Preset| known.iter().any(|r| is_row(r, p.name, p.version));
+    let is_known = |p: &Preset| {
+        let own = variant::beside(&p.label());
+        known.iter().any(|r| is_row(r, own, p.version))
+    };
     let wanted: Vec<Preset> = made_by(context, job)
         .into_iter()
         .filter(|p| is_known(p) && !is_there(variant::slot(&p.label()), p.version))
@@ -141,6 +146,7 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
         limits: context.settings.media.decoding(tenant_id),
         want_hashes: false,
         want_scores: false,
+        want_faces: false,
         exact,
         credit: context.settings.rendition_copyright.of(tenant_id),
     };

@@ -82,6 +82,7 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
         JobKind::Crop,
         JobKind::Derive,
         JobKind::DeriveJpeg,
+        JobKind::DeriveLean,
         JobKind::DeriveAvif,
         JobKind::Transcode,
         JobKind::Clean,
