@@ -533,14 +533,16 @@ pub async fn rendition_keys(
 /// What the database says.
 pub async fn rendition_lost(
     tx: &mut Tx<'_>,
-    row: &KeyRow,
+    tenant_id: &str,
+    blob_id: &str,
+    object_key: &str,
     now: Micros,
 ) -> Result<bool, CatalogError> {
     let changed = tx
         .exec(
             "UPDATE renditions SET state = 'pending', updated_at = $4
               WHERE tenant_id = $1 AND blob_id = $2 AND object_key = $3 AND state = 'ready'",
-            values![&row.tenant_id, &row.blob_id, &row.object_key, now],
+            values![tenant_id, blob_id, object_key, now],
         )
         .await?;
     Ok(changed > 0)

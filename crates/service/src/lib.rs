@@ -12,6 +12,7 @@ pub mod janitor;
 pub mod library;
 pub mod look;
 pub mod look_after;
+pub mod make_again;
 pub mod processing;
 pub mod queue;
 pub mod retention;

@@ -431,7 +431,10 @@ async fn keys_come_in_the_order_of_their_bytes(f: Fixture) {
     let (lost, now) = (renditions[0].clone(), f.clock.now());
     for first in [true, false] {
         let lost = lost.clone();
-        let changed = in_tx!(f.catalog, |tx| sweeps::rendition_lost(tx, &lost, now).await);
+        let changed = in_tx!(f.catalog, |tx| {
+            let (tenant_id, blob_id) = (&lost.tenant_id, &lost.blob_id);
+            sweeps::rendition_lost(tx, tenant_id, blob_id, &lost.object_key, now).await
+        });
         assert_eq!(changed.unwrap(), first);
     }
 }

@@ -3,16 +3,21 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use reqwest::Method;
+use safelight_objects::{ObjectKey, PutOptions};
 use safelight_service::governance::keyring::Keyring;
+use safelight_testkit::wait;
 use serde_json::json;
 
-use crate::http_rig::{Database, Rig, answer, fetch, on_both_databases, photo, rows, text};
+use crate::http_rig::{
+    Database, PATIENCE, Rig, answer, change, fetch, number, on_both_databases, photo, rows, text,
+};
 
 on_both_databases!(
     a_link_opens_one_picture_for_a_time,
     parts_conditions_and_heads_are_answered,
     nothing_is_shown_before_its_time,
     an_original_needs_a_grant,
+    what_is_not_what_was_stored_is_made_again_when_it_is_asked_for,
 );
 
 /// Signs links as the server does.
@@ -262,4 +267,72 @@ async fn an_original_needs_a_grant(database: Database) {
     let again = ann.post_as(&path, "g", &json!({ "ttl_s": 60 })).await;
     assert_eq!(again.header("idempotency-replayed"), "true");
     again.expect(201);
+}
+
+/// A PUT of an attempt that was given up arrives behind the one that counted; or the store has lost an object.
+async fn what_is_not_what_was_stored_is_made_again_when_it_is_asked_for(database: Database) {
+    let rig = Rig::start(database, &["--avif", "no"]).await;
+    let ann = rig.owner("ann");
+    let asset_id = ann.upload(&photo(4)).await;
+    let before = ann.ready(&asset_id).await;
+    let catalog = rig.catalog().await;
+    let store = rig.store();
+    for (name, is_lost) in [("cover", false), ("display", false), ("display", true)] {
+        let url = text(&before["renditions"][name]["url"]);
+        assert_eq!(fetch(&rig.http, url).await.status, 200);
+        let sql = format!("SELECT object_key FROM renditions WHERE preset = '{name}'");
+        let key = rows(&catalog, &sql).await[0].text(0).unwrap();
+        let key = ObjectKey::parse(&key).unwrap();
+        match is_lost {
+            true => store.delete(&key).await.unwrap(),
+            false => {
+                let others = bytes::Bytes::from_static(b"what came late");
+                let options = PutOptions::default();
+                store.put(&key, others, options).await.unwrap();
+            }
+        }
+        // Who leaves the size open is sent another at once; who does not waits a moment.
+        let auto = fetch(&rig.http, text(&before["auto_url"])).await;
+        assert_eq!(auto.status, 200, "{name}: {auto:?}");
+        let first = fetch(&rig.http, url).await;
+        assert!([404, 200].contains(&first.status), "{name}: {first:?}");
+        let again = wait::until(PATIENCE, async || {
+            let got = fetch(&rig.http, url).await;
+            got.status == 200 && got.body.len() as u64 == before["renditions"][name]["size_bytes"]
+        });
+        again.await.unwrap();
+    }
+    // While a worker makes others of it nothing is given up, since nobody would make it; and it is made once that is done.
+    let url = text(&before["renditions"]["cover"]["url"]);
+    let sql = "SELECT object_key FROM renditions WHERE preset = 'cover'";
+    let key = rows(&catalog, sql).await[0].text(0).unwrap();
+    let cover = ObjectKey::parse(&key).unwrap();
+    store.delete(&cover).await.unwrap();
+    let leased = "INSERT INTO jobs (tenant_id, job_id, kind, lane, owner_id, subject_id, unique_key, state, turn, run_at, attempts, fence,
+                                    enqueued_at, updated_at, worker_id, lease_until)
+                  SELECT tenant_id, 'job_busy', 'derive', 'standard', 'ann', blob_id, 'derive:' || blob_id, 'leased', 1000, 0, 1, 1, 0, 0,
+                         'wrk_busy', 9000000000000000 FROM blobs";
+    change(&catalog, leased, Vec::new()).await;
+    assert_eq!(fetch(&rig.http, url).await.status, 500);
+    let pending = "SELECT COUNT(*) FROM renditions WHERE state = 'pending'";
+    assert_eq!(number(&catalog, pending).await, 0);
+    let done = "DELETE FROM jobs WHERE job_id = 'job_busy'";
+    change(&catalog, done, Vec::new()).await;
+    let again = wait::until(PATIENCE, async || fetch(&rig.http, url).await.status == 200);
+    again.await.unwrap();
+    // An original is not ours to make; and where it is gone nothing else is given up, since it may be the wrong store that answers.
+    let sql = "SELECT object_key FROM blobs";
+    let key = rows(&catalog, sql).await[0].text(0).unwrap();
+    store
+        .delete(&ObjectKey::parse(&key).unwrap())
+        .await
+        .unwrap();
+    let path = format!("/v1/assets/{asset_id}/grants");
+    let granted = ann.post_as(&path, "g", &json!({ "ttl_s": 60 })).await;
+    let granted = granted.expect(201);
+    let got = fetch(&rig.http, text(&granted["url"])).await;
+    assert_eq!(got.status, 500, "{got:?}");
+    store.delete(&cover).await.unwrap();
+    assert_eq!(fetch(&rig.http, url).await.status, 500);
+    assert_eq!(number(&catalog, pending).await, 0);
 }

@@ -1,6 +1,7 @@
 //! What a link leads to: an object, by rows.
 
 use safelight_catalog::assets::{self, Asset};
+use safelight_catalog::blobs::Blob;
 use safelight_catalog::renditions::{self, Rendition};
 use safelight_catalog::{Tx, cleaned};
 use safelight_imaging::MediaType;
@@ -12,7 +13,7 @@ use super::accept::Accepted;
 use super::links::File;
 use super::serve_media::ServeError;
 use super::{hints, negotiate};
-use crate::context::Context;
+use crate::context::{Context, Owner};
 use crate::governance::decide::{Wanted, decide};
 
 /// What is to be sent.
@@ -24,6 +25,27 @@ pub(super) struct Source {
     pub(super) download: Option<String>,
     /// Whether something else is to be sent soon.
     pub(super) is_stopgap: bool,
+    /// What it was made of; nothing if it is an original.
+    pub(super) made_of: Option<MadeOf>,
+}
+
+/// Whose blob something was made of.
+#[derive(Clone)]
+pub(super) struct MadeOf {
+    pub(super) owner: Owner,
+    pub(super) blob: Blob,
+}
+
+impl MadeOf {
+    fn blob_of(asset: &Asset) -> Option<Self> {
+        Some(Self {
+            owner: Owner {
+                tenant_id: asset.tenant_id.clone(),
+                owner_id: asset.owner_id.clone(),
+            },
+            blob: asset.blob.clone()?,
+        })
+    }
 }
 
 /// What is known of who asks.
@@ -43,7 +65,7 @@ pub(super) async fn find_source(
     file: File,
     asker: Asker,
 ) -> Result<Source, ServeError> {
-    let (asset, outcome) = {
+    let (asset, named, is_growing, outcome) = {
         let mut reader = context.catalog.reader().await?;
         let tx = &mut reader.tx();
         let asset = assets::by_public_id(tx, public_id)
@@ -64,26 +86,28 @@ pub(super) async fn find_source(
         let made = made_of(tx, &asset).await?;
         let own = context.presets(&asset.tenant_id);
         let size = match named {
-            Some(named) if asker.size.saves => Some(negotiate::smaller(&made, named, &own)),
             Some(named) => Some(named),
             None => negotiate::size(&made, asker.size, &own),
         };
         let size = size.ok_or(ServeError::NotFound)?;
-        let mut outcome = negotiate::format(&made, &size, asker.accepted, &own);
+        let mut outcome = match asker.size.saves {
+            true => negotiate::lean(&made, size, asker.accepted, &own),
+            false => negotiate::format(&made, &size, asker.accepted, &own),
+        };
         if let Some(missing) = &outcome.missing
             && negotiate::is_asked_for(tx, &asset, missing).await?
         {
             outcome.missing = None;
         }
-        (asset, outcome)
+        (asset, named, negotiate::is_growing(&made, &own), outcome)
     };
     if let Some(missing) = &outcome.missing {
         negotiate::ask(context, &asset, missing).await?;
     }
     let choice = outcome.choice.ok_or(ServeError::NotFound)?;
-    let source = derived(choice.row, choice.of)?;
+    let source = derived(&asset, choice.row, choice.of)?;
     Ok(Source {
-        is_stopgap: choice.is_stopgap,
+        is_stopgap: choice.is_stopgap || (named.is_none() && is_growing),
         ..source
     })
 }
@@ -100,10 +124,10 @@ async fn rendition(tx: &mut Tx<'_>, asset: &Asset, of: Label) -> Result<Source, 
         .into_iter()
         .find(|r| r.preset == slot && r.version == version && r.state == "ready")
         .ok_or(ServeError::NotFound)?;
-    derived(found, of)
+    derived(asset, found, of)
 }
 
-fn derived(row: Rendition, of: Label) -> Result<Source, ServeError> {
+fn derived(asset: &Asset, row: Rendition, of: Label) -> Result<Source, ServeError> {
     Ok(Source {
         key: parse(&row.object_key.unwrap_or_default())?,
         etag: row.etag.unwrap_or_default(),
@@ -111,6 +135,7 @@ fn derived(row: Rendition, of: Label) -> Result<Source, ServeError> {
         mime: of.format.mime().to_owned(),
         download: None,
         is_stopgap: false,
+        made_of: MadeOf::blob_of(asset),
     })
 }
 
@@ -137,6 +162,7 @@ async fn cleaned_original(
         mime: media.mime().to_owned(),
         download: Some(format!("attachment; filename=\"{name}\"")),
         is_stopgap: false,
+        made_of: MadeOf::blob_of(asset),
     })
 }
 
@@ -159,5 +185,6 @@ fn original(asset: &Asset) -> Result<Source, ServeError> {
             .unwrap_or_else(|| "application/octet-stream".to_owned()),
         download: Some(format!("attachment; filename*=UTF-8''{encoded}")),
         is_stopgap: false,
+        made_of: None,
     })
 }

@@ -12,20 +12,22 @@ use bytes::Bytes;
 use futures::TryStreamExt as _;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use safelight_catalog::CatalogError;
+use safelight_catalog::blobs::Blob;
 use safelight_model::codes::Code;
 use safelight_model::preset::Format;
 use safelight_model::variant::HLS_MEDIA;
-use safelight_objects::StoreError;
+use safelight_objects::{ObjectKey, StoreError, StoreErrorKind};
 use serde::Deserialize;
 
 use super::accept::Accepted;
-use super::find_source::{Asker, Source, find_source};
+use super::find_source::{Asker, MadeOf, Source, find_source};
 use super::hints::{ACCEPT_CH, VARY, VARY_OF_SIZED, Wanted};
 use super::links::{self, File};
 use super::negotiate::has_smaller;
 use super::range::{self, Range};
 use crate::context::Context;
 use crate::governance::decide::Refusal;
+use crate::make_again::make_again_what_was;
 
 /// The query of a link.
 #[derive(Clone, Debug, Deserialize)]
@@ -58,6 +60,9 @@ pub enum ServeError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store has lost it.
+    #[error("the store has lost this")]
+    Lost,
     /// A row is not what this version makes.
     #[error("what is stored for this cannot be read: {0}")]
     Unreadable(String),
@@ -73,7 +78,17 @@ impl ServeError {
             Self::Refused(refusal) => refusal.code(),
             Self::Catalog(e) => e.code(),
             Self::Store(e) => e.code(),
-            Self::Unreadable(_) => Code::Internal,
+            Self::Lost | Self::Unreadable(_) => Code::Internal,
+        }
+    }
+
+    /// Whether there is something else than what was stored, or nothing, which another attempt would not change.
+    fn is_gone(&self) -> bool {
+        let gone = [StoreErrorKind::PreconditionFailed, StoreErrorKind::Damaged];
+        match self {
+            Self::Lost => true,
+            Self::Store(error) => gone.contains(error.kind()),
+            _ => false,
         }
     }
 }
@@ -112,14 +127,81 @@ pub async fn serve_media(
         accepted: Accepted::of(headers),
         size: Wanted::of(headers, query.w),
     };
+    let asked = Asked {
+        method,
+        public_id,
+        file,
+        query,
+        headers,
+        left_s,
+    };
     let source = find_source(context, public_id, file, asker).await?;
+    match (send(context, &asked, &source).await, &source.made_of) {
+        (Err(error), Some(of)) if error.is_gone() && can_be_made(context, &of.blob).await? => {
+            tracing::warn!(%error, key = source.key.as_str(), "a rendition is not what was stored, and is made again");
+            make_again(context, of, &source).await?;
+            // Another size or format may be there for the moment, where the link leaves that open.
+            let source = Source {
+                is_stopgap: true,
+                ..find_source(context, public_id, file, asker).await?
+            };
+            send(context, &asked, &source).await
+        }
+        (answer, _) => answer,
+    }
+}
+
+/// Whether the original is there, as it was. If not, it may be the wrong store that answers, and what it has lost is there all the same.
+async fn can_be_made(context: &Context, blob: &Blob) -> Result<bool, ServeError> {
+    let key = ObjectKey::parse(&blob.object_key);
+    let key = key.map_err(|e| ServeError::Unreadable(e.to_string()))?;
+    let original = context.objects.head(&key).await?;
+    Ok(original.is_some_and(|o| o.etag == blob.etag && o.size_bytes == blob.size_bytes))
+}
+
+/// Has a rendition made again, unless it was while it could not be read.
+async fn make_again(context: &Context, of: &MadeOf, source: &Source) -> Result<(), CatalogError> {
+    let (making, of) = (context.clone(), of.clone());
+    let (key, etag) = (source.key.as_str().to_owned(), source.etag.clone());
+    let asked = context.catalog.write(move |tx| {
+        Box::pin(async move {
+            make_again_what_was(tx, &making, &of.owner, &of.blob.blob_id, (&key, &etag)).await
+        })
+    });
+    asked.await
+}
+
+/// A request that may be answered.
+struct Asked<'a> {
+    method: &'a Method,
+    public_id: &'a str,
+    file: File,
+    query: &'a LinkQuery,
+    headers: &'a HeaderMap,
+    /// How long the link is good for, in seconds.
+    left_s: i64,
+}
+
+async fn send(
+    context: &Context,
+    asked: &Asked<'_>,
+    source: &Source,
+) -> Result<Response, ServeError> {
+    let Asked {
+        method,
+        file,
+        query,
+        headers,
+        left_s,
+        ..
+    } = *asked;
     if source.mime == Format::M3u8.mime() {
-        return serve_playlist(context, method, public_id, query, &source, left_s).await;
+        return serve_playlist(context, asked, source).await;
     }
     let whole = u64::try_from(source.size_bytes).unwrap_or(0);
     let mut answer = guarded()
         .header(header::ETAG, &source.etag)
-        .header(header::CACHE_CONTROL, caching(file, &source, left_s))
+        .header(header::CACHE_CONTROL, caching(file, source, left_s))
         .header(header::ACCEPT_RANGES, "bytes");
     if let Some(vary) = varies_by(file, query) {
         answer = answer.header(header::VARY, vary);
@@ -168,27 +250,23 @@ pub async fn serve_media(
         .objects
         .get(&source.key, asked, Some(&source.etag))
         .await?
-        .ok_or_else(|| ServeError::Unreadable("the object is missing".into()))?;
+        .ok_or(ServeError::Lost)?;
     answered(answer, Body::from_stream(read.stream))
 }
 
 /// A playlist, with the link to the file that it is of in place of its name; that ends when this one ends.
 async fn serve_playlist(
     context: &Context,
-    method: &Method,
-    public_id: &str,
-    query: &LinkQuery,
+    asked: &Asked<'_>,
     source: &Source,
-    left_s: i64,
 ) -> Result<Response, ServeError> {
+    let left_s = asked.left_s;
     let read = context.objects.get(&source.key, None, Some(&source.etag));
-    let read = read
-        .await?
-        .ok_or_else(|| ServeError::Unreadable("the object is missing".into()))?;
+    let read = read.await?.ok_or(ServeError::Lost)?;
     let stored: Vec<Bytes> = read.stream.try_collect().await?;
     let stored = String::from_utf8_lossy(&stored.concat()).into_owned();
     let media = File::Rendition(HLS_MEDIA.label());
-    let signed = links::signed(context, &links::path(public_id, media), query.e);
+    let signed = links::signed(context, &links::path(asked.public_id, media), asked.query.e);
     // Beside the playlist, whatever stands in front of the server.
     let (_, beside) = signed.rsplit_once('/').unwrap_or(("", &signed));
     let text = stored.replace(&media.name(), beside);
@@ -197,7 +275,7 @@ async fn serve_playlist(
         .header(header::CACHE_CONTROL, format!("public, max-age={left_s}"))
         .header(header::CONTENT_TYPE, &source.mime)
         .header(header::CONTENT_LENGTH, text.len());
-    let body = match *method {
+    let body = match *asked.method {
         Method::HEAD => Body::empty(),
         _ => Body::from(text),
     };

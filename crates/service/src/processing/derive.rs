@@ -6,8 +6,8 @@
 use safelight_catalog::assets;
 use safelight_catalog::blobs;
 use safelight_catalog::jobs::Job;
-use safelight_catalog::renditions;
-use safelight_catalog::{CatalogError, Tx, alternatives, best_frames, near};
+use safelight_catalog::renditions::{self, Rendition};
+use safelight_catalog::{CatalogError, Tx, alternatives, best_frames, captures, near};
 use safelight_model::codes::Code;
 use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
@@ -38,6 +38,9 @@ pub async fn run(
     let blob = blobs::find(&mut reader.tx(), tenant_id, blob_id).await?;
     let holders = assets::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
     let known = renditions::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
+    let is_scored = blob.as_ref().is_some_and(|b| b.scores.is_some());
+    let is_of_burst =
+        !is_scored && captures::is_of_burst(&mut reader.tx(), tenant_id, blob_id).await?;
     drop(reader);
     let Some(blob) = blob.filter(|b| b.state == "live" && b.reason_code.is_none()) else {
         return Ok(results(|_| Box::pin(async { Ok(()) })));
@@ -70,6 +73,7 @@ pub async fn run(
         want_hashes: blob.picture_hash.is_none(),
         // Here, since a cover hides what they are about.
         want_scores: blob.scores.is_none(),
+        want_faces: is_of_burst,
         exact: false,
         credit: context.settings.rendition_copyright.of(tenant_id),
     };
@@ -114,6 +118,7 @@ pub async fn run(
                 tell_of_rendition(tx, &context, &holders, &one.preset.label()).await?;
             }
             forget_others(tx, &context, &job).await?;
+            ask_for_the_rest(tx, &context, &job, class).await?;
             if !is_hashed {
                 let (blob_id, now) = (&job.subject_id, context.now());
                 near::hash_later(tx, &job.tenant_id, blob_id, picture_hash, now).await?;
@@ -137,6 +142,28 @@ pub async fn run(
             Ok(())
         })
     }))
+}
+
+/// Asks for what has been lost since this job looked, which was asked for in vain then, as there was this job.
+async fn ask_for_the_rest(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    job: &Job,
+    class: CostClass,
+) -> Result<(), CatalogError> {
+    let own = context.presets(&job.tenant_id).derived();
+    let of_it = |p: &Preset, r: &Rendition| r.preset == p.name && r.version == i64::from(p.version);
+    let known = renditions::of_blob(tx, &job.tenant_id, &job.subject_id).await?;
+    let mut pending = known.iter().filter(|r| r.state == "pending");
+    if pending.any(|r| own.iter().chain([&preset::COVER]).any(|p| of_it(p, r))) {
+        let owner = Owner {
+            tenant_id: job.tenant_id.clone(),
+            owner_id: job.owner_id.clone(),
+        };
+        let kind = JobKind::Derive;
+        enqueue_costing(tx, context, class, kind, &owner, &job.subject_id).await?;
+    }
+    Ok(())
 }
 
 /// Another did it, or a job that goes by other settings.

@@ -102,7 +102,8 @@ async fn ask_for_the_rest(
     let is_new = |preset: &Preset| {
         !wanted.contains(preset) && row_of(&known, preset).is_some_and(|r| r.state == "pending")
     };
-    if preset::PLAYED_OF_LONG.iter().any(is_new) {
+    let mut of_clips = preset::OF_EVERY_CLIP.iter().chain([&HLS, &HLS_MEDIA]);
+    if of_clips.any(is_new) {
         let owner = Owner {
             tenant_id: job.tenant_id.clone(),
             owner_id: job.owner_id.clone(),

@@ -7,23 +7,20 @@
 
 use std::time::Duration;
 
-use safelight_catalog::sweeps::{self, Finding, FindingKind, KeyRow, Sweep};
-use safelight_catalog::{CatalogError, Tx, blobs, failed_removals};
-use safelight_imaging::MediaType;
+use safelight_catalog::sweeps::{self, Finding, FindingKind, Sweep};
+use safelight_catalog::{CatalogError, failed_removals};
 use safelight_model::codes::Code;
-use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
-use safelight_model::preset::Preset;
-use safelight_model::variant;
+use safelight_objects::StoreError;
 use safelight_objects::keys::KeyKind;
-use safelight_objects::{ObjectKey, StoreError};
 
 use super::catalog_mark::MarkError;
 use super::find_orphans::{Found, objects, store_uploads};
 use super::remove_orphans;
 pub use super::remove_orphans::due_at;
 use crate::context::{Context, Owner};
-use crate::queue::enqueue::{enqueue, enqueue_costing};
+use crate::make_again::make_again;
+use crate::queue::enqueue::enqueue;
 use crate::work::{JobError, Results, results};
 
 /// Pages in one go of the job: then others have their turn.
@@ -319,7 +316,7 @@ async fn write_down(
                         sweeps::report(tx, &sweep, finding, found.by_two_clocks).await?;
                     }
                     for (row, owner) in &found.lost {
-                        make_again(tx, &context, row, owner).await?;
+                        make_again(tx, &context, owner, &row.blob_id, &row.object_key).await?;
                     }
                 }
                 // One that another has ended meanwhile has ended.
@@ -328,48 +325,6 @@ async fn write_down(
             })
         })
         .await
-}
-
-/// The kind of job that makes what this is the key of, of a clip or of a picture.
-fn made_by(key: &ObjectKey, is_clip: bool) -> JobKind {
-    if key.is_cleaned() {
-        return JobKind::Clean;
-    }
-    if is_clip {
-        return JobKind::Transcode;
-    }
-    let of = |alternatives: &[Preset]| alternatives.iter().any(|p| key.is_of(&p.label()));
-    if of(&variant::IN_BULK) {
-        JobKind::DeriveAvif
-    } else if of(&variant::ON_REQUEST) {
-        JobKind::DeriveJpeg
-    } else {
-        JobKind::Derive
-    }
-}
-
-async fn make_again(
-    tx: &mut Tx<'_>,
-    context: &Context,
-    row: &KeyRow,
-    owner: &Owner,
-) -> Result<(), CatalogError> {
-    if sweeps::rendition_lost(tx, row, context.now()).await? {
-        let blob = blobs::find(tx, &owner.tenant_id, &row.blob_id).await?;
-        let mime = blob.as_ref().and_then(|b| b.mime.as_deref());
-        let is_clip = mime
-            .and_then(MediaType::of_mime)
-            .is_some_and(MediaType::is_clip);
-        let made_by = |key| made_by(&key, is_clip);
-        let kind = ObjectKey::parse(&row.object_key).map_or(JobKind::Derive, made_by);
-        let class = blob.map_or_else(CostClass::default, |b| match kind {
-            JobKind::Clean => CostClass::declared(b.mime.as_deref(), b.size_bytes),
-            JobKind::Transcode => CostClass::Video,
-            _ => CostClass::of_picture(b.mime.as_deref(), b.width, b.height),
-        });
-        enqueue_costing(tx, context, class, kind, owner, &row.blob_id).await?;
-    }
-    Ok(())
 }
 
 /// Shows what the sweep that has just ended found.
