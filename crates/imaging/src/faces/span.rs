@@ -28,20 +28,23 @@ impl Span {
 }
 
 /// Where the square begins, of how far it could be moved: where most of what counts is whole in it, and what is in it has its middle in the
-/// middle. Of faces none of which is whole anywhere the largest is in the middle. Nothing where there are none.
+/// middle. Nothing where there are none.
 pub(super) fn start(faces: &[Span], long: u32, short: u32) -> Option<f64> {
     let room = long.saturating_sub(short);
     if faces.is_empty() || room == 0 {
         return None;
     }
     let side = f64::from(short);
-    let clamp = |face: Span| Span {
-        // What a picture's edge cuts is whole as far as it can be.
-        from: face.from.max(0.0),
-        to: face.to.min(f64::from(long)),
-        ..face
+    let clamp = |face: &Span| {
+        // Of one that is larger than the square its middle counts; and what the picture's edge cuts is whole as far as it can be.
+        let half = ((face.to - face.from) / 2.0).min((side - 1.0) / 2.0);
+        Span {
+            from: (face.middle() - half).max(0.0),
+            to: (face.middle() + half).min(f64::from(long)),
+            counts: face.counts,
+        }
     };
-    let faces: Vec<Span> = faces.iter().copied().map(clamp).collect();
+    let faces: Vec<Span> = faces.iter().map(clamp).collect();
     let best = (0..=room)
         .map(|start| {
             let from = f64::from(start);
@@ -60,12 +63,8 @@ pub(super) fn start(faces: &[Span], long: u32, short: u32) -> Option<f64> {
             (counts, -off, from)
         })
         .max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)))?;
-    if best.0 > 0.0 {
-        return Some(best.2 / f64::from(room));
-    }
-    let largest = faces.iter().max_by(|a, b| a.counts.total_cmp(&b.counts))?;
-    let from = (largest.middle() - side / 2.0).clamp(0.0, f64::from(room));
-    Some(from / f64::from(room))
+    // A face that lies beyond the picture is in no square.
+    (best.0 > 0.0).then(|| best.2 / f64::from(room))
 }
 
 #[cfg(test)]
@@ -88,8 +87,11 @@ mod tests {
         assert_eq!(columns(&[(0, 30)]), Some((0.0, 100.0)));
         assert_eq!(columns(&[(-10, 40)]), Some((0.0, 100.0)));
         assert_eq!(columns(&[(270, 40)]), Some((200.0, 300.0)));
-        // Too large to be whole.
-        assert_eq!(columns(&[(100, 100)]), Some((100.0, 200.0)));
+        // Too large to be whole; and so beside a small one.
+        for faces in [&[(100, 100)][..], &[(100, 100), (270, 20)]] {
+            let (from, to) = columns(faces).unwrap();
+            assert!((from - 100.0).abs() <= 1.0 && (to - 200.0).abs() <= 1.0);
+        }
         assert_eq!(start(&[Span::of(10, 30)], 100, 100), None);
     }
 
@@ -115,8 +117,10 @@ mod tests {
             (long, short) in (100..400_u32, 40..100_u32),
         ) {
             let spans: Vec<Span> = faces.iter().map(|(x, size)| Span::of(*x, *size)).collect();
-            let part = start(&spans, long, short).unwrap();
-            prop_assert!((0.0..=1.0).contains(&part));
+            let part = start(&spans, long, short);
+            prop_assert!(part.is_none_or(|part| (0.0..=1.0).contains(&part)));
+            let is_in = |span: &Span| (0.0..=f64::from(long)).contains(&span.middle());
+            prop_assert!(long == short || part.is_some() || !spans.iter().any(is_in));
         }
     }
 }
