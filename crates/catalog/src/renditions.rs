@@ -257,6 +257,24 @@ pub async fn forget_pending_pieces(
     .await
 }
 
+/// Forgets a rendition that is pending, since it was not worth keeping when it was made again.
+///
+/// # Errors
+/// What the database says.
+pub async fn forget_pending(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+    of: &Label,
+) -> Result<u64, CatalogError> {
+    tx.exec(
+        "DELETE FROM renditions
+          WHERE tenant_id = $1 AND blob_id = $2 AND preset = $3 AND version = $4 AND state = 'pending'",
+        values![tenant_id, blob_id, variant::slot(of), i64::from(of.version)],
+    )
+    .await
+}
+
 /// Forgets renditions that are pending, of other versions than this one: those by numbers that are gone by no more, which nobody makes
 /// again.
 ///

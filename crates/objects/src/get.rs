@@ -98,6 +98,20 @@ impl ObjectRead {
 }
 
 impl Objects {
+    /// Whether the object under `key` is there and is the one of this ETag.
+    ///
+    /// # Errors
+    /// [`StoreError`], if that could not be found out.
+    pub async fn is_there(&self, key: &ObjectKey, etag: &str) -> Result<bool, StoreError> {
+        match self.get(key, Some((0, Some(0))), Some(etag)).await {
+            Ok(read) => Ok(read.is_some()),
+            Err(error) => match error.kind() {
+                StoreErrorKind::PreconditionFailed | StoreErrorKind::Damaged => Ok(false),
+                _ => Err(error),
+            },
+        }
+    }
+
     /// Opens the object under `key`; `None` when there is none. `range` is the first byte and the
     /// last, both counted in, or to the end. With `if_match` an object with another ETag is
     /// refused as [`StoreErrorKind::PreconditionFailed`].

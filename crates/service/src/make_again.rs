@@ -1,6 +1,7 @@
 //! Has a rendition made again whose bytes the store has lost, or has others in place of, in the caller's transaction.
 
-use safelight_catalog::{CatalogError, Tx, blobs, jobs, renditions, sweeps};
+use safelight_catalog::renditions::{self, Rendition};
+use safelight_catalog::{CatalogError, Tx, blobs, jobs, sweeps};
 use safelight_imaging::MediaType;
 use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
@@ -36,7 +37,12 @@ pub async fn make_again(
     if jobs::is_leased(tx, tenant_id, blob_id, &[kind]).await? {
         return Ok(());
     }
-    if sweeps::rendition_lost(tx, tenant_id, blob_id, object_key, now).await? {
+    let is_given_up = sweeps::rendition_lost(tx, tenant_id, blob_id, object_key, now).await?;
+    // One that was given up before and has no job, whatever became of that, gets one now.
+    let is_pending =
+        |r: &Rendition| r.object_key.as_deref() == Some(object_key) && r.state == "pending";
+    let known = renditions::of_blob(tx, tenant_id, blob_id).await?;
+    if is_given_up || known.iter().any(is_pending) {
         let class = match kind {
             JobKind::Clean => CostClass::declared(mime, blob.size_bytes),
             JobKind::Transcode => CostClass::Video,

@@ -313,7 +313,9 @@ async fn what_is_not_what_was_stored_is_made_again_when_it_is_asked_for(database
                   SELECT tenant_id, 'job_busy', 'derive', 'standard', 'ann', blob_id, 'derive:' || blob_id, 'leased', 1000, 0, 1, 1, 0, 0,
                          'wrk_busy', 9000000000000000 FROM blobs";
     change(&catalog, leased, Vec::new()).await;
-    assert_eq!(fetch(&rig.http, url).await.status, 500);
+    assert_eq!(fetch(&rig.http, url).await.status, 404);
+    let auto = fetch(&rig.http, text(&before["auto_url"])).await;
+    assert_eq!(auto.status, 200, "{auto:?}");
     let pending = "SELECT COUNT(*) FROM renditions WHERE state = 'pending'";
     assert_eq!(number(&catalog, pending).await, 0);
     let done = "DELETE FROM jobs WHERE job_id = 'job_busy'";

@@ -55,7 +55,7 @@ pub(super) struct Asker {
     pub(super) size: hints::Wanted,
 }
 
-/// What is sent for a link to `file`.
+/// What is sent for a link to `file`, of what there is without `broken`, a rendition that cannot be read.
 ///
 /// # Errors
 /// If there is nothing that may be given out, or the catalog fails.
@@ -64,6 +64,7 @@ pub(super) async fn find_source(
     public_id: &str,
     file: File,
     asker: Asker,
+    broken: Option<&ObjectKey>,
 ) -> Result<Source, ServeError> {
     let (asset, named, is_growing, outcome) = {
         let mut reader = context.catalog.reader().await?;
@@ -77,13 +78,14 @@ pub(super) async fn find_source(
         };
         decide(&asset, wanted)?;
         let named = match file {
-            File::Rendition(label) => return rendition(tx, &asset, label).await,
+            File::Rendition(label) => return rendition(tx, &asset, label, broken).await,
             File::Original => return original(&asset),
+            File::Cleaned(_) if broken.is_some() => return Err(ServeError::NotFound),
             File::Cleaned(media) => return cleaned_original(tx, &asset, media).await,
             File::AnyFormat(label) => Some(label),
             File::AnySize => None,
         };
-        let made = made_of(tx, &asset).await?;
+        let made = made_of(tx, &asset, broken).await?;
         let own = context.presets(&asset.tenant_id);
         let size = match named {
             Some(named) => Some(named),
@@ -107,19 +109,30 @@ pub(super) async fn find_source(
     let choice = outcome.choice.ok_or(ServeError::NotFound)?;
     let source = derived(&asset, choice.row, choice.of)?;
     Ok(Source {
-        is_stopgap: choice.is_stopgap || (named.is_none() && is_growing),
+        is_stopgap: choice.is_stopgap || (is_growing && (named.is_none() || asker.size.saves)),
         ..source
     })
 }
 
-async fn made_of(tx: &mut Tx<'_>, asset: &Asset) -> Result<Vec<Rendition>, ServeError> {
+async fn made_of(
+    tx: &mut Tx<'_>,
+    asset: &Asset,
+    broken: Option<&ObjectKey>,
+) -> Result<Vec<Rendition>, ServeError> {
     let blob_id = asset.blob.as_ref().map_or("", |b| b.blob_id.as_str());
-    Ok(renditions::of_blob(tx, &asset.tenant_id, blob_id).await?)
+    let mut made = renditions::of_blob(tx, &asset.tenant_id, blob_id).await?;
+    made.retain(|r| broken.is_none_or(|key| r.object_key.as_deref() != Some(key.as_str())));
+    Ok(made)
 }
 
-async fn rendition(tx: &mut Tx<'_>, asset: &Asset, of: Label) -> Result<Source, ServeError> {
+async fn rendition(
+    tx: &mut Tx<'_>,
+    asset: &Asset,
+    of: Label,
+    broken: Option<&ObjectKey>,
+) -> Result<Source, ServeError> {
     let (slot, version) = (variant::slot(&of), i64::from(of.version));
-    let found = made_of(tx, asset)
+    let found = made_of(tx, asset, broken)
         .await?
         .into_iter()
         .find(|r| r.preset == slot && r.version == version && r.state == "ready")

@@ -84,7 +84,12 @@ impl ServeError {
 
     /// Whether there is something else than what was stored, or nothing, which another attempt would not change.
     fn is_gone(&self) -> bool {
-        let gone = [StoreErrorKind::PreconditionFailed, StoreErrorKind::Damaged];
+        let gone = [
+            StoreErrorKind::PreconditionFailed,
+            StoreErrorKind::Damaged,
+            // It was within what was stored.
+            StoreErrorKind::RangeNotSatisfiable,
+        ];
         match self {
             Self::Lost => true,
             Self::Store(error) => gone.contains(error.kind()),
@@ -135,7 +140,7 @@ pub async fn serve_media(
         headers,
         left_s,
     };
-    let source = find_source(context, public_id, file, asker).await?;
+    let source = find_source(context, public_id, file, asker, None).await?;
     match (send(context, &asked, &source).await, &source.made_of) {
         (Err(error), Some(of)) if error.is_gone() && can_be_made(context, &of.blob).await? => {
             tracing::warn!(%error, key = source.key.as_str(), "a rendition is not what was stored, and is made again");
@@ -143,7 +148,7 @@ pub async fn serve_media(
             // Another size or format may be there for the moment, where the link leaves that open.
             let source = Source {
                 is_stopgap: true,
-                ..find_source(context, public_id, file, asker).await?
+                ..find_source(context, public_id, file, asker, Some(&source.key)).await?
             };
             send(context, &asked, &source).await
         }
@@ -155,8 +160,7 @@ pub async fn serve_media(
 async fn can_be_made(context: &Context, blob: &Blob) -> Result<bool, ServeError> {
     let key = ObjectKey::parse(&blob.object_key);
     let key = key.map_err(|e| ServeError::Unreadable(e.to_string()))?;
-    let original = context.objects.head(&key).await?;
-    Ok(original.is_some_and(|o| o.etag == blob.etag && o.size_bytes == blob.size_bytes))
+    Ok(context.objects.is_there(&key, &blob.etag).await?)
 }
 
 /// Has a rendition made again, unless it was while it could not be read.

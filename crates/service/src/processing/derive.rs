@@ -4,7 +4,7 @@
 //! ([`super::rederive`]); what is there stays.
 
 use safelight_catalog::assets;
-use safelight_catalog::blobs;
+use safelight_catalog::blobs::{self, Blob};
 use safelight_catalog::jobs::Job;
 use safelight_catalog::renditions::{self, Rendition};
 use safelight_catalog::{CatalogError, Tx, alternatives, best_frames, captures, near};
@@ -60,7 +60,7 @@ pub async fn run(
     let is_lost = |p: &Preset| is_in(p, "pending");
     presets.extend([preset::COVER, preset::SQUARE].into_iter().filter(is_lost));
     if presets.is_empty() {
-        return Ok(nothing_to_make(context, job));
+        return Ok(nothing_to_make(context, job, blob));
     }
     let (fetched, picture) = match at_hand.take(job) {
         Some(at_hand) => at_hand,
@@ -118,7 +118,7 @@ pub async fn run(
                 tell_of_rendition(tx, &context, &holders, &one.preset.label()).await?;
             }
             forget_others(tx, &context, &job).await?;
-            ask_for_the_rest(tx, &context, &job, class).await?;
+            ask_for_the_rest(tx, &context, &job, &blob).await?;
             if !is_hashed {
                 let (blob_id, now) = (&job.subject_id, context.now());
                 near::hash_later(tx, &job.tenant_id, blob_id, picture_hash, now).await?;
@@ -149,17 +149,22 @@ async fn ask_for_the_rest(
     tx: &mut Tx<'_>,
     context: &Context,
     job: &Job,
-    class: CostClass,
+    blob: &Blob,
 ) -> Result<(), CatalogError> {
     let own = context.presets(&job.tenant_id).derived();
     let of_it = |p: &Preset, r: &Rendition| r.preset == p.name && r.version == i64::from(p.version);
     let known = renditions::of_blob(tx, &job.tenant_id, &job.subject_id).await?;
     let mut pending = known.iter().filter(|r| r.state == "pending");
-    if pending.any(|r| own.iter().chain([&preset::COVER]).any(|p| of_it(p, r))) {
+    if pending.any(|r| {
+        own.iter()
+            .chain([&preset::COVER, &preset::SQUARE])
+            .any(|p| of_it(p, r))
+    }) {
         let owner = Owner {
             tenant_id: job.tenant_id.clone(),
             owner_id: job.owner_id.clone(),
         };
+        let class = CostClass::of_picture(blob.mime.as_deref(), blob.width, blob.height);
         let kind = JobKind::Derive;
         enqueue_costing(tx, context, class, kind, &owner, &job.subject_id).await?;
     }
@@ -167,7 +172,7 @@ async fn ask_for_the_rest(
 }
 
 /// Another did it, or a job that goes by other settings.
-fn nothing_to_make(context: &Context, job: &Job) -> Results {
+fn nothing_to_make(context: &Context, job: &Job, blob: Blob) -> Results {
     let (context, job) = (context.clone(), job.clone());
     results(move |tx| {
         Box::pin(async move {
@@ -176,6 +181,7 @@ fn nothing_to_make(context: &Context, job: &Job) -> Results {
                 .is_some()
             {
                 forget_others(tx, &context, &job).await?;
+                ask_for_the_rest(tx, &context, &job, &blob).await?;
             }
             Ok(())
         })

@@ -153,10 +153,12 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     let reply = sandbox.render(file, task).await;
     let reply = reply.map_err(|error| not_made(&error, job))?;
     let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
-    let mut stored = Vec::new();
+    let (mut stored, mut not_worth) = (Vec::new(), Vec::new());
     for made in reply.renditions {
         if is_worth(&made.preset, made.bytes.len(), &known) {
             stored.push(store_rendition(context, tenant_id, blob_id, asset_id, made).await?);
+        } else {
+            not_worth.push(made.preset);
         }
     }
     let (context, job) = (context.clone(), job.clone());
@@ -169,6 +171,9 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
             }
             for one in &stored {
                 renditions::store(tx, tenant_id, blob_id, one, context.now()).await?;
+            }
+            for preset in &not_worth {
+                renditions::forget_pending(tx, tenant_id, blob_id, &preset.label()).await?;
             }
             Ok(note(tx, &context, &job).await?)
         })

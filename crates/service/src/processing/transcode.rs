@@ -38,7 +38,7 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     let holders = assets::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
     let known = renditions::of_blob(&mut reader.tx(), tenant_id, blob_id).await?;
     drop(reader);
-    let wanted: Vec<Preset> = preset::OF_EVERY_CLIP
+    let mut wanted: Vec<Preset> = preset::OF_EVERY_CLIP
         .into_iter()
         .chain([HLS, HLS_MEDIA])
         .filter(|preset| row_of(&known, preset).is_some_and(|r| r.state == "pending"))
@@ -58,7 +58,15 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
     };
     let asset_id = holders.first().map_or("", |a| a.asset_id.as_str());
     let is_ready = |preset: &Preset| row_of(&known, preset).is_some_and(|r| r.state == "ready");
-    let stream = row_of(&known, &preset::STREAM).filter(|r| r.state == "ready");
+    let mut stream = row_of(&known, &preset::STREAM).filter(|r| r.state == "ready");
+    if let Some(row) = stream
+        && wanted.contains(&HLS)
+        && !is_stored(context, row).await?
+    {
+        // Pieces are cut of it, so it is made again, too.
+        stream = None;
+        wanted.push(preset::STREAM);
+    }
     let clip = Clip {
         has_pieces: is_ready(&HLS) && is_ready(&HLS_MEDIA),
         context,
@@ -112,6 +120,18 @@ async fn ask_for_the_rest(
         enqueue_costing(tx, context, class, kind, &owner, &job.subject_id).await?;
     }
     Ok(())
+}
+
+/// Whether the store has what was stored.
+async fn is_stored(context: &Context, row: &Rendition) -> Result<bool, JobError> {
+    let key = ObjectKey::parse(row.object_key.as_deref().unwrap_or_default());
+    let key = key.map_err(|e| JobError::Cancel {
+        code: Code::Internal,
+        detail: e.to_string(),
+    })?;
+    let etag = row.etag.as_deref().unwrap_or_default();
+    let is_there = context.objects.is_there(&key, etag).await;
+    is_there.map_err(|e| store_failed(&e))
 }
 
 /// The row of what is made by a preset, if there is one.
