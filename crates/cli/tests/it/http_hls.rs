@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use safelight_objects::{ObjectKey, PutOptions};
 use safelight_testkit::wait;
 use serde_json::{Value, json};
 
@@ -15,6 +16,7 @@ use crate::sweep::swept;
 on_both_databases!(
     a_long_clip_is_played_in_pieces,
     pieces_are_cut_of_a_stream_that_is_there,
+    pieces_of_a_stream_that_is_lost_as_well_are_made_of_the_original,
     clips_of_before_are_given_what_is_new,
 );
 
@@ -187,6 +189,39 @@ async fn pieces_are_cut_of_a_stream_that_is_there(database: Database) {
     assert_eq!(change(&catalog, again, vec![]).await, 1);
     rendition(&ann, &id, "stream").await;
     assert_eq!(number(&catalog, made_at).await, before);
+}
+
+/// The store has lost a playlist, and something else is in place of the stream that it could be cut of.
+async fn pieces_of_a_stream_that_is_lost_as_well_are_made_of_the_original(database: Database) {
+    let rig = Rig::start(database, &[]).await;
+    let ann = rig.owner("ann");
+    let id = ann.upload(&long_clip()).await;
+    ann.ready(&id).await;
+    let shown = rendition(&ann, &id, "hls").await;
+    let url = |name: &str| text(&shown["renditions"][name]["url"]).to_owned();
+    let store = rig.store();
+    let catalog = rig.catalog().await;
+    let key = async |name: &str| {
+        let sql = format!("SELECT object_key FROM renditions WHERE preset = '{name}'");
+        let found = crate::http_rig::rows(&catalog, &sql).await;
+        ObjectKey::parse(&found[0].text(0).unwrap()).unwrap()
+    };
+    store.delete(&key("hls").await).await.unwrap();
+    let other = bytes::Bytes::from_static(b"something else");
+    let (stream, options) = (key("stream").await, PutOptions::default());
+    store.put(&stream, other, options).await.unwrap();
+    assert_eq!(fetch(&rig.http, &url("hls")).await.status, 404);
+    for name in ["hls", "stream"] {
+        let there = wait::until(PATIENCE, async || {
+            fetch(&rig.http, &url(name)).await.status == 200
+        });
+        there.await.unwrap();
+    }
+    let again = rendition(&ann, &id, "hls").await;
+    for name in ["hls", "stream", "preview_clip"] {
+        assert_eq!(again["renditions"][name]["state"], "ready", "{again}");
+    }
+    assert_eq!(pictures_of(&url("hls")), SECONDS * RATE);
 }
 
 /// What came before there were pieces and previews has none, until an operator asks for all of them.
