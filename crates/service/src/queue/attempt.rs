@@ -63,7 +63,7 @@ async fn attempt(
         .record(waited.as_secs_f64());
 
     let (has_seat, seats, stop) = (place.seat.is_some(), place.seats.clone(), crew.stop.clone());
-    let may_go_on = move || !stop.is_cancelled() && (has_seat || seats.free().0 > 0);
+    let may_go_on = move || !stop.is_cancelled() && (has_seat || seats.has_one());
     let lease = Lease {
         job,
         may_go_on: MayGoOn(Arc::new(may_go_on)),

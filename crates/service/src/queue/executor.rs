@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Crew, Place, attempts};
 use super::rescue;
-use super::seats::Seats;
+use super::seats::{FreeSeats, Seats};
 use crate::work::Handler;
 
 /// How an executor works.
@@ -25,8 +25,8 @@ pub struct ExecutorSettings {
     /// Light jobs of the interactive lane done at once beside them, so that they wait for no others. With those kept free among
     /// `workers` instead, as many would stand idle whenever nobody waits for a cover.
     pub cover_workers: usize,
-    /// Light jobs that are no backfill done at once beside them while backfill has all of `workers`: who goes on with a picture that
-    /// has just been seen waits for no AVIF of another.
+    /// Light jobs of the second and the third lane done at once beside them, where there are some of both: neither may have more than
+    /// `workers`, so who goes on with a picture that has just been seen waits for no AVIF of another.
     pub display_workers: usize,
     /// Heavy jobs done at once beside these. If more than one, one of them is always an interactive one, or none.
     pub heavy_workers: usize,
@@ -65,23 +65,19 @@ impl ExecutorSettings {
         }
     }
 
-    /// Slots for jobs of this class. There is one always: what nobody does waits for ever.
-    fn slots_for(&self, class: CostClass) -> Free {
+    /// Slots for jobs of this class, seats among them, and how many of these each lane may take. There is one always: what nobody does
+    /// waits for ever.
+    fn slots_for(&self, class: CostClass) -> [usize; 3] {
         // Of few that take long, none is added: what is kept free is one of them.
-        let few = |workers: usize| Free {
-            any: workers.max(1),
-            ordinary: workers.saturating_sub(1).max(1),
-            bulk: workers.saturating_sub(1).max(1),
+        let few = |workers: usize| {
+            let seats = workers.saturating_sub(1).max(1);
+            [workers.max(1), seats, seats]
         };
         match class {
             CostClass::Light => {
-                let bulk = self.workers.max(1);
-                let ordinary = bulk.saturating_add(self.display_workers);
-                Free {
-                    any: ordinary.saturating_add(self.cover_workers),
-                    ordinary,
-                    bulk,
-                }
+                let each = self.workers.max(1);
+                let seats = each.saturating_add(self.display_workers);
+                [seats.saturating_add(self.cover_workers), seats, each]
             }
             CostClass::Heavy => few(self.heavy_workers),
             CostClass::Video => few(self.video_workers),
@@ -121,8 +117,8 @@ impl Executor {
             class,
             settings: settings.clone(),
             seats: {
-                let slots = settings.slots_for(class);
-                Seats::new(slots.ordinary, slots.bulk)
+                let [_, seats, each] = settings.slots_for(class);
+                Seats::new(seats, each)
             },
             running: JoinSet::new(),
             rota: None,
@@ -154,40 +150,33 @@ struct Floor {
     rota: Option<Rota>,
 }
 
-/// Slots that there are, or that can be filled now: in all, by other than interactive jobs, and by those of the bulk lane.
+/// Slots that there are, or that can be filled now: in all, and seats.
 #[derive(Clone, Copy)]
 struct Free {
     any: usize,
-    ordinary: usize,
-    bulk: usize,
+    seats: FreeSeats,
 }
 
 impl Free {
-    fn of(any: usize, (ordinary, bulk): (usize, usize)) -> Self {
-        Self {
-            any,
-            ordinary,
-            bulk,
-        }
-    }
-
     fn has(self, lane: Lane) -> bool {
         let of_lane = match lane {
             Lane::Interactive => self.any,
-            Lane::Standard => self.ordinary,
-            Lane::Bulk => self.ordinary.min(self.bulk),
+            Lane::Standard => self.seats.all.min(self.seats.standard),
+            Lane::Bulk => self.seats.all.min(self.seats.bulk),
         };
         self.any.min(of_lane) > 0
     }
 
     fn take(&mut self, lane: Lane) {
         self.any = self.any.saturating_sub(1);
-        if lane != Lane::Interactive {
-            self.ordinary = self.ordinary.saturating_sub(1);
-        }
-        if lane == Lane::Bulk {
-            self.bulk = self.bulk.saturating_sub(1);
-        }
+        let seats = &mut self.seats;
+        let of_lane = match lane {
+            Lane::Interactive => return,
+            Lane::Standard => &mut seats.standard,
+            Lane::Bulk => &mut seats.bulk,
+        };
+        *of_lane = of_lane.saturating_sub(1);
+        seats.all = seats.all.saturating_sub(1);
     }
 
     fn may_find(self, outlook: &Outlook) -> bool {
@@ -223,9 +212,10 @@ impl Floor {
     /// Takes as many jobs as there are slots for; how long to wait if no bell rings.
     async fn fill(&mut self) -> Result<Duration, CatalogError> {
         let poll = self.settings.poll;
-        let slots = self.settings.slots_for(self.class);
-        let any = slots.any.saturating_sub(self.running.len());
-        let free = Free::of(any, self.seats.free());
+        let [slots, ..] = self.settings.slots_for(self.class);
+        let any = slots.saturating_sub(self.running.len());
+        let seats = self.seats.free();
+        let free = Free { any, seats };
         if any == 0 {
             return Ok(poll);
         }
@@ -239,7 +229,8 @@ impl Floor {
         // Held until it is known which of them are needed: who goes on with another job may not take one meanwhile, unless there is
         // nobody for it.
         let mut held = self.seats.hold(|lane| outlook.may_have(lane));
-        let free = Free::of(any, held.count());
+        let seats = held.count();
+        let free = Free { any, seats };
         let rota = self
             .rota
             .clone()

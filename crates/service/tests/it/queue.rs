@@ -58,6 +58,7 @@ on_both!(
     who_made_a_cover_goes_on_with_the_same_photo_unless_somebody_waits,
     going_on_leaves_the_reserved_slot_alone,
     backfill_leaves_a_seat_to_who_goes_on,
+    that_seat_is_for_no_third_of_one_lane,
     what_failed_attempts_cost_is_added_up,
     a_lost_bell_is_made_good_by_polling,
     stopping_lets_jobs_finish_and_takes_no_more,
@@ -651,6 +652,36 @@ async fn backfill_leaves_a_seat_to_who_goes_on(f: Fixture) {
     for _ in 0..2 {
         working.next().await.answer(Answer::Done);
     }
+    working.stop().await;
+}
+
+async fn that_seat_is_for_no_third_of_one_lane(f: Fixture) {
+    for n in 0..4 {
+        f.add(Lane::Standard, &format!("s{n}")).await;
+    }
+    let mut working = f.start(2, |settings| {
+        settings.cover_workers = 1;
+        settings.display_workers = 1;
+    });
+    let larger = [working.next().await, working.next().await];
+    // Who takes this job would have taken a third.
+    f.add(Lane::Interactive, "last").await;
+    let last = working.next().await;
+    assert_eq!(last.subject(), "last");
+    assert!(!(last.lease.may_go_on.0)());
+    let job = last.answer(Answer::Done);
+    f.stands(&job, None).await;
+    assert!(working.runs.try_recv().is_err());
+    f.add(Lane::Bulk, "b").await;
+    let backfill = working.next().await;
+    assert_eq!(backfill.subject(), "b");
+    for run in larger {
+        run.answer(Answer::Done);
+    }
+    for _ in 0..2 {
+        working.next().await.answer(Answer::Done);
+    }
+    backfill.answer(Answer::Done);
     working.stop().await;
 }
 
