@@ -140,14 +140,22 @@ pub async fn duplicates_of(
     }
 }
 
-pub(crate) const MEANT_FOR_SQL: &str = "SELECT 1
-       FROM resources r
-       CROSS JOIN capture_assets m
-       CROSS JOIN captures c
-      WHERE r.tenant_id = $1 AND r.blob_id = $2
-        AND m.tenant_id = $1 AND m.asset_id = r.asset_id AND m.asset_id <> ''
-        AND c.tenant_id = $1 AND c.capture_id = m.capture_id AND c.purpose = $3
-      LIMIT 1";
+pub(crate) const MEANT_FOR: &str = "c.purpose = $3";
+pub(crate) const OF_BURST: &str = "c.mode = 'burst'";
+
+/// Whether any capture `c` that holds the blob of the first two arguments is such.
+pub(crate) fn held_by(such: &str) -> String {
+    format!(
+        "SELECT 1
+           FROM resources r
+           CROSS JOIN capture_assets m
+           CROSS JOIN captures c
+          WHERE r.tenant_id = $1 AND r.blob_id = $2
+            AND m.tenant_id = $1 AND m.asset_id = r.asset_id AND m.asset_id <> ''
+            AND c.tenant_id = $1 AND c.capture_id = m.capture_id AND {such}
+          LIMIT 1"
+    )
+}
 
 /// Whether any capture that holds a blob is meant for this.
 ///
@@ -160,19 +168,10 @@ pub async fn is_meant_for(
     purpose: &str,
 ) -> Result<bool, CatalogError> {
     let row = tx
-        .row(MEANT_FOR_SQL, values![tenant_id, blob_id, purpose])
+        .row(&held_by(MEANT_FOR), values![tenant_id, blob_id, purpose])
         .await?;
     Ok(row.is_some())
 }
-
-pub(crate) const OF_BURST_SQL: &str = "SELECT 1
-       FROM resources r
-       CROSS JOIN capture_assets m
-       CROSS JOIN captures c
-      WHERE r.tenant_id = $1 AND r.blob_id = $2
-        AND m.tenant_id = $1 AND m.asset_id = r.asset_id AND m.asset_id <> ''
-        AND c.tenant_id = $1 AND c.capture_id = m.capture_id AND c.mode = 'burst'
-      LIMIT 1";
 
 /// Whether a blob is a frame of a burst.
 ///
@@ -183,7 +182,8 @@ pub async fn is_of_burst(
     tenant_id: &str,
     blob_id: &str,
 ) -> Result<bool, CatalogError> {
-    let row = tx.row(OF_BURST_SQL, values![tenant_id, blob_id]).await?;
+    let sql = held_by(OF_BURST);
+    let row = tx.row(&sql, values![tenant_id, blob_id]).await?;
     Ok(row.is_some())
 }
 

@@ -1,7 +1,7 @@
 //! Captures that hold a blob, and their frames, are found along indexes, however many there are.
 
 use super::{FRAMES_SQL, HOLDING_SQL, RETOLD};
-use crate::captures::{MEANT_FOR_SQL, OF_BURST_SQL};
+use crate::captures::{MEANT_FOR, OF_BURST, held_by};
 use crate::connect::Catalog;
 use crate::explain::{self, write};
 use crate::values;
@@ -40,11 +40,11 @@ async fn check(catalog: &Catalog) {
     let mut reader = catalog.reader().await.unwrap();
     let tx = &mut reader.tx();
     for (sql, values) in [
-        (HOLDING_SQL, values!["ten", "blb7", RETOLD]),
-        (MEANT_FOR_SQL, values!["ten", "blb7", "profile"]),
-        (OF_BURST_SQL, values!["ten", "blb7"]),
+        (HOLDING_SQL.to_owned(), values!["ten", "blb7", RETOLD]),
+        (held_by(MEANT_FOR), values!["ten", "blb7", "profile"]),
+        (held_by(OF_BURST), values!["ten", "blb7"]),
     ] {
-        let plan = explain::plan(tx, sql, values).await.unwrap();
+        let plan = explain::plan(tx, &sql, values).await.unwrap();
         for index in ["resources_by_blob", "capture_assets_by_asset"] {
             assert!(plan.contains(index), "{plan}");
         }

@@ -618,14 +618,28 @@ async fn going_on_leaves_the_reserved_slot_alone(f: Fixture) {
     working.stop().await;
 }
 
+fn with_a_seat_more(settings: &mut ExecutorSettings) {
+    settings.cover_workers = 1;
+    settings.display_workers = 1;
+}
+
+/// Adds a cover, which is begun, and no more than that: who takes it would have taken another. Whether who made it may go on.
+async fn no_third_is_taken(f: &Fixture, working: &mut Working) -> bool {
+    f.add(Lane::Interactive, "last").await;
+    let last = working.next().await;
+    assert_eq!(last.subject(), "last");
+    let may_go_on = (last.lease.may_go_on.0)();
+    let job = last.answer(Answer::Done);
+    f.stands(&job, None).await;
+    assert!(working.runs.try_recv().is_err());
+    may_go_on
+}
+
 async fn backfill_leaves_a_seat_to_who_goes_on(f: Fixture) {
     for n in 0..4 {
         f.add(Lane::Bulk, &format!("b{n}")).await;
     }
-    let mut working = f.start(2, |settings| {
-        settings.cover_workers = 1;
-        settings.display_workers = 1;
-    });
+    let mut working = f.start(2, with_a_seat_more);
     let backfill = [working.next().await, working.next().await];
     f.add(Lane::Interactive, "seen").await;
     let seen = working.next().await;
@@ -639,13 +653,9 @@ async fn backfill_leaves_a_seat_to_who_goes_on(f: Fixture) {
         let job = run.answer(Answer::Done);
         f.stands(&job, None).await;
     }
-    // That seat is for no third of these: who takes this job would have taken it too.
-    f.add(Lane::Interactive, "last").await;
-    let last = working.next().await;
-    assert_eq!(last.subject(), "last");
-    let job = last.answer(Answer::Done);
-    f.stands(&job, None).await;
-    assert!(working.runs.try_recv().is_err());
+    // That seat is for no third of these.
+    let may_go_on = no_third_is_taken(&f, &mut working).await;
+    assert!(may_go_on);
     for run in backfill {
         run.answer(Answer::Done);
     }
@@ -659,19 +669,10 @@ async fn that_seat_is_for_no_third_of_one_lane(f: Fixture) {
     for n in 0..4 {
         f.add(Lane::Standard, &format!("s{n}")).await;
     }
-    let mut working = f.start(2, |settings| {
-        settings.cover_workers = 1;
-        settings.display_workers = 1;
-    });
+    let mut working = f.start(2, with_a_seat_more);
     let larger = [working.next().await, working.next().await];
-    // Who takes this job would have taken a third.
-    f.add(Lane::Interactive, "last").await;
-    let last = working.next().await;
-    assert_eq!(last.subject(), "last");
-    assert!(!(last.lease.may_go_on.0)());
-    let job = last.answer(Answer::Done);
-    f.stands(&job, None).await;
-    assert!(working.runs.try_recv().is_err());
+    let may_go_on = no_third_is_taken(&f, &mut working).await;
+    assert!(!may_go_on);
     f.add(Lane::Bulk, "b").await;
     let backfill = working.next().await;
     assert_eq!(backfill.subject(), "b");
