@@ -74,8 +74,8 @@ pub async fn open_catalog(settings: &Resolved, schema: Schema) -> anyhow::Result
     Ok(Catalog::open(catalog).await?)
 }
 
-/// Jobs of each class done at once, the lightest first, and behind them what is done beside the light ones: covers, and what is not
-/// backfill.
+/// Jobs of each class done at once, the lightest first, and behind them what is done beside the light ones: covers, and what one lane has
+/// while the other has all of these.
 fn workers(settings: &Resolved) -> anyhow::Result<[usize; 5]> {
     let number = |key, least| anyhow::Ok(usize::try_from(settings.number(key, least)?)?);
     Ok([

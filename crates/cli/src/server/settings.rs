@@ -86,7 +86,7 @@ settings! {
     gateway_idle_seconds: "How long a client of the gateway may send nothing in the midst of a request" = |_| "30".into();
     workers: "Light jobs done at once: most photos, and what decodes nothing" = |_| std::thread::available_parallelism().map_or(2, usize::from).max(2).to_string();
     cover_workers: "Light jobs done at once beside these that somebody waits for: covers wait for nothing else" = |_| "1".into();
-    display_workers: "Light jobs done at once beside these that are no backfill: larger pictures do not wait for AVIF of others" = |_| "1".into();
+    display_workers: "Light jobs done at once beside these where backfill has all of them: larger pictures do not wait for AVIF of others" = |_| "1".into();
     heavy_workers: "Heavy jobs done at once beside these: pictures of 50 megapixels and more" = |of| half(&of("workers"));
     video_workers: "Clips that something is done to at once beside these; of two and more, one does nothing but make what somebody waits for" =
         |of| half(&of("workers")).parse::<usize>().map_or(2, |number| number.max(2)).to_string();
