@@ -132,12 +132,16 @@ async fn an_answer_that_is_lost_costs_no_byte() {
     assert_eq!(sent, 700 + 4_200);
 }
 
+/// Patience with cuts: one that comes before anything was sent counts for nothing, and how many do is a matter of chance.
+const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(2 * 3600);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_cut_again_and_again_is_appended() {
     // A photo by one request, a clip by parts, and one of whose parts the first arrived.
     for (name, size_bytes, arrives) in [("a.jpg", 700, 0), ("b.mp4", 4_200, 0), ("b.mp4", 4_200, 1)]
     {
-        let rig = Rig::start().await;
+        let mut rig = Rig::start().await;
+        rig.give_up_after = AS_LONG_AS_IT_TAKES;
         rig.server.world().concurrency = 1;
         for _ in 0..200 {
             rig.server.fail("put", arrives, Deed::LoseRequest);
@@ -158,8 +162,9 @@ async fn what_is_cut_again_and_again_is_appended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cuts_count_in_a_row_also_where_other_things_fail_between_them() {
-    let rig = Rig::start().await;
-    for _ in 0..10 {
+    let mut rig = Rig::start().await;
+    rig.give_up_after = AS_LONG_AS_IT_TAKES;
+    for _ in 0..100 {
         rig.server.fail("put", 0, Deed::LoseRequest);
         rig.server
             .fail("put", 0, Deed::Refuse(503, "SlowDown", None));
@@ -169,8 +174,9 @@ async fn cuts_count_in_a_row_also_where_other_things_fail_between_them() {
         [""; 0]
     );
     let world = rig.server.world();
+    // If what fails between them ended the row, it would never be appended, and everything would fail once.
     assert_eq!(world.count("append"), 1);
-    assert!(world.faults.len() >= 20 - 9, "{}", world.faults.len());
+    assert!((1..=200 - 5).contains(&world.faults.len()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
