@@ -157,7 +157,7 @@ fn decode(
             let shown = input.get(place).unwrap_or_default();
             jpeg::decode(shown, long_edge, least_edge, limits)?
         }
-        MediaType::Heic | MediaType::Avif => heif::decode(input, long_edge, limits)?,
+        MediaType::Heic | MediaType::Avif => heif::decode(input, (long_edge, least_edge), limits)?,
         // `header` lets nothing else through but JPEG.
         _ => jpeg::decode(input, long_edge, least_edge, limits)?,
     };
@@ -204,7 +204,7 @@ impl DecodedPicture {
             header: &self.header,
             profile: self.profile.as_ref(),
         };
-        let size = size_at(of.header, long_edge.min(self.stage.longest_of(of.header)));
+        let size = size_at(of.header, long_edge.min(self.stage.longest()));
         let kept = self.stage.resize(&mut Resizer::new(), of.profile, size)?;
         let rendered = of.make(Stage::Resized(Cow::Borrowed(&kept)), presets, want)?;
         let stage = Stage::Resized(Cow::Owned(kept));
@@ -252,7 +252,7 @@ impl Source<'_> {
             true => gain_map::find(input, header, profile, limits),
             false => None,
         };
-        let long_edge = long_edge.min(stage.longest_of(header));
+        let long_edge = long_edge.min(stage.longest());
         let size = |edge: u32| size_at(header, edge.min(long_edge));
         let credit = want.credit.then(|| Credit::of(input)).flatten();
         let credit = credit.as_ref();
@@ -414,15 +414,10 @@ impl Stage<'_> {
         }
     }
 
-    /// The longest edge of what is made of it: a JPEG's decoder may have made what serves as it is; all else is resized from more.
-    fn longest_of(&self, header: &Header) -> u32 {
-        let is_jpeg = matches!(
-            header.media,
-            MediaType::Jpeg | MediaType::Tiff | MediaType::Dng
-        );
+    /// The longest edge of what is made of it: the decoder may have made what serves as it is.
+    fn longest(&self) -> u32 {
         let extent = match self {
-            Self::Decoded(_, extent) if is_jpeg => *extent,
-            Self::Decoded(..) => return u32::MAX,
+            Self::Decoded(_, extent) => *extent,
             Self::Resized(picture) => {
                 let (width, height) = picture.size();
                 Extent::whole(width, height)

@@ -42,7 +42,7 @@ impl Format {
 }
 
 /// How much smaller than its longer edge says a rendition may come out, in percent, where that saves
-/// work: a JPEG decoder yields halves and quarters cheaply, so a photo of 4032 columns becomes a
+/// work: a JPEG decoder yields halves and quarters cheaply, and averages of a HEIC's tiles do, so a photo of 4032 columns becomes a
 /// `large` of 2016 without any resize. Set by what users see and by what it saves: nobody sees a
 /// twentieth, most phones' 12 megapixels come within it, and it saves a fifth of the processor time
 /// (`make bench ONLY=imaging`).

@@ -17,7 +17,7 @@ const MAX_LOOKED_AT: usize = 4;
 /// What three channels take, with a denominator for each number, is 147.
 const MAX_TONE_MAP_BYTES: usize = 1024;
 
-/// Decodes the lightness of the auxiliary item of this name, not smaller than twice `long_edge` unless it is. Nothing where there is
+/// Decodes the lightness of the auxiliary item of this name, not smaller than `long_edge` unless it is. Nothing where there is
 /// none, or it lies otherwise than the primary item, or that is cropped.
 ///
 /// # Errors
@@ -110,7 +110,7 @@ fn decode_beside(
         premultiplied: false,
         placement,
     };
-    let factor = factor(&picture, long_edge);
+    let factor = factor(&picture, (long_edge, u32::MAX));
     demand(&picture, factor, limits)?;
     let (pixels, _) = paint(meta, &picture.color, factor, true)?;
     let decoded = Decoded {

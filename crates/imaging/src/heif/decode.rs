@@ -17,15 +17,21 @@ use crate::{ImagingError, Limits};
 /// copy of them for a filter, and notes on blocks. More bits take more: there the process decides.
 const DECODER_BYTES_PER_PIXEL: u64 = 5;
 
-/// Decodes `bytes`, not smaller than twice `long_edge` unless the file's is.
+/// Sides of blocks whose averages may be given out as they are, somewhat smaller than wanted. Of larger ones the average is too coarse to
+/// be looked at without a filter behind it.
+const FACTORS_AS_IS: [u32; 2] = [4, 2];
+
+/// Decodes `bytes`. The longer edge is not below the first of `edges` unless the file's is, or unless it is at least the second and averages
+/// alone get there. Where it takes larger blocks than of two, it is at least twice the first, so that the filter that follows decides the
+/// quality.
 pub(crate) fn decode(
     bytes: &[u8],
-    long_edge: u32,
+    edges: (u32, u32),
     limits: &Limits,
 ) -> Result<Decoded, ImagingError> {
     let meta = Meta::read(bytes)?;
     let picture = Picture::of(&meta)?;
-    let factor = factor(&picture, long_edge);
+    let factor = factor(&picture, edges);
     demand(&picture, factor, limits)?;
     let (mut pixels, cicp) = paint(&meta, &picture.color, factor, false)?;
     if let Some(alpha) = &picture.alpha {
@@ -57,10 +63,17 @@ pub(super) fn extent(place: Placement, factor: u32) -> Extent {
     }
 }
 
-/// The side of the blocks that are averaged: a power of two, so that it divides the tiles.
-pub(super) fn factor(picture: &Picture<'_>, long_edge: u32) -> u32 {
+/// The side of the blocks that are averaged: a power of two, so that it divides the tiles. [`decode`] says what `edges` are; where the second
+/// is above the first, averages are never given out as they are.
+pub(super) fn factor(picture: &Picture<'_>, (long_edge, least_edge): (u32, u32)) -> u32 {
     let place = picture.placement;
-    let most = shrink::factor(place.width.max(place.height), long_edge);
+    let long = place.width.max(place.height);
+    let serves = |factor: &u32| (least_edge..=long_edge).contains(&(long / factor));
+    let as_is = FACTORS_AS_IS.into_iter().find(serves);
+    let most = as_is.unwrap_or_else(|| {
+        let halves = if long / 2 >= long_edge { 2 } else { 1 };
+        shrink::factor(long, long_edge).max(halves)
+    });
     let fits = |mosaic: &Mosaic<'_>, factor: u32| {
         mosaic.tiles.len() == 1
             || (mosaic.tile_width.is_multiple_of(factor)
@@ -224,4 +237,47 @@ fn with_alpha(color: &Pixels, alpha: &Pixels, premultiplied: bool) -> Result<Pix
         *to = [plain(r, *a), plain(g, *a), plain(b, *a), *a];
     }
     Ok(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_as_large_as_serves() {
+        for (long, edges, expected) in [
+            // Halves and fourths as they are; and where nothing smaller is wanted.
+            (4032, (2048, 1946), 2),
+            (8064, (2048, 1946), 4),
+            (4032, (2048, 2048), 1),
+            (4032, (2048, u32::MAX), 1),
+            (4096, (2048, 2048), 2),
+            // Halves, and the filter behind them.
+            (4608, (2048, 1946), 2),
+            (8192, (2048, u32::MAX), 2),
+            // Enough for the filter alone.
+            (4032, (320, 304), 4),
+            (12_000, (320, 304), 16),
+            (3200, (2048, 1946), 1),
+            (1, (320, 304), 1),
+        ] {
+            let color = Mosaic {
+                width: long,
+                height: 64,
+                columns: long.div_ceil(64),
+                tile_width: 64,
+                tile_height: 64,
+                tiles: Vec::new(),
+                icc: None,
+            };
+            let placement = Placement::new((long, 64), &[]).unwrap();
+            let picture = Picture {
+                color,
+                alpha: None,
+                premultiplied: false,
+                placement,
+            };
+            assert_eq!(factor(&picture, edges), expected, "{long} {edges:?}");
+        }
+    }
 }

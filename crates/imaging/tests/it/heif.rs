@@ -1,9 +1,9 @@
 //! HEIC and AVIF: what of the container decides how a picture comes out.
 
 use moxcms::ColorProfile;
-use safelight_imaging::{Limits, MediaType, header, render};
+use safelight_imaging::{Limits, MediaType, Wants, header, render};
 use safelight_model::codes::Code;
-use safelight_model::preset::{ALL, COVER, Preset};
+use safelight_model::preset::{ALL, COVER, LARGE, Preset};
 
 use crate::fixtures::*;
 use crate::heif_coded::*;
@@ -469,5 +469,31 @@ fn cut_off_at_every_length() {
     let whole = gridded((128, 128));
     for length in 12..whole.len() {
         assert_eq!(code(&whole[..length]), Code::MediaCorrupt, "{length}");
+    }
+}
+
+/// As decoders of JPEG do: a phone's 12 megapixels are given out at half their size, which is within what a preset leaves open.
+#[test]
+fn halves_and_fourths_that_serve_are_not_resized() {
+    for (columns, exact, long_edge) in [
+        (50, false, 2048),
+        (63, false, 2016),
+        (63, true, 2048),
+        (64, true, 2048),
+        (72, false, 2048),
+        (126, false, 2016),
+    ] {
+        let file = red_tiles(columns, 1);
+        let want = Wants {
+            exact,
+            ..Wants::default()
+        };
+        let out = render(&file, &[LARGE], &Limits::default(), want).unwrap();
+        let seen = seen(&out.renditions[0]);
+        assert_eq!(seen.width, long_edge, "{columns} {exact}");
+        for x in [0, seen.width / 2, seen.width - 1] {
+            let got = seen.at(x, seen.height / 2);
+            assert!(got[0] > 150 && got[1] < 80 && got[2] < 80, "{x}: {got:?}");
+        }
     }
 }

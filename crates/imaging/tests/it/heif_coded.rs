@@ -7,7 +7,7 @@
 //! `avifenc -d 10 -y 444 --min 20 --max 30`. Here are the `hvcC` or `av1C` property and the bytes of
 //! the primary item of what came out.
 
-use crate::heif_writer::Item;
+use crate::heif_writer::{Item, grid, heif};
 
 /// A coded picture.
 #[derive(Clone, Copy)]
@@ -181,3 +181,13 @@ pub const AV1_ALPHA: Coded = Coded {
     config: "81001c00",
     payload: "12000a0618196ffec2a0321613200c30a0b491134b8557ba1e3480cb887517963625",
 };
+
+/// A HEIC of so many columns and rows of [`HEVC_RED`], which is one tile again and again.
+pub fn red_tiles(columns: u8, rows: u8) -> Vec<u8> {
+    let tiles = vec![2; usize::from(columns) * usize::from(rows)];
+    let size = (u16::from(columns) * 64, u16::from(rows) * 64);
+    heif(
+        b"heic",
+        &[grid(columns, rows, size, &tiles), HEVC_RED.item()],
+    )
+}

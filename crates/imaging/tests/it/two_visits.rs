@@ -7,6 +7,7 @@ use safelight_model::preset::{COVER, DISPLAY, LARGE, Preset, SQUARE};
 
 use crate::fixtures::*;
 use crate::gain_map_writer::{adobe, ultra_hdr};
+use crate::heif_coded::red_tiles;
 use crate::real_files::{files, media};
 use crate::seeds::{heif_seeds, plain_seeds, seeds};
 use crate::vips::similarity;
@@ -87,6 +88,8 @@ fn made_pictures() {
         // Of these a square is cut out of more than anything later takes.
         scene_jpeg(9000, 1000),
         scene_jpeg(900, 8000),
+        red_tiles(63, 9),
+        red_tiles(126, 18),
     ];
     let seeds = [seeds(), heif_seeds(), plain_seeds()].concat();
     for (number, file) in files.into_iter().chain(seeds).enumerate() {
