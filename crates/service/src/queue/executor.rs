@@ -159,24 +159,12 @@ struct Free {
 
 impl Free {
     fn has(self, lane: Lane) -> bool {
-        let of_lane = match lane {
-            Lane::Interactive => self.any,
-            Lane::Standard => self.seats.all.min(self.seats.standard),
-            Lane::Bulk => self.seats.all.min(self.seats.bulk),
-        };
-        self.any.min(of_lane) > 0
+        self.any.min(self.seats.of(lane)) > 0
     }
 
     fn take(&mut self, lane: Lane) {
         self.any = self.any.saturating_sub(1);
-        let seats = &mut self.seats;
-        let of_lane = match lane {
-            Lane::Interactive => return,
-            Lane::Standard => &mut seats.standard,
-            Lane::Bulk => &mut seats.bulk,
-        };
-        *of_lane = of_lane.saturating_sub(1);
-        seats.all = seats.all.saturating_sub(1);
+        self.seats.take(lane);
     }
 
     fn may_find(self, outlook: &Outlook) -> bool {
