@@ -384,11 +384,11 @@ pub struct AssetDeleted {
     pub completed_at: Option<String>,
 }
 
-/// Asks for access to an original.
+/// Asks for access to an original, or to what is made when it is asked for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct GrantOriginal {
-    /// `original`, the bytes as they were received, by default; or `cleaned`: the same pixels and sound, without what they tell of
-    /// place, time, camera or people.
+    /// `original`, the bytes as they were received, by default; `cleaned`: the same pixels and sound, without what they tell of
+    /// place, time, camera or people; or `motion`: the clip in a motion photo, as every player plays it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
     /// How long, in seconds; an hour by default, a day at most.
@@ -396,14 +396,14 @@ pub struct GrantOriginal {
     pub ttl_s: Option<u32>,
 }
 
-/// A cleaned original that is being made: ask again.
+/// What is granted is being made: ask again.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct OriginalPending {
     /// `pending`.
     pub state: String,
 }
 
-/// Access to an original.
+/// Access to what was asked for.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct OriginalGranted {
     /// Where it can be read.

@@ -1,4 +1,4 @@
-//! Renditions in other formats than their preset's own: rows beside those of presets, under names of their own
+//! Renditions in other formats than their preset's own, and the clips of motion photos: rows beside those of presets, under names of their own
 //! ([`safelight_model::variant::slot`]), so that whatever becomes of these by their blob becomes of them.
 
 use safelight_model::clock::Micros;
@@ -7,8 +7,9 @@ use safelight_model::preset::Preset;
 use safelight_model::variant;
 
 use crate::error::CatalogError;
+use crate::renditions::Rendition;
 use crate::transaction::Tx;
-use crate::values;
+use crate::{renditions, values};
 
 /// A picture whose AVIF nobody has sought.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +93,41 @@ pub async fn avif_sought(
     )
     .await?;
     Ok(())
+}
+
+/// An alternative of a blob as it stands, of its present version.
+///
+/// # Errors
+/// What the database says.
+pub async fn find(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+    alternative: &Preset,
+) -> Result<Option<Rendition>, CatalogError> {
+    let all = renditions::of_blob(tx, tenant_id, blob_id).await?;
+    let (slot, version) = (
+        variant::slot(&alternative.label()),
+        i64::from(alternative.version),
+    );
+    let is_it = |r: &Rendition| r.preset == slot && r.version == version;
+    Ok(all.into_iter().find(is_it))
+}
+
+/// Announces that an alternative will be made, or made again after a failure; one that is there stays. The caller holds the blob.
+///
+/// # Errors
+/// What the database says.
+pub async fn expect(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+    alternative: &Preset,
+    at: Micros,
+) -> Result<(), CatalogError> {
+    let slot = variant::slot(&alternative.label());
+    let row = (slot, alternative.version, alternative.format.extension());
+    renditions::announce(tx, tenant_id, blob_id, row, at).await
 }
 
 /// Records that an alternative, or another picture that was asked for by its version, will not come, and why. One that is there stays.

@@ -34,23 +34,8 @@ pub async fn expect(
     extension: &str,
     at: Micros,
 ) -> Result<(), CatalogError> {
-    tx.exec(
-        "INSERT INTO renditions (tenant_id, blob_id, preset, version, state, format, updated_at)
-         VALUES ($1, $2, $3, $4, 'pending', $5, $6)
-         ON CONFLICT (tenant_id, blob_id, preset, version) DO UPDATE SET
-           state = 'pending', reason_code = NULL, reason_detail = NULL, updated_at = excluded.updated_at
-           WHERE renditions.state = 'failed'",
-        values![
-            tenant_id,
-            blob_id,
-            CLEANED,
-            i64::from(CLEANED_VERSION),
-            extension,
-            at
-        ],
-    )
-    .await?;
-    Ok(())
+    let row = (CLEANED, CLEANED_VERSION, extension);
+    renditions::announce(tx, tenant_id, blob_id, row, at).await
 }
 
 /// A cleaned original whose bytes are in the store.

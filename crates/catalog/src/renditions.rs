@@ -35,9 +35,11 @@ pub struct Rendition {
     pub reason_code: Option<String>,
     /// Why, in words.
     pub reason_detail: Option<String>,
+    /// When it came to stand like this.
+    pub updated_at: Micros,
 }
 
-const COLUMNS: &str = "blob_id, preset, version, state, object_key, etag, width, height, size_bytes, reason_code, reason_detail";
+const COLUMNS: &str = "blob_id, preset, version, state, object_key, etag, width, height, size_bytes, reason_code, reason_detail, updated_at";
 
 /// Announces a rendition that will be made. `false` if there is a row of it, whatever state it is in.
 ///
@@ -64,6 +66,34 @@ pub async fn expect(
     )
     .await?;
     Ok(added == 1)
+}
+
+/// Announces a row, by its name, version and format, or announces it again after a failure; one that is ready stays. The caller holds the
+/// blob.
+pub(crate) async fn announce(
+    tx: &mut Tx<'_>,
+    tenant_id: &str,
+    blob_id: &str,
+    (name, version, extension): (&str, u32, &str),
+    at: Micros,
+) -> Result<(), CatalogError> {
+    tx.exec(
+        "INSERT INTO renditions (tenant_id, blob_id, preset, version, state, format, updated_at)
+         VALUES ($1, $2, $3, $4, 'pending', $5, $6)
+         ON CONFLICT (tenant_id, blob_id, preset, version) DO UPDATE SET
+           state = 'pending', reason_code = NULL, reason_detail = NULL, updated_at = excluded.updated_at
+           WHERE renditions.state = 'failed'",
+        values![
+            tenant_id,
+            blob_id,
+            name,
+            i64::from(version),
+            extension,
+            at
+        ],
+    )
+    .await?;
+    Ok(())
 }
 
 /// A rendition whose bytes are in the store.
@@ -331,5 +361,6 @@ fn read(r: &Row) -> Result<Rendition, CatalogError> {
         size_bytes: r.maybe_int(8)?,
         reason_code: r.maybe_text(9)?,
         reason_detail: r.maybe_text(10)?,
+        updated_at: Micros(r.int(11)?),
     })
 }

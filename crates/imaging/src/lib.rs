@@ -25,6 +25,7 @@ mod kept_exif;
 mod limits;
 mod luma;
 mod metadata;
+mod motion;
 mod orientation;
 mod picture;
 mod picture_hash;

@@ -124,6 +124,12 @@ impl MediaType {
         }
     }
 
+    /// Whether it may be a motion photo: a picture whose file holds a clip too.
+    #[must_use]
+    pub fn may_hold_clip(self) -> bool {
+        matches!(self, Self::Jpeg | Self::Heic | Self::Avif)
+    }
+
     /// Whether it is a clip. Those are decoded elsewhere.
     #[must_use]
     pub fn is_clip(self) -> bool {

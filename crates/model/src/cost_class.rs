@@ -11,7 +11,7 @@ pub enum CostClass {
     /// Tens of milliseconds: an ordinary photo, or nothing to decode at all.
     #[default]
     Light,
-    /// Up to seconds, and hundreds of megabytes: very large pictures.
+    /// Up to seconds, and hundreds of megabytes: very large pictures, and the clips of motion photos.
     Heavy,
     /// Minutes: clips.
     Video,
@@ -28,6 +28,9 @@ const HEAVY_PIXELS: i64 = 50_000_000;
 const HEAVY_HEIF_PIXELS: i64 = 40_000_000;
 
 impl CostClass {
+    /// The clip of a motion photo: the work of a large picture, and not behind clips that take minutes.
+    pub const MOTION: Self = Self::Heavy;
+
     /// Every class.
     pub const ALL: [Self; 3] = [Self::Light, Self::Heavy, Self::Video];
 

@@ -17,6 +17,8 @@ pub enum JobKind {
     DeriveLean,
     /// Make the AVIF of renditions, which is smaller.
     DeriveAvif,
+    /// Make the clip in a motion photo one that plays everywhere.
+    DeriveMotion,
     /// Make the rendition of a clip that plays everywhere, and what else is missing of a clip.
     Transcode,
     /// Give a picture its perceptual hash and its scores that was inspected before there were any.
@@ -33,13 +35,14 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Inspect,
         Self::Crop,
         Self::Derive,
         Self::DeriveJpeg,
         Self::DeriveLean,
         Self::DeriveAvif,
+        Self::DeriveMotion,
         Self::Transcode,
         Self::Hash,
         Self::ReadMetadata,
@@ -58,6 +61,7 @@ impl JobKind {
             Self::DeriveJpeg => "derive_jpeg",
             Self::DeriveLean => "derive_lean",
             Self::DeriveAvif => "derive_avif",
+            Self::DeriveMotion => "derive_motion",
             Self::Transcode => "transcode",
             Self::Hash => "hash",
             Self::ReadMetadata => "read_metadata",
@@ -79,7 +83,11 @@ impl JobKind {
     pub fn lane(self) -> Lane {
         match self {
             Self::Inspect | Self::Crop => Lane::Interactive,
-            Self::Derive | Self::DeriveJpeg | Self::DeriveLean | Self::Clean => Lane::Standard,
+            Self::Derive
+            | Self::DeriveJpeg
+            | Self::DeriveLean
+            | Self::DeriveMotion
+            | Self::Clean => Lane::Standard,
             Self::DeriveAvif
             | Self::Transcode
             | Self::Hash
@@ -156,6 +164,7 @@ mod tests {
                     JobKind::Derive,
                     JobKind::DeriveJpeg,
                     JobKind::DeriveLean,
+                    JobKind::DeriveMotion,
                     JobKind::Clean,
                 ],
             ),

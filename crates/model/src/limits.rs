@@ -53,6 +53,8 @@ pub const MAX_PIXELS: u64 = 200_000_000;
 pub const MAX_CLIP_PIXELS: u64 = 35_651_584;
 /// Most pictures of an animation: of its length in time, more than half an hour of what is passed around as such.
 pub const MAX_FRAMES: u32 = 10_000;
+/// Longest clip of a motion photo that is made to be played, in seconds. Cameras take up to five.
+pub const MAX_MOTION_SECONDS: u64 = 30;
 /// Longest clip, in seconds: four hours, more than a phone films at a stretch.
 pub const MAX_CLIP_SECONDS: u64 = 4 * 3600;
 /// Largest file that is read for what it tells, or cleaned, without being decoded, in bytes: it has to find room in a

@@ -1,12 +1,12 @@
 //! Presets in other formats than their own, or at a lower quality: the same picture for who shows something smaller, or nothing but JPEG,
-//! or would rather have fewer bytes; and the file that a playlist is of.
+//! or would rather have fewer bytes; the file that a playlist is of; and the clip in a motion photo.
 //!
 //! A preset's own format is made at once. An alternative stands beside it: in links and object keys under the same name and version
 //! with another extension, or under another name where the extension is the same, in rows under a name of its own ([`slot`]), since rows are told apart by name and version. A version of the
 //! program that does not know it takes such a row for that of a preset it does not know: it shows it without a link, counts it among
 //! what is ready, and removes it with its blob.
 
-use crate::preset::{self, COVER, DISPLAY, Format, HLS, LARGE, Label, Preset};
+use crate::preset::{self, COVER, DISPLAY, Format, HLS, LARGE, Label, Preset, STREAM};
 
 /// A preset in another format, and its name in rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,14 @@ pub const HLS_MEDIA: Preset = Preset {
     ..HLS
 };
 
-const ALTERNATIVES: [Alternative; 5] = [
+/// The clip in a motion photo as every player plays it: what [`STREAM`] is of a clip; made when it is first asked for. It stands beside the
+/// cover, which every picture has, and is none of the pictures that one is shown by.
+pub const MOTION: Preset = Preset {
+    name: "motion",
+    ..STREAM
+};
+
+const ALTERNATIVES: [Alternative; 6] = [
     Alternative {
         slot: "display.avif",
         beside: DISPLAY.name,
@@ -75,6 +82,11 @@ const ALTERNATIVES: [Alternative; 5] = [
         slot: "hls.mp4",
         beside: HLS.name,
         preset: HLS_MEDIA,
+    },
+    Alternative {
+        slot: "cover.motion",
+        beside: COVER.name,
+        preset: MOTION,
     },
 ];
 
@@ -147,10 +159,14 @@ pub fn beside(of: &Label) -> &'static str {
 pub fn in_format(name: &str, version: u32, extension: &str) -> Option<Label> {
     let is_asked = |of: &Preset| of.name == name && of.format.extension() == extension;
     match ALTERNATIVES.iter().find(|a| is_asked(&a.preset)) {
-        Some(a) => Some(Label {
-            version: preset::labelled(a.beside, version)?.version,
-            ..a.preset.label()
-        }),
+        Some(a) => {
+            let is_changeable = preset::CHANGEABLE.iter().any(|p| p.name == a.beside);
+            let may_be = version == a.preset.version || (version > 0 && is_changeable);
+            may_be.then_some(Label {
+                version,
+                ..a.preset.label()
+            })
+        }
         None => {
             let own = preset::labelled(name, version)?;
             (own.format.extension() == extension).then_some(own)
@@ -191,7 +207,8 @@ mod tests {
             assert!(all().any(|a| a == *made));
         }
         assert_eq!(IN_BULK.len() + ON_REQUEST.len() + 1, OF_PICTURES.len());
-        let pictures: Vec<Preset> = all().filter(|a| *a != HLS_MEDIA).collect();
+        let is_picture = |a: &Preset| ![HLS_MEDIA, MOTION].contains(a);
+        let pictures: Vec<Preset> = all().filter(is_picture).collect();
         assert_eq!(pictures, OF_PICTURES);
         assert_eq!(of_slot("cover.jpg", 2), None);
         assert_eq!(of_slot("display.png", 1), None);
@@ -200,7 +217,7 @@ mod tests {
 
     #[test]
     fn an_alternative_is_the_same_picture() {
-        for alternative in all() {
+        for alternative in all().filter(|a| *a != MOTION) {
             let beside = beside(&alternative.label());
             let own = preset::labelled(beside, alternative.version).unwrap();
             let is_format = own.is_format_of(&alternative.label());

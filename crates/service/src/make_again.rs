@@ -46,6 +46,7 @@ pub async fn make_again(
         let class = match kind {
             JobKind::Clean => CostClass::declared(mime, blob.size_bytes),
             JobKind::Transcode => CostClass::Video,
+            JobKind::DeriveMotion => CostClass::MOTION,
             _ => CostClass::of_picture(mime, blob.width, blob.height),
         };
         enqueue_costing(tx, context, class, kind, owner, blob_id).await?;
@@ -94,6 +95,8 @@ fn made_by(key: &ObjectKey, is_clip: bool) -> JobKind {
         JobKind::DeriveJpeg
     } else if of(&[variant::LEAN]) {
         JobKind::DeriveLean
+    } else if of(&[variant::MOTION]) {
+        JobKind::DeriveMotion
     } else {
         JobKind::Derive
     }

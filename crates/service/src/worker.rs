@@ -13,8 +13,8 @@ use safelight_model::lane::Lane;
 use crate::context::Context;
 use crate::processing::sandbox::{Pace, Sandbox};
 use crate::processing::{
-    AtHand, clean_original, crop_picture, derive, derive_alternatives, hash_picture, inspect,
-    read_metadata, transcode,
+    AtHand, clean_original, crop_picture, derive, derive_alternatives, derive_motion, hash_picture,
+    inspect, read_metadata, transcode,
 };
 use crate::retention::{purge_blob, sweep};
 use crate::work::{Handler, JobError, Lease, Results, results};
@@ -35,6 +35,8 @@ impl Handler for Worker {
         let job = &lease.job;
         let pace = match job.lane {
             Lane::Interactive => Pace::Brisk,
+            // ffmpeg goes behind pictures all the same.
+            _ if job.kind == JobKind::DeriveMotion => Pace::Brisk,
             _ => Pace::Leisurely,
         };
         let sandbox = self
@@ -47,6 +49,7 @@ impl Handler for Worker {
             JobKind::DeriveJpeg | JobKind::DeriveLean | JobKind::DeriveAvif => {
                 derive_alternatives::run(&self.context, &sandbox, job).await
             }
+            JobKind::DeriveMotion => derive_motion::run(&self.context, &sandbox, job).await,
             JobKind::Transcode => transcode::run(&self.context, &sandbox, job).await,
             JobKind::Hash => hash_picture::run(&self.context, &sandbox, job).await,
             JobKind::ReadMetadata => read_metadata::run(&self.context, &sandbox, job).await,
@@ -94,6 +97,9 @@ impl Handler for Worker {
             }
             JobKind::DeriveJpeg | JobKind::DeriveLean | JobKind::DeriveAvif => {
                 derive_alternatives::buried(tx, &self.context, job, code, detail).await
+            }
+            JobKind::DeriveMotion => {
+                derive_motion::buried(tx, &self.context, job, code, detail).await
             }
             JobKind::Hash => hash_picture::buried(tx, &self.context, job).await,
             JobKind::ReadMetadata => read_metadata::buried(tx, &self.context, job).await,

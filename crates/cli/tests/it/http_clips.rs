@@ -25,16 +25,17 @@ const TELLTALES: [&str; 4] = ["+54.3233+010.1228/", "Ann at home", "2024-05-06",
 
 /// A clip of this size with sound, made by ffmpeg, that tells a lot.
 pub(super) fn clip(size: &str, pattern: &str) -> Vec<u8> {
-    coded(size, pattern, "20")
+    coded(size, pattern, "20", "1.2")
 }
 
-/// The same, so roughly coded.
-fn coded(size: &str, pattern: &str, crf: &str) -> Vec<u8> {
+/// The same, so roughly coded, of so many seconds.
+pub(super) fn coded(size: &str, pattern: &str, crf: &str, seconds: &str) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("clip.mp4");
-    let source = format!("{pattern}=size={size}:rate=30:duration=1.2");
+    let source = format!("{pattern}=size={size}:rate=30:duration={seconds}");
+    let sound = format!("sine=frequency=440:duration={seconds}");
     let mut args = vec!["-v", "error", "-f", "lavfi", "-i", &source];
-    args.extend(["-f", "lavfi", "-i", "sine=frequency=440:duration=1.2"]);
+    args.extend(["-f", "lavfi", "-i", &sound]);
     args.extend(["-metadata", "location=+54.3233+010.1228/"]);
     args.extend(["-metadata", "title=Ann at home"]);
     args.extend(["-metadata", "creation_time=2024-05-06T07:08:09Z"]);
@@ -87,7 +88,7 @@ fn place_of(needle: &[u8], bytes: &[u8]) -> Option<usize> {
 }
 
 /// Fails unless these bytes are a clip that plays everywhere, with sound, and tells nothing. Its size.
-fn plays(bytes: &[u8], into: &Path) -> (u64, u64) {
+pub(super) fn plays(bytes: &[u8], into: &Path) -> (u64, u64) {
     let found = is_plain(bytes, into);
     let streams = found["streams"].as_array().unwrap();
     let name = into.display();
@@ -285,7 +286,7 @@ async fn what_the_store_has_lost_of_a_clip_is_made_again(database: Database) {
 
 async fn a_clip_that_cannot_be_played_is_still_shown(database: Database) {
     // Of so rough a clip nothing as short is made.
-    let original = coded("640x360", "testsrc2", "51");
+    let original = coded("640x360", "testsrc2", "51", "1.2");
     let most = original.len().to_string();
     let rig = Rig::start(database, &["--max-clip-bytes", &most]).await;
     let ann = rig.owner("ann");

@@ -39,6 +39,7 @@ mod http_lists;
 mod http_live;
 mod http_media_limits;
 mod http_metadata;
+mod http_motion;
 mod http_near;
 mod http_open_limit;
 mod http_owners;

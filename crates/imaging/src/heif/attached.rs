@@ -1,6 +1,7 @@
 //! What items say about the picture: EXIF and XMP.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::meta::Meta;
 use crate::ImagingError;
@@ -16,8 +17,8 @@ pub(crate) struct Attached<'a> {
     pub exif: Option<Cow<'a, [u8]>>,
     /// Packets, or what else has a media type: few.
     pub xmp: Vec<Cow<'a, [u8]>>,
-    /// Whether a clip lies in the file, as in motion photos.
-    pub has_clip: bool,
+    /// Where a clip lies in the file, as in motion photos.
+    pub clip: Option<Range<usize>>,
 }
 
 /// Finds it. What cannot be read of it is left out.
@@ -35,7 +36,9 @@ pub(crate) fn attached(file: &[u8]) -> Result<Attached<'_>, ImagingError> {
     Ok(Attached {
         exif: of_kind(b"Exif").find_map(behind_offset),
         xmp: of_kind(b"mime").collect(),
-        has_clip: Boxes::new(file, 0..file.len()).any(|found| &found.kind == b"mpvd"),
+        clip: Boxes::new(file, 0..file.len())
+            .find(|found| &found.kind == b"mpvd")
+            .map(|found| found.body),
     })
 }
 

@@ -12,8 +12,10 @@ pub(crate) use text::plain;
 pub(crate) use tiff::{apple_light, parse_tiff};
 pub(crate) use xmp::property;
 
+use std::ops::Range;
+
 use crate::sniff::{MediaType, sniff};
-use crate::{ImagingError, Orientation, clip, heif, jpeg, png, webp};
+use crate::{ImagingError, Orientation, clip, heif, jpeg, motion, png, webp};
 
 /// What a file says about itself. Nothing here has been proven, and anybody can write it.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -46,6 +48,8 @@ pub struct Metadata {
     pub live_id: Option<String>,
     /// Whether the file of a picture holds a clip too.
     pub is_motion_photo: bool,
+    /// Where in the file that clip lies, in bytes, if it is there.
+    pub motion: Option<Range<u64>>,
     /// How long a clip runs.
     pub duration_ms: Option<u64>,
 }
@@ -70,6 +74,9 @@ pub fn read_metadata(input: &[u8]) -> Result<Metadata, ImagingError> {
             found.add(piece(structure.exif.clone()), xmp);
             let behind = structure.end.and_then(|end| input.get(end..));
             found.is_motion_photo |= behind.is_some_and(is_samsung_motion);
+            let end = structure.end.filter(|_| found.is_motion_photo);
+            let place = end.and_then(|end| motion::find(input, end..input.len()));
+            found.motion = place.map(in_file);
         }
         MediaType::Png => {
             let chunks = png::read(input)?;
@@ -85,7 +92,9 @@ pub fn read_metadata(input: &[u8]) -> Result<Metadata, ImagingError> {
             for xmp in &attached.xmp {
                 found.add(None, Some(xmp));
             }
-            found.is_motion_photo |= attached.has_clip;
+            found.is_motion_photo |= attached.clip.is_some();
+            let place = attached.clip.and_then(|part| motion::find(input, part));
+            found.motion = place.map(in_file);
             // Not what EXIF says.
             let shown = heif::read(input).map(|shown| shown.orientation);
             found.orientation = shown.unwrap_or_default();
@@ -114,6 +123,10 @@ impl Metadata {
             xmp::read(xmp, self);
         }
     }
+}
+
+fn in_file(place: Range<usize>) -> Range<u64> {
+    place.start as u64..place.end as u64
 }
 
 /// Whether a trailer is Samsung's, with a clip in it.

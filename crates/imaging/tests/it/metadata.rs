@@ -5,7 +5,9 @@ use safelight_model::codes::Code;
 
 use crate::clip_writer::{Track, clip};
 use crate::fixtures::*;
-use crate::heif_writer::boxed;
+use crate::heif_coded::HEVC_SCENE;
+use crate::heif_writer::{boxed, heif};
+use crate::seeds::{clip_seed, motion_seeds};
 
 /// Seconds since 1970 at which fixtures of clips say they were made.
 const CREATED_S: i64 = crate::clip_writer::CREATED as i64 - 2_082_844_800;
@@ -22,13 +24,28 @@ fn orientation_of_pictures() {
 
 #[test]
 fn motion_and_burst_of_google_and_samsung() {
+    for (seed, burst_id) in motion_seeds().iter().zip([Some("b"), None, None]) {
+        let found = read_metadata(seed).unwrap();
+        assert!(found.is_motion_photo);
+        assert_eq!(found.burst_id.as_deref(), burst_id);
+        let place = found.motion.unwrap();
+        let clip = &seed[place.start as usize..place.end as usize];
+        assert!(clip == clip_seed(), "{} of {}", clip.len(), seed.len());
+    }
+    // Said, and not there.
     let jpeg = scene_jpeg(20, 10);
-    let xmp = b"http://ns.adobe.com/xap/1.0/\0<a GCamera:MotionPhoto=\"1\" GCamera:BurstID=\"b\"/>";
-    let found = read_metadata(&with_segment(&jpeg, 0xe1, xmp)).unwrap();
-    assert!(found.is_motion_photo);
-    assert_eq!(found.burst_id.as_deref(), Some("b"));
+    let xmp = b"http://ns.adobe.com/xap/1.0/\0<G:MicroVideo>1</G:MicroVideo>";
+    let said = with_segment(&jpeg, 0xe1, xmp);
     let samsung = [jpeg.as_slice(), b"MotionPhoto_Data....SEFT"].concat();
-    assert!(read_metadata(&samsung).unwrap().is_motion_photo);
+    let heif = heif(b"heic", &[HEVC_SCENE.item()]);
+    let heif = [heif, boxed(b"mpvd", &[b"no clip"])].concat();
+    for file in [said, samsung, heif] {
+        let found = read_metadata(&file).unwrap();
+        assert!(found.is_motion_photo && found.motion.is_none());
+    }
+    // There, and not said: what is no motion photo has nothing that moves, whatever lies behind it.
+    let found = read_metadata(&[jpeg, clip_seed()].concat()).unwrap();
+    assert!(!found.is_motion_photo && found.motion.is_none());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use image_hasher::ImageHash;
-use safelight_imaging::{Limits, Rendered, render};
+use safelight_imaging::{Limits, Rendered, read_metadata, render};
 use safelight_model::codes::Code;
 use safelight_model::preset::{COVER, LARGE, OF_EVERY_PICTURE};
 
@@ -162,6 +162,15 @@ fn gain_maps_of_phones_go_with_large() {
         let found = large.bytes.windows(said.len()).any(|w| w == said);
         assert_eq!(found, has_map, "{name}");
     }
+}
+
+#[test]
+fn the_clip_of_a_motion_photo_is_found() {
+    let Some(media) = media() else { return };
+    let file = std::fs::read(media.join("motion/pixel3axl_12mp.MP.jpg")).unwrap();
+    let found = read_metadata(&file).unwrap();
+    // As its XMP says.
+    assert_eq!(found.motion, Some(2_728_123..file.len() as u64));
 }
 
 #[test]

@@ -78,9 +78,25 @@ pub fn heif_seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// A GIF, a raw photo, and one with a gain map.
+/// A GIF, a raw photo, one with a gain map, and motion photos.
 pub fn plain_seeds() -> Vec<Vec<u8>> {
-    vec![gif_seed(), raw_seed(), ultra_hdr(6, &adobe(2.0))]
+    let [google, samsung, heif] = motion_seeds();
+    let hdr = ultra_hdr(6, &adobe(2.0));
+    vec![gif_seed(), raw_seed(), hdr, google, samsung, heif]
+}
+
+/// Motion photos with [`clip_seed`] in them: behind a gain map, before Samsung's trailer, and in a box of HEIC.
+pub fn motion_seeds() -> [Vec<u8>; 3] {
+    let xmp = b"http://ns.adobe.com/xap/1.0/\0<a GCamera:MotionPhoto=\"1\" GCamera:BurstID=\"b\"/>";
+    let google = with_segment(&ultra_hdr(6, &adobe(2.0)), 0xe1, xmp);
+    let google = [google, clip_seed()].concat();
+    let jpeg = with_orientation(&scene_jpeg(40, 24), 6);
+    let before = b"\0\0\x30\x0a\x10\0\0\0MotionPhoto_Data";
+    let behind = b"SEFH\x6a\0\0\0\x01\0\0\0\0\0\x30\x0a\x18\0\0\0SEFT";
+    let samsung = [jpeg, before.to_vec(), clip_seed(), behind.to_vec()].concat();
+    let picture = heif(b"heic", &[HEVC_SCENE.item()]);
+    let heif = [picture, boxed(b"mpvd", &[&clip_seed()])].concat();
+    [google, samsung, heif]
 }
 
 /// A clip with metadata of every kind that is read or removed.

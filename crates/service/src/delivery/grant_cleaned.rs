@@ -2,7 +2,6 @@
 //!
 //! It is made when it is first asked for, by a job; whoever asks meanwhile is told to come again.
 
-use safelight_api::assets::OriginalGranted;
 use safelight_catalog::{CatalogError, Tx, blobs, cleaned};
 use safelight_imaging::MediaType;
 use safelight_model::codes::Code;
@@ -10,19 +9,11 @@ use safelight_model::cost_class::CostClass;
 use safelight_model::job::JobKind;
 use safelight_model::limits;
 
-use super::grant_original::{GrantError, asset_of, granted, life_of};
+use super::grant_original::{GrantError, Granted, asset_of, granted, life_of};
 use super::links::File;
 use crate::context::{Context, Owner};
+use crate::governance::decide::Wanted;
 use crate::queue::enqueue::enqueue_costing;
-
-/// Access to a cleaned original.
-#[derive(Clone, Debug)]
-pub enum Cleaned {
-    /// It is there.
-    Granted(OriginalGranted),
-    /// It is being made, of this asset.
-    Pending(String),
-}
 
 /// Grants access to the cleaned original of an asset of `owner`, or asks that it be made.
 ///
@@ -33,9 +24,9 @@ pub async fn grant_cleaned(
     owner: &Owner,
     asset_id: &str,
     ttl_s: Option<u32>,
-) -> Result<Cleaned, GrantError> {
+) -> Result<Granted, GrantError> {
     let life = life_of(ttl_s)?;
-    let asset = asset_of(context, owner, asset_id).await?;
+    let asset = asset_of(context, owner, asset_id, Wanted::Original).await?;
     let blob = asset.blob.as_ref().ok_or(GrantError::NotFound)?;
     let media = blob.mime.as_deref().and_then(MediaType::of_mime);
     let Some(media) = media.filter(|media| media.is_cleanable()) else {
@@ -58,7 +49,7 @@ pub async fn grant_cleaned(
         match (made.state.as_str(), code) {
             ("ready", _) => {
                 let file = File::Cleaned(media);
-                return Ok(Cleaned::Granted(granted(context, &asset, file, life)));
+                return Ok(Granted::Link(granted(context, &asset, file, life)));
             }
             ("failed", Some(code)) if is_of_the_file(code) => {
                 let detail = made.reason_detail.unwrap_or_default();
@@ -76,7 +67,7 @@ pub async fn grant_cleaned(
         Box::pin(async move { ask(tx, &asked, &of, &blob_id, media, class).await })
     });
     match is_asked.await? {
-        true => Ok(Cleaned::Pending(asset.asset_id)),
+        true => Ok(Granted::Pending(asset.asset_id)),
         // Deleted in this instant.
         false => Err(GrantError::NotFound),
     }

@@ -13,6 +13,15 @@ use super::links::{self, File};
 use crate::context::{Context, Owner};
 use crate::governance::decide::{Refusal, Wanted, decide};
 
+/// Access to what is made when it is first asked for.
+#[derive(Clone, Debug)]
+pub enum Granted {
+    /// It is there.
+    Link(OriginalGranted),
+    /// It is being made, of this asset.
+    Pending(String),
+}
+
 /// Why no access is granted.
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {
@@ -22,10 +31,13 @@ pub enum GrantError {
     /// The time asked for is wrong.
     #[error("ttl_s must be from 1 to 86400")]
     Life,
+    /// It is no motion photo.
+    #[error("there is no clip in this picture")]
+    NoClip,
     /// No cleaned original can be made of it.
     #[error("{0}")]
     NotCleanable(String),
-    /// Making a cleaned original of it failed for good.
+    /// Making what was asked for of it failed for good.
     #[error("{1}")]
     Failed(Code, String),
     /// It may not be given out.
@@ -41,7 +53,7 @@ impl GrantError {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::NotFound => Code::NotFound,
+            Self::NotFound | Self::NoClip => Code::NotFound,
             Self::Life => Code::ValidationFailed,
             Self::NotCleanable(_) => Code::NotCleanable,
             Self::Failed(code, _) => *code,
@@ -62,7 +74,7 @@ pub async fn grant_original(
     ttl_s: Option<u32>,
 ) -> Result<OriginalGranted, GrantError> {
     let life = life_of(ttl_s)?;
-    let asset = asset_of(context, owner, asset_id).await?;
+    let asset = asset_of(context, owner, asset_id, Wanted::Original).await?;
     Ok(granted(context, &asset, File::Original, life))
 }
 
@@ -76,11 +88,12 @@ pub(super) fn life_of(ttl_s: Option<u32>) -> Result<Duration, GrantError> {
     }
 }
 
-/// The asset of `owner` that stands for this one, if its original may be given out.
+/// The asset of `owner` that stands for this one, if what is wanted of it may be given out.
 pub(super) async fn asset_of(
     context: &Context,
     owner: &Owner,
     asset_id: &str,
+    wanted: Wanted,
 ) -> Result<Asset, GrantError> {
     let asset = assets::standing_for(
         &mut context.catalog.reader().await?.tx(),
@@ -90,7 +103,7 @@ pub(super) async fn asset_of(
     .await?
     .filter(|a| a.owner_id == owner.owner_id)
     .ok_or(GrantError::NotFound)?;
-    decide(&asset, Wanted::Original)?;
+    decide(&asset, wanted)?;
     Ok(asset)
 }
 

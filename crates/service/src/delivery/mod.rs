@@ -4,6 +4,7 @@ mod accept;
 pub mod find_near;
 mod find_source;
 pub mod grant_cleaned;
+pub mod grant_motion;
 pub mod grant_original;
 mod hints;
 pub mod links;

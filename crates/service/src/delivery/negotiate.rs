@@ -273,6 +273,7 @@ pub(super) async fn ask(
 #[cfg(test)]
 mod tests {
     use http::HeaderMap;
+    use safelight_model::clock::Micros;
     use safelight_model::per_tenant::PerTenant;
     use safelight_model::preset::{COVER, LARGE, SQUARE};
     use safelight_model::variant::{COVER_JPEG, DISPLAY_AVIF, DISPLAY_JPEG};
@@ -292,6 +293,7 @@ mod tests {
             size_bytes: None,
             reason_code: None,
             reason_detail: None,
+            updated_at: Micros(0),
         }
     }
 

@@ -14,6 +14,7 @@ use safelight_model::lifecycle::State;
 use safelight_model::metadata::Moment;
 use safelight_model::preset::Label;
 use safelight_model::tenant_presets::TenantPresets;
+use safelight_model::variant::MOTION;
 use safelight_model::{preset, variant};
 
 use super::links::File;
@@ -281,15 +282,21 @@ fn expected(found: &Found) -> usize {
 }
 
 /// Of each preset the row that is shown: by the tenant's present version if that is there, else the newest that is, else what becomes of
-/// the present one.
+/// the present one. Of alternatives none but the clip in a motion photo, which is something else than its picture.
 fn shown<'a>(made: &'a [Rendition], own: &TenantPresets) -> BTreeMap<&'a str, &'a Rendition> {
     let standing = |r: &Rendition| {
         let is_present = r.version == i64::from(own.version(&r.preset));
         (r.state == "ready", is_present, r.version)
     };
     let mut shown: BTreeMap<&str, &Rendition> = BTreeMap::new();
-    for row in made.iter().filter(|r| !variant::is_alternative(&r.preset)) {
-        let best = shown.entry(&row.preset).or_insert(row);
+    let motion = variant::slot(&MOTION.label());
+    for row in made {
+        let name = match row.preset.as_str() {
+            preset if preset == motion => MOTION.name,
+            preset if variant::is_alternative(preset) => continue,
+            preset => preset,
+        };
+        let best = shown.entry(name).or_insert(row);
         if standing(row) > standing(best) {
             *best = row;
         }
@@ -311,8 +318,11 @@ pub(super) fn render(
     let own = context.presets(&asset.tenant_id);
     let blob = asset.blob.as_ref();
     let made = shown(made, &own);
-    let is_counted = |r: &&&Rendition| r.state == "ready" && r.preset != preset::CLEANED;
-    let ready = made.values().filter(is_counted).count();
+    // What is made when somebody asks for it makes an asset none the more ready.
+    let is_counted = |(name, r): &(&&str, &&Rendition)| {
+        r.state == "ready" && ![preset::CLEANED, MOTION.name].contains(name)
+    };
+    let ready = made.iter().filter(is_counted).count();
     // Not everything has these.
     let more = [preset::SQUARE, preset::HLS];
     let more = more.iter().filter(|p| made.contains_key(p.name)).count();
@@ -349,13 +359,14 @@ pub(super) fn render(
             height: blob.and_then(|b| b.height),
         }),
         renditions: fields.has("renditions").then(|| {
-            made.values()
-                .map(|r| {
+            made.iter()
+                .map(|(name, r)| {
                     let version = u32::try_from(r.version).unwrap_or(0);
-                    let label = preset::labelled(&r.preset, version);
+                    let label = variant::of_slot(&r.preset, version);
                     let label = label.filter(|_| r.state == "ready");
                     // Who asks for the present version has it made.
-                    let present = label.map(|l| Label {
+                    let sized = label.filter(|l| l.name != MOTION.name);
+                    let present = sized.map(|l| Label {
                         version: own.version(l.name),
                         ..l
                     });
@@ -368,7 +379,7 @@ pub(super) fn render(
                         size_bytes: r.size_bytes,
                         reason: reason(r.reason_code.as_ref(), r.reason_detail.as_ref()),
                     };
-                    (r.preset.clone(), rendition)
+                    ((*name).to_owned(), rendition)
                 })
                 .collect::<BTreeMap<_, _>>()
         }),

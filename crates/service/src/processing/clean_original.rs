@@ -22,8 +22,8 @@ use safelight_objects::{FileSlice, ObjectKey, Served, ownership};
 use super::fetch_original::{disk_failed, fetch_kinds, store_failed};
 use super::not_made::not_made;
 use super::sandbox::{Sandbox, SandboxError};
-use crate::context::{Context, Owner};
-use crate::insights::record::{Told, record_with};
+use super::store_rendition::tell_who_asked;
+use crate::context::Context;
 use crate::work::{JobError, Results, results};
 
 /// What a cleaned original may have more than its original: an orientation that is written anew, an end marker.
@@ -64,7 +64,7 @@ pub async fn run(context: &Context, sandbox: &Sandbox, job: &Job) -> Result<Resu
                     version: Some(CLEANED_VERSION),
                     ..EventFacts::default()
                 };
-                tell(tx, &context, &job, "rendition.ready", &facts).await?;
+                tell_who_asked(tx, &context, &job, "rendition.ready", &facts).await?;
             }
             Ok(())
         })
@@ -186,30 +186,6 @@ fn put_together(
     Ok((out, length))
 }
 
-/// Tells the owner who asked, and nobody that shares the bytes.
-async fn tell(
-    tx: &mut Tx<'_>,
-    context: &Context,
-    job: &Job,
-    kind: &'static str,
-    facts: &EventFacts,
-) -> Result<(), CatalogError> {
-    let holders = assets::of_blob(tx, &job.tenant_id, &job.subject_id).await?;
-    for asset in holders.iter().filter(|a| a.owner_id == job.owner_id) {
-        let owner = Owner {
-            tenant_id: asset.tenant_id.clone(),
-            owner_id: asset.owner_id.clone(),
-        };
-        let told = Told {
-            kind,
-            owner: &owner,
-            asset_id: &asset.asset_id,
-        };
-        record_with(tx, context, told, facts).await?;
-    }
-    Ok(())
-}
-
 /// The job is dead: there is no cleaned original, with the reason.
 ///
 /// # Errors
@@ -227,7 +203,7 @@ pub async fn buried(
             code: Some(code.as_str().to_owned()),
             ..EventFacts::default()
         };
-        tell(tx, context, job, "asset.updated", &facts).await?;
+        tell_who_asked(tx, context, job, "asset.updated", &facts).await?;
     }
     Ok(())
 }

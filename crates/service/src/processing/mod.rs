@@ -8,6 +8,7 @@ mod conclude;
 pub mod crop_picture;
 pub mod derive;
 pub mod derive_alternatives;
+pub mod derive_motion;
 mod fetch_original;
 mod file_metadata;
 pub mod hash_picture;

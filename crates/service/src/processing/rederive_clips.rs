@@ -123,6 +123,7 @@ async fn may_run_long(
 
 #[cfg(test)]
 mod tests {
+    use safelight_model::clock::Micros;
     use safelight_model::preset::PREVIEW_CLIP;
 
     use super::*;
@@ -140,6 +141,7 @@ mod tests {
             size_bytes: None,
             reason_code: reason.map(|code| code.as_str().to_owned()),
             reason_detail: None,
+            updated_at: Micros(0),
         }
     }
 

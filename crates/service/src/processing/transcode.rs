@@ -2,7 +2,6 @@
 //! and its pictures again where the store has lost them. Its failure leaves the asset ready.
 
 use std::fs::File;
-use std::sync::Arc;
 
 use safelight_catalog::blobs::Blob;
 use safelight_catalog::jobs::{self, Job};
@@ -15,13 +14,13 @@ use safelight_model::job::JobKind;
 use safelight_model::limits::MAX_CLIP_PIXELS;
 use safelight_model::preset::{self, HLS, HLS_FROM_S, Preset};
 use safelight_model::variant::{self, HLS_MEDIA};
-use safelight_objects::{FileSlice, ObjectKey, Served, ownership};
+use safelight_objects::ObjectKey;
 
 use super::clip_pictures::clip_pictures;
 use super::fetch_original::{disk_failed, fetch_kinds, fetch_rendition, store_failed};
 use super::not_made::not_made;
 use super::sandbox::{ClipFacts, Sandbox, SandboxError};
-use super::store_rendition::{CACHE_CONTROL, store_rendition, tell_of_failure, tell_of_rendition};
+use super::store_rendition::{store_clip, store_rendition, tell_of_failure, tell_of_rendition};
 use super::stream_pieces;
 use crate::context::{Context, Owner};
 use crate::queue::enqueue::enqueue_costing;
@@ -360,34 +359,10 @@ impl Clip<'_> {
     pub(super) async fn store(
         &self,
         preset: Preset,
-        (clip, facts): (File, ClipFacts),
+        made: (File, ClipFacts),
     ) -> Result<Stored, JobError> {
-        let Self {
-            context, job, blob, ..
-        } = *self;
-        let key = ObjectKey::rendition(&job.tenant_id, &blob.blob_id, &preset.label());
-        let key = key.map_err(|e| JobError::Cancel {
-            code: Code::Internal,
-            detail: e.to_string(),
-        })?;
-        let size_bytes = clip.metadata().map_err(|e| disk_failed(&e))?.len();
-        let metadata = ownership(&context.catalog_id, &job.tenant_id, self.asset_id);
-        let slice = FileSlice::of(Arc::new(clip), 0, size_bytes);
-        let served = Served {
-            content_type: Some(preset.format.mime()),
-            cache_control: Some(CACHE_CONTROL),
-        };
-        let put = context
-            .objects
-            .put_slice(&key, &slice, &metadata, served)
-            .await;
-        Ok(Stored {
-            preset,
-            object_key: key.as_str().to_owned(),
-            etag: put.map_err(|e| store_failed(&e))?,
-            width: i64::from(facts.width),
-            height: i64::from(facts.height),
-            size_bytes: slice.size_bytes(),
-        })
+        let tenant_id = self.job.tenant_id.as_str();
+        let of = (tenant_id, self.blob.blob_id.as_str(), self.asset_id);
+        store_clip(self.context, of, preset, made).await
     }
 }

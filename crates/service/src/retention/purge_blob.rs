@@ -84,6 +84,7 @@ pub async fn run(context: &Context, job: &Job) -> Result<Results, JobError> {
         JobKind::DeriveJpeg,
         JobKind::DeriveLean,
         JobKind::DeriveAvif,
+        JobKind::DeriveMotion,
         JobKind::Transcode,
         JobKind::Clean,
     ];

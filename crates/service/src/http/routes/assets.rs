@@ -16,10 +16,10 @@ use serde::Deserialize;
 
 use super::{answered, tagged};
 use crate::delivery::find_near::{self, NearQuery};
-use crate::delivery::grant_cleaned::{self, Cleaned};
-use crate::delivery::grant_original;
+use crate::delivery::grant_original::{GrantError, Granted};
 use crate::delivery::list_assets::{self, ListQuery};
 use crate::delivery::read_asset::{self, Fields, Shown};
+use crate::delivery::{grant_cleaned, grant_motion, grant_original};
 use crate::http::body::Body;
 use crate::http::idempotency::{Write, in_one_commit_perhaps, under_key};
 use crate::http::prefer::expected;
@@ -226,27 +226,38 @@ pub(in crate::http) async fn delete(
     Ok(answered(StatusCode::ACCEPTED, deleted, replayed))
 }
 
-/// What a grant leads to.
-enum Granted {
-    /// A link.
-    Link(OriginalGranted),
-    /// A cleaned original of this asset is being made.
-    Pending(String),
+/// What is wrong with a file that a request names is not wrong with the request's own body, whatever the code.
+fn of_the_file(mut refused: Refused) -> Refused {
+    if matches!(
+        refused.code,
+        Code::UnsupportedMediaType | Code::ByteLimitExceeded
+    ) {
+        refused.status = Some(StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    refused
 }
 
-/// Grants access to the original, for a time; or to the cleaned original, without what the file tells of place, time, camera or
-/// people. That is made when it is first asked for: as long as it is not there the answer is 202, and the request is to be
-/// repeated, with the same key or another.
+/// What is granted.
+#[derive(Clone, Copy)]
+enum Variant {
+    Original,
+    Cleaned,
+    Motion,
+}
+
+/// Grants access to the original, for a time; to the cleaned original, without what the file tells of place, time, camera or
+/// people; or to the clip in a motion photo, as every player plays it. These are made when they are first asked for: as long as one is
+/// not there the answer is 202, and the request is to be repeated, with the same key or another.
 #[utoipa::path(
     post, path = "/v1/assets/{asset_id}/grants", tag = "assets", request_body = GrantOriginal,
     params(
         ("asset_id" = String, Path, description = "The asset"),
         ("Idempotency-Key" = String, Header, description = "The same for every repetition of this request"),
-        ("Prefer" = Option<String>, Header, description = "`wait=20`: answer when the cleaned original is there, after so many seconds at the latest (at most 25)")
+        ("Prefer" = Option<String>, Header, description = "`wait=20`: answer when it is there, after so many seconds at the latest (at most 25)")
     ),
     responses(
         (status = 201, body = OriginalGranted),
-        (status = 202, body = OriginalPending, description = "The cleaned original is being made", headers(("Retry-After" = u32, description = "Seconds until it makes sense to ask again"))),
+        (status = 202, body = OriginalPending, description = "It is being made", headers(("Retry-After" = u32, description = "Seconds until it makes sense to ask again"))),
         (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
     )
 )]
@@ -265,13 +276,14 @@ pub(in crate::http) async fn grant(
         asset_id.as_str(),
         body.value.ttl_s,
     );
-    let is_cleaned = match body.value.variant.as_deref() {
-        None | Some("original") => false,
-        Some("cleaned") => true,
+    let variant = match body.value.variant.as_deref() {
+        None | Some("original") => Variant::Original,
+        Some("cleaned") => Variant::Cleaned,
+        Some("motion") => Variant::Motion,
         Some(_) => {
             let mut refused = Refused::because(
                 Code::ValidationFailed,
-                "variant must be original or cleaned",
+                "variant must be original, cleaned or motion",
             );
             refused.field = Some("variant".to_owned());
             return Err(refused);
@@ -279,16 +291,18 @@ pub(in crate::http) async fn grant(
     };
     let write = Write::of(&media.caller, key, "grant", id, &body.raw);
     let ask = || async move {
-        if !is_cleaned {
-            let granted = grant_original::grant_original(context, owner, id, ttl_s).await?;
-            return Ok::<_, Refused>(Granted::Link(granted));
-        }
-        Ok(
-            match grant_cleaned::grant_cleaned(context, owner, id, ttl_s).await? {
-                Cleaned::Granted(granted) => Granted::Link(granted),
-                Cleaned::Pending(asset_id) => Granted::Pending(asset_id),
-            },
-        )
+        let granted = match variant {
+            Variant::Original => {
+                let granted = grant_original::grant_original(context, owner, id, ttl_s);
+                granted.await.map(Granted::Link)
+            }
+            Variant::Cleaned => grant_cleaned::grant_cleaned(context, owner, id, ttl_s).await,
+            Variant::Motion => grant_motion::grant_motion(context, owner, id, ttl_s).await,
+        };
+        granted.map_err(|error| match error {
+            GrantError::Failed(..) => of_the_file(error.into()),
+            error => Refused::from(error),
+        })
     };
     let wish = Wish::of(&headers);
     let (state, held, wish) = (&state, &held, &wish);

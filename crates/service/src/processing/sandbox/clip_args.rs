@@ -65,11 +65,23 @@ pub(super) fn frame(facts: &ClipFacts, at_s: f64) -> Vec<String> {
 
 /// What makes its [`STREAM`].
 pub(super) fn stream(facts: &ClipFacts) -> Vec<String> {
+    played(facts, None)
+}
+
+/// What makes the same of its first seconds.
+pub(super) fn motion(facts: &ClipFacts, most_seconds: u64) -> Vec<String> {
+    played(facts, Some(most_seconds))
+}
+
+fn played(facts: &ClipFacts, most_seconds: Option<u64>) -> Vec<String> {
     let mut args = opened(facts, 0.0, &[]);
     if let Some(track) = facts.sound {
         args.extend(["-map".to_owned(), format!("0:{track}")]);
     }
     args.extend(recoded(facts, &STREAM, STREAM_SHORT_EDGE));
+    if let Some(seconds) = most_seconds {
+        args.extend(["-t".to_owned(), seconds.to_string()]);
+    }
     args.extend(texts(&[
         "-crf",
         "23",
@@ -298,6 +310,7 @@ mod tests {
             frame(&facts, 0.5),
             preview(&facts, 0.5),
             stream(&facts),
+            motion(&facts, 30),
         ] {
             let place = |name: &str| args.iter().position(|a| a == name).unwrap();
             let input = place("-i");
@@ -308,6 +321,16 @@ mod tests {
             assert!(place("-max_pixels") < input);
             assert_eq!(args[place("-max_pixels") + 1], i32::MAX.to_string());
         }
+    }
+
+    #[test]
+    fn of_a_motion_photo_no_more_is_made_than_is_played() {
+        let args = motion(&facts(10, 10), 30);
+        let place = |name: &str| args.iter().position(|a| a == name).unwrap();
+        // Behind the input, of which a clip says itself how long it runs.
+        assert!(place("-t") > place("-i"));
+        assert_eq!(args[place("-t") + 1], "30");
+        assert!(!stream(&facts(10, 10)).iter().any(|a| a == "-t"));
     }
 
     #[test]

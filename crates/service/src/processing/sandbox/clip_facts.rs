@@ -76,6 +76,7 @@ struct Stream {
     width: u32,
     #[serde(default)]
     height: u32,
+    duration: Option<String>,
     sample_aspect_ratio: Option<String>,
     color_space: Option<String>,
     color_transfer: Option<String>,
@@ -100,7 +101,7 @@ struct SideData {
 }
 
 /// What is asked of ffprobe.
-pub(super) const ENTRIES: &str = "format=duration:stream=index,codec_type,codec_name,sample_fmt,width,height,sample_aspect_ratio,color_space,color_transfer,color_primaries:stream_disposition=default,attached_pic:stream_side_data=rotation";
+pub(super) const ENTRIES: &str = "format=duration:stream=index,codec_type,codec_name,sample_fmt,width,height,duration,sample_aspect_ratio,color_space,color_transfer,color_primaries:stream_disposition=default,attached_pic:stream_side_data=rotation";
 
 /// Reads ffprobe's answer.
 ///
@@ -119,13 +120,20 @@ pub(super) fn read(json: &[u8], max_pixels: u64) -> Result<ClipFacts, SandboxErr
         .iter()
         .find(|s| is(s, "audio") && s.sample_fmt.is_some())
         .map(|s| s.index);
-    let pictures = probe
+    let standing = |s: &Stream| (s.codec_name.is_some(), s.disposition.default);
+    let mut pictures: Vec<&Stream> = probe
         .streams
         .iter()
-        .filter(|s| is(s, "video") && s.disposition.attached_pic == 0);
-    let main = pictures.max_by_key(|s| {
-        let pixels = u64::from(s.width) * u64::from(s.height);
-        (s.codec_name.is_some(), s.disposition.default, pixels)
+        .filter(|s| is(s, "video") && s.disposition.attached_pic == 0)
+        .collect();
+    let best = pictures.iter().map(|s| standing(s)).max();
+    pictures.retain(|s| Some(standing(s)) == best);
+    // A Pixel's motion photo has a second track, of a few pictures around the one that was chosen, larger than the others.
+    let told = pictures.iter().filter_map(|s| runs_s(s));
+    let longest_s = told.fold(0.0, f64::max);
+    let main = pictures.into_iter().max_by_key(|s| {
+        let is_long = runs_s(s).is_none_or(|s| s >= longest_s / 2.0);
+        (is_long, u64::from(s.width) * u64::from(s.height))
     });
     let Some(main) = main else {
         let detail = "there is no picture in it, only sound";
@@ -153,8 +161,7 @@ pub(super) fn read(json: &[u8], max_pixels: u64) -> Result<ClipFacts, SandboxErr
         true => (main.height, wide),
         false => (wide, main.height),
     };
-    let duration_s = probe.format.duration.and_then(|d| d.parse().ok());
-    let duration_s = duration_s.filter(|d: &f64| (0.0..=MAX_DURATION_S).contains(d));
+    let duration_s = probe.format.duration.as_deref().and_then(seconds);
     Ok(ClipFacts {
         width,
         height,
@@ -165,6 +172,16 @@ pub(super) fn read(json: &[u8], max_pixels: u64) -> Result<ClipFacts, SandboxErr
         is_anamorphic: wide != main.width,
         max_pixels,
     })
+}
+
+/// How long a track runs, where that is told.
+fn runs_s(stream: &Stream) -> Option<f64> {
+    stream.duration.as_deref().and_then(seconds)
+}
+
+fn seconds(text: &str) -> Option<f64> {
+    let said = text.parse().ok();
+    said.filter(|s: &f64| (0.0..=MAX_DURATION_S).contains(s))
 }
 
 /// How many square pixels its columns are wide; as many where their shape makes no sense.
@@ -220,6 +237,37 @@ mod tests {
         assert_eq!((found.sound, found.is_anamorphic), (Some(4), false));
         assert_eq!(found.colors, Colors::Bright);
         assert!((found.duration_s - 1.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_main_picture_goes_on_to_the_end() {
+        let track = |index: u32, width: u32, runs: &str| {
+            format!(
+                r#"{{"index":{index},"codec_type":"video","codec_name":"h264","width":{width},"height":768,"disposition":{{"default":1}}{runs}}}"#
+            )
+        };
+        let (long, short) = (r#","duration":"0.763389""#, r#","duration":"0.281256""#);
+        for (first, second, main) in [
+            (track(0, 1024, long), track(1, 2048, short), 0),
+            (track(0, 1024, long), track(1, 2048, long), 1),
+            // What is not told is not held against it.
+            (track(0, 1024, long), track(1, 2048, ""), 1),
+            (
+                track(0, 1024, ""),
+                track(1, 2048, r#","duration":"N/A""#),
+                1,
+            ),
+        ] {
+            assert_eq!(facts(&format!("{first},{second}")).unwrap().track, main);
+        }
+        // However long one runs that is not chosen.
+        let other = r#"{"index":2,"codec_type":"video","width":8,"height":8,"duration":"900.0"}"#;
+        let three = [
+            track(0, 1024, long),
+            track(1, 2048, short),
+            other.to_owned(),
+        ];
+        assert_eq!(facts(&three.join(",")).unwrap().track, 0);
     }
 
     #[test]

@@ -36,6 +36,16 @@ const BYTES_PER_PIXEL: u64 = 48;
 const FRAME_BYTES_PER_PIXEL: u64 = 4;
 /// What a preview may take: more than its rate comes to.
 const PREVIEW_BYTES: u64 = 4 * 1024 * 1024;
+/// What the clip of a motion photo may take: more than 30 seconds at its highest rate come to.
+const MOTION_BYTES: u64 = 40 * 1024 * 1024;
+/// The longest that it may take to make: many times what it takes where nothing else is done.
+const MOTION_CLOCK: Duration = Duration::from_secs(60);
+/// How ffmpeg says that it was built without what it takes.
+const LACKS: [&str; 3] = [
+    "Unknown encoder",
+    "No such filter",
+    "not found for input stream",
+];
 /// How ffmpeg says that a picture has more pixels than `-max_pixels`, with the numbers behind it.
 const TOO_MANY_PIXELS: (&str, &str, &str) =
     ("Picture size ", " exceeds specified max pixel count ", ",");
@@ -72,7 +82,7 @@ struct Bounds {
     output_bytes: u64,
     expected_bytes: u64,
     reopens_output: bool,
-    /// Whether it makes a clip, which nobody waits for.
+    /// Whether it makes a clip that nobody waits for.
     is_stream: bool,
 }
 
@@ -159,9 +169,29 @@ impl Sandbox {
         clip: &OwnedFd,
         facts: &ClipFacts,
     ) -> Result<(File, ClipFacts), SandboxError> {
-        let most = self.clips()?.stream_bytes;
-        self.recode(clip, facts, clip_args::stream(facts), most)
-            .await
+        let bounds = self.long(facts, self.clips()?.stream_bytes)?;
+        self.recode(clip, clip_args::stream(facts), bounds).await
+    }
+
+    /// The same of the first `most_seconds` of the clip of a motion photo ([`MOTION`](safelight_model::variant::MOTION)), which runs for a
+    /// few: for that somebody waits, and it does not stand behind streams that take minutes.
+    ///
+    /// # Errors
+    /// See [`SandboxError`].
+    pub async fn motion_clip(
+        &self,
+        clip: &OwnedFd,
+        facts: &ClipFacts,
+        most_seconds: u64,
+    ) -> Result<(File, ClipFacts), SandboxError> {
+        let args = clip_args::motion(facts, most_seconds);
+        let bounds = Bounds {
+            wall_clock: MOTION_CLOCK,
+            output_bytes: MOTION_BYTES,
+            is_stream: false,
+            ..self.long(facts, 0)?
+        };
+        self.recode(clip, args, bounds).await
     }
 
     /// A [`STREAM`](safelight_model::preset::STREAM) in fragments, with an index of them at its beginning: in a file without a name.
@@ -174,7 +204,8 @@ impl Sandbox {
         let args = clip_args::fragmented(&facts);
         // The index and the heads of fragments come on top.
         let most = most.saturating_add(most / 8);
-        let made = self.recode(stream, &facts, args, most).await?;
+        let bounds = self.long(&facts, most)?;
+        let made = self.recode(stream, args, bounds).await?;
         Ok(made.0)
     }
 
@@ -190,32 +221,25 @@ impl Sandbox {
     ) -> Result<(File, ClipFacts), SandboxError> {
         let [at_s, beginning_s] = clip_args::places(facts);
         let args = clip_args::preview(facts, at_s);
-        match self.recode(clip, facts, args, PREVIEW_BYTES).await {
+        let bounds = || self.long(facts, PREVIEW_BYTES);
+        match self.recode(clip, args, bounds()?).await {
             Err(error) if at_s > beginning_s && error.code() == Code::MediaCorrupt => {
                 let args = clip_args::preview(facts, beginning_s);
-                self.recode(clip, facts, args, PREVIEW_BYTES).await
+                self.recode(clip, args, bounds()?).await
             }
             made => made,
         }
     }
 
-    /// Makes a clip of a clip, of at most `output_bytes`.
+    /// Makes a clip of a clip.
     async fn recode(
         &self,
         clip: &OwnedFd,
-        facts: &ClipFacts,
         args: Vec<String>,
-        output_bytes: u64,
+        bounds: Bounds,
     ) -> Result<(File, ClipFacts), SandboxError> {
-        let clips = self.clips()?;
-        let bounds = Bounds {
-            wall_clock: clips.transcode,
-            output_bytes,
-            expected_bytes: facts.expected_bytes(),
-            reopens_output: true,
-            is_stream: true,
-        };
-        let (made, _) = self.run_clip(&clips.ffmpeg, args, clip, &bounds).await?;
+        let tool = self.clips()?.ffmpeg.clone();
+        let (made, _) = self.run_clip(&tool, args, clip, &bounds).await?;
         // What it is said to be is what it is.
         let again = OwnedFd::from(made.try_clone()?);
         match self.probe_clip(&again, MAX_CLIP_PIXELS).await {
@@ -234,6 +258,17 @@ impl Sandbox {
     fn clips(&self) -> Result<&ClipSettings, SandboxError> {
         let clips = self.shared.settings.clips.as_ref();
         clips.ok_or_else(|| SandboxError::NoClips("there is no ffmpeg".to_owned()))
+    }
+
+    /// Bounds of what makes a clip of at most `output_bytes`, which nobody waits for.
+    fn long(&self, facts: &ClipFacts, output_bytes: u64) -> Result<Bounds, SandboxError> {
+        Ok(Bounds {
+            wall_clock: self.clips()?.transcode,
+            output_bytes,
+            expected_bytes: facts.expected_bytes(),
+            reopens_output: true,
+            is_stream: true,
+        })
     }
 
     /// Bounds of what somebody waits for.
@@ -418,6 +453,11 @@ fn end_of(status: ExitStatus, words: &str, wall_clock: Duration) -> SandboxError
         (Some(_), _) => judge(status, words, wall_clock),
         (None, Some(NOT_STARTED)) => io::Error::other(tame(words)).into(),
         _ if words.contains("Cannot allocate memory") => SandboxError::OutOfMemory { detail },
+        _ if words.contains("No space left on device") => {
+            io::Error::from(io::ErrorKind::StorageFull).into()
+        }
+        // Not every build of ffmpeg has all that clips take.
+        _ if LACKS.iter().any(|lack| words.contains(lack)) => SandboxError::NoClips(detail),
         // Its writes fail where it ignores the signal.
         _ if words.contains("File too large") => SandboxError::Refused {
             code: Code::ByteLimitExceeded,
@@ -486,6 +526,13 @@ mod tests {
                 ": Invalid data",
             ),
             (1 << 8, "x: Cannot allocate memory", Code::DecodeMemory, ""),
+            (1 << 8, "x: No space left on device", Code::Internal, ""),
+            (
+                1 << 8,
+                "Unknown encoder 'libx264'",
+                Code::UnsupportedMediaType,
+                "libx264",
+            ),
             (libc::SIGXFSZ, "", Code::ByteLimitExceeded, ""),
             (libc::SIGSYS, "", Code::DecodeCrashed, ""),
             (libc::SIGSEGV, "", Code::DecodeCrashed, ""),
