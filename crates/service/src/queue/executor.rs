@@ -25,8 +25,8 @@ pub struct ExecutorSettings {
     /// Light jobs of the interactive lane done at once beside them, so that they wait for no others. With those kept free among
     /// `workers` instead, as many would stand idle whenever nobody waits for a cover.
     pub cover_workers: usize,
-    /// Light jobs of the second and the third lane done at once beside them, where there are some of both: neither may have more than
-    /// `workers`, so who goes on with a picture that has just been seen waits for no AVIF of another.
+    /// Light jobs of the second lane done at once beside them where the third has all of them: who goes on with a picture that has just been
+    /// seen waits for no AVIF of another. Neither lane may have more than `workers`, and none of the third begins beside so many of both.
     pub display_workers: usize,
     /// Heavy jobs done at once beside these. If more than one, one of them is always an interactive one, or none.
     pub heavy_workers: usize,
